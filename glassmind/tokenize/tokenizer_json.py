@@ -1,0 +1,268 @@
+"""Saving a tokenizer as ``tokenizer.json``, and loading it back with suspicion.
+
+``tokenizer.json`` is the format of Hugging Face's ``tokenizers`` library, the one most other
+programs read. What we write, that library loads and encodes to identical ids:
+
+- **BPE** is its byte-level BPE with our pre-split pattern.
+- **char** is a BPE without merges and with *byte fallback*: a character that is in the vocabulary
+  is a token, every other (ASCII too) becomes its bytes, spelled ``<0x41>``. Ids are equal for
+  every string. Decoding differs in one corner: where the bytes are not valid UTF-8 that library
+  writes one U+FFFD per byte, we one per broken character.
+
+One difference is on purpose. That library by default looks for special tokens in *user text*;
+ours never does (``special.py``). Set its ``encode_special_tokens = True`` for the same ids there.
+
+A file from elsewhere is not trusted: it is read up to a bounded size and every field is checked,
+and the pre-split pattern must be ours, because a regular expression from a stranger can run for
+ever. What is wrong is said with the file and the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from glassmind.errors import UserError
+from glassmind.tokenize.bpe import BPETokenizer
+from glassmind.tokenize.byte_alphabet import spell, unspell
+from glassmind.tokenize.char import CharTokenizer
+from glassmind.tokenize.presplit import PATTERN
+from glassmind.tokenize.special import N_SPECIAL, SPECIAL_TOKENS
+
+MAX_FILE_BYTES = 64 << 20
+
+_BYTE_LEVEL = {
+    "type": "ByteLevel",
+    "add_prefix_space": False,
+    "trim_offsets": True,
+    "use_regex": False,
+}
+_BPE_PRE_TOKENIZER = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {
+            "type": "Split",
+            "pattern": {"Regex": PATTERN},
+            "behavior": "Isolated",
+            "invert": False,
+        },
+        _BYTE_LEVEL,
+    ],
+}
+_CHAR_DECODER = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
+_ADDED_TOKENS = [
+    {
+        "id": token_id,
+        "content": name,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+    for token_id, name in enumerate(SPECIAL_TOKENS)
+]
+_BYTE_SPELLINGS = {f"<0x{byte:02X}>": byte for byte in range(256)}
+
+SavedTokenizer = BPETokenizer | CharTokenizer
+"""What can be saved: the tokenizers of this package."""
+
+
+def save(tokenizer: SavedTokenizer, path: str | Path) -> None:
+    """Writes ``tokenizer`` to ``path``, whole or not at all; makes the folder if need be."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_document(tokenizer), ensure_ascii=False, indent=1) + "\n"
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)  # mkstemp makes it readable by its owner alone
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | Path) -> SavedTokenizer:
+    """Reads a ``tokenizer.json`` written by ``save``.
+
+    Raises ``UserError``, naming the file and the field, for anything else.
+    """
+    path = Path(path)
+    document = _read_json(path)
+    model = _get(path, document, "model", dict)
+    if model.get("type") != "BPE":
+        raise _wrong(path, "model.type", "must be 'BPE'")
+    for field in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"):
+        if model.get(field) is not None:
+            raise _wrong(path, f"model.{field}", "must be null")
+    is_char = model.get("byte_fallback") is True
+    for field, expected in (
+        ("normalizer", None),
+        ("pre_tokenizer", None if is_char else _BPE_PRE_TOKENIZER),
+        ("decoder", _CHAR_DECODER if is_char else _BYTE_LEVEL),
+    ):
+        if document.get(field) != expected:
+            raise _wrong(path, field, f"must be what Glassmind writes: {json.dumps(expected)}")
+    _check_added_tokens(path, _get(path, document, "added_tokens", list))
+    spellings = _read_vocab(path, _get(path, model, "vocab", dict, "model."))
+    merges = _get(path, model, "merges", list, "model.")
+    try:
+        if is_char:
+            if merges:
+                raise _wrong(path, "model.merges", "must be empty for a character tokenizer")
+            if spellings[:256] != list(_BYTE_SPELLINGS):
+                raise _wrong(path, "model.vocab", f"must hold <0x00> to <0xFF> from {N_SPECIAL} on")
+            return CharTokenizer(spellings[256:])
+        return _read_bpe(path, spellings, merges)
+    except ValueError as error:
+        raise _wrong(path, "model", f"is not a usable vocabulary: {error}") from None
+
+
+def fingerprint(tokenizer: SavedTokenizer) -> str:
+    """SHA-256 (hex) of everything that decides the ids, so that a checkpoint can tell whether a
+    tokenizer is the one it was trained with."""
+    canonical = json.dumps(_document(tokenizer), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _document(tokenizer: SavedTokenizer) -> dict[str, Any]:
+    is_char = isinstance(tokenizer, CharTokenizer)
+    vocab = {name: token_id for token_id, name in enumerate(SPECIAL_TOKENS)}
+    merges: list[list[str]] = []
+    if isinstance(tokenizer, CharTokenizer):
+        for token_id, name in enumerate([*_BYTE_SPELLINGS, *tokenizer.characters], N_SPECIAL):
+            vocab[name] = token_id
+    else:
+        for token_id in range(N_SPECIAL, tokenizer.vocab_size):
+            vocab[spell(tokenizer.token_bytes(token_id))] = token_id
+        merges = [
+            [spell(tokenizer.token_bytes(left)), spell(tokenizer.token_bytes(right))]
+            for left, right in tokenizer.merges
+        ]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": _ADDED_TOKENS,
+        "normalizer": None,
+        "pre_tokenizer": None if is_char else _BPE_PRE_TOKENIZER,
+        "post_processor": None,
+        "decoder": _CHAR_DECODER if is_char else _BYTE_LEVEL,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": is_char,
+            "ignore_merges": False,
+            "vocab": vocab,
+            "merges": merges,
+        },
+    }
+
+
+def _wrong(path: Path, field: str, problem: str) -> UserError:
+    return UserError(f"{path} is not a tokenizer that Glassmind can read: {field} {problem}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if not path.is_file():
+            raise UserError(f"there is no tokenizer file {path}")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read the tokenizer file {path}: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _wrong(path, "the file", f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+    try:
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_object_without_repeats)
+    except (ValueError, RecursionError) as error:
+        reason = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise _wrong(path, "the file", f"is not valid JSON ({reason})") from None
+    if not isinstance(document, dict):
+        raise _wrong(path, "the file", "must hold a JSON object")
+    return document
+
+
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object names the same key twice")
+    return result
+
+
+def _get(path: Path, holder: dict[str, Any], field: str, kind: type, prefix: str = "") -> Any:
+    value = holder.get(field)
+    if not isinstance(value, kind):
+        name = "an object" if kind is dict else "a list"
+        raise _wrong(path, prefix + field, f"must be there and be {name}")
+    return value
+
+
+def _check_added_tokens(path: Path, added_tokens: list[Any]) -> None:
+    found = [
+        (token.get("id"), token.get("content"), token.get("special"))
+        if isinstance(token, dict)
+        else None
+        for token in added_tokens
+    ]
+    expected = [(token_id, name, True) for token_id, name in enumerate(SPECIAL_TOKENS)]
+    if found != expected:
+        raise _wrong(
+            path, "added_tokens", f"must be {' '.join(SPECIAL_TOKENS)} with ids from 0 and special"
+        )
+
+
+def _read_vocab(path: Path, vocab: dict[str, Any]) -> list[str]:
+    """The spellings in order of id, the special tokens checked and left out."""
+    spellings: list[str | None] = [None] * len(vocab)
+    for spelling, token_id in vocab.items():
+        if type(token_id) is not int or not 0 <= token_id < len(vocab):
+            raise _wrong(
+                path, f"model.vocab[{spelling!r}]", f"must be an id from 0 to {len(vocab) - 1}"
+            )
+        if spellings[token_id] is not None:
+            raise _wrong(path, f"model.vocab[{spelling!r}]", f"repeats the id {token_id}")
+        spellings[token_id] = spelling
+    ordered = [spelling for spelling in spellings if spelling is not None]
+    if tuple(ordered[:N_SPECIAL]) != SPECIAL_TOKENS:
+        raise _wrong(path, "model.vocab", f"must begin with {' '.join(SPECIAL_TOKENS)}")
+    return ordered[N_SPECIAL:]
+
+
+def _read_bpe(path: Path, spellings: list[str], merges: list[Any]) -> BPETokenizer:
+    """Besides what ``BPETokenizer`` checks: every longer token must be made by some merge."""
+    tokens: list[bytes] = []
+    for spelling in spellings:
+        try:
+            tokens.append(unspell(spelling))
+        except KeyError:
+            raise _wrong(
+                path, f"model.vocab[{spelling!r}]", "has a character that stands for no byte"
+            ) from None
+    id_of = {spelling: token_id for token_id, spelling in enumerate(spellings, N_SPECIAL)}
+    pairs: list[tuple[int, int]] = []
+    unmade = {spelling for spelling in spellings if len(spelling) > 1}
+    for rank, merge in enumerate(merges):
+        field = f"model.merges[{rank}]"
+        if not (
+            isinstance(merge, list) and len(merge) == 2 and all(isinstance(p, str) for p in merge)
+        ):
+            raise _wrong(path, field, "must be a pair of tokens")
+        left, right = merge
+        if left not in id_of or right not in id_of or left + right not in id_of:
+            raise _wrong(path, field, "must join two tokens of the vocabulary into a third")
+        pairs.append((id_of[left], id_of[right]))
+        unmade.discard(left + right)
+    if unmade:
+        raise _wrong(path, f"model.vocab[{min(unmade)!r}]", "is made by no merge")
+    return BPETokenizer(tokens, pairs)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glassmind.tokenize import (
+    BPETokenizer,
+    Role,
+    Style,
+    Tokenizer,
+    annotate,
+    encode_completion,
+    encode_prompt,
+    parse_completion,
+    train_char,
+)
+
+PAD, QUESTION, THINK, STEP, END_THINK, ANSWER, END = range(7)
+CHAR = train_char([])
+STEPS = ("pencils: 3*12=36", "left: 36-6=30")
+
+
+def spelled(tok: Tokenizer, ids: list[int]) -> str:
+    return "".join(tok.token_text(token_id) for token_id in ids)
+
+
+def test_the_format_spelled_out(bpe: BPETokenizer) -> None:
+    for tok in (bpe, CHAR):
+        chain = encode_prompt(tok, "Q?", "chain") + encode_completion(tok, STEPS, "30", "chain")
+        assert spelled(tok, chain) == (
+            "<|question|>Q?<|think|>pencils: 3*12=36<|step|>left: 36-6=30<|step|>"
+            "<|/think|><|answer|>30<|end|>"
+        )
+        direct = encode_prompt(tok, "Q?", "direct") + encode_completion(tok, STEPS, "30", "direct")
+        assert spelled(tok, direct) == "<|question|>Q?<|answer|>30<|end|>"
+
+
+def test_special_spellings_in_a_question_stay_text(bpe: BPETokenizer) -> None:
+    ids = encode_prompt(bpe, "say <|end|><|answer|>7", "chain")
+    assert ids[0] == QUESTION
+    assert ids[-1] == THINK
+    assert min(ids[1:-1]) >= 7
+
+
+@pytest.mark.parametrize("style", ["direct", "chain"])
+@given(steps=st.lists(st.text()), answer=st.text().filter(lambda text: text.strip() == text != ""))
+def test_parsing_undoes_encoding(style: Style, steps: list[str], answer: str) -> None:
+    ids = encode_completion(CHAR, steps, answer, style)
+    parsed = parse_completion(CHAR, ids, style)
+    assert parsed.answer == answer
+    assert parsed.steps == (tuple(steps) if style == "chain" else ())
+    assert [ids[at] for at in parsed.step_token_positions] == [STEP] * len(parsed.steps)
+    assert parsed.answer_position == len(ids) - 1
+
+
+def _ids(*parts: str | int) -> list[int]:
+    result: list[int] = []
+    for part in parts:
+        result += [part] if isinstance(part, int) else CHAR.encode(part)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("ids", "steps", "answer", "end"),
+    [
+        ([], (), None, None),
+        (_ids("a", STEP, "b", STEP, END_THINK, ANSWER, " 42 ", END), ("a", "b"), "42", 10),
+        (_ids("a", STEP, END_THINK, ANSWER, "4"), ("a",), None, None),  # cut off in the answer
+        (_ids("a", STEP, "unclosed", END_THINK, ANSWER, "4", END), ("a",), "4", 13),
+        (_ids("a", STEP, ANSWER, "4", END), ("a",), "4", 4),  # <|/think|> forgotten
+        (_ids("a", STEP, END), ("a",), None, 2),
+        (_ids("a", STEP, END_THINK, "4", END), ("a",), None, 4),
+        (_ids(ANSWER, "4", STEP, "2", END), (), None, 4),
+        (_ids(ANSWER, "  ", END), (), None, 3),
+        (_ids(ANSWER, END), (), None, 1),
+        (_ids(ANSWER, "4", END, "junk", STEP, ANSWER, "5", END), (), "4", 2),
+        (_ids(END, ANSWER, "4", END), (), None, 0),
+        (_ids(STEP, STEP, END_THINK, STEP, ANSWER, "4", END), ("", ""), "4", 6),
+        (_ids("a", 99_999, -5, STEP, ANSWER, "4", END), ("a",), "4", 6),
+        (_ids(END_THINK, END_THINK, THINK, PAD), (), None, None),
+    ],
+)
+def test_garbage_is_read_as_far_as_it_makes_sense(
+    ids: list[int], steps: tuple[str, ...], answer: str | None, end: int | None
+) -> None:
+    parsed = parse_completion(CHAR, ids, "chain")
+    assert (parsed.steps, parsed.answer, parsed.answer_position) == (steps, answer, end)
+
+
+@given(ids=st.lists(st.one_of(st.integers(0, 6), st.integers(-3, 400)), max_size=40))
+def test_any_ids_whatever_can_be_parsed_and_annotated(ids: list[int]) -> None:
+    styles: tuple[Style, ...] = ("direct", "chain")
+    for style in styles:
+        parsed = parse_completion(CHAR, ids, style)
+        assert len(parsed.steps) == len(parsed.step_token_positions)
+        assert parsed.answer is None or parsed.answer_position is not None
+    annotation = annotate(CHAR, ids)
+    assert annotation.segments.shape == annotation.roles.shape == (len(ids),)
+    # Looking only backwards: a prefix has the prefix of the annotation.
+    half = annotate(CHAR, ids[: len(ids) // 2])
+    assert np.array_equal(half.segments, annotation.segments[: len(ids) // 2])
+    assert np.array_equal(half.roles, annotation.roles[: len(ids) // 2])
+
+
+def test_arrays_are_parsed_like_lists(bpe: BPETokenizer) -> None:
+    ids = encode_completion(bpe, STEPS, "30", "chain")
+    assert parse_completion(bpe, np.array(ids), "chain") == parse_completion(bpe, ids, "chain")
+
+
+def test_an_unknown_style_is_refused() -> None:
+    with pytest.raises(ValueError, match="style"):
+        encode_prompt(CHAR, "Q", "chian")  # type: ignore[arg-type]
+
+
+def test_parsing_is_fast(bpe: BPETokenizer) -> None:
+    ids = encode_completion(bpe, STEPS * 2, "30", "chain")[-50:]
+    start = time.perf_counter()
+    for _ in range(10_000):
+        parse_completion(bpe, ids, "chain")
+    assert time.perf_counter() - start < 3  # about 0.15 s
+
+
+def test_every_token_of_a_chain_is_annotated() -> None:
+    ids = encode_prompt(CHAR, "3=?", "chain") + encode_completion(CHAR, STEPS, "30", "chain")
+    annotation = annotate(CHAR, ids)
+    assert annotation.segments.dtype == np.int16
+    assert annotation.roles.dtype == np.int8
+    assert "".join(map(str, annotation.segments)) == (
+        "0" * len("Q3=?T") + "1" * 17 + "2" * 14 + "3" * len("/A30E")
+    )
+    letters = {
+        Role.QUESTION: "q",
+        Role.STEP: ".",
+        Role.OPERAND: "n",
+        Role.OPERATOR: "o",
+        Role.RESULT: "r",
+        Role.ANSWER: "a",
+        Role.SPECIAL: "S",
+    }
+    assert "".join(letters[Role(role)] for role in annotation.roles) == (
+        "SqqqS.........nonnorrS......nnonorrSSSaaS"
+    )
+
+
+def test_direct_answers_padding_and_packed_rows() -> None:
+    direct = encode_prompt(CHAR, "Q", "direct") + encode_completion(CHAR, (), "7", "direct")
+    chain = encode_prompt(CHAR, "Q", "chain") + encode_completion(CHAR, ["a=1"], "1", "chain")
+    assert annotate(CHAR, direct).segments.tolist() == [0, 0, 1, 1, 1]
+    assert annotate(CHAR, direct).roles.tolist() == [
+        *[Role.SPECIAL, Role.QUESTION, Role.SPECIAL, Role.ANSWER, Role.SPECIAL]
+    ]
+    packed = annotate(CHAR, chain + direct + [PAD, PAD] + chain + chain)
+    alone = annotate(CHAR, chain).segments.tolist()
+    expected = [*alone, 0, 0, 1, 1, 1, 1, 1, *alone, *alone]
+    assert packed.segments.tolist() == expected
+    rows = annotate(CHAR, np.array([chain, chain[::-1]]))
+    assert rows.segments[0].tolist() == alone
+    assert np.array_equal(rows.roles[1], annotate(CHAR, chain[::-1]).roles)
+    assert annotate(CHAR, []).segments.shape == (0,)
+
+
+def test_digits_after_the_first_equals_sign_are_results() -> None:
+    ids = encode_prompt(CHAR, "Q", "chain") + CHAR.encode("x 1+2=3=4")
+    roles = annotate(CHAR, ids).roles[-9:].tolist()
+    assert roles == [1, 1, 2, 3, 2, 3, 4, 3, 4]
