@@ -1,0 +1,148 @@
+"""Does the equation in a line of text hold? Read by hand, exactly, in bounded time: no ``eval``.
+
+The grammar is the one grade-school solutions use: non-negative decimals (``3``, ``.5``,
+``1,800``, ``20%``), ``+ - * /`` (also written ``x``, ``×``, ``÷`` or as a dash), parentheses,
+and ``=`` before the result. Numbers are exact fractions, so ``6*0.5=3`` and ``1/4*8=2`` hold and
+``0.33*6=2`` does not. Of several equations in a line the last counts; anything beyond the bounds
+below is no equation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_TEXT = 400
+"""Only this many characters at the end of a line are read."""
+
+MAX_DIGITS = 12
+"""A number with more digits is not read."""
+
+_EXPRESSION = frozenset("0123456789.,+-*/x×÷−–() $%")
+_BINARY = re.compile(r"\$?([0-9]{1,12}) *([+\-*/x×÷−–]) *\$?([0-9]{1,12})")
+_RESULT = re.compile(
+    r" *\$?((?:[0-9][0-9,]*)?\.?[0-9]+)(%?)(?![0-9.,]*[0-9])(?! ?[+*/=×÷] ?[0-9(])"
+)
+_TOKEN = re.compile(r"[ $]*(?:([0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(%?)|([+\-*/x×÷−–()]))[ $]*")
+_SAME = {"x": "*", "×": "*", "÷": "/", "−": "-", "–": "-"}
+_LEVELS = ("+-", "*/")
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """The last equation of a line: whether it ``holds``, and its parts where it is ``a op b=c``.
+
+    ``operator`` is empty, and the three numbers 0, where the equation is not one binary operation
+    on non-negative integers with an integer result.
+    """
+
+    holds: bool
+    operator: str = ""
+    left: int = 0
+    right: int = 0
+    result: int = 0
+
+
+def read_equation(text: str) -> Equation | None:
+    """The last equation in ``text``, or ``None`` where there is none that can be read."""
+    text = text[-MAX_TEXT:]
+    equals = text.rfind("=")
+    if equals < 0:
+        return None
+    start = equals
+    while start and text[start - 1] in _EXPRESSION:
+        start -= 1
+    written = text[start:equals].strip(" ")
+    found = _RESULT.match(text, equals + 1)
+    if found is None:
+        return None
+    result = _number(found[1], found[2])
+    if result is None:
+        return None
+    plain = _BINARY.fullmatch(written)
+    if plain is not None and result.denominator == 1:
+        a, operator, b = int(plain[1]), _SAME.get(plain[2], plain[2]), int(plain[3])
+        c = result.numerator
+        return Equation(_holds(a, operator, b, c), operator, a, b, c)
+    value = _Reader(written).value()
+    return None if value is None else Equation(value == result)
+
+
+def _holds(a: int, operator: str, b: int, c: int) -> bool:
+    if operator == "+":
+        return a + b == c
+    if operator == "-":
+        return a - b == c
+    if operator == "*":
+        return a * b == c
+    return b > 0 and b * c == a
+
+
+def _number(digits: str, percent: str) -> Fraction | None:
+    digits = digits.replace(",", "")
+    if len(digits) > MAX_DIGITS + 1 or not digits.strip("."):
+        return None
+    return Fraction(digits) / (100 if percent else 1)
+
+
+class _Reader:
+    """Recursive descent over at most ``MAX_TEXT`` characters; ``value`` is None on any error."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens: list[Fraction | str] | None = []
+        at = len(text) - len(text.lstrip("x×+*/) "))  # the tail of a word before
+        while at < len(text):
+            found = _TOKEN.match(text, at)
+            number = _number(found[1], found[2]) if found and found[1] else None
+            if found is None or (found[1] and number is None):
+                self.tokens = None
+                return
+            self.tokens.append(_SAME.get(found[3], found[3]) if number is None else number)
+            at = found.end()
+        self.at = 0
+
+    def value(self) -> Fraction | None:
+        """The value of the whole expression."""
+        if not self.tokens:
+            return None
+        try:
+            value = self._level(0, depth=0)
+        except (ValueError, ZeroDivisionError, IndexError):
+            return None
+        return value if self.at == len(self.tokens) else None
+
+    def _level(self, level: int, depth: int) -> Fraction:
+        assert self.tokens is not None
+        if level == len(_LEVELS):
+            return self._atom(depth)
+        value = self._level(level + 1, depth)
+        while self.at < len(self.tokens):
+            operator = self.tokens[self.at]
+            if not isinstance(operator, str) or operator not in _LEVELS[level]:
+                break
+            self.at += 1
+            other = self._level(level + 1, depth)
+            if operator == "+":
+                value += other
+            elif operator == "-":
+                value -= other
+            elif operator == "*":
+                value *= other
+            else:
+                value /= other
+        return value
+
+    def _atom(self, depth: int) -> Fraction:
+        assert self.tokens is not None
+        token = self.tokens[self.at]
+        self.at += 1
+        if isinstance(token, Fraction):
+            return token
+        if token != "(" or depth > 20:
+            raise ValueError(token)
+        value = self._level(0, depth + 1)
+        if self.tokens[self.at] != ")":
+            raise ValueError(token)
+        self.at += 1
+        return value

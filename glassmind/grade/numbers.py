@@ -1,0 +1,158 @@
+"""One number, many spellings: is ``$1,800.00`` the same answer as ``1800``?
+
+A model is right when it means the right number, not when it types the expected characters. So
+text is read into an exact ``Fraction`` and fractions are compared: no floating point, hence no
+tolerance to choose. The rules, in full:
+
+* digits, thousands commas (``1,800`` but not ``18,00``), decimals (``18.00``, ``.75``), powers of
+  ten (``1.5e3``, exponent at most 30), fractions (``3/4``), mixed numbers (``1 1/2``), a sign
+  (``-`` or the typographic minus), LaTeX's ``\\$``, ``\\%``, ``{,}`` and ``\\frac{3}{4}``, one
+  closing full stop;
+* a currency sign before, or a unit behind, is read and ignored: ``$18``, ``18 dollars``,
+  ``60 km/h``. Units are *not* converted: ``25 cents`` is 25, ``$0.25`` is a quarter;
+* ``dozen``, ``hundred``, ``thousand``, ``million``, ``billion`` multiply: ``5 million`` is not 5;
+* per cent divides by a hundred: ``75%`` equals ``0.75`` and ``3/4``, and does not equal ``75``;
+* nothing is rounded: ``0.33`` is not ``1/3``;
+* anything else (two numbers, a formula, ``5x``, words alone) is not a number: ``None``.
+
+Input may come from a model or a stranger: text above 64 characters is refused before any work,
+and so is every exponent that would make a number long.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+MAX_LENGTH = 64
+"""Longer text is not read as a number."""
+
+_MAX_EXPONENT = 30
+
+# Only ASCII digits: int() would also take other scripts, which the project never writes.
+MAGNITUDE = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
+"""Regular expression of an unsigned decimal, thousands commas allowed."""
+
+_NUMBER = re.compile(
+    rf"""
+    (?P<sign>[-+]?)\s*(?P<currency>[$€£¥₹]?)\s*(?P<inner_sign>-?)
+    (?:
+        (?:(?P<whole>[0-9]+)\s+)?(?P<top>[0-9]+)\s*/\s*(?P<bottom>[0-9]+)
+      | (?P<decimal>{MAGNITUDE})(?:[eE](?P<exponent>[-+]?[0-9]{{1,2}}))?
+    )
+    (?:\s*(?P<percent>%|percent\b|per\ cent\b)|(?P<trailing_currency>\s*[€£¥₹$]))?
+    (?P<unit>\s*/?[^\W\d_][^\d_]*)?
+    \.?
+    """,
+    re.VERBOSE,
+)
+_LATEX_FRACTION = re.compile(r"\\[dt]?frac\{([0-9]+)\}\{([0-9]+)\}")
+_UNIT_WORD = re.compile(r"[^\W\d_][\w²³°'/-]*\.?")
+MULTIPLIERS = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 1_000,
+    "million": 1_000_000,
+    "billion": 1_000_000_000,
+}
+"""Words that multiply the number they follow."""
+
+# Words that make what stands before them something else than the whole amount.
+_NOT_A_UNIT = {"and", "or", "half", "halves", "third", "thirds", "tenths", "hundredths", "pi"}
+# A single letter behind a number is algebra (5x) or a magnitude (5k), unless it is one of these.
+_LETTER_UNITS = {"m", "g", "l", "L", "s", "h"}
+
+
+def parse_number(text: str) -> Fraction | None:
+    """The number ``text`` writes, exactly, or ``None`` where it is not one number.
+
+    The module's docstring lists the rules. Never raises; time and memory are bounded because
+    text above ``MAX_LENGTH`` characters is refused.
+    """
+    if len(text) > MAX_LENGTH:
+        return None
+    text = text.replace("\u2212", "-").replace("\\$", "$").replace("\\%", "%").replace("{,}", ",")
+    text = _LATEX_FRACTION.sub(r" \1/\2", text).strip()
+    match = _NUMBER.fullmatch(text)
+    if match is None or (match["sign"] and match["inner_sign"]):
+        return None
+    scale = _unit_scale(match["unit"] or "", has_currency=bool(match["currency"]))
+    if scale is None:
+        return None
+    if match["decimal"]:
+        exponent = int(match["exponent"] or 0)
+        if abs(exponent) > _MAX_EXPONENT:
+            return None
+        value = Fraction(match["decimal"].replace(",", "")) * Fraction(10) ** exponent
+    else:
+        top, bottom = int(match["top"]), int(match["bottom"])
+        if bottom == 0 or (match["whole"] and top >= bottom):
+            return None  # "1 5/2" is more likely two numbers than a mixed one
+        value = int(match["whole"] or 0) + Fraction(top, bottom)
+    if match["percent"]:
+        value /= 100
+    negative = match["sign"] == "-" or match["inner_sign"] == "-"
+    return (-value if negative else value) * scale
+
+
+def canonical(number: Fraction | int | str) -> str:
+    """The one spelling all equal numbers share, so that votes can be counted by string.
+
+    Whole numbers are plain digits (``1800``), numbers whose decimals end are decimals (``0.75``),
+    the rest are fractions in lowest terms (``1/3``). Text that is not a number comes back
+    lower-cased with its spaces collapsed, so that ``"Blue "`` and ``blue`` are one vote.
+    ``canonical(canonical(x)) == canonical(x)``.
+    """
+    if isinstance(number, str):
+        parsed = parse_number(number)
+        if parsed is None:
+            return " ".join(number.lower().split())
+        number = parsed
+    number = Fraction(number)
+    if number.denominator == 1:
+        return str(number.numerator)
+    places = _decimal_places(number.denominator)
+    if places is None:
+        return f"{number.numerator}/{number.denominator}"
+    digits = str(abs(number.numerator) * 10**places // number.denominator).rjust(places + 1, "0")
+    return f"{'-' if number < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def same_number(a: Fraction | int | str, b: Fraction | int | str) -> bool:
+    """Whether both are numbers, and the same one: 18 == 18.00 == $18, 3/4 == 0.75 == 75%."""
+    x = parse_number(a) if isinstance(a, str) else Fraction(a)
+    y = parse_number(b) if isinstance(b, str) else Fraction(b)
+    return x is not None and x == y
+
+
+def _unit_scale(unit: str, *, has_currency: bool) -> int | None:
+    """What the words behind a number multiply it by, or ``None`` if they change its meaning."""
+    words = unit.strip().removeprefix("/").split()
+    if len(words) > 5:
+        return None  # a sentence, not a unit
+    scale = 1
+    for position, word in enumerate(words):
+        bare = word.rstrip(".").lower()
+        if position == 0 and bare in MULTIPLIERS:
+            scale = MULTIPLIERS[bare]
+            continue
+        if bare in _NOT_A_UNIT or bare in MULTIPLIERS or not _UNIT_WORD.fullmatch(word):
+            return None
+        if len(bare) == 1 and position == 0 and (has_currency or word not in _LETTER_UNITS):
+            return None
+    return scale
+
+
+def _decimal_places(denominator: int) -> int | None:
+    """How many decimals a fraction with this denominator (lowest terms) has; ``None`` if endless.
+
+    Endless unless the denominator is 2^i 5^j, and then max(i, j) places.
+    """
+    counts = []
+    for prime in (2, 5):
+        count = 0
+        while denominator % prime == 0:
+            denominator //= prime
+            count += 1
+        counts.append(count)
+    return max(counts) if denominator == 1 else None

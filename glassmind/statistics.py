@@ -1,0 +1,167 @@
+"""How sure a number is: intervals, paired tests, pass@k, as pure functions of plain numbers.
+
+An accuracy measured on 500 problems is a coin-tossing experiment: 80 % might be 76 % or 84 % on
+the next 500. So every accuracy here comes with an interval, and "better" is said only where a
+*paired* test supports it: both methods answer the same problems, the problems on which they agree
+say nothing about which is better, and what remains is whether the disagreements split like a fair
+coin. Nothing in this file needs more than the standard library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+
+def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval for a proportion, from ``correct`` successes in ``n`` trials; bounds in [0, 1].
+
+    Wilson (1927, JASA 22:209): the proportions that a normal test would not reject. Unlike
+    ``p ± z·sqrt(p(1-p)/n)`` it stays inside [0, 1] and does not shrink to nothing at 0 % or
+    100 %. With ``n = 0`` nothing is known, so the answer is (0, 1). Raises ``ValueError`` unless
+    ``0 <= correct <= n`` and ``0 < confidence < 1``.
+    """
+    if not 0 <= correct <= n:
+        raise ValueError(f"correct must lie between 0 and n, not {correct} of {n}")
+    z = NormalDist().inv_cdf(_upper_quantile(confidence))
+    if n == 0:
+        return 0.0, 1.0
+    p = correct / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half_width = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # At the ends the formula gives exactly 0 or 1; rounding should not spoil that.
+    low = 0.0 if correct == 0 else max(0.0, centre - half_width)
+    high = 1.0 if correct == n else min(1.0, centre + half_width)
+    return low, high
+
+
+def paired_counts(a: Sequence[bool], b: Sequence[bool]) -> tuple[int, int]:
+    """Problems ``b`` gained and lost against ``a``: ``(gained, lost)``.
+
+    ``a[i]`` and ``b[i]`` say whether each method was right on problem *i*. Gained are those only
+    ``b`` got right, lost those only ``a`` did. Raises ``ValueError`` where the lengths differ.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a paired test needs the same problems: {len(a)} against {len(b)}")
+    gained = sum(1 for x, y in zip(a, b, strict=True) if y and not x)
+    lost = sum(1 for x, y in zip(a, b, strict=True) if x and not y)
+    return gained, lost
+
+
+def mcnemar_exact(gained: int, lost: int) -> float:
+    """Two-sided p-value of the exact McNemar test on ``gained`` and ``lost`` problems.
+
+    If neither method were better, each disagreement would be a fair coin, so ``gained`` would be
+    Binomial(gained + lost, 1/2); p is twice the tail beyond the smaller count, at most 1. A small
+    p says the methods differ; whether for the better is the sign of ``gained - lost``. McNemar
+    (1947, Psychometrika 12:153), exact rather than by chi-square. Summed from the tail's largest
+    term by ratios, so it is accurate for millions of problems (and underflows to 0 below 1e-308).
+    """
+    if gained < 0 or lost < 0:
+        raise ValueError(f"counts cannot be negative: gained {gained}, lost {lost}")
+    n, k = gained + lost, min(gained, lost)
+    if gained == lost:
+        return 1.0
+    # log C(n, k) / 2^n, the largest term of P(X <= k) since k < n / 2
+    log_top = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
+    total, ratio = 1.0, 1.0
+    for i in range(k, 0, -1):
+        ratio *= i / (n - i + 1)  # C(n, i - 1) / C(n, i)
+        total += ratio
+        if ratio < 1e-18 * total:
+            break
+    return min(1.0, 2 * math.exp(log_top) * total)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Chance that at least one of ``k`` samples is right, from ``n`` samples with ``c`` right.
+
+    The unbiased estimate ``1 - C(n-c, k) / C(n, k)`` of Chen et al. (2021, arXiv 2107.03374):
+    draw k of the n without putting back. (``1 - (1 - c/n)^k`` would be biased.) Raises
+    ``ValueError`` unless ``0 <= c <= n`` and ``1 <= k <= n``.
+    """
+    if not 0 <= c <= n or not 1 <= k <= n:
+        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={k}")
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
+    """Chance that a right item scores above a wrong one, ties counting one half.
+
+    The area under the ROC curve, computed as the Mann-Whitney statistic from average ranks:
+    1 is perfect, 0.5 is blind. Raises ``ValueError`` for unequal lengths, for a score that is
+    not a number, or where all labels are the same (then there is no pair to compare).
+    """
+    if len(scores) != len(labels):
+        raise ValueError(f"{len(scores)} scores but {len(labels)} labels")
+    if any(math.isnan(score) for score in scores):
+        raise ValueError("a score is not a number (nan)")
+    positives = sum(1 for label in labels if label)
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        raise ValueError("the area under the curve needs both right and wrong items")
+    order = sorted(range(len(scores)), key=scores.__getitem__)
+    rank_sum = 0.0  # of the positives; ranks count from 1, tied scores share their mean rank
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and scores[order[stop]] == scores[order[start]]:
+            stop += 1
+        rank_sum += (start + 1 + stop) / 2 * sum(1 for i in order[start:stop] if labels[i])
+        start = stop
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def mean_and_interval(
+    values: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of independent repeats (seeds) and Student's t interval: ``(mean, low, high)``.
+
+    Few seeds make a wide interval: with three, t is 4.3 where the normal curve would say 1.96.
+    Raises ``ValueError`` for fewer than two values, from which no spread can be read.
+    """
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"an interval over seeds needs at least two values, not {n}")
+    mean = math.fsum(values) / n
+    variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1)
+    half_width = _t_quantile(_upper_quantile(confidence), n - 1) * math.sqrt(variance / n)
+    return mean, mean - half_width, mean + half_width
+
+
+def _upper_quantile(confidence: float) -> float:
+    """0.95 -> 0.975: what lies below the upper end of a two-sided interval."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}")
+    return 0.5 + confidence / 2
+
+
+def _t_quantile(probability: float, degrees: int) -> float:
+    """The t below which Student's distribution has ``probability`` (> 1/2), by bisection.
+
+    Uses the closed form, for n degrees of freedom, in θ = atan(t / sqrt(n)), where the density
+    is cos^(n-1) θ and its integral a finite sum (Abramowitz & Stegun 26.7.3-4); θ lies in
+    (0, π/2), so bisection needs no guess of the range.
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        if 0.5 + _t_two_sided(middle, degrees) / 2 < probability:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(degrees) * math.tan((low + high) / 2)
+
+
+def _t_two_sided(theta: float, degrees: int) -> float:
+    """P(|T| < sqrt(n) tan θ) for n ``degrees`` of freedom, as a finite trigonometric sum."""
+    sine, cosine = math.sin(theta), math.cos(theta)
+    odd = degrees % 2 == 1
+    # Odd n: cos + 2/3 cos³ + (2·4)/(3·5) cos⁵ ...; even n: 1 + 1/2 cos² + (1·3)/(2·4) cos⁴ ...
+    term = cosine if odd else 1.0
+    total = term if degrees > 1 else 0.0
+    for j in range(2 if odd else 1, degrees - 2, 2):
+        term *= j / (j + 1) * cosine * cosine
+        total += term
+    return 2 / math.pi * (theta + sine * total) if odd else sine * total
