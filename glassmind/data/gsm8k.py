@@ -1,0 +1,123 @@
+"""Real grade-school problems: the GSM8K files (Cobbe et al. 2021, arXiv 2110.14168).
+
+A line is ``{"question": ..., "answer": ...}``. The answer is a solution of one sentence a line,
+with calculator annotations such as ``<<48/2=24>>`` in the running text, closed by ``#### 72``.
+The annotation is taken out of the text; where it is one binary operation its parts go into the
+step's structured fields. Which earlier result an operand came from is not known, so ``uses`` stays
+empty and steps can be checked for arithmetic only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from glassmind.data.splits import content_key
+from glassmind.errors import UserError
+from glassmind.grade.numbers import canonical, parse_number
+from glassmind.records import Problem, Step
+
+_ANNOTATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,40})>>")
+_BINARY = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([+\-*/])\s*([0-9]*\.?[0-9]+)\s*")
+_FINAL = "####"
+_SPACES = re.compile(r"\s+")
+_MAX_LINE = 1_000_000
+
+
+def gsm8k_path(split: Literal["train", "valid"]) -> Path:
+    """The GSM8K file of ``split`` below the folder that GLASSMIND_DATA names."""
+    folder = os.environ.get("GLASSMIND_DATA")
+    path = Path(folder) / "gsm8k" / f"{split}.jsonl" if folder else None
+    if path is None or not path.is_file():
+        raise UserError(
+            f"no GSM8K {split} file{'' if path is None else f' at {path}'}; set GLASSMIND_DATA to "
+            f"a folder that holds gsm8k/{split}.jsonl, or pass a path"
+        )
+    return path
+
+
+def load_gsm8k(
+    path: Path | str | None = None,
+    split: Literal["train", "valid"] = "train",
+    *,
+    equations: bool = False,
+) -> list[Problem]:
+    """The problems of a GSM8K file, of ``gsm8k_path(split)`` where no path is given.
+
+    A step's text is the sentence, or with ``equations`` only the annotated equation (sentences
+    without one are then left out). Raises ``UserError`` naming file and line for anything else
+    than GSM8K.
+    """
+    path = gsm8k_path(split) if path is None else Path(path)
+    problems: list[Problem] = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), b""), 1):
+                if line.strip():
+                    where = f"{path} line {number}"
+                    problem_id = f"gsm8k-{split}-{number:05d}"
+                    problems.append(_problem(line, where, problem_id, split, equations))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if not problems:
+        raise UserError(f"{path} holds no problems; a GSM8K file has one JSON object a line")
+    return problems
+
+
+def _problem(line: bytes, where: str, problem_id: str, split: str, equations: bool) -> Problem:
+    try:
+        row = json.loads(line) if len(line) <= _MAX_LINE else None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not UTF-8 JSON; GSM8K has one object a line") from error
+    question = row.get("question") if isinstance(row, dict) else None
+    solution = row.get("answer") if isinstance(row, dict) else None
+    if not isinstance(question, str) or not isinstance(solution, str):
+        raise UserError(f'{where} needs the texts "question" and "answer", as GSM8K has them')
+    worked, mark, final = solution.rpartition(_FINAL)
+    if not mark or parse_number(final.strip()) is None:
+        raise UserError(f"{where} has an answer that does not end in {_FINAL} and a number")
+    question = _SPACES.sub(" ", question).strip()
+    return Problem(
+        id=problem_id,
+        question=question,
+        answer=canonical(final.strip()),
+        steps=_equations(worked) if equations else _sentences(worked),
+        source="gsm8k",
+        split=split,
+        key=content_key(question),
+    )
+
+
+def _sentences(worked: str) -> tuple[Step, ...]:
+    """One step a line of the solution; structured after its last annotation."""
+    steps = []
+    for line in worked.splitlines():
+        text = _SPACES.sub(" ", _ANNOTATION.sub("", line)).strip()
+        if text:
+            found = _ANNOTATION.findall(line)
+            steps.append(_step(text, *found[-1]) if found else Step(text))
+    return tuple(steps)
+
+
+def _equations(worked: str) -> tuple[Step, ...]:
+    """One step an annotation, whose text is the annotated equation alone."""
+    return tuple(
+        _step(f"{left.strip()}={right.strip()}", left, right)
+        for left, right in _ANNOTATION.findall(worked)
+    )
+
+
+def _step(text: str, left: str, right: str) -> Step:
+    """A step with its parts filled in where the annotation is one binary operation."""
+    binary = _BINARY.fullmatch(left)
+    if binary is None or parse_number(right.strip()) is None:
+        return Step(text)
+    return Step(
+        text=text,
+        operator=binary[2],
+        operands=(binary[1], binary[3]),
+        value=canonical(right.strip()),
+    )

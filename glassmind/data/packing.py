@@ -1,0 +1,168 @@
+"""Packing: many short documents in rows of one length, with nothing wasted and nothing leaking.
+
+A batch is a rectangle, documents are not. Padding each to the longest wastes compute; packing puts
+several into a row and lets a document mask keep them apart (``model.masks.same_document``).
+
+A document may *branch*: several continuations of one prompt, say sixteen sampled chains of one
+question, stored with the prompt only once. Branch 0 is the prompt, which every branch sees; a
+branch sees the prompt and itself. Positions in each branch go on from the prompt's end, so every
+branch reads exactly as if it stood alone behind its prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassmind.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document as aligned arrays of length T.
+
+    ``ids`` are token ids; ``completion`` is True for tokens the model is to produce (False for
+    the prompt's); ``branches`` is 0 for the prompt and 1.. for its continuations (``None`` where
+    it does not branch); ``labels`` is a target in [0, 1] per token for a verifier, NaN where
+    there is none (``None`` where there are none at all).
+    """
+
+    ids: NDArray[np.int32]
+    completion: NDArray[np.bool_]
+    branches: NDArray[np.int16] | None = None
+    labels: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRows:
+    """Packed documents, R rows of T tokens.
+
+    ``documents`` numbers the documents within a row from 1 (0 is padding). ``previous`` is the index
+    in the row of the token before, the one that has to predict this one: usually the neighbour, but
+    for the first token of a branch the last of the prompt, and a document's first token is its
+    own. ``completion`` and ``labels`` speak of the token itself.
+    """
+
+    ids: NDArray[np.int32]
+    completion: NDArray[np.bool_]
+    documents: NDArray[np.int16]
+    branches: NDArray[np.int16]
+    positions: NDArray[np.int16]
+    labels: NDArray[np.float32]
+    previous: NDArray[np.int16]
+
+    def take(self, rows: NDArray[np.int64] | slice) -> PackedRows:
+        """The chosen rows."""
+        return PackedRows(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def assign_rows(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
+    """Best-fit-decreasing bin packing: document numbers of each row, in the order packed.
+
+    Longest first, each into the fullest row it still fits (Johnson 1973), with the rows kept in
+    lists by free space, so that the work is (documents x free sizes) at worst.
+    """
+    rows: list[list[int]] = []
+    by_space: list[list[int]] = [[] for _ in range(row_tokens + 1)]
+    for document in sorted(range(len(lengths)), key=lambda d: (-lengths[d], d)):
+        length = lengths[document]
+        for space in range(length, row_tokens):
+            if by_space[space]:
+                row = by_space[space].pop()
+                break
+        else:
+            space, row = row_tokens, len(rows)
+            rows.append([])
+        rows[row].append(document)
+        by_space[space - length].append(row)
+    return rows
+
+
+def pack(documents: Sequence[Document], row_tokens: int, pad_id: int) -> PackedRows:
+    """Pack ``documents`` into rows of ``row_tokens``.
+
+    Raises:
+        UserError: there is nothing to pack, or a document is longer than a row.
+    """
+    if not documents:
+        raise UserError("there is no document to train on: the data set is empty")
+    longest = max(len(document) for document in documents)
+    if longest > row_tokens:
+        raise UserError(
+            f"a document has {longest} tokens and a row only {row_tokens}: "
+            f"set row_tokens to {longest} or more"
+        )
+    rows = assign_rows([len(document) for document in documents], row_tokens)
+    shape = (len(rows), row_tokens)
+    packed = PackedRows(
+        ids=np.full(shape, pad_id, np.int32),
+        completion=np.zeros(shape, np.bool_),
+        documents=np.zeros(shape, np.int16),
+        branches=np.zeros(shape, np.int16),
+        positions=np.zeros(shape, np.int16),
+        labels=np.full(shape, np.nan, np.float32),
+        previous=np.tile(np.arange(row_tokens, dtype=np.int16), (len(rows), 1)),
+    )
+    for r, members in enumerate(rows):
+        start = 0
+        for number, member in enumerate(members, 1):
+            start = _place(packed, r, start, number, documents[member])
+    return packed
+
+
+def _place(packed: PackedRows, row: int, start: int, number: int, document: Document) -> int:
+    """Write one document into a row from ``start``; returns where the next may begin."""
+    length = len(document)
+    here = slice(start, start + length)
+    packed.ids[row, here] = document.ids
+    packed.documents[row, here] = number
+    positions = np.arange(length, dtype=np.int16)
+    packed.completion[row, here] = document.completion
+    packed.previous[row, here] = np.maximum(np.arange(start - 1, start + length - 1), start)
+    if document.branches is not None:
+        packed.branches[row, here] = document.branches
+        prompt = int((document.branches == 0).sum())
+        starts = np.flatnonzero(np.diff(document.branches)) + 1  # first token of every branch
+        for first in starts[1:]:
+            positions[first:] = np.arange(prompt, prompt + length - first)
+        packed.previous[row, start + starts] = start + prompt - 1
+    packed.positions[row, here] = positions
+    if document.labels is not None:
+        packed.labels[row, here] = document.labels
+    return start + length
+
+
+def stream(ids: NDArray[np.int32], row_tokens: int) -> PackedRows:
+    """Cut one long stream of token ids into rows for pretraining.
+
+    Raises:
+        UserError: the stream is too short for one row.
+    """
+    n_rows = len(ids) // row_tokens
+    if n_rows < 1:
+        raise UserError(
+            f"the text has only {len(ids)} tokens, less than one row of {row_tokens}: "
+            "give more text or set row_tokens lower"
+        )
+    shape = (n_rows, row_tokens)
+    used = n_rows * row_tokens
+    return PackedRows(
+        ids=ids[:used].reshape(shape).astype(np.int32),
+        completion=np.ones(shape, np.bool_),
+        documents=np.ones(shape, np.int16),
+        branches=np.zeros(shape, np.int16),
+        positions=np.broadcast_to(np.arange(row_tokens, dtype=np.int16), shape),
+        labels=np.full(shape, np.nan, np.float32),
+        previous=np.broadcast_to(
+            np.maximum(np.arange(-1, row_tokens - 1), 0).astype(np.int16), shape
+        ),
+    )
