@@ -1,0 +1,126 @@
+"""Attention: every token asks a question of the tokens it may see and takes in their answers.
+
+Shapes: B batch, T tokens, S keys, D d_model, H heads, K key/value heads, E head_dim.
+
+The same arithmetic stands here twice, and a test holds the two equal. ``explicit_attention`` is the
+formula, and the one that runs when somebody watches the attention weights; PyTorch's fused
+``scaled_dot_product_attention`` never forms the (T, S) weights at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glassmind.model.cache import Cache
+from glassmind.model.config import ModelConfig
+from glassmind.model.norms import make_norm
+from glassmind.model.positions import rotate
+from glassmind.model.probe import Tap
+
+
+def attention_weights(q_BHTE: Tensor, k_BKSE: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """softmax(q·k·scale) over the visible keys: (B, H, T, S), each row sums to 1.
+
+    ``mask`` broadcasts to (B, H, T, S): boolean (True = visible), or floats added to the scores
+    (0 = visible, -inf = hidden); ``None`` shows everything. Every query must see some key.
+    """
+    groups = q_BHTE.shape[1] // k_BKSE.shape[1]
+    if groups > 1:
+        k_BKSE = k_BKSE.repeat_interleave(groups, dim=1)
+    scores_BHTS = (q_BHTE * scale) @ k_BKSE.transpose(-1, -2)
+    if mask is not None and mask.dtype == torch.bool:
+        scores_BHTS = scores_BHTS.masked_fill(~mask, float("-inf"))
+    elif mask is not None:
+        scores_BHTS = scores_BHTS + mask
+    return scores_BHTS.softmax(dim=-1)
+
+
+def explicit_attention(
+    q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
+    """softmax(q kᵀ · scale) v, as written in Vaswani et al. 2017 eq. 1: (B, H, T, E)."""
+    groups = q_BHTE.shape[1] // v_BKSE.shape[1]
+    if groups > 1:
+        v_BKSE = v_BKSE.repeat_interleave(groups, dim=1)
+    return attention_weights(q_BHTE, k_BKSE, mask, scale) @ v_BKSE
+
+
+def fused_attention(
+    q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
+    """The same through PyTorch's kernel, which keeps no weights: (B, H, T, E)."""
+    return F.scaled_dot_product_attention(
+        q_BHTE,
+        k_BKSE,
+        v_BKSE,
+        attn_mask=mask,
+        scale=scale,
+        enable_gqa=q_BHTE.shape[1] != k_BKSE.shape[1],
+    )
+
+
+AttentionKernel = Literal["fused", "explicit"]
+ATTENTION_KERNELS: dict[AttentionKernel, Callable[..., Tensor]] = {
+    "fused": fused_attention,
+    "explicit": explicit_attention,
+}
+
+
+class Attention(nn.Module):
+    """Multi-head or grouped-query self-attention of one block.
+
+    Taps: ``q`` (B, H, T, E) and ``k``, ``v`` (B, K, T, E) after norm and rotation, ``weights``
+    (B, H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed.
+    """
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        attention = config.attention
+        self.layer = layer
+        self.kernel: AttentionKernel = "fused"
+        self.n_heads, self.n_kv_heads = attention.n_heads, config.n_kv_heads
+        self.head_dim = config.head_dim
+        self.scale = self.head_dim**-0.5
+        q_width, kv_width = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
+        self.query = nn.Linear(config.d_model, q_width, bias=attention.bias)
+        self.key = nn.Linear(config.d_model, kv_width, bias=attention.bias)
+        self.value = nn.Linear(config.d_model, kv_width, bias=attention.bias)
+        self.query_norm = make_norm(config, self.head_dim) if attention.qk_norm else None
+        self.key_norm = make_norm(config, self.head_dim) if attention.qk_norm else None
+        self.q, self.k, self.v, self.weights, self.heads = Tap(), Tap(), Tap(), Tap(), Tap()
+        self.output = nn.Linear(q_width, config.d_model, bias=attention.bias)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        cache: Cache | None,
+    ) -> Tensor:
+        batch, tokens, _ = x_BTD.shape
+        q = self.query(x_BTD).view(batch, tokens, self.n_heads, self.head_dim)
+        k = self.key(x_BTD).view(batch, tokens, self.n_kv_heads, self.head_dim)
+        v = self.value(x_BTD).view(batch, tokens, self.n_kv_heads, self.head_dim)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if rotation is not None:
+            q, k = rotate(q, *rotation), rotate(k, *rotation)
+        q_BHTE = self.q(q.transpose(1, 2))
+        k_BKTE = self.k(k.transpose(1, 2))
+        v_BKTE = self.v(v.transpose(1, 2))
+        if cache is not None:
+            y_BHTE = cache.attend(self.layer, q_BHTE, k_BKTE, v_BKTE, self.scale)
+        elif self.weights.watched:
+            weights = self.weights(attention_weights(q_BHTE, k_BKTE, mask, self.scale))
+            groups = self.n_heads // self.n_kv_heads
+            y_BHTE = weights @ v_BKTE.repeat_interleave(groups, dim=1)
+        else:
+            attend = ATTENTION_KERNELS[self.kernel]
+            y_BHTE = attend(q_BHTE, k_BKTE, v_BKTE, mask, self.scale)
+        y_BTHE = self.heads(y_BHTE).transpose(1, 2)
+        return self.output(y_BTHE.reshape(batch, tokens, -1))

@@ -1,0 +1,80 @@
+"""Heads: other readings of the same trunk.
+
+A language model reads its final hidden state as the next token. A verifier reads the whole as one
+number per token: how likely is everything so far to be right? (Cobbe et al. 2021, arXiv
+2110.14168; Lightman et al. 2023, 2305.20050.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from glassmind.model.norms import make_norm
+from glassmind.model.transformer import Block, Transformer
+
+
+def surprise(
+    trunk: Transformer, hidden_BTD: Tensor, ids_BT: Tensor, previous_BT: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What the trunk thought of every token just before it came, each (B, T).
+
+    The log-probability of the token, and the entropy (nats) of the distribution it was drawn
+    from. ``previous_BT`` is the index in the row of the token before each; a token that is its own
+    predecessor (the first of a document) is no surprise: 0 and 0.
+    """
+    logp_BTV = trunk.logits(hidden_BTD).float().log_softmax(dim=-1)
+    entropy_BT = -(logp_BTV.exp() * logp_BTV).sum(dim=-1)
+    batch = torch.arange(len(ids_BT), device=ids_BT.device)[:, None]
+    first_BT = previous_BT == torch.arange(ids_BT.shape[1], device=ids_BT.device)
+    logp_BT = logp_BTV[batch, previous_BT, ids_BT].masked_fill(first_BT, 0.0)
+    return logp_BT, entropy_BT.gather(1, previous_BT).masked_fill(first_BT, 0.0)
+
+
+class TokenScorer(nn.Module):
+    """A verifier: a transformer that reads a chain, and a judge that reads the transformer.
+
+    Why a judge of its own? What the model *expected* at a token exists only at the top layer of
+    the position before; no layer of the same trunk is left to compare it with what then came. So
+    the judge is one more block (or more) above the trunk, and is told outright how surprising each
+    token was and how sure the trunk had been. It learns which surprises matter: an unlikely
+    result is an error, an unlikely but valid order of steps is not.
+
+    ``trunk`` is a whole ``Transformer``: its language-model head keeps learning, which keeps the
+    trunk's expectations sharp. The judge starts as the identity and ``score`` at zero, so an
+    untrained scorer says 0.5 everywhere.
+    """
+
+    def __init__(self, trunk: Transformer, judge_layers: int = 1) -> None:
+        super().__init__()
+        config = trunk.config
+        self.trunk = trunk
+        self.judge_layers = judge_layers
+        self.evidence = nn.Linear(2, config.d_model)
+        layers = range(config.n_layers, config.n_layers + judge_layers)
+        judge = [Block(config, layer) for layer in layers]
+        for block in judge:
+            block.silence()
+        self.judge = nn.ModuleList(judge)
+        self.judge_norm = make_norm(config)
+        self.score = nn.Linear(config.d_model, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(
+        self, ids_BT: Tensor, *, positions_BT: Tensor, previous_BT: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Score and log-probability of every token, each (B, T).
+
+        The score is a logit: its sigmoid is the probability that all is right up to here.
+        ``mask`` is (B, T, T) as in ``Transformer.hidden``.
+        """
+        hidden_BTD = self.trunk.hidden(ids_BT, positions=positions_BT, mask=mask)
+        logp_BT, entropy_BT = surprise(self.trunk, hidden_BTD, ids_BT, previous_BT)
+        # Evidence is a fact to weigh, not a thing to bend: no gradient from the judge.
+        evidence_BT2 = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
+        x_BTD = hidden_BTD + self.evidence(evidence_BT2.to(hidden_BTD.dtype))
+        rotation = self.trunk.rotation(positions_BT)
+        for block in self.judge:
+            x_BTD = block(x_BTD, rotation, mask.unsqueeze(1), None)
+        return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT
