@@ -1,0 +1,163 @@
+"""A run is a folder: everything a result came from, beside the result.
+
+runs/demo/
+  recipe.toml        the resolved recipe, every value
+  run.json           commit, seed, machine, versions, seconds of each stage
+  tokenizer.json     in Hugging Face's format
+  metrics.jsonl      one line every few steps
+  checkpoints/       of a stage in progress
+  models/<stage>/    finished weights: model.safetensors and model.json
+  samples/           graded completions
+  ladder.json        the results, for machines
+  report.html        the results, for people
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassmind import __version__
+from glassmind.errors import UserError
+from glassmind.runs.dataclass_tree import to_dict
+from glassmind.runs.files import read_json, write_json, write_text
+from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def model_folder(self, stage: str) -> Path:
+        return self.path / "models" / stage
+
+    def recipe(self) -> Recipe:
+        return read_recipe(str(self.path))
+
+    def facts(self) -> dict[str, Any]:
+        """What ``run.json`` says."""
+        facts = read_json(self.path / "run.json")
+        if not isinstance(facts, dict):
+            raise UserError(f"{self.path / 'run.json'} must hold a JSON object")
+        return facts
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Note how long a stage took; parts of a resumed stage add up."""
+        facts = self.facts()
+        spent = facts.setdefault("seconds", {})
+        spent[stage] = round(spent.get(stage, 0.0) + seconds, 2)
+        write_json(self.path / "run.json", facts)
+
+    def spent(self, stage: str) -> float:
+        """Seconds noted for a stage."""
+        return float(self.facts().get("seconds", {}).get(stage, 0.0))
+
+
+def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
+    """Create a run's folder, or go on with one that holds the same recipe.
+
+    Raises:
+        UserError: the folder holds something else, another recipe, or a run that was not asked
+            to be resumed; or it cannot be written.
+    """
+    run = RunFolder(path)
+    if (path / "recipe.toml").is_file() and (path / "run.json").is_file():
+        if not resume:
+            raise UserError(
+                f"{path} already holds a run: go on with it by --resume, "
+                "or name another folder by --run"
+            )
+        kept, asked = to_dict(run.recipe()), to_dict(recipe)
+        if kept != asked:
+            raise UserError(
+                f"{path} was started with another {_first_difference(kept, asked)}: resume it "
+                "with its own recipe, or name another folder by --run"
+            )
+        return run
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} exists and is not a run: name another folder by --run")
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(path / "run.json", new_facts(recipe))
+    write_text(path / "recipe.toml", recipe_toml(recipe))
+    return run
+
+
+def existing_run(path: Path) -> RunFolder:
+    """The run at ``path``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (path / "recipe.toml").is_file():
+        raise UserError(
+            f"{path} is not a run: a run's folder holds recipe.toml, as `glassmind demo` makes it"
+        )
+    return RunFolder(path)
+
+
+def new_facts(recipe: Recipe) -> dict[str, Any]:
+    """What is known at a run's start: commit, machine, versions."""
+    import numpy
+    import torch
+
+    return {
+        "commit": commit(),
+        "seed": recipe.seed,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": {
+            "processor": _processor(),
+            "threads": torch.get_num_threads(),
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "versions": {
+            "glassmind": __version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": numpy.__version__,
+        },
+        "seconds": {},
+    }
+
+
+def commit() -> str:
+    """The commit of the source tree this package runs from, or its version where it has none."""
+    here = Path(__file__).resolve().parent
+    git = shutil.which("git")
+    if git is None or not (here.parent.parent / ".git").exists():
+        return f"v{__version__}"
+    asked = [git, "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or f"v{__version__}"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def _first_difference(kept: dict[str, Any], asked: dict[str, Any], path: str = "") -> str:
+    for key, value in asked.items():
+        old = kept.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if value != old:
+                return _first_difference(old, value, f"{path}{key}.")
+        elif value != old:
+            return f"{path}{key} ({old!r}, now {value!r})"
+    return "recipe"

@@ -1,0 +1,252 @@
+"""A recipe: every number of a run, in one tree of dataclasses, read from one TOML file.
+
+The tree's shape is the file's shape: ``Recipe.train.steps`` is ``steps`` under ``[train]``. What the
+file leaves out keeps the default written here, ``--set train.steps=300`` changes a value from the
+command line, and the resolved tree is written into the run's folder, so that a run can always be
+repeated from what lies beside its results.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import tomli_w
+
+from glassmind.data.generator import ProblemDial
+from glassmind.errors import UserError
+from glassmind.model import ModelConfig
+from glassmind.runs.dataclass_tree import from_dict, to_dict
+
+
+def _at_least(record: object, minimum: int, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value < minimum:
+            raise ValueError(f"{name} must be at least {minimum}, not {value}")
+
+
+def _within(record: object, low: float, high: float, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if not low <= value <= high:  # a NaN fails this too
+            raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value}")
+
+
+@dataclass(frozen=True)
+class SolutionsConfig:
+    """How far training solutions depart from the canonical one: probabilities in [0, 1].
+
+    A model that has seen several valid ways to write a solution errs in several ways, and a vote
+    over its samples then corrects errors that one canonical way would repeat.
+    """
+
+    regroup: float = 0.3
+    reorder: float = 0.3
+    swap: float = 0.3
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 1, "regroup", "reorder", "swap")
+
+
+@dataclass(frozen=True)
+class ProblemsConfig:
+    """Which problems: generated ones (``dial`` says how hard), or ``file``.
+
+    ``file`` is a JSONL of one's own problems, or ``"gsm8k"`` for the GSM8K files below
+    ``GLASSMIND_DATA``. The counts are those of generated problems; a file is split by a hash of
+    its questions.
+    """
+
+    file: str = ""
+    train: int = 60_000
+    validation: int = 500
+    test: int = 2_000
+    longer: int = 500
+    reworded: int = 500
+    dial: ProblemDial = field(default_factory=ProblemDial)
+    solutions: SolutionsConfig = field(default_factory=SolutionsConfig)
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "train", "validation", "test")
+        _at_least(self, 0, "longer", "reworded")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """``kind`` is ``bpe`` or ``char``; ``vocab_size`` counts bytes, merges and special tokens.
+
+    ``training_texts`` bounds how many problems the tokenizer is trained on; ``file`` takes a
+    finished ``tokenizer.json`` instead.
+    """
+
+    kind: Literal["bpe", "char"] = "bpe"
+    vocab_size: int = 1024
+    training_texts: int = 20_000
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        _at_least(self, 264, "vocab_size")
+        _at_least(self, 1, "training_texts")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Learning rates are peaks; ``schedule`` shapes them over ``steps``.
+
+    A batch is ``batch_rows`` rows of ``row_tokens`` tokens, taken ``accumulate`` times before each
+    step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
+    rest. ``precision`` and ``compile`` are decided by ``train.precision`` where ``auto``.
+    ``checkpoint_minutes`` is how much work a crash may cost.
+    """
+
+    steps: int = 1000
+    batch_rows: int = 32
+    row_tokens: int = 192
+    accumulate: int = 1
+    muon_lr: float = 0.02
+    adamw_lr: float = 3e-3
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    schedule: Literal["cosine", "stable-decay"] = "stable-decay"
+    warmup: int = 20
+    decay_fraction: float = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    log_every: int = 10
+    checkpoint_minutes: float = 1.0
+    keep_checkpoints: int = 2
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "steps", "batch_rows", "accumulate", "log_every", "keep_checkpoints")
+        _at_least(self, 2, "row_tokens")
+        _at_least(self, 0, "warmup")
+        _within(self, 0, 10, "muon_lr", "adamw_lr", "weight_decay")
+        _within(self, 0, 1, "decay_fraction")
+        _within(self, 0, 1e9, "clip", "checkpoint_minutes")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """A pretraining text: a UTF-8 file (``.xz`` and ``.gz`` are unpacked), or none.
+
+    ``validation_fraction`` of it, from its end, is kept aside to measure on.
+    """
+
+    file: str = ""
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 0.5, "validation_fraction")
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How chains are sampled: ``samples`` for each problem at ``temperature``."""
+
+    samples: int = 16
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+    max_new_tokens: int = 128
+    max_rows: int = 4096
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "samples", "max_new_tokens", "max_rows")
+        _at_least(self, 0, "top_k")
+        _within(self, 0, 100, "temperature")
+        _within(self, 0, 1, "top_p")
+
+
+@dataclass(frozen=True)
+class VerifierConfig:
+    """The verifier: sampled on ``problems`` training problems, ``samples`` chains each.
+
+    The chains are drawn at ``temperature``. The loss is the judgement of every step (binary
+    cross-entropy), plus ``pair_weight`` times the ranking of right above wrong chains of the same
+    problem, plus ``language_weight`` times the language-model loss on right chains. ``branches``
+    chains share one question in a training row; ``layers`` is the judge's own depth.
+    """
+
+    problems: int = 4_000
+    samples: int = 8
+    temperature: float = 1.0
+    branches: int = 4
+    layers: int = 1
+    pair_weight: float = 1.0
+    language_weight: float = 0.3
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=300))
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "problems", "samples", "branches")
+        _at_least(self, 0, "layers")
+        _within(self, 0, 100, "temperature", "pair_weight", "language_weight")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a run needs to be repeated on the same machine, bit for bit."""
+
+    name: str = "unnamed"
+    about: str = ""
+    seed: int = 0
+    objective: Literal["sft", "pretrain"] = "sft"
+    style: Literal["chain", "direct"] = "chain"
+    problems: ProblemsConfig = field(default_factory=ProblemsConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    verifier: VerifierConfig = field(default_factory=VerifierConfig)
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "seed")
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Name -> one-line description of the recipes inside the package."""
+    found = {}
+    for entry in sorted((resources.files("glassmind") / "recipes").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            about = tomllib.loads(entry.read_text("utf-8")).get("about", "")
+            found[entry.name.removesuffix(".toml")] = str(about)
+    return found
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe from a TOML file, a run's folder, or one of the package's own by name.
+
+    Raises:
+        UserError: there is no such recipe, it is not TOML, or it says something no recipe knows.
+    """
+    path = Path(name_or_path)
+    if path.is_dir() and (path / "recipe.toml").is_file():
+        path = path / "recipe.toml"
+    if path.is_file():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"recipe {path} is not UTF-8 text: {error}") from None
+    elif name_or_path in shipped_recipes():
+        text = (resources.files("glassmind") / "recipes" / f"{name_or_path}.toml").read_text(
+            "utf-8"
+        )
+    else:
+        raise UserError(
+            f"there is no recipe {name_or_path!r}: give a TOML file, a run's folder, or one of "
+            f"{', '.join(shipped_recipes())}"
+        )
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"recipe {name_or_path} is not valid TOML: {error}") from None
+    return from_dict(Recipe, values, f"recipe {name_or_path}")
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML, every value written out."""
+    return tomli_w.dumps(to_dict(recipe))

@@ -1,0 +1,81 @@
+"""Sampled completions on disk: token ids, log-probabilities and scores as safetensors.
+
+Texts are not stored; they are read back from the ids, so a file can never disagree with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from glassmind.errors import UserError
+from glassmind.records import Completion, Problem
+from glassmind.runs.checkpoint import load_tensors, save_tensors
+from glassmind.tokenize import Style, Tokenizer, parse_completion
+
+
+def save_completions(path: Path, completions: Sequence[Sequence[Completion]]) -> None:
+    """Write every problem's completions; all must be scored or none."""
+    flat = [c for row in completions for c in row]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        "counts": torch.tensor([len(row) for row in completions]),
+        "lengths": torch.tensor([len(c.token_ids) for c in flat]),
+        "ids": torch.tensor([t for c in flat for t in c.token_ids], dtype=torch.int32),
+        "logprobs": torch.tensor([p for c in flat for p in c.logprobs], dtype=torch.float32),
+        "stopped": torch.tensor([c.finish == "stop" for c in flat]),
+    }
+    if flat and flat[0].score is not None:
+        tensors["scores"] = torch.tensor([c.score for c in flat], dtype=torch.float64)
+        tensors["step_scores"] = torch.tensor([s for c in flat for s in c.step_scores])
+        tensors["step_counts"] = torch.tensor([len(c.step_scores) for c in flat])
+    save_tensors(tensors, path)
+
+
+def load_completions(
+    path: Path, problems: Sequence[Problem], tokenizer: Tokenizer, style: Style
+) -> list[list[Completion]]:
+    """Read back what ``save_completions`` wrote for these ``problems``.
+
+    Raises:
+        UserError: the file is damaged or was written for other problems.
+    """
+    tensors = {name: t.numpy() for name, t in load_tensors(path).items()}
+    counts, lengths = tensors["counts"], tensors["lengths"]
+    if len(counts) != len(problems) or lengths.sum() != len(tensors["ids"]):
+        raise UserError(f"{path} holds samples of other problems: delete it to sample again")
+    ends = np.cumsum(lengths)
+    step_ends = np.cumsum(tensors["step_counts"]) if "scores" in tensors else None
+    completions: list[list[Completion]] = []
+    at = 0
+    for problem, count in zip(problems, counts, strict=True):
+        row = []
+        for sample in range(int(count)):
+            here = slice(int(ends[at] - lengths[at]), int(ends[at]))
+            ids = tuple(tensors["ids"][here].tolist())
+            parsed = parse_completion(tokenizer, ids, style)
+            score, step_scores = None, ()
+            if step_ends is not None:
+                last = int(step_ends[at])
+                first = last - int(tensors["step_counts"][at])
+                score = float(tensors["scores"][at])
+                step_scores = tuple(tensors["step_scores"][first:last].tolist())
+            row.append(
+                Completion(
+                    problem_id=problem.id,
+                    sample=sample,
+                    token_ids=ids,
+                    logprobs=tuple(tensors["logprobs"][here].tolist()),
+                    steps=parsed.steps,
+                    answer=parsed.answer,
+                    finish="stop" if tensors["stopped"][at] else "length",
+                    step_scores=step_scores,
+                    score=score,
+                )
+            )
+            at += 1
+        completions.append(row)
+    return completions

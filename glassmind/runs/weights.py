@@ -1,0 +1,37 @@
+"""Weights by name: out of a module and into one, refusing what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from glassmind.errors import UserError
+
+
+def named_weights(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters by name, each once (a tied matrix under its first name)."""
+    return {name: parameter.detach() for name, parameter in module.named_parameters()}
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Copy ``tensors`` into the parameters of the same names.
+
+    Raises:
+        UserError: names or shapes differ; ``what`` names the source in the message.
+    """
+    parameters = dict(module.named_parameters())
+    if parameters.keys() != tensors.keys():
+        odd = sorted(parameters.keys() ^ tensors.keys())[0]
+        fault = "lacks" if odd in parameters else "has the unknown"
+        raise UserError(f"{what} is for another model: it {fault} tensor {odd}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            given = tensors[name]
+            if parameter.shape != given.shape:
+                raise UserError(
+                    f"{what} is for another model: {name} has shape {tuple(given.shape)} "
+                    f"instead of {tuple(parameter.shape)}"
+                )
+            parameter.copy_(given)

@@ -1,0 +1,135 @@
+"""A run's folder: started once, resumed with its own recipe, never mistaken for another."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from glassmind.errors import UserError
+from glassmind.runs.folder import commit, existing_run, open_run
+from glassmind.runs.recipe import Recipe, read_recipe
+
+RECIPE = Recipe(name="mine", seed=3)
+
+
+def test_a_new_run_holds_its_recipe_and_facts(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "a" / "b", RECIPE, resume=False)
+    assert sorted(p.name for p in run.path.iterdir()) == ["recipe.toml", "run.json"]
+    assert run.name == "b"
+    assert run.recipe() == RECIPE
+    assert read_recipe(str(run.path)) == RECIPE
+    facts = run.facts()
+    assert facts["seed"] == 3
+    assert facts["commit"] == commit()
+    assert {"commit", "seed", "created", "machine", "versions", "seconds"} <= facts.keys()
+    assert run.model_folder("base") == run.path / "models" / "base"
+
+
+def test_an_empty_folder_may_become_a_run(tmp_path: Path) -> None:
+    assert open_run(tmp_path, RECIPE, resume=True).recipe() == RECIPE
+
+
+def test_a_run_is_resumed_only_when_asked(tmp_path: Path) -> None:
+    first = open_run(tmp_path, RECIPE, resume=False)
+    first.add_seconds("base", 1.25)
+    with pytest.raises(UserError, match="already holds a run: go on with it by --resume"):
+        open_run(tmp_path, RECIPE, resume=False)
+    again = open_run(tmp_path, RECIPE, resume=True)
+    assert again.facts() == first.facts()
+
+
+def test_resuming_with_another_recipe_names_the_difference(tmp_path: Path) -> None:
+    open_run(tmp_path, RECIPE, resume=False)
+    for other, said in (
+        (replace(RECIPE, seed=4), r"another seed \(3, now 4\)"),
+        (
+            replace(RECIPE, train=replace(RECIPE.train, muon_lr=0.01)),
+            r"another train.muon_lr \(0.02, now 0.01\)",
+        ),
+        (
+            replace(RECIPE, model=replace(RECIPE.model, attention=replace(RECIPE.model.attention, n_heads=8))),
+            r"another model.attention.n_heads \(4, now 8\)",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=said):
+            open_run(tmp_path, other, resume=True)
+
+
+def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("years of work", "utf-8")
+    for path in (tmp_path, thesis):
+        with pytest.raises(UserError, match="exists and is not a run"):
+            open_run(path, RECIPE, resume=True)
+    assert thesis.read_text("utf-8") == "years of work"
+    for path in (tmp_path, thesis, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match="is not a run"):
+            existing_run(path)
+
+
+def test_seconds_add_up(tmp_path: Path) -> None:
+    run = open_run(tmp_path, RECIPE, resume=False)
+    assert run.spent("base") == 0.0
+    run.add_seconds("base", 1.5)
+    run.add_seconds("base", 2.0)
+    run.add_seconds("other", 1.0)
+    assert run.spent("base") == 3.5
+    assert run.facts()["seconds"] == {"base": 3.5, "other": 1.0}
+
+
+@pytest.mark.parametrize("content", ["[]", "{", ""])
+def test_damaged_facts_are_refused(content: str, tmp_path: Path) -> None:
+    run = open_run(tmp_path, RECIPE, resume=False)
+    (tmp_path / "run.json").write_text(content, "utf-8")
+    with pytest.raises(UserError, match=r"run\.json"):
+        run.facts()
+
+
+def test_a_damaged_recipe_is_refused(tmp_path: Path) -> None:
+    run = open_run(tmp_path, RECIPE, resume=False)
+    (tmp_path / "recipe.toml").write_text("name = ", "utf-8")
+    with pytest.raises(UserError, match="not valid TOML"):
+        run.recipe()
+    with pytest.raises(UserError, match="not valid TOML"):
+        open_run(tmp_path, RECIPE, resume=True)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_no_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises((UserError, PermissionError)):
+            open_run(tmp_path / "run", RECIPE, resume=False)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.xfail(raises=OSError, reason="an OSError comes through, not the promised UserError")
+def test_a_folder_that_cannot_be_written_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError):
+        open_run(tmp_path / "run", RECIPE, resume=False)
+
+
+@pytest.mark.xfail(raises=UserError, reason="run.json alone is taken for somebody else's folder")
+def test_a_run_killed_while_it_was_made_can_be_started(tmp_path: Path) -> None:
+    open_run(tmp_path, RECIPE, resume=False)
+    (tmp_path / "recipe.toml").unlink()  # written after run.json
+    assert open_run(tmp_path, RECIPE, resume=True).recipe() == RECIPE
+
+
+def test_facts_are_plain_json(tmp_path: Path) -> None:
+    run = open_run(tmp_path, RECIPE, resume=False)
+    assert json.loads((tmp_path / "run.json").read_text("utf-8")) == run.facts()
