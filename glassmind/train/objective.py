@@ -1,0 +1,81 @@
+"""What a training run minimises.
+
+Pretraining, fine-tuning and verifying differ only here: an ``Objective`` owns whatever it trains
+(a module, always; later perhaps a reference model or a critic) and turns a batch into a loss. The
+trainer does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from glassmind.data.packing import PackedRows
+from glassmind.model import Mask, causal, same_document
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Packed rows as tensors, B rows of T tokens; see ``data.packing.PackedRows``.
+
+    ``mask`` holds additive floats (B, T, T): 0 where a token may attend, -inf where not.
+    """
+
+    ids: Tensor
+    completion: Tensor
+    positions: Tensor
+    documents: Tensor
+    labels: Tensor
+    previous: Tensor
+    mask: Tensor
+
+    @property
+    def n_tokens(self) -> int:
+        return self.ids.numel()
+
+
+def same_branch(branches_BT: Tensor) -> Mask:
+    """A continuation sees its prompt (branch 0) and itself, not its siblings."""
+    return Mask(
+        lambda b, q, kv: (branches_BT[b, kv] == 0) | (branches_BT[b, kv] == branches_BT[b, q])
+    )
+
+
+def to_batch(rows: PackedRows, device: torch.device) -> Batch:
+    """Move packed rows to ``device`` and lower their mask."""
+
+    def tensor(array: np.ndarray, dtype: torch.dtype) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype)
+
+    documents, branches = tensor(rows.documents, torch.long), tensor(rows.branches, torch.long)
+    mask = causal & same_document(documents)
+    if rows.branches.any():
+        mask = mask & same_branch(branches)
+    visible = mask.dense(documents.shape[0], documents.shape[1], device)
+    hidden = torch.zeros(visible.shape, device=device).masked_fill_(~visible, float("-inf"))
+    return Batch(
+        ids=tensor(rows.ids, torch.long),
+        completion=tensor(rows.completion, torch.bool),
+        positions=tensor(rows.positions, torch.long),
+        documents=documents,
+        labels=tensor(rows.labels, torch.float32),
+        previous=tensor(rows.previous, torch.long),
+        mask=hidden,
+    )
+
+
+class Objective(Protocol):
+    """A loss, and what it trains."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Everything with trained parameters: what a checkpoint keeps."""
+        ...
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """The scalar to minimise, and figures worth logging (detached)."""
+        ...

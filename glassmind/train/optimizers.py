@@ -1,0 +1,88 @@
+"""Which parameter is moved by which optimizer, and their state under names that can be saved.
+
+Matrices inside the blocks go to Muon; embeddings, the output layer, heads, norms and biases to
+AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101), without weight decay on vectors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassmind.errors import UserError
+from glassmind.runs.recipe import TrainConfig
+from glassmind.train.muon import Muon
+
+ADAM_BETAS = (0.9, 0.95)
+
+
+class Optimizers:
+    """Muon and AdamW over one module, stepped as one."""
+
+    def __init__(self, module: nn.Module, config: TrainConfig) -> None:
+        self.names = {parameter: name for name, parameter in module.named_parameters()}
+        matrices, others, vectors = [], [], []
+        for parameter, name in self.names.items():
+            if parameter.dim() < 2:
+                vectors.append(parameter)
+            elif "blocks." in name and config.muon_lr > 0:
+                matrices.append(parameter)
+            else:
+                others.append(parameter)
+        decayed = {"params": others, "weight_decay": config.weight_decay}
+        groups = [decayed, {"params": vectors, "weight_decay": 0.0}]
+        adamw = torch.optim.AdamW(groups, lr=config.adamw_lr, betas=ADAM_BETAS, fused=True)
+        self.optimizers: list[torch.optim.Optimizer] = [adamw]
+        if matrices:
+            self.optimizers.append(
+                Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay)
+            )
+        self._peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
+
+    def step(self, factor: float) -> None:
+        """One step with every learning rate at ``factor`` times its peak; clears gradients."""
+        for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every state tensor as ``parameter name|state name``."""
+        return {
+            f"{name}|{key}": value
+            for optimizer in self.optimizers
+            for parameter, name in self.names.items()
+            if parameter in optimizer.state
+            for key, value in optimizer.state[parameter].items()
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what ``state`` returned.
+
+        Raises:
+            UserError: the tensors belong to another model or optimizer.
+        """
+        by_name: dict[str, dict[str, Any]] = {}
+        for key, value in tensors.items():
+            name, _, entry = key.partition("|")
+            by_name.setdefault(name, {})[entry] = value
+        owners = {
+            self.names[p]: (optimizer, p)
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for p in group["params"]
+        }
+        if not by_name.keys() <= owners.keys():
+            extra = sorted(by_name.keys() - owners.keys())[0]
+            raise UserError(f"the checkpoint's optimizer state is for another model ({extra})")
+        for name, state in by_name.items():
+            optimizer, parameter = owners[name]
+            for entry, value in state.items():
+                if value.dim() and value.shape != parameter.shape:
+                    raise UserError(f"the checkpoint's optimizer state of {name} has a wrong shape")
+                # AdamW keeps its step count on the CPU whatever the device.
+                here = value.to(parameter.device) if value.dim() else value
+                optimizer.state[parameter][entry] = here
