@@ -1,0 +1,211 @@
+"""Verification: what a verifier reads, what it learns from, and its scores.
+
+A verifier sees a question and the chains sampled for it, and gives every step's end and every
+chain's end a probability of being right. The chains of one question share it: they are packed as
+branches of one document, so the question is read once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from glassmind.data.packing import Document, pack
+from glassmind.grade import check_steps, grade
+from glassmind.model import TokenScorer
+from glassmind.records import Completion, Problem
+from glassmind.tokenize import Tokenizer, encode_prompt, parse_completion
+from glassmind.train.objective import to_batch
+
+
+def chain_labels(
+    tokenizer: Tokenizer, problem: Problem, completion: Completion
+) -> list[tuple[int, float]]:
+    """(token index in the completion, label) of every step's end and of the chain's.
+
+    A step is right while it and all before it are legal moves towards the answer; where the
+    problem's steps cannot be checked, only the end is labelled. A chain is right if its answer is.
+    """
+    parsed = parse_completion(tokenizer, completion.token_ids, "chain")
+    labels = []
+    checks = check_steps(problem, parsed.steps)
+    for position, check in zip(parsed.step_token_positions, checks, strict=True):
+        if check.valid is not None:
+            labels.append((position, float(check.valid)))
+    if parsed.answer_position is not None:
+        right = parsed.answer is not None and grade(problem.answer, parsed.answer)
+        labels.append((parsed.answer_position, float(right)))
+    return labels
+
+
+def chains_document(
+    tokenizer: Tokenizer,
+    problem: Problem,
+    completions: Sequence[Completion],
+    *,
+    with_labels: bool,
+) -> Document:
+    """One question and its chains as one branching document.
+
+    With labels, tokens of chains whose answer is right are marked as completion: the ones worth
+    imitating while learning to judge.
+    """
+    prompt = encode_prompt(tokenizer, problem.question, "chain")
+    ids = list(prompt)
+    branches = [0] * len(prompt)
+    labels = [float("nan")] * len(prompt)
+    imitate = [False] * len(prompt)
+    for number, completion in enumerate(completions, 1):
+        start, length = len(ids), len(completion.token_ids)
+        ids += completion.token_ids
+        branches += [number] * length
+        labels += [float("nan")] * length
+        right = False
+        if with_labels:
+            for position, label in chain_labels(tokenizer, problem, completion):
+                labels[start + position] = label
+                right = label == 1.0
+        imitate += [right] * length
+    return Document(
+        ids=np.array(ids, np.int32),
+        completion=np.array(imitate),
+        branches=np.array(branches, np.int16),
+        labels=np.array(labels, np.float32),
+    )
+
+
+def training_documents(
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    completions: Sequence[Sequence[Completion]],
+    row_tokens: int,
+    branches: int,
+) -> list[Document]:
+    """Documents to train a verifier on: each problem's distinct chains, ``branches`` to a document.
+
+    A chain sampled twice is kept once. Right and wrong chains are dealt out alternately, so that
+    documents of problems with both hold pairs to rank. Documents longer than a row are cut down.
+    """
+    documents = []
+    for problem, row in zip(problems, completions, strict=True):
+        distinct = list({c.token_ids: c for c in row if c.finish == "stop"}.values())
+        right = [c for c in distinct if c.answer is not None and grade(problem.answer, c.answer)]
+        kept = {c.sample for c in right}
+        wrong = [c for c in distinct if c.sample not in kept]
+        mixed = _alternate(right, wrong)
+        for start in range(0, len(mixed), branches):
+            members = mixed[start : start + branches]
+            document = chains_document(tokenizer, problem, members, with_labels=True)
+            while len(document) > row_tokens and len(members) > 1:
+                members = members[:-1]
+                document = chains_document(tokenizer, problem, members, with_labels=True)
+            if len(document) <= row_tokens:
+                documents.append(document)
+    return documents
+
+
+def _alternate(first: list[Completion], second: list[Completion]) -> list[Completion]:
+    """Both lists in turn, the rest of the longer one behind."""
+    short = min(len(first), len(second))
+    mixed = [c for pair in zip(first, second, strict=False) for c in pair]
+    return mixed + first[short:] + second[short:]
+
+
+def score_completions(
+    scorer: TokenScorer,
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    completions: Sequence[Sequence[Completion]],
+    *,
+    document_tokens: int = 320,
+    batch_tokens: int = 16_384,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[Completion]]:
+    """The completions with ``step_scores`` and ``score`` filled in.
+
+    Equal chains of a problem are read once. A chain that never ended scores 0.
+    """
+    device = next(scorer.parameters()).device
+    pieces: list[tuple[int, list[Completion], Document]] = []
+    for number, (problem, row) in enumerate(zip(problems, completions, strict=True)):
+        distinct = list({c.token_ids: c for c in row}.values())
+        for members in _bounded(distinct, document_tokens):
+            document = chains_document(tokenizer, problem, members, with_labels=False)
+            pieces.append((number, members, document))
+    pieces.sort(key=lambda piece: len(piece[2]))
+    judged: list[dict[tuple[int, ...], tuple[tuple[float, ...], float]]] = [{} for _ in problems]
+    scorer.eval()
+    start = 0
+    while start < len(pieces):
+        end = start + 1
+        while end < len(pieces) and (end + 1 - start) * len(pieces[end][2]) <= batch_tokens:
+            end += 1
+        batch = pieces[start:end]
+        with torch.inference_mode():
+            probabilities = _read(scorer, [piece[2] for piece in batch], tokenizer, device)
+        for read, (number, members, document) in zip(probabilities, batch, strict=True):
+            assert document.branches is not None
+            at = int((document.branches == 0).sum())
+            for completion in members:
+                tokens = read[at : at + len(completion.token_ids)]
+                judged[number][completion.token_ids] = _judged(tokenizer, completion, tokens)
+                at += len(completion.token_ids)
+        start = end
+        if progress is not None:
+            progress(start, len(pieces))
+    return [
+        [_with_scores(completion, judged[number]) for completion in row]
+        for number, row in enumerate(completions)
+    ]
+
+
+def _bounded(chains: Sequence[Completion], limit: int) -> Iterator[list[Completion]]:
+    """Groups of chains of about ``limit`` tokens together; attention is quadratic in a group."""
+    group: list[Completion] = []
+    size = 0
+    for chain in chains:
+        if group and size + len(chain.token_ids) > limit:
+            yield group
+            group, size = [], 0
+        group.append(chain)
+        size += len(chain.token_ids)
+    if group:
+        yield group
+
+
+def _with_scores(
+    completion: Completion, judged: Mapping[tuple[int, ...], tuple[tuple[float, ...], float]]
+) -> Completion:
+    step_scores, score = judged[completion.token_ids]
+    return replace(completion, step_scores=step_scores, score=score)
+
+
+def _read(
+    scorer: TokenScorer,
+    documents: Sequence[Document],
+    tokenizer: Tokenizer,
+    device: torch.device,
+) -> np.ndarray:
+    """Probability at every token, one document a row: (documents, width)."""
+    width = max(len(document) for document in documents)
+    rows = [pack([document], width, tokenizer.special["<|pad|>"]) for document in documents]
+    stacked = type(rows[0])(
+        *(np.concatenate([getattr(row, name) for row in rows]) for name in rows[0].__slots__)
+    )
+    batch = to_batch(stacked, device)
+    scores, _ = scorer(
+        batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
+    )
+    return scores.float().sigmoid().cpu().numpy()
+
+
+def _judged(
+    tokenizer: Tokenizer, completion: Completion, probabilities: np.ndarray
+) -> tuple[tuple[float, ...], float]:
+    parsed = parse_completion(tokenizer, completion.token_ids, "chain")
+    steps = tuple(float(probabilities[p]) for p in parsed.step_token_positions)
+    end = parsed.answer_position
+    return steps, 0.0 if end is None else float(probabilities[end])

@@ -1,0 +1,76 @@
+"""Many samples, one answer: voting and choosing.
+
+Self-consistency (Wang et al. 2022, arXiv 2203.11171) lets the samples vote: a wrong chain can go
+wrong in many ways, right ones meet in one answer. A weight for each vote makes it a weighted vote;
+taking the single best sample is best-of-n (Cobbe et al. 2021, 2110.14168).
+
+Answers are compared as numbers: ``18``, ``$18`` and ``18.00`` are one candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from glassmind.grade import canonical, parse_number
+from glassmind.records import Completion
+
+
+def answer_key(completion: Completion) -> str | None:
+    """The completion's answer in canonical form; ``None`` where it gave no number."""
+    if completion.answer is None:
+        return None
+    number = parse_number(completion.answer)
+    return None if number is None else canonical(number)
+
+
+def tally(
+    completions: Sequence[Completion], weights: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Candidate answer -> sum of its votes' weights (1 each unless given), heaviest first.
+
+    Ties are broken by the earlier sample. Samples without a number do not vote.
+    """
+    votes: dict[str, float] = {}
+    for number, completion in enumerate(completions):
+        key = answer_key(completion)
+        if key is not None:
+            votes[key] = votes.get(key, 0.0) + (1.0 if weights is None else weights[number])
+    return dict(sorted(votes.items(), key=lambda item: -item[1]))
+
+
+def vote(completions: Sequence[Completion], weights: Sequence[float] | None = None) -> str | None:
+    """The heaviest answer, or ``None`` if no sample gave a number."""
+    return next(iter(tally(completions, weights)), None)
+
+
+def best_of(completions: Sequence[Completion], scores: Sequence[float]) -> str | None:
+    """The answer of the single highest-scored sample that gave one."""
+    answered = [n for n, c in enumerate(completions) if answer_key(c) is not None]
+    if not answered:
+        return None
+    return answer_key(completions[max(answered, key=lambda n: (scores[n], -n))])
+
+
+def logprob_weights(completions: Sequence[Completion]) -> list[float]:
+    """Each sample's probability under the model, relative to the likeliest one: in (0, 1]."""
+    top = max(c.logprob for c in completions)
+    return [math.exp(c.logprob - top) for c in completions]
+
+
+def verifier_weights(completions: Sequence[Completion], sharpness: float = 1.0) -> list[float]:
+    """The verifier's odds p/(1-p) of each sample to the power ``sharpness``.
+
+    With well-calibrated and independent judgements, odds are the right weight of a vote: it is the
+    rule of naive Bayes. Probabilities are clipped to [0.001, 0.999].
+
+    Raises:
+        ValueError: a completion has not been scored.
+    """
+    weights = []
+    for completion in completions:
+        if completion.score is None:
+            raise ValueError(f"completion {completion.sample} of {completion.problem_id}: no score")
+        p = min(0.999, max(0.001, completion.score))
+        weights.append((p / (1 - p)) ** sharpness)
+    return weights
