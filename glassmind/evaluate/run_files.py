@@ -1,0 +1,294 @@
+"""What a finished run left in its folder, as typed records.
+
+The report is made from files alone, so it can be rebuilt at any time, on another machine, without
+the model. ``ladder.json`` must be there; every other file may be missing, and then its part of the
+report says so. A file that is there but malformed is a ``UserError`` that names it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from glassmind.errors import UserError
+from glassmind.evaluate.json_records import decode
+
+T = TypeVar("T")
+
+MAX_BYTES = 64 * 2**20
+"""A larger file is refused: a report has no use for it, and memory is finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The exact paired test of a row against another rung on the same problems."""
+
+    against: str
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LadderRow:
+    """One method on one slice. Shares in [0, 1], ``ci_*`` the 95 % Wilson interval.
+
+    ``p_value`` is the exact paired test of this row against the rung ``against`` on the same
+    problems; both are ``None`` where there is nothing to compare with. ``comparisons`` holds every
+    test made for this row, that one included, where the run recorded them.
+    """
+
+    rung: str
+    slice: str
+    n: int
+    correct: int
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    tokens_per_problem: float
+    seconds: float
+    against: str | None = None
+    p_value: float | None = None
+    comparisons: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """``ladder.json``: the staged table of one run."""
+
+    schema: int
+    recipe: str
+    commit: str
+    seed: int
+    rows: tuple[LadderRow, ...]
+
+    def row(self, rung: str, slice: str) -> LadderRow | None:
+        """The row of a rung on a slice, if there is one."""
+        return next((r for r in self.rows if r.rung == rung and r.slice == slice), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A line of ``metrics.jsonl``: a training step, or a validation now and then.
+
+    A loss that was not a number (a diverged run) is read as ``None``.
+    """
+
+    stage: str
+    step: int
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepsRow:
+    """An entry of ``by_steps.json``: accuracy on the problems with so many steps."""
+
+    rung: str
+    slice: str
+    steps: int
+    n: int
+    correct: int
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class VotesRow:
+    """An entry of ``votes.json``: accuracy when ``k`` samples are drawn."""
+
+    rung: str
+    k: int
+    n: int
+    correct: int
+    ci_low: float
+    ci_high: float
+    tokens_per_problem: float
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """The greedy chain of an example."""
+
+    steps: tuple[str, ...]
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One sampled chain.
+
+    ``step_scores`` and ``step_valid`` stand beside ``steps``; they may be shorter: a step that
+    was cut off in the middle has no end at which to score it.
+    """
+
+    steps: tuple[str, ...]
+    answer: str | None
+    correct: bool
+    logprob: float
+    step_scores: tuple[float, ...] = ()
+    step_valid: tuple[bool | None, ...] = ()
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A problem of ``examples.json`` with everything that was sampled for it."""
+
+    question: str
+    answer: str
+    gold_steps: tuple[str, ...]
+    solved: bool
+    chains: tuple[Chain, ...]
+    vote: dict[str, int]
+    self_consistency: str | None = None
+    verifier: str | None = None
+    greedy: Greedy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """``attention.json``: ``weights[i][j]`` is how much token *i* looks at token *j*."""
+
+    layer: int
+    head: int
+    tokens: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """``run.json``: where, when and with what the run was made; ``seconds`` for each stage."""
+
+    commit: str = ""
+    seed: int = 0
+    created: str = ""
+    machine: dict[str, object] = field(default_factory=dict)
+    versions: dict[str, object] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Everything the report is made from; ``None`` where the file is missing."""
+
+    name: str
+    ladder: Ladder
+    metrics: tuple[Metric, ...] | None
+    by_steps: tuple[StepsRow, ...] | None
+    votes: tuple[VotesRow, ...] | None
+    examples: tuple[Example, ...] | None
+    attention: Attention | None
+    run: RunInfo | None
+    recipe: str | None
+
+
+def read_run_files(folder: Path) -> RunFiles:
+    """Read a run folder. Raises ``UserError`` where it is not one, or a file is malformed."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
+    if not (folder / "ladder.json").is_file():
+        raise UserError(f"{folder} has no ladder.json; run the ladder there before its report")
+    return RunFiles(
+        name=folder.resolve().name,
+        ladder=read_ladder(folder / "ladder.json"),
+        metrics=_read_metrics(folder / "metrics.jsonl"),
+        by_steps=_read(tuple[StepsRow, ...], folder / "by_steps.json"),
+        votes=_read(tuple[VotesRow, ...], folder / "votes.json"),
+        examples=_check_examples(folder / "examples.json"),
+        attention=_check_attention(folder / "attention.json"),
+        run=_read(RunInfo, folder / "run.json"),
+        recipe=_text(folder / "recipe.toml"),
+    )
+
+
+def read_ladder(path: Path) -> Ladder:
+    """Read a ``ladder.json``. Raises ``UserError`` where it is missing, foreign or inconsistent."""
+    ladder = _read(Ladder, path)
+    if ladder is None:
+        raise UserError(f"{path} does not exist")
+    if ladder.schema != 1:
+        raise UserError(f"{path}: schema should be 1, not {ladder.schema}")
+    for i, row in enumerate(ladder.rows):
+        where = f"{path}: rows[{i}]"
+        # A little slack, for files whose numbers were rounded.
+        inside = row.ci_low - 0.001 <= row.accuracy <= row.ci_high + 0.001
+        shares = all(0 <= share <= 1 for share in (row.ci_low, row.accuracy, row.ci_high))
+        if not (inside and shares and 0 <= row.correct <= row.n):
+            raise UserError(f"{where} has an accuracy outside its interval or a count above n")
+        for p in (row.p_value, *(c.p_value for c in row.comparisons)):
+            if p is not None and not 0 <= p <= 1:
+                raise UserError(f"{where}.p_value should lie in [0, 1], not {p}")
+        for other in (row.against, *(c.against for c in row.comparisons)):
+            if other is not None and ladder.row(other, row.slice) is None:
+                raise UserError(f"{where} is compared with {other!r}, which has no row there")
+    return ladder
+
+
+def _check_examples(path: Path) -> tuple[Example, ...] | None:
+    examples = _read(tuple[Example, ...], path)
+    for i, example in enumerate(examples or ()):
+        for j, chain in enumerate(example.chains):
+            for marks in (chain.step_scores, chain.step_valid):
+                if len(marks) > len(chain.steps):
+                    raise UserError(f"{path}: [{i}].chains[{j}] has more marks than steps")
+    return examples
+
+
+def _check_attention(path: Path) -> Attention | None:
+    attention = _read(Attention, path)
+    if attention is not None:
+        tokens = len(attention.tokens)
+        if len(attention.weights) != tokens or any(len(r) != tokens for r in attention.weights):
+            raise UserError(f"{path}: weights should be a square with one row for each token")
+    return attention
+
+
+def _read_metrics(path: Path) -> tuple[Metric, ...] | None:
+    text = _text(path)
+    if text is None:
+        return None
+    lines = text.splitlines()
+    # An interrupted run may leave half a line at the end; anywhere else that is damage.
+    if lines and not text.endswith("\n"):
+        lines.pop()
+    metrics = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            value = _loads(line, f"{path}, line {number}", allow_nan=True)
+            metrics.append(decode(Metric, value, f"{path}, line {number}:"))
+    return tuple(metrics)
+
+
+def _read(kind: type[T], path: Path) -> T | None:
+    text = _text(path)
+    return None if text is None else decode(kind, _loads(text, str(path)), f"{path}:")
+
+
+def _loads(text: str, where: str, *, allow_nan: bool = False) -> Any:
+    """Parse JSON. ``NaN`` and ``Infinity``, which JSON lacks, become ``None`` or an error."""
+
+    def constant(name: str) -> None:
+        if not allow_nan:
+            raise UserError(f"{where}: {name} is not a JSON number")
+
+    try:
+        return json.loads(text, parse_constant=constant)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not valid JSON: {error}") from None
+
+
+def _text(path: Path) -> str | None:
+    """The file's text, ``None`` where there is no such file."""
+    try:
+        if not path.exists():
+            return None
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path} is larger than {MAX_BYTES // 2**20} MB")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None

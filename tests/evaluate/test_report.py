@@ -1,0 +1,205 @@
+"""The report from a made-up run folder: complete, escaped, self-contained, strict at the door."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glassmind.errors import UserError
+from glassmind.evaluate.report import write_report
+from glassmind.evaluate.run_files import read_ladder
+from glassmind.evaluate.table import ladder_text
+
+HOSTILE = '<script>alert("x")</script>&<img src=x onerror=y>'
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects tags and text."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "input", "hr"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_the_whole_report(run: Path) -> None:
+    path = write_report(run)
+    assert path == run / "report.html"
+    html = path.read_text(encoding="utf-8")
+    assert len(html.encode()) < 3 * 2**20
+    page = Page(html)
+    text = " ".join(" ".join(page.words).split())
+    svgs = [attributes for tag, attributes in page.tags if tag == "svg"]
+    # three slices, two of tokens, five of training, three by steps, one attention map
+    assert len(svgs) == 3 + 2 + 5 + 3 + 1
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in svgs)
+    assert sum("example" in (a.get("class") or "") for tag, a in page.tags if tag == "details") == 8
+    for words in (
+        "91.2 %",
+        "Supported",
+        "1f3a9c2",
+        "d_model = 128",
+        "Layer 2, head 1",
+        "wrong step",
+    ):
+        assert words in text, words
+    assert "nan" not in html.lower().replace("nancy", "")
+    assert not list(run.glob(".report-*"))
+
+
+def test_the_page_needs_nothing_else(run: Path) -> None:
+    html = write_report(run).read_text(encoding="utf-8")
+    names = {tag for tag, _ in Page(html).tags}
+    assert not names & {"script", "link", "iframe", "img", "object", "embed", "form"}
+    assert not re.search(r"https?://|url\(|@import|\ssrc=", html)
+    assert "default-src 'none'" in html
+    assert str(run.parent) not in html
+
+
+def test_everything_from_outside_is_escaped(run: Path) -> None:
+    def poison(value: Any, free_keys: bool = False) -> Any:
+        if isinstance(value, str):
+            return HOSTILE + value
+        if isinstance(value, list):
+            return [poison(item) for item in value]
+        if isinstance(value, dict):
+            free = {"vote", "machine", "versions", "seconds"}
+            return {
+                (HOSTILE + key if free_keys else key): poison(item, key in free)
+                for key, item in value.items()
+            }
+        return value
+
+    for name in ("ladder", "by_steps", "votes", "examples", "attention", "run"):
+        value = json.loads((run / f"{name}.json").read_text())
+        (run / f"{name}.json").write_text(json.dumps(poison(value)))
+    (run / "recipe.toml").write_text(HOSTILE)
+    lines = (run / "metrics.jsonl").read_text().splitlines()[:-1]  # the last one has a NaN
+    lines = [json.dumps(poison(json.loads(line))) for line in lines]
+    (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    html = write_report(run).read_text(encoding="utf-8")
+    assert HOSTILE not in html
+    assert "&lt;script&gt;" in html
+    names = {tag for tag, _ in Page(html).tags}
+    assert not names & {"script", "img"}
+    assert not any(key.startswith("on") for _, attributes in Page(html).tags for key in attributes)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("metrics.jsonl", "left no training metrics"),
+        ("by_steps.json", "did not record accuracy by number of steps"),
+        ("votes.json", "did not record how accuracy changes"),
+        ("examples.json", "kept no example problems"),
+        ("attention.json", "kept no attention weights"),
+        ("run.json", "did not record its machine"),
+        ("recipe.toml", "kept no recipe"),
+    ],
+)
+def test_missing_files_are_said(run: Path, name: str, sentence: str) -> None:
+    assert sentence not in write_report(run).read_text(encoding="utf-8")
+    (run / name).unlink()
+    html = write_report(run).read_text(encoding="utf-8")
+    Page(html)
+    assert sentence in html
+
+
+def test_a_ladder_alone_or_empty_is_enough(run: Path) -> None:
+    for path in run.iterdir():
+        if path.name != "ladder.json":
+            path.unlink()
+    Page(write_report(run).read_text(encoding="utf-8"))
+    bare = {**json.loads((run / "ladder.json").read_text()), "rows": []}
+    (run / "ladder.json").write_text(json.dumps(bare))
+    for name in ("by_steps", "votes", "examples"):
+        (run / f"{name}.json").write_text("[]")
+    (run / "metrics.jsonl").write_text("")
+    (run / "attention.json").write_text('{"layer":0,"head":0,"tokens":[],"weights":[]}')
+    Page(write_report(run).read_text(encoding="utf-8"))
+    assert ladder_text(read_ladder(run / "ladder.json")).startswith("slice")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("ladder.json", "{", "ladder.json is not valid JSON"),
+        ("ladder.json", "[" * 100_000, "ladder.json is not valid JSON"),
+        ("ladder.json", '{"schema":2,"recipe":"","commit":"","seed":0,"rows":[]}', "schema should"),
+        ("ladder.json", '{"schema": 1}', "ladder.json: lacks 'recipe'"),
+        ("votes.json", '[{"rung": "base", "k": "2"}]', r"votes.json: \[0\].k should be a whole"),
+        ("votes.json", "{}", "votes.json: should be a list"),
+        ("by_steps.json", '[{"rung": NaN}]', "NaN is not a JSON number"),
+        ("metrics.jsonl", '{"stage": "base"}\n', "metrics.jsonl, line 1: lacks 'step'"),
+        ("metrics.jsonl", '\n{"stage": "b"\n', "metrics.jsonl, line 2 is not valid JSON"),
+        ("attention.json", '{"layer":0,"head":0,"tokens":["a"],"weights":[[1,2]]}', "square"),
+        ("run.json", '{"seconds": {"a": true}}', "run.json: seconds.a should be a number"),
+        ("run.json", '{"seconds": {"a": 1e999}}', "should be a number, not inf"),
+    ],
+)  # fmt: skip
+def test_malformed_files_are_named(run: Path, name: str, content: str, message: str) -> None:
+    before = write_report(run).read_bytes()
+    (run / name).write_text(content)
+    with pytest.raises(UserError, match=message):
+        write_report(run)
+    assert (run / "report.html").read_bytes() == before
+
+
+def test_other_bad_folders(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        write_report(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"has no ladder\.json"):
+        write_report(tmp_path)
+    (run / "recipe.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not UTF-8"):
+        write_report(run)
+    ladder = json.loads((run / "ladder.json").read_text())
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"against": "nobody"}, "compared with 'nobody'"),
+        ({"p_value": 1.5}, "p_value should lie"),
+        ({"accuracy": 0.99}, "outside its interval"),
+    ]
+    for change, message in changes:
+        rows = [{**ladder["rows"][3], **change}, *ladder["rows"][:3]]
+        (run / "ladder.json").write_text(json.dumps({**ladder, "rows": rows}))
+        with pytest.raises(UserError, match=message):
+            write_report(run)
+    examples = json.loads((run / "examples.json").read_text())
+    examples[2]["chains"][1]["step_scores"] = [0.5] * 3
+    (run / "ladder.json").write_text(json.dumps(ladder))
+    shutil.copy(run / "ladder.json", run / "recipe.toml")
+    (run / "examples.json").write_text(json.dumps(examples))
+    with pytest.raises(UserError, match=r"\[2\].chains\[1\] has more marks"):
+        write_report(run)
+
+
+def test_half_a_last_line_is_an_interrupted_run(run: Path) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "verifier", "st')
+    Page(write_report(run).read_text(encoding="utf-8"))
