@@ -1,0 +1,130 @@
+"""Answer a question, and show the steps, the votes and the scores.
+
+    glassmind ask "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
+    glassmind ask --model runs/demo -                 one question a line from standard input
+
+Without --model, the small model that comes with the package answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from glassmind.errors import UserError
+
+if TYPE_CHECKING:
+    from glassmind.pipeline.ask import Answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("question", help="the question, or - to read questions, one a line")
+    parser.add_argument("--model", metavar="RUN", help="a run's folder")
+    parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="0 takes the likeliest chain"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument("--chains", action="store_true", help="show every chain, not the best one")
+    parser.add_argument("--json", action="store_true", help="one JSON object a question")
+
+
+def run(args: argparse.Namespace) -> int:
+    from glassmind.cli.console import print_json
+    from glassmind.pipeline.ask import ask
+    from glassmind.runs.models import load
+
+    if args.samples is not None and args.samples < 1:
+        raise UserError(f"--samples must be at least 1, not {args.samples}")
+    if args.threads is not None:
+        _set_threads(args.threads)
+    loaded = load(args.model) if args.model else load()
+    sampling = loaded.recipe.sampling
+    if args.samples is not None:
+        sampling = replace(sampling, samples=args.samples)
+    if args.temperature is not None:
+        sampling = replace(sampling, temperature=args.temperature)
+    for question in _questions(args.question):
+        answer = ask(question, loaded, sampling=sampling, seed=args.seed)
+        if isinstance(answer, list):  # one question gives one answer; this tells the type checker
+            raise TypeError("ask returned a list for one question")
+        if args.json:
+            print_json(_plain(answer))
+        else:
+            _show(answer, every_chain=args.chains)
+    return 0
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    if threads < 1:
+        raise UserError(f"--threads must be at least 1, not {threads}")
+    torch.set_num_threads(threads)
+
+
+def _questions(question: str) -> list[str]:
+    if question != "-":
+        return [question]
+    try:
+        lines = sys.stdin.buffer.read(2**24).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"standard input is not UTF-8 text: {error}") from None
+    questions = [line for line in lines if line.strip()]
+    if not questions:
+        raise UserError("standard input holds no question: give one a line")
+    return questions
+
+
+def _show(answer: Answer, *, every_chain: bool) -> None:
+    from rich.text import Text
+
+    from glassmind.cli.console import console, out
+
+    screen = out()
+    if answer.warning:
+        console().print(f"warning: {answer.warning}", style="yellow")
+    screen.print(answer.question.strip(), style="bold")
+    best = answer.best
+    chains = answer.chains if every_chain else ((best,) if best else ())
+    for chain in chains:
+        title = f"chain {chain.sample + 1}" if every_chain else "steps"
+        score = "" if chain.score is None else f", verifier {chain.score:.0%}"
+        screen.print(f"  {title} (answer {chain.answer}{score})", style="dim")
+        for number, step in enumerate(chain.steps, 1):
+            line = Text(f"    {number}. {step}")
+            if len(chain.step_scores) >= number:
+                line.append(f"   {chain.step_scores[number - 1]:.0%}", style="cyan")
+            screen.print(line)
+    n = len(answer.chains)
+    votes = ", ".join(f"{key}: {count} of {n}" for key, count in list(answer.votes.items())[:6])
+    screen.print(f"  votes     {votes or 'none: no chain reached a number'}")
+    if answer.weighted:
+        shares = ", ".join(f"{k}: {w:.0%}" for k, w in list(answer.weighted.items())[:6])
+        screen.print(f"  weighted  {shares} (by the verifier)")
+    screen.print(
+        f"  answer    {answer.text if answer.text is not None else '—'}", style="bold green"
+    )
+
+
+def _plain(answer: Answer) -> dict[str, object]:
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "warning": answer.warning,
+        "votes": answer.votes,
+        "weighted": answer.weighted,
+        "chains": [
+            {
+                "steps": list(chain.steps),
+                "step_scores": list(chain.step_scores),
+                "answer": chain.answer,
+                "score": chain.score,
+                "logprob": chain.logprob,
+            }
+            for chain in answer.chains
+        ],
+    }

@@ -1,0 +1,77 @@
+"""What goes to which stream.
+
+Standard output carries a verb's product and nothing else: an answer, a table, or with ``--json``
+one JSON object, so that it can be piped. Everything said *about* the work (progress, warnings,
+where the report lies) goes to standard error. Colours, styles and live progress bars appear only
+on a terminal, and never with ``NO_COLOR`` set (https://no-color.org).
+
+Text printed through these consoles is taken literally: square brackets in a question or in a
+model's output are not markup. Style with ``style=`` or ``rich.text.Text``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPE_COLUMNS = 160  # without a terminal nothing says how wide a line may be
+
+
+@functools.cache
+def console() -> Console:
+    """Return the console on standard error, for everything that is not the product."""
+    return _console(stderr=True)
+
+
+@functools.cache
+def out() -> Console:
+    """Return the console on standard output, for a verb's product only."""
+    return _console(stderr=False)
+
+
+def print_json(value: object) -> None:
+    """Write ``value`` to standard output as one line of JSON.
+
+    Dataclasses become objects, paths and other foreign values their text, and numbers that JSON
+    does not know (NaN, infinities) ``null``.
+    """
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    # rich drops only the colours for NO_COLOR; we also drop bold, cursor moves and live bars.
+    plain = bool(os.environ.get("NO_COLOR")) or not stream.isatty()
+    return Console(
+        stderr=stderr,
+        force_terminal=False if plain else None,
+        no_color=plain or None,
+        width=_PIPE_COLUMNS if plain and not stream.isatty() else None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(element) for key, element in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(element) for element in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -1,0 +1,181 @@
+"""Make, inspect and check problems.
+
+glassmind data families
+glassmind data show --family buying --steps 3
+glassmind data make --out problems.jsonl --count 1000 --split train
+glassmind data check my.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glassmind.cli.console import console, out, print_json
+from glassmind.errors import UserError
+
+if TYPE_CHECKING:
+    from glassmind.data import ProblemDial
+    from glassmind.records import Problem, Step
+
+_SPLITS = ("train", "validation", "test", "longer", "reworded")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``glassmind data``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="print problems with their steps and another solution")
+    make = actions.add_parser("make", help="write problems to a JSONL file")
+    check = actions.add_parser("check", help="check a JSONL file of your own problems")
+    families = actions.add_parser("families", help="list the kinds of stories")
+    show.add_argument("--count", type=int, default=5, metavar="N", help="how many (default 5)")
+    make.add_argument("--count", type=int, required=True, metavar="N", help="how many")
+    make.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    check.add_argument("file", type=Path, metavar="FILE", help="one JSON object a line")
+    for action in (show, make):
+        action.add_argument(
+            "--split", choices=_SPLITS, default="train", help="the slice to draw from"
+        )
+        action.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+        action.add_argument(
+            "--family", action="append", default=[], metavar="NAME", help="only this family"
+        )
+        action.add_argument("--steps", metavar="N or N-M", help="steps of a solution (default 2-4)")
+        action.add_argument("--max-number", type=int, metavar="N", help="largest number in a text")
+        action.add_argument("--max-result", type=int, metavar="N", help="largest result of a step")
+        action.add_argument(
+            "--distractors", type=float, default=0.0, metavar="P", help="chance of a useless number"
+        )
+    for action in (show, make, check, families):
+        action.add_argument(
+            "--json", action="store_true", help="one JSON object on standard output"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out ``args.action``."""
+    actions = {"show": _show, "make": _make, "check": _check, "families": _families}
+    actions[args.action](args)
+    return 0
+
+
+def _dial(args: argparse.Namespace) -> ProblemDial:
+    from glassmind.data import ProblemDial
+
+    default = ProblemDial()
+    low, high = default.min_steps, default.max_steps
+    if args.steps:
+        first, dash, last = args.steps.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise UserError(f"--steps {args.steps!r} must be a number such as 3, or a range as 2-4")
+        low, high = int(first), int(last or first)
+    return ProblemDial(
+        min_steps=low,
+        max_steps=high,
+        max_number=default.max_number if args.max_number is None else args.max_number,
+        max_result=default.max_result if args.max_result is None else args.max_result,
+        distractors=args.distractors,
+        families=tuple(args.family),
+    )
+
+
+def _drawn(args: argparse.Namespace) -> list[Problem]:
+    from glassmind.data import generate
+
+    return generate(_dial(args), args.count, split=args.split, seed=args.seed)
+
+
+def _show(args: argparse.Namespace) -> None:
+    problems = _drawn(args)
+    others = [_another(problem, args.seed) for problem in problems]
+    if args.json:
+        rows = [
+            {
+                "id": problem.id,
+                "source": problem.source,
+                "question": problem.question,
+                "steps": [step.text for step in problem.steps],
+                "another": [step.text for step in other] if other else None,
+                "answer": problem.answer,
+            }
+            for problem, other in zip(problems, others, strict=True)
+        ]
+        print_json({"problems": rows})
+        return
+    for problem, other in zip(problems, others, strict=True):
+        out().print(f"{problem.id}  {problem.source}", style="dim")
+        out().print(problem.question)
+        for number, step in enumerate(problem.steps, 1):
+            out().print(f"  {number}. {step.text}")
+        if other:
+            out().print(f"  or: {'; '.join(step.text for step in other)}", style="dim")
+        out().print(f"  answer: {problem.answer}\n", style="bold")
+
+
+def _another(problem: Problem, seed: int) -> tuple[Step, ...] | None:
+    """A solution in another order or grouping, or at least with operands swapped."""
+    import random
+
+    from glassmind.grade.derivation import sample_solution
+
+    rng = random.Random(f"{seed} {problem.id}")
+    for swap in (0.0, 1.0):
+        for _ in range(8):
+            solution = sample_solution(problem, rng, regroup=0.7, reorder=0.7, swap=swap)
+            if solution != problem.steps:
+                return solution
+    return None
+
+
+def _make(args: argparse.Namespace) -> None:
+    from glassmind.data import save_problems
+
+    problems = _drawn(args)
+    save_problems(problems, args.out)
+    if args.json:
+        print_json({"file": str(args.out), "count": len(problems), "split": args.split})
+    else:
+        console().print(f"wrote {len(problems)} {args.split} problems to {args.out}")
+
+
+def _check(args: argparse.Namespace) -> None:
+    from glassmind.data import load_problems
+    from glassmind.grade.steps import check_steps
+
+    problems = load_problems(args.file)
+    steps = wrong = verified = 0
+    first_wrong: str | None = None
+    for problem in problems:
+        checks = check_steps(problem, [step.text for step in problem.steps])
+        steps += len(checks)
+        verified += bool(checks) and checks[-1].complete
+        for step, checked in zip(problem.steps, checks, strict=True):
+            if "=" in step.text and not checked.arithmetic:
+                wrong += 1
+                first_wrong = first_wrong or f"{problem.id}: {step.text}"
+    counts: dict[str, int | str | None] = {
+        "problems": len(problems),
+        "with_steps": sum(bool(problem.steps) for problem in problems),
+        "steps": steps,
+        "verified_solutions": verified,
+        "equations_not_confirmed": wrong,
+        "first_not_confirmed": first_wrong,
+        "different_questions": len({problem.question for problem in problems}),
+    }
+    if args.json:
+        print_json({"file": str(args.file), **counts})
+        return
+    for name, count in counts.items():
+        if count is not None:
+            out().print(f"{name.replace('_', ' ')}: {count}")
+
+
+def _families(args: argparse.Namespace) -> None:
+    from glassmind.data import FAMILIES
+
+    if args.json:
+        print_json({"families": {name: family.about for name, family in FAMILIES.items()}})
+        return
+    for name, family in FAMILIES.items():
+        out().print(f"{name:<12} {family.about}")

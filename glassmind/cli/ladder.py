@@ -1,0 +1,33 @@
+"""Run the ladder of methods on generated problems or on your own.
+
+glassmind ladder                                  the demo's ladder
+glassmind ladder laptop --set sampling.samples=32
+glassmind ladder --problems my.jsonl              one JSON object a line: question, answer, steps
+glassmind ladder --problems gsm8k                 GSM8K's files below GLASSMIND_DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from glassmind.cli.settings import add_run_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "recipe", nargs="?", default="", help="a shipped recipe, a TOML file or a run's folder"
+    )
+    parser.add_argument("--problems", metavar="FILE", help="a JSONL of problems, or gsm8k")
+    add_run_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from glassmind.cli.jobs import climb, resolve
+
+    recipe, folder = resolve(args, args.recipe or ("own" if args.problems else "demo"))
+    if args.problems:
+        recipe = replace(recipe, problems=replace(recipe.problems, file=args.problems))
+        folder = args.run_folder or Path("runs") / Path(args.problems).stem
+    return climb(args, recipe, folder, resume=args.resume)

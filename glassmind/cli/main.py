@@ -1,0 +1,146 @@
+"""The command line's front door: find the verb, hand it its arguments, turn errors into sentences.
+
+Exit codes: 0 the job is done; 2 something outside the program is wrong, and one sentence on
+standard error says what; 130 interrupted with Ctrl-C; 141 the reader of our output went away. A
+traceback appears only for a fault of Glassmind itself, or for any error with GLASSMIND_DEBUG=1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import importlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from glassmind import __version__
+from glassmind.errors import UserError
+
+# In the order in which a newcomer meets them; each is the file of that name in this folder.
+VERBS: dict[str, str] = {
+    "demo": "train the small ladder from nothing and write its report",
+    "train": "run a recipe: a shipped one by its name, or your own TOML file",
+    "ladder": "run the ladder of methods on generated problems or on your own",
+    "ask": "answer a question, and show the steps, the votes and the scores",
+    "eval": "grade a model on a task such as gsm8k",
+    "report": "write the report of a finished run again",
+    "tokenizer": "train a tokenizer, or look at what one does to a text",
+    "data": "make, inspect and check problems",
+    "doctor": "check this machine and this installation",
+}
+
+EXIT_DONE, EXIT_USER_ERROR, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 0, 2, 130, 141
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOENT: "no such file or folder",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's own) and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show an arrow gets a "?"
+            stream.reconfigure(errors="replace")
+    args: argparse.Namespace | None = None
+    try:
+        verb, rest = _choose(list(sys.argv[1:] if argv is None else argv))
+        module = importlib.import_module(f"glassmind.cli.{verb}")
+        parser = argparse.ArgumentParser(
+            prog=f"glassmind {verb}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(parser)
+        args = parser.parse_args(rest)
+        code = int(module.run(args))
+        sys.stdout.flush()  # here, where a reader who went away can still be answered quietly
+        return code
+    except SystemExit as stop:  # argparse: help and version are 0, a wrong option is 2
+        return stop.code if isinstance(stop.code, int) else EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        _debug_traceback()
+        resume = "; the same command with --resume goes on" if hasattr(args, "resume") else ""
+        print(f"glassmind: interrupted{resume}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        return _fail(_os_sentence(error, args))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "glassmind"):
+            raise
+        return _fail(
+            f"this command needs the Python package {package!r}, which is not installed here; "
+            f"install Glassmind again, or that package"
+        )
+
+
+def _choose(argv: list[str]) -> tuple[str, list[str]]:
+    """Return the verb and its arguments; print help or version, or refuse, where there is none."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, line in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="glassmind",
+        usage="glassmind VERB [options]   (glassmind VERB --help lists them)",
+        description="A reasoning language model you can see through.",
+        epilog=f"verbs:\n{verbs}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"glassmind {__version__}")
+    verb = next((word for word in argv if not word.startswith("-")), None)
+    if verb is None:
+        parser.parse_args(argv)
+        parser.print_help(sys.stdout)
+        raise SystemExit(EXIT_DONE)
+    place = argv.index(verb)
+    parser.parse_args(argv[:place])
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb[:40], VERBS, n=1, cutoff=0.5)
+        remedy = f"did you mean {close[0]}?" if close else f"it is one of: {', '.join(VERBS)}"
+        raise UserError(f"there is no verb {verb[:40]!r}; {remedy}")
+    return verb, argv[place + 1 :]
+
+
+def _os_sentence(error: OSError, args: argparse.Namespace | None) -> str:
+    """Say what the operating system refused and where; a failed write does not know its path."""
+    path = error.filename if isinstance(error.filename, (str, os.PathLike)) else None
+    where = path or getattr(args, "run_folder", None) or Path.cwd()
+    remedy = "; make room and run it again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{os.fspath(where)}: {_REASONS[error.errno or 0]}{remedy}"
+
+
+def _fail(sentence: str) -> int:
+    _debug_traceback()
+    print(f"glassmind: error: {sentence}", file=sys.stderr)
+    return EXIT_USER_ERROR
+
+
+def _debug_traceback() -> None:
+    if os.environ.get("GLASSMIND_DEBUG") == "1":
+        traceback.print_exc()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""From a recipe to what training eats: problems, tokenizer, packed rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassmind.data import Split, generate, gsm8k, jsonl
+from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.errors import UserError
+from glassmind.grade import sample_solution
+from glassmind.records import Problem
+from glassmind.runs.folder import RunFolder
+from glassmind.runs.recipe import Recipe, SolutionsConfig
+from glassmind.tokenize import (
+    SPECIAL_IDS,
+    SavedTokenizer,
+    Style,
+    Tokenizer,
+    encode_completion,
+    encode_prompt,
+    load,
+    save,
+    train_bpe,
+    train_char,
+)
+
+TEST_SLICES = ("test", "longer", "reworded")
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The problems of a run; ``longer`` and ``reworded`` are empty for problems from a file."""
+
+    train: list[Problem]
+    validation: list[Problem]
+    test: list[Problem]
+    longer: list[Problem]
+    reworded: list[Problem]
+
+    def tests(self) -> dict[str, list[Problem]]:
+        """The test slices that have problems, by name."""
+        return {name: problems for name in TEST_SLICES if (problems := getattr(self, name))}
+
+
+def make_slices(recipe: Recipe) -> Slices:
+    """Generate the recipe's problems, or read and split its file.
+
+    Raises:
+        UserError: the file cannot be read as problems, or is too small to split.
+    """
+    config = recipe.problems
+    if config.file:
+        return _slices_of_file(recipe)
+    counts: dict[Split, int] = {
+        "train": config.train,
+        "validation": config.validation,
+        "test": config.test,
+        "longer": config.longer,
+        "reworded": config.reworded,
+    }
+    made = {
+        split: generate(config.dial, count, split=split, seed=recipe.seed) if count else []
+        for split, count in counts.items()
+    }
+    return Slices(**made)
+
+
+def _slices_of_file(recipe: Recipe) -> Slices:
+    config = recipe.problems
+    if config.file == "gsm8k":
+        train = gsm8k.load_gsm8k(gsm8k.gsm8k_path("train"), equations=True)
+        test = gsm8k.load_gsm8k(gsm8k.gsm8k_path("valid"), equations=True)
+        held = max(1, len(train) // 20)
+        train, validation = train[held:], train[:held]
+    else:
+        problems = jsonl.load_problems(config.file)
+        train, validation, test = jsonl.split_problems(
+            problems, seed=recipe.seed, validation=0.1, test=0.2
+        )
+    for name, part in (("training", train), ("validation", validation), ("test", test)):
+        if not part:
+            raise UserError(
+                f"{config.file} has too few problems: none fell into the {name} part; "
+                "give at least some dozens"
+            )
+    return Slices(
+        train, validation[: config.validation], test[: config.test], longer=[], reworded=[]
+    )
+
+
+def make_tokenizer(recipe: Recipe, train: Sequence[Problem]) -> SavedTokenizer:
+    """Train the recipe's tokenizer on training problems (or load the file it names)."""
+    config = recipe.tokenizer
+    if config.file:
+        return load(config.file)
+    texts = []
+    for problem in train[: config.training_texts]:
+        texts.append(problem.question)
+        texts.extend(step.text for step in problem.steps)
+    if config.kind == "char":
+        return train_char(texts)
+    return train_bpe(texts, config.vocab_size)
+
+
+def run_tokenizer(run: RunFolder, recipe: Recipe, train: Sequence[Problem]) -> SavedTokenizer:
+    """The run's tokenizer: the one it has, or a new one saved into it."""
+    path = run.path / "tokenizer.json"
+    if not path.is_file():
+        save(make_tokenizer(recipe, train), path)
+    return load(path)
+
+
+def solution_texts(
+    problem: Problem, solutions: SolutionsConfig, rng: random.Random
+) -> tuple[str, ...]:
+    """The steps of one valid way to solve ``problem``; the given ones where it has no other."""
+    if problem.steps and all(step.checkable for step in problem.steps):
+        steps = sample_solution(
+            problem,
+            rng,
+            regroup=solutions.regroup,
+            reorder=solutions.reorder,
+            swap=solutions.swap,
+        )
+        return tuple(step.text for step in steps)
+    return tuple(step.text for step in problem.steps)
+
+
+def training_rows(
+    recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
+) -> PackedRows:
+    """Every problem with one of its solutions, packed into the recipe's rows.
+
+    Problems without steps teach a chain nothing and are left out of the chain style; so are
+    those longer than a row or than the context.
+    """
+    rng = random.Random(recipe.seed)
+    documents = []
+    prompts = [p for p in problems if style == "direct" or p.steps]
+    limit = min(recipe.train.row_tokens, recipe.model.max_tokens)
+    for problem in prompts:
+        steps = solution_texts(problem, recipe.problems.solutions, rng) if style == "chain" else ()
+        prompt = encode_prompt(tokenizer, problem.question, style)
+        completion = encode_completion(tokenizer, steps, problem.answer, style)
+        ids = np.array(prompt + completion, np.int32)
+        if len(ids) <= limit:
+            learned = np.arange(len(ids)) >= len(prompt)
+            documents.append(Document(ids, learned))
+    if len(documents) < len(problems) / 2:
+        raise UserError(
+            f"only {len(documents)} of {len(problems)} training problems can be used "
+            f"({len(problems) - len(prompts)} have no steps, the rest exceed {limit} tokens): "
+            "give steps, or raise train.row_tokens and model.max_tokens"
+        )
+    return pack(documents, recipe.train.row_tokens, SPECIAL_IDS["<|pad|>"])

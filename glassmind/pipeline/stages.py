@@ -1,0 +1,212 @@
+"""The stages of a run, each with its result on disk: done once, found again on resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from glassmind.data.loader import RowLoader
+from glassmind.data.packing import PackedRows, pack
+from glassmind.errors import UserError
+from glassmind.generate import Engine, SamplingParams
+from glassmind.model import TokenScorer, Transformer
+from glassmind.progress import Progress
+from glassmind.reason.chains import sample_completions
+from glassmind.reason.verify import score_completions, training_documents
+from glassmind.records import Completion, Problem
+from glassmind.runs.folder import RunFolder
+from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
+from glassmind.runs.recipe import Recipe
+from glassmind.runs.samples import load_completions, save_completions
+from glassmind.runs.weights import load_weights, named_weights
+from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.train import Objective, Pretrain, SupervisedFineTuning, Trainer, Verify
+
+# One seed drives a run; these keep its uses apart.
+SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
+STYLES: dict[str, Style] = {"base": "direct", "chain-of-thought": "chain"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stage needs: where, how, watched by whom."""
+
+    run: RunFolder
+    recipe: Recipe
+    tokenizer: SavedTokenizer
+    device: torch.device
+    progress: Progress
+
+    def done(self, stage: str) -> bool:
+        return (self.run.model_folder(stage) / "model.json").is_file()
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note the wall clock of a stage in ``run.json``, interrupted ones included."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.run.add_seconds(stage, time.monotonic() - started)
+
+    def counter(self, stage: str, total: int, unit: str) -> Callable[[int, int], None]:
+        """A ``progress(done, total)`` callback that shows in the job's own progress."""
+        self.progress.start(stage, total, unit)
+        return lambda done, total: self.progress.update(done)
+
+
+def fresh_model(job: Job) -> Transformer:
+    """The recipe's model with the run's initial weights: the same at every call."""
+    torch.manual_seed(job.recipe.seed)
+    return Transformer(with_vocabulary(job.recipe.model, job.tokenizer)).to(job.device)
+
+
+def train_language_model(job: Job, stage: str, rows: PackedRows) -> Transformer:
+    """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
+
+    Base and chain of thought start from the same weights and spend the same steps on batches of
+    the same shape, so they spend the same floating-point operations.
+    """
+    folder = job.run.model_folder(stage)
+    if job.done(stage):
+        return loaded_transformer(job, stage)
+    recipe = job.recipe
+    model = fresh_model(job)
+    objective: Objective
+    objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
+    loader = RowLoader(rows, recipe.train.batch_rows, recipe.seed)
+    with job.timed(stage):
+        trainer = Trainer(
+            objective,
+            loader,
+            recipe.train,
+            stage=stage,
+            folder=job.run.path,
+            device=job.device,
+            progress=job.progress,
+        )
+        trainer.train()
+        save_model(folder, model, job.tokenizer, stage)
+    return loaded_transformer(job, stage)
+
+
+def loaded_transformer(job: Job, stage: str) -> Transformer:
+    """The finished model of a stage, as anybody would load it."""
+    model = load_model(job.run.model_folder(stage), job.tokenizer, job.device)
+    if not isinstance(model, Transformer):
+        raise UserError(f"{job.run.model_folder(stage)} holds a scorer, not a language model")
+    return model
+
+
+def sampled(
+    job: Job,
+    name: str,
+    model: Transformer,
+    problems: Sequence[Problem],
+    params: SamplingParams,
+    style: Style,
+    scorer: TokenScorer | None = None,
+) -> list[list[Completion]]:
+    """Sample ``problems`` (and score the chains), or load what was sampled before."""
+    path = job.run.path / "samples" / f"{name}.safetensors"
+    if path.is_file():
+        return load_completions(path, problems, job.tokenizer, style)
+    with job.timed(f"sample {name}"):
+        engine = Engine(
+            model,
+            pad_id=job.tokenizer.special["<|pad|>"],
+            max_rows=job.recipe.sampling.max_rows,
+        )
+        watch = job.counter(f"sampling {name}", len(problems) * params.samples, "chains")
+        completions = sample_completions(engine, job.tokenizer, problems, params, style, watch)
+        job.progress.end()
+    if scorer is not None:
+        with job.timed(f"verify {name}"):
+            watch = job.counter(f"verifying {name}", len(problems), "problems")
+            completions = score_completions(
+                scorer, job.tokenizer, problems, completions, progress=watch
+            )
+            job.progress.end()
+    save_completions(path, completions)
+    return completions
+
+
+def greedy_params(job: Job) -> SamplingParams:
+    return SamplingParams(
+        max_new_tokens=job.recipe.sampling.max_new_tokens,
+        temperature=0.0,
+        seed=_seed(job, GREEDY),
+    )
+
+
+def sampling_params(job: Job) -> SamplingParams:
+    """The recipe's sampling for test problems."""
+    sampling = job.recipe.sampling
+    return SamplingParams(
+        max_new_tokens=sampling.max_new_tokens,
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        samples=sampling.samples,
+        seed=_seed(job, SAMPLE_TESTS),
+    )
+
+
+def _seed(job: Job, use: int) -> int:
+    return job.recipe.seed * 16 + use
+
+
+def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> TokenScorer:
+    """Sample training problems, grade every step, train a scorer that starts as a copy of ``model``.
+
+    The problems are the last of the training set, the ones the model has seen least.
+    """
+    if job.done(VERIFIER):
+        return loaded_scorer(job)
+    config = job.recipe.verifier
+    problems = train[-config.problems :]
+    params = SamplingParams(
+        max_new_tokens=job.recipe.sampling.max_new_tokens,
+        temperature=config.temperature,
+        samples=config.samples,
+        seed=_seed(job, SAMPLE_TRAINING),
+    )
+    completions = sampled(job, "verifier-training", model, problems, params, "chain")
+    with job.timed(VERIFIER):
+        documents = training_documents(
+            job.tokenizer, problems, completions, config.train.row_tokens, config.branches
+        )
+        rows = pack(documents, config.train.row_tokens, job.tokenizer.special["<|pad|>"])
+        trunk = Transformer(model.config)
+        load_weights(trunk, named_weights(model), "the chain-of-thought model")
+        scorer = TokenScorer(trunk, config.layers)
+        objective = Verify(
+            scorer,
+            job.tokenizer.special["<|end|>"],
+            pair_weight=config.pair_weight,
+            language_weight=config.language_weight,
+        )
+        loader = RowLoader(rows, config.train.batch_rows, job.recipe.seed)
+        Trainer(
+            objective,
+            loader,
+            config.train,
+            stage=VERIFIER,
+            folder=job.run.path,
+            device=job.device,
+            progress=job.progress,
+        ).train()
+        save_model(job.run.model_folder(VERIFIER), scorer, job.tokenizer, VERIFIER)
+    return loaded_scorer(job)
+
+
+def loaded_scorer(job: Job) -> TokenScorer:
+    """The finished verifier."""
+    scorer = load_model(job.run.model_folder(VERIFIER), job.tokenizer, job.device)
+    if not isinstance(scorer, TokenScorer):
+        raise UserError(f"{job.run.model_folder(VERIFIER)} holds a language model, not a scorer")
+    return scorer
