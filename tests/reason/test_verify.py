@@ -1,0 +1,280 @@
+"""What a verifier is shown, what it learns from, and that its scores do not depend on company."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
+from glassmind.reason.verify import (
+    chain_labels,
+    chains_document,
+    score_completions,
+    training_documents,
+)
+from glassmind.records import Completion, Problem, Step
+from glassmind.tokenize import (
+    CharTokenizer,
+    encode_completion,
+    encode_prompt,
+    parse_completion,
+)
+
+TOKENIZER = CharTokenizer()
+END, STEP = TOKENIZER.special["<|end|>"], TOKENIZER.special["<|step|>"]
+PROBLEM = Problem(
+    "p0",
+    "Mia has 3 boxes of 12 pencils. She gives 6 away. How many are left?",
+    "30",
+    (
+        Step("pencils: 3*12=36", "*", ("3", "12"), "36", (None, None), "pencils"),
+        Step("left: 36-6=30", "-", ("36", "6"), "30", (0, None), "left"),
+    ),
+)
+UNCHECKED = Problem("p1", "How many legs?", "8", (Step("two spiders? no, one"),))
+
+RIGHT = (["pencils: 3*12=36", "left: 36-6=30"], "30")
+SWAPPED = (["pencils: 12*3=36", "left: 36-6=30"], "30")
+SLIP = (["pencils: 3*12=35", "left: 35-6=29"], "29")
+LATE_SLIP = (["pencils: 3*12=36", "left: 36-6=31"], "31")
+LUCKY = (["pencils: 3+12=15", "left: 15*2=30"], "30")
+
+
+def completion(
+    said: tuple[Sequence[str], str], sample: int = 0, problem: Problem = PROBLEM
+) -> Completion:
+    ids = encode_completion(TOKENIZER, said[0], said[1], "chain")
+    return from_ids(ids, sample, problem)
+
+
+def from_ids(ids: Sequence[int], sample: int = 0, problem: Problem = PROBLEM) -> Completion:
+    parsed = parse_completion(TOKENIZER, ids, "chain")
+    finish = "stop" if END in ids else "length"
+    logprobs = (-0.5,) * len(ids)
+    return Completion(
+        problem.id, sample, tuple(ids), logprobs, parsed.steps, parsed.answer, finish
+    )
+
+
+# ------------------------------------------------------------------------------------- labels
+
+
+@pytest.mark.parametrize(
+    ("said", "labels"),
+    [
+        (RIGHT, [1, 1, 1]),
+        (SWAPPED, [1, 1, 1]),
+        (SLIP, [0, 0, 0]),
+        (LATE_SLIP, [1, 0, 0]),
+        (LUCKY, [0, 0, 1]),  # the answer is right, the way to it is not
+        ((["pencils: 3*12=36"], "30"), [1, 1]),
+        (([], "30"), [1]),
+        (([], "thirty"), [0]),
+    ],
+)
+def test_labels_stand_at_ends(said: tuple[list[str], str], labels: list[int]) -> None:
+    one = completion(said)
+    found = chain_labels(TOKENIZER, PROBLEM, one)
+    assert [label for _, label in found] == labels
+    ends = [i for i, token in enumerate(one.token_ids) if token in (STEP, END)]
+    assert [position for position, _ in found] == ends
+
+
+def test_where_steps_cannot_be_checked_only_the_end_is_labelled() -> None:
+    one = completion((["one spider has 8 legs"], "8"), problem=UNCHECKED)
+    assert chain_labels(TOKENIZER, UNCHECKED, one) == [(len(one.token_ids) - 1, 1.0)]
+
+
+def test_a_chain_that_never_ends_has_no_last_label() -> None:
+    cut = from_ids(completion(RIGHT).token_ids[:-2])
+    assert [label for _, label in chain_labels(TOKENIZER, PROBLEM, cut)] == [1.0, 1.0]
+
+
+# ---------------------------------------------------------------------------------- documents
+
+
+def test_a_document_is_the_question_once_and_every_chain() -> None:
+    members = [completion(RIGHT, 0), completion(SLIP, 1), completion(LUCKY, 2)]
+    document = chains_document(TOKENIZER, PROBLEM, members, with_labels=True)
+    prompt = encode_prompt(TOKENIZER, PROBLEM.question, "chain")
+    assert document.branches is not None
+    assert document.labels is not None
+    assert document.ids[document.branches == 0].tolist() == prompt
+    assert not document.completion[document.branches == 0].any()
+    assert np.isnan(document.labels[document.branches == 0]).all()
+    for number, (member, right) in enumerate(zip(members, (True, False, True), strict=True), 1):
+        here = document.branches == number
+        assert document.ids[here].tolist() == list(member.token_ids)
+        assert (document.completion[here] == right).all()  # what is worth imitating
+        found = [(i, x) for i, x in enumerate(document.labels[here].tolist()) if not math.isnan(x)]
+        assert found == chain_labels(TOKENIZER, PROBLEM, member)
+    bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
+    assert bare.labels is not None
+    assert np.isnan(bare.labels).all()
+    assert not bare.completion.any()
+
+
+def wrong(n: int) -> tuple[list[str], str]:
+    return ([f"pencils: 3*12={n}"], str(n))
+
+
+def right(n: int) -> tuple[list[str], str]:
+    return (["pencils: 3*12=36", f"note: {n}+0={n}", "left: 36-6=30"], "30")
+
+
+def test_right_and_wrong_chains_alternate() -> None:
+    row = [completion(said, i) for i, said in enumerate([wrong(n) for n in range(1, 6)])]
+    row += [completion(right(n), 5 + n) for n in range(3)]
+    row.append(completion(wrong(1), 8))  # sampled twice: kept once
+    row.append(from_ids(completion(RIGHT).token_ids[:9], 9))  # never ended
+    documents = training_documents(TOKENIZER, [PROBLEM], [row], 2000, branches=4)
+    outcomes = []
+    for document in documents:
+        assert document.branches is not None
+        assert document.labels is not None
+        labels = [
+            document.labels[document.branches == b][-1] for b in range(1, document.branches.max() + 1)
+        ]
+        outcomes.append(labels)
+    assert outcomes == [[1, 0, 1, 0], [1, 0, 0, 0]]
+
+
+def test_documents_fit_their_row() -> None:
+    row = [completion(wrong(n), n) for n in range(6)] + [completion(right(n), 6 + n) for n in range(6)]
+    prompt = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
+    longest = max(len(c.token_ids) for c in row)
+    limit = prompt + 2 * longest
+    documents = training_documents(TOKENIZER, [PROBLEM], [row], limit, branches=6)
+    assert len(documents) == 2
+    for document in documents:
+        assert document.branches is not None
+        assert len(document) <= limit
+        assert document.branches.max() >= 2
+    assert training_documents(TOKENIZER, [PROBLEM], [row], prompt + 3, branches=6) == []
+
+
+def test_problems_do_not_mix() -> None:
+    other = completion((["legs: 4*2=8"], "8"), problem=UNCHECKED)
+    documents = training_documents(
+        TOKENIZER, [PROBLEM, UNCHECKED], [[completion(RIGHT)], [other]], 500, branches=4
+    )
+    assert len(documents) == 2
+    assert documents[1].ids.tolist()[-len(other.token_ids) :] == list(other.token_ids)
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="chains behind the cut are dropped, not dealt on")
+def test_no_chain_is_lost_when_a_document_is_cut() -> None:
+    row = [completion(right(n), n) for n in range(6)]
+    prompt = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
+    limit = prompt + 2 * max(len(c.token_ids) for c in row)
+    documents = training_documents(TOKENIZER, [PROBLEM], [row], limit, branches=6)
+    assert sum(int(d.branches.max()) for d in documents if d.branches is not None) == 6
+
+
+# ------------------------------------------------------------------------------------- scores
+
+
+@pytest.fixture(scope="module")
+def scorer() -> TokenScorer:
+    config = ModelConfig(
+        vocab_size=TOKENIZER.vocab_size,
+        max_tokens=256,
+        d_model=16,
+        n_layers=2,
+        attention=AttentionConfig(n_heads=2),
+    )
+    made = TokenScorer(Transformer(config), 1)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(std=0.3, generator=generator)
+    return made
+
+
+ROWS = [
+    [
+        completion(RIGHT, 0),
+        completion(SLIP, 1),
+        completion(RIGHT, 2),
+        completion(LUCKY, 3),
+        from_ids(completion(LATE_SLIP).token_ids[:-1], 4),
+    ],
+    [completion((["legs: 4*2=8"], "8"), 0, UNCHECKED), completion(([], "9"), 1, UNCHECKED)],
+]
+
+
+def numbers(rows: Sequence[Sequence[Completion]]) -> list[float]:
+    return [x for row in rows for c in row for x in (*c.step_scores, c.score or 0.0)]
+
+
+def test_scores_do_not_depend_on_the_grouping(scorer: TokenScorer) -> None:
+    problems = [PROBLEM, UNCHECKED]
+    together = score_completions(scorer, TOKENIZER, problems, ROWS)
+    for document_tokens, batch_tokens in ((1, 1), (60, 200), (10_000, 1), (1, 10_000)):
+        again = score_completions(
+            scorer,
+            TOKENIZER,
+            problems,
+            ROWS,
+            document_tokens=document_tokens,
+            batch_tokens=batch_tokens,
+        )
+        assert numbers(again) == pytest.approx(numbers(together), abs=1e-5)
+    alone = [
+        [score_completions(scorer, TOKENIZER, [problem], [[c]])[0][0] for c in row]
+        for problem, row in zip(problems, ROWS, strict=True)
+    ]
+    assert numbers(alone) == pytest.approx(numbers(together), abs=1e-5)
+    turned = score_completions(
+        scorer, TOKENIZER, problems[::-1], [list(row)[::-1] for row in ROWS[::-1]]
+    )
+    assert numbers([row[::-1] for row in turned[::-1]]) == pytest.approx(numbers(together), abs=1e-5)
+
+
+def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
+    calls: list[tuple[int, int]] = []
+    scored = score_completions(
+        scorer,
+        TOKENIZER,
+        [PROBLEM, UNCHECKED],
+        ROWS,
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    for row, before in zip(scored, ROWS, strict=True):
+        for c, original in zip(row, before, strict=True):
+            assert (c.token_ids, c.sample, c.answer) == (
+                original.token_ids,
+                original.sample,
+                original.answer,
+            )
+            assert len(c.step_scores) == len(c.steps)
+            assert c.score is not None
+            assert all(0 < s < 1 for s in c.step_scores)
+    assert scored[0][0].score == scored[0][2].score  # the same chain, read once
+    assert scored[0][4].score == 0.0  # it never ended
+    assert 0 < (scored[0][0].score or 0) < 1
+    assert calls[-1][0] == calls[-1][1]
+
+
+def test_scores_are_the_scorer_s_own(scorer: TokenScorer) -> None:
+    """Against one plain forward over prompt and chain."""
+    one = ROWS[0][0]
+    prompt = encode_prompt(TOKENIZER, PROBLEM.question, "chain")
+    ids = torch.tensor([[*prompt, *one.token_ids]])
+    n = ids.shape[1]
+    with torch.no_grad():
+        logits, _ = scorer(
+            ids,
+            positions_BT=torch.arange(n)[None],
+            previous_BT=torch.arange(-1, n - 1).clamp(min=0)[None],
+            mask=torch.ones(1, n, n, dtype=torch.bool).tril(),
+        )
+    chances = logits.sigmoid()[0, len(prompt) :]
+    scored = score_completions(scorer, TOKENIZER, [PROBLEM], [[one]])[0][0]
+    ends = [i for i, token in enumerate(one.token_ids) if token == STEP]
+    assert scored.step_scores == pytest.approx([float(chances[i]) for i in ends], abs=1e-5)
+    assert scored.score == pytest.approx(float(chances[-1]), abs=1e-5)
