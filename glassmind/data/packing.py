@@ -43,10 +43,10 @@ class Document:
 class PackedRows:
     """Packed documents, R rows of T tokens.
 
-    ``documents`` numbers the documents within a row from 1 (0 is padding). ``previous`` is the index
-    in the row of the token before, the one that has to predict this one: usually the neighbour, but
-    for the first token of a branch the last of the prompt, and a document's first token is its
-    own. ``completion`` and ``labels`` speak of the token itself.
+    ``documents`` numbers the documents within a row from 1 (0 is padding). ``previous`` is the
+    index in the row of the token before, the one that has to predict this one: usually the
+    neighbour, but for the first token of a branch the last of the prompt, and a document's first
+    token is its own. ``completion`` and ``labels`` speak of the token itself.
     """
 
     ids: NDArray[np.int32]

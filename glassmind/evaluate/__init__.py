@@ -1,5 +1,5 @@
 """Verdicts → tables and reports.
 
-Read ``rungs`` (the methods by name), ``methods`` (what each does), ``ladder_rows`` (accuracy, interval,
-paired test), then ``table`` and ``report`` (how a person sees it).
+Read ``rungs`` (the methods by name), ``methods`` (what each does), ``ladder_rows`` (accuracy,
+interval, paired test), then ``table`` and ``report`` (how a person sees it).
 """

@@ -44,7 +44,7 @@ causal = Mask(lambda b, q, kv: kv <= q)
 
 
 def sliding_window(width: int) -> Mask:
-    """A token sees itself and the ``width - 1`` tokens before it (Beltagy et al. 2020, 2004.05150)."""
+    """A token sees itself and the ``width - 1`` before it (Beltagy et al. 2020, 2004.05150)."""
     return Mask(lambda b, q, kv: (kv <= q) & (q - kv < width))
 
 

@@ -1,4 +1,5 @@
 """The jobs people run, assembled from everything below.
 
-Read ``prepare`` (recipe to training rows), ``stages`` (each with its result on disk) and ``ladder``.
+Read ``prepare`` (recipe to training rows), ``stages`` (each with its result on disk) and
+``ladder``.
 """

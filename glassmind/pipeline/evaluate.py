@@ -1,7 +1,7 @@
 """Grade a trained model on a task: generated problems, GSM8K files, or a person's own.
 
-The model answers as the ladder's top does: sampled chains, a vote, the verifier's vote where the run
-has a verifier; beside it the greedy chain.
+The model answers as the ladder's top does: sampled chains, a vote, the verifier's vote where the
+run has a verifier; beside it the greedy chain.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
         problems = jsonl.load_problems(task)
     else:
         raise UserError(
-            f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL file of problems"
+            f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL of problems"
         )
     return problems[:limit] if limit else problems
 

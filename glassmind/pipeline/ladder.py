@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ def run_ladder(
 
     models: dict[str, Transformer] = {}
     for stage, style in STYLES.items():
-        rows = training_rows(recipe, tokenizer, slices.train, style)
-        models[stage] = train_language_model(job, stage, rows)
+        make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
+        models[stage] = train_language_model(job, stage, make_rows)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
 
     results = {

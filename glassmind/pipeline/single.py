@@ -1,6 +1,7 @@
 """One training run by itself: pretrain on a text, or teach one style of answering.
 
-What ``glassmind train`` does. The result is a run's folder that ``ask``, ``eval`` and ``load`` open.
+What ``glassmind train`` does. The result is a run's folder that ``ask``, ``eval`` and ``load``
+open.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,8 @@ def run_training(
     save_familiarity(run.path / "familiarity.json", slices.train)
     job = Job(run, recipe, tokenizer, torch.device(device), watcher)
     stage = next(name for name, style in STYLES.items() if style == recipe.style)
-    train_language_model(job, stage, training_rows(recipe, tokenizer, slices.train, recipe.style))
+    make_rows = partial(training_rows, recipe, tokenizer, slices.train, recipe.style)
+    train_language_model(job, stage, make_rows)
     return run
 
 
@@ -98,8 +101,11 @@ def _pretrain(run: RunFolder, recipe: Recipe, device: torch.device, progress: Pr
             save(train_bpe([text[: min(cut, TOKENIZER_CHARACTERS)]], config.vocab_size), path)
     tokenizer = load(path)
     job = Job(run, recipe, tokenizer, device, progress)
-    rows = stream(np.array(tokenizer.encode(text[:cut]), np.int32), recipe.train.row_tokens)
-    model = train_language_model(job, "pretrain", rows)
+
+    def make_rows() -> PackedRows:
+        return stream(np.array(tokenizer.encode(text[:cut]), np.int32), recipe.train.row_tokens)
+
+    model = train_language_model(job, "pretrain", make_rows)
     if cut < len(text):
         held = text[cut:]
         ids = np.array(tokenizer.encode(held), np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from glassmind.data.loader import RowLoader
-from glassmind.data.packing import PackedRows, pack
+from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.generate import Engine, SamplingParams
 from glassmind.model import TokenScorer, Transformer
@@ -44,6 +45,10 @@ class Job:
     def done(self, stage: str) -> bool:
         return (self.run.model_folder(stage) / "model.json").is_file()
 
+    def forget_checkpoints(self, stage: str) -> None:
+        """Drop what only served to resume a stage that is now finished."""
+        shutil.rmtree(self.run.path / "checkpoints" / stage, ignore_errors=True)
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Note the wall clock of a stage in ``run.json``, interrupted ones included."""
@@ -65,7 +70,7 @@ def fresh_model(job: Job) -> Transformer:
     return Transformer(with_vocabulary(job.recipe.model, job.tokenizer)).to(job.device)
 
 
-def train_language_model(job: Job, stage: str, rows: PackedRows) -> Transformer:
+def train_language_model(job: Job, stage: str, make_rows: Callable[[], PackedRows]) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
     Base and chain of thought start from the same weights and spend the same steps on batches of
@@ -78,8 +83,8 @@ def train_language_model(job: Job, stage: str, rows: PackedRows) -> Transformer:
     model = fresh_model(job)
     objective: Objective
     objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
-    loader = RowLoader(rows, recipe.train.batch_rows, recipe.seed)
     with job.timed(stage):
+        loader = RowLoader(make_rows(), recipe.train.batch_rows, recipe.seed)
         trainer = Trainer(
             objective,
             loader,
@@ -91,6 +96,7 @@ def train_language_model(job: Job, stage: str, rows: PackedRows) -> Transformer:
         )
         trainer.train()
         save_model(folder, model, job.tokenizer, stage)
+        job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
 
 
@@ -161,7 +167,7 @@ def _seed(job: Job, use: int) -> int:
 
 
 def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> TokenScorer:
-    """Sample training problems, grade every step, train a scorer that starts as a copy of ``model``.
+    """Sample training problems, grade every step, train a scorer above a copy of ``model``.
 
     The problems are the last of the training set, the ones the model has seen least.
     """
@@ -180,28 +186,38 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         documents = training_documents(
             job.tokenizer, problems, completions, config.train.row_tokens, config.branches
         )
-        rows = pack(documents, config.train.row_tokens, job.tokenizer.special["<|pad|>"])
+        torch.manual_seed(job.recipe.seed)
         trunk = Transformer(model.config)
         load_weights(trunk, named_weights(model), "the chain-of-thought model")
         scorer = TokenScorer(trunk, config.layers)
-        objective = Verify(
-            scorer,
-            job.tokenizer.special["<|end|>"],
-            pair_weight=config.pair_weight,
-            language_weight=config.language_weight,
-        )
-        loader = RowLoader(rows, config.train.batch_rows, job.recipe.seed)
-        Trainer(
-            objective,
-            loader,
-            config.train,
-            stage=VERIFIER,
-            folder=job.run.path,
-            device=job.device,
-            progress=job.progress,
-        ).train()
+        if documents:
+            _train_scorer(job, scorer, documents)
+        else:  # a model that never finishes a chain leaves nothing to judge: every score is 0.5
+            job.progress.end("the model finished no chain, so the verifier stays untrained")
         save_model(job.run.model_folder(VERIFIER), scorer, job.tokenizer, VERIFIER)
+        job.forget_checkpoints(VERIFIER)
     return loaded_scorer(job)
+
+
+def _train_scorer(job: Job, scorer: TokenScorer, documents: Sequence[Document]) -> None:
+    config = job.recipe.verifier
+    rows = pack(documents, config.train.row_tokens, job.tokenizer.special["<|pad|>"])
+    batch_rows = min(config.train.batch_rows, len(rows))
+    objective = Verify(
+        scorer,
+        job.tokenizer.special["<|end|>"],
+        pair_weight=config.pair_weight,
+        language_weight=config.language_weight,
+    )
+    Trainer(
+        objective,
+        RowLoader(rows, batch_rows, job.recipe.seed),
+        config.train,
+        stage=VERIFIER,
+        folder=job.run.path,
+        device=job.device,
+        progress=job.progress,
+    ).train()
 
 
 def loaded_scorer(job: Job) -> TokenScorer:

@@ -86,25 +86,27 @@ def training_documents(
 ) -> list[Document]:
     """Documents to train a verifier on: each problem's distinct chains, ``branches`` to a document.
 
-    A chain sampled twice is kept once. Right and wrong chains are dealt out alternately, so that
-    documents of problems with both hold pairs to rank. Documents longer than a row are cut down.
+    A chain sampled twice is kept once. Right and wrong chains are dealt out alternately, and only
+    documents with both are kept, the ones that teach to choose, unless there are none at all.
+    Documents longer than a row are cut down.
     """
-    documents = []
+    mixed_documents, documents = [], []
     for problem, row in zip(problems, completions, strict=True):
         distinct = list({c.token_ids: c for c in row if c.finish == "stop"}.values())
         right = [c for c in distinct if c.answer is not None and grade(problem.answer, c.answer)]
         kept = {c.sample for c in right}
         wrong = [c for c in distinct if c.sample not in kept]
-        mixed = _alternate(right, wrong)
-        for start in range(0, len(mixed), branches):
-            members = mixed[start : start + branches]
+        dealt = _alternate(right, wrong)
+        for start in range(0, len(dealt), branches):
+            members = dealt[start : start + branches]
             document = chains_document(tokenizer, problem, members, with_labels=True)
             while len(document) > row_tokens and len(members) > 1:
                 members = members[:-1]
                 document = chains_document(tokenizer, problem, members, with_labels=True)
             if len(document) <= row_tokens:
-                documents.append(document)
-    return documents
+                verdicts = {c.sample in kept for c in members}
+                (mixed_documents if len(verdicts) == 2 else documents).append(document)
+    return mixed_documents or documents
 
 
 def _alternate(first: list[Completion], second: list[Completion]) -> list[Completion]:

@@ -1,8 +1,9 @@
 """Checkpoints: tensors as safetensors, everything else as JSON, nothing pickled.
 
 A checkpoint is a folder ``step-000300`` with one ``.safetensors`` file a part (``model``,
-``optimizer``) and ``state.json``, which also carries each file's SHA-256. It is written under another
-name and renamed when complete; ``newest`` skips, and reports, one that was damaged afterwards.
+``optimizer``) and ``state.json``, which also carries each file's SHA-256. It is written under
+another name and renamed when complete; ``newest`` skips, and reports, one that was damaged
+afterwards.
 """
 
 from __future__ import annotations

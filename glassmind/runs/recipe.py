@@ -1,9 +1,9 @@
 """A recipe: every number of a run, in one tree of dataclasses, read from one TOML file.
 
-The tree's shape is the file's shape: ``Recipe.train.steps`` is ``steps`` under ``[train]``. What the
-file leaves out keeps the default written here, ``--set train.steps=300`` changes a value from the
-command line, and the resolved tree is written into the run's folder, so that a run can always be
-repeated from what lies beside its results.
+The tree's shape is the file's shape: ``Recipe.train.steps`` is ``steps`` under ``[train]``. What
+the file leaves out keeps the default written here, ``--set train.steps=300`` changes a value from
+the command line, and the resolved tree is written into the run's folder, so that a run can always
+be repeated from what lies beside its results.
 """
 
 from __future__ import annotations
@@ -167,17 +167,18 @@ class VerifierConfig:
 
     The chains are drawn at ``temperature``. The loss is the judgement of every step (binary
     cross-entropy), plus ``pair_weight`` times the ranking of right above wrong chains of the same
-    problem, plus ``language_weight`` times the language-model loss on right chains. ``branches``
+    problem, plus ``language_weight`` times the language-model loss on right chains; where that is
+    0, the trunk stays as it is and only the judge learns, at a fraction of the cost. ``branches``
     chains share one question in a training row; ``layers`` is the judge's own depth.
     """
 
     problems: int = 4_000
     samples: int = 8
     temperature: float = 1.0
-    branches: int = 4
-    layers: int = 1
+    branches: int = 6
+    layers: int = 2
     pair_weight: float = 1.0
-    language_weight: float = 0.3
+    language_weight: float = 0.0
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=300))
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """Data → weights: one trainer, many objectives.
 
-Read ``trainer`` (the loop), ``objective`` (what an objective is), then the objectives, each the equation
-of its paper: ``pretrain``, ``sft``, ``verify``. ``optimizers`` and ``muon`` move the weights,
-``schedules`` sets their pace, ``precision`` decides how numbers are held.
+Read ``trainer`` (the loop), ``objective`` (what an objective is), then the objectives, each the
+equation of its paper: ``pretrain``, ``sft``, ``verify``. ``optimizers`` and ``muon`` move the
+weights, ``schedules`` sets their pace, ``precision`` decides how numbers are held.
 """
 
 from glassmind.train.objective import Batch, Objective, to_batch

@@ -95,8 +95,8 @@ class Trainer:
                 recent.clear()
                 if mean != mean or mean in (float("inf"), float("-inf")):
                     raise UserError(
-                        f"the loss of {self.stage} is {mean} at step {self.step}: the learning rate "
-                        "is too high for this model; lower train.muon_lr and train.adamw_lr"
+                        f"the loss of {self.stage} is {mean} at step {self.step}: the learning "
+                        "rate is too high for this model; lower train.muon_lr and train.adamw_lr"
                     )
                 speed = (self.tokens - done_before) / max(1e-9, time.monotonic() - started)
                 shown = {name: float(value) for name, value in figures.items()}

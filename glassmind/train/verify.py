@@ -8,6 +8,9 @@ With s[t] the score (a logit) at token t, σ the logistic function:
 
     L = judge + pair_weight · rank + language_weight · speak
 
+With a language weight of 0 the trunk is frozen and only the judge above it learns: a forward pass
+of the trunk instead of three passes' worth of work, which buys the judge several times the chains.
+
 Labels stand at the end of every step (1 while everything so far is right: a process label, Lightman
 et al. 2023, arXiv 2305.20050) and at the end of the chain (1 if the answer is right: an outcome
 label, Cobbe et al. 2021, 2110.14168, who also train the language-model loss along). Judging alone
@@ -34,6 +37,7 @@ class Verify:
         self.module = scorer
         self.end_id = end_id
         self.pair_weight, self.language_weight = pair_weight, language_weight
+        scorer.trunk.requires_grad_(language_weight > 0)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
         scores_BT, logp_BT = self.module(

@@ -19,24 +19,28 @@ def numbered(n_rows: int) -> PackedRows:
     return stream(np.repeat(np.arange(n_rows, dtype=np.int32), 4), 4)
 
 
+def rows_seen(batches: list[list[int]]) -> list[int]:
+    return [row for batch in batches for row in batch]
+
+
 def walk(loader: RowLoader, batches: int) -> list[list[int]]:
     return [loader.next().ids[:, 0].tolist() for _ in range(batches)]
 
 
 def test_an_epoch_has_every_row_once() -> None:
     loader = RowLoader(numbered(12), 4, seed=1)
-    assert sorted(sum(walk(loader, 3), [])) == list(range(12))
+    assert sorted(rows_seen(walk(loader, 3))) == list(range(12))
     assert loader.epoch == 0
-    assert sorted(sum(walk(loader, 3), [])) == list(range(12))
+    assert sorted(rows_seen(walk(loader, 3))) == list(range(12))
     assert loader.epoch == 1
 
 
 def test_rows_that_fill_no_batch_are_left_out_of_the_epoch() -> None:
     loader = RowLoader(numbered(11), 4, seed=1)
     for _ in range(20):
-        epoch = sum(walk(loader, 2), [])
+        epoch = rows_seen(walk(loader, 2))
         assert len(set(epoch)) == 8
-    left_out = [set(range(11)) - set(sum(walk(loader, 2), [])) for _ in range(20)]
+    left_out = [set(range(11)) - set(rows_seen(walk(loader, 2))) for _ in range(20)]
     assert set.union(*left_out) == set(range(11))  # no row is left out for ever
 
 

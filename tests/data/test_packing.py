@@ -82,9 +82,7 @@ def test_positions_and_predecessors_are_those_of_each_branch_alone(made: list[Do
     packed = pack(made, ROW, PAD)
     for document in made:
         row, start = find(packed, document)
-        branches = (
-            [0] * len(document) if document.branches is None else document.branches.tolist()
-        )
+        branches = [0] * len(document) if document.branches is None else document.branches.tolist()
         last_of: dict[int, int] = {}  # branch -> its newest token, the prompt's for a new branch
         depth: dict[int, int] = {}
         for i, branch in enumerate(branches):

@@ -54,7 +54,8 @@ def test_three_masks_compose() -> None:
     """A bidirectional prompt in a packed row: (causal or prefix) and same document."""
     mask = (causal | prefix(LENGTHS)) & same_document(DOCUMENTS)
     expected = written_out(
-        lambda b, q, kv: (kv <= q or kv < int(LENGTHS[b]))
-        and bool(DOCUMENTS[b, q] == DOCUMENTS[b, kv])
+        lambda b, q, kv: (
+            (kv <= q or kv < int(LENGTHS[b])) and bool(DOCUMENTS[b, q] == DOCUMENTS[b, kv])
+        )
     )
     assert torch.equal(mask.dense(B, T), expected)

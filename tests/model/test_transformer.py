@@ -67,7 +67,7 @@ def shaken(model: nn.Module) -> nn.Module:
 
 def llama_weights(theirs: nn.Module, ours: Transformer) -> dict[str, Tensor]:
     given = dict(theirs.named_parameters())
-    weights = {"embed.weight": given["model.embed_tokens.weight"]}
+    weights: dict[str, Tensor] = {"embed.weight": given["model.embed_tokens.weight"]}
     weights["final_norm.weight"] = given["model.norm.weight"]
     if not ours.config.tie_embeddings:
         weights["unembed.weight"] = given["lm_head.weight"]
@@ -154,7 +154,7 @@ def test_equals_gpt2() -> None:
         feed_forward=FeedForwardConfig("gelu", bias=True),
     )
     given = dict(theirs.named_parameters())
-    weights = {
+    weights: dict[str, Tensor] = {
         "embed.weight": given["transformer.wte.weight"],
         "absolute_positions.table": given["transformer.wpe.weight"],
         "final_norm.weight": given["transformer.ln_f.weight"],
@@ -239,9 +239,7 @@ def test_kernel_changes_neither_logits_nor_gradients(kv_heads: int) -> None:
 @pytest.mark.parametrize("cuts", [[8] + [1] * 12, [1] * 20, [3, 9, 1, 7], [20]])
 @torch.no_grad()
 def test_cache_equals_the_whole_forward(kind: Any, cuts: list[int]) -> None:
-    model = tiny(
-        attention=AttentionConfig(n_heads=4, n_kv_heads=2), positions=PositionConfig(kind)
-    )
+    model = tiny(attention=AttentionConfig(n_heads=4, n_kv_heads=2), positions=PositionConfig(kind))
     ids = some_ids(3, 20)
     cache = KVCache(model.config, batch=3, max_tokens=20)
     pieces = [model(piece, cache=cache) for piece in ids.split(cuts, dim=1)]

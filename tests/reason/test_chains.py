@@ -78,7 +78,12 @@ def test_company_changes_nothing(engine: Engine) -> None:
 def test_progress_counts_chains(engine: Engine) -> None:
     calls: list[tuple[int, int]] = []
     sample_completions(
-        engine, TOKENIZER, PROBLEMS, PARAMS, "chain", lambda done, total: calls.append((done, total))
+        engine,
+        TOKENIZER,
+        PROBLEMS,
+        PARAMS,
+        "chain",
+        lambda done, total: calls.append((done, total)),
     )
     assert calls[-1] == (15, 15)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)

@@ -83,9 +83,7 @@ def test_the_winner_has_the_most_votes(answers: list[str | None]) -> None:
     if winner is not None:
         assert counts[winner] == max(counts.values())
         assert all(
-            answers.index(winner) <= answers.index(a)
-            for a in counts
-            if counts[a] == counts[winner]
+            answers.index(winner) <= answers.index(a) for a in counts if counts[a] == counts[winner]
         )
 
 

@@ -198,7 +198,7 @@ def foreign(folder: Path) -> None:
     save_file({"theirs": torch.zeros(2)}, folder / "model.safetensors")
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "a flipped bit": flip("model.safetensors"),
     "a flipped bit in the optimizer": flip("optimizer.safetensors"),
     "a truncated part": lambda folder: truncate(folder / "model.safetensors"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from glassmind.errors import UserError
+from glassmind.model import AttentionConfig
 from glassmind.runs.folder import commit, existing_run, open_run
 from glassmind.runs.recipe import Recipe, read_recipe
 
@@ -45,6 +46,7 @@ def test_a_run_is_resumed_only_when_asked(tmp_path: Path) -> None:
 
 def test_resuming_with_another_recipe_names_the_difference(tmp_path: Path) -> None:
     open_run(tmp_path, RECIPE, resume=False)
+    attention = replace(RECIPE.model.attention, n_heads=8)
     for other, said in (
         (replace(RECIPE, seed=4), r"another seed \(3, now 4\)"),
         (
@@ -52,10 +54,10 @@ def test_resuming_with_another_recipe_names_the_difference(tmp_path: Path) -> No
             r"another train.muon_lr \(0.02, now 0.01\)",
         ),
         (
-            replace(RECIPE, model=replace(RECIPE.model, attention=replace(RECIPE.model.attention, n_heads=8))),
+            replace(RECIPE, model=replace(RECIPE.model, attention=attention)),
             r"another model.attention.n_heads \(4, now 8\)",
         ),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match=said):
             open_run(tmp_path, other, resume=True)
 

@@ -101,7 +101,9 @@ def test_load_takes_the_best_stage_and_the_verifier(run: Path) -> None:
 
 
 def test_a_run_without_that_model(run: Path) -> None:
-    with pytest.raises(UserError, match="no finished model pretrain; it has chain-of-thought, base"):
+    with pytest.raises(
+        UserError, match="no finished model pretrain; it has chain-of-thought, base"
+    ):
         load(run, "pretrain")
     with pytest.raises(UserError, match="no finished model verifier"):
         load(run, "verifier")
@@ -210,7 +212,7 @@ def test_a_scorer_in_the_place_of_a_language_model(run: Path) -> None:
 def test_the_vocabulary_follows_the_tokenizer() -> None:
     assert with_vocabulary(ModelConfig(), TOKENIZER).vocab_size == 264
     assert with_vocabulary(CONFIG, TOKENIZER) == CONFIG
-    with pytest.raises(UserError, match="model.vocab_size is 100 and the tokenizer has 264"):
+    with pytest.raises(UserError, match=r"model\.vocab_size is 100 and the tokenizer has 264"):
         with_vocabulary(ModelConfig(vocab_size=100), TOKENIZER)
 
 

@@ -24,9 +24,7 @@ def make(problem: Problem, sample: int, ids: list[int], style: Style, finish: st
     rng = random.Random(f"{problem.id} {sample}")
     parsed = parse_completion(TOKENIZER, ids, style)
     logprobs = tuple(float(np.float32(-rng.random())) for _ in ids)
-    return Completion(
-        problem.id, sample, tuple(ids), logprobs, parsed.steps, parsed.answer, finish
-    )
+    return Completion(problem.id, sample, tuple(ids), logprobs, parsed.steps, parsed.answer, finish)
 
 
 def some(style: Style) -> list[list[Completion]]:

@@ -43,7 +43,7 @@ def test_an_ill_conditioned_matrix_is_evened_out() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_batch_is_its_matrices_one_by_one(shape: tuple[int, int]) -> None:
-    batch = torch.stack([random_matrix(*shape, seed=s) * 10.0**s for s in range(4)])
+    batch = torch.stack([random_matrix(shape[0], shape[1], s) * 10.0**s for s in range(4)])
     single = torch.cat([orthogonalise(matrix[None]) for matrix in batch])
     torch.testing.assert_close(orthogonalise(batch), single, atol=1e-5, rtol=1e-4)
 
@@ -65,13 +65,13 @@ def plain_step(
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_steps_follow_the_rule_for_every_shape_at_once(decay: float) -> None:
     shapes = [(8, 24), (24, 8), (8, 24), (8, 8), (6, 3)]
-    params = [torch.nn.Parameter(random_matrix(*shape, seed=i)) for i, shape in enumerate(shapes)]
+    params = [torch.nn.Parameter(random_matrix(shape[0], shape[1], i)) for i, shape in enumerate(shapes)]
     expected = [p.detach().clone() for p in params]
     momenta = [torch.zeros(shape) for shape in shapes]
     optimizer = Muon(params, lr=0.05, weight_decay=decay)
     for step in range(4):
         for i, p in enumerate(params):
-            p.grad = random_matrix(*p.shape, seed=100 * step + i)
+            p.grad = random_matrix(p.shape[0], p.shape[1], 100 * step + i)
             expected[i], momenta[i] = plain_step(expected[i], p.grad, momenta[i], 0.05, decay)
         optimizer.step()
     for p, wanted in zip(params, expected, strict=True):

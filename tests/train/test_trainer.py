@@ -198,7 +198,9 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         other.train()
 
 
-@pytest.mark.xfail(raises=KeyError, reason="a state without its fields is not told from a whole one")
+@pytest.mark.xfail(
+    raises=KeyError, reason="a state without its fields is not told from a whole one"
+)
 def test_a_foreign_checkpoint_is_refused_by_a_sentence(tmp_path: Path) -> None:
     interrupted(tmp_path, 3)
     for path in tmp_path.glob("checkpoints/*/*/state.json"):
