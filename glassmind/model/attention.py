@@ -123,4 +123,5 @@ class Attention(nn.Module):
             attend = ATTENTION_KERNELS[self.kernel]
             y_BHTE = attend(q_BHTE, k_BKTE, v_BKTE, mask, self.scale)
         y_BTHE = self.heads(y_BHTE).transpose(1, 2)
-        return self.output(y_BTHE.reshape(batch, tokens, -1))
+        mixed_BTD: Tensor = self.output(y_BTHE.reshape(batch, tokens, -1))
+        return mixed_BTD

@@ -34,4 +34,5 @@ class FeedForward(nn.Module):
             hidden = F.gelu(hidden, approximate="tanh")
         else:
             hidden = F.relu(hidden).square()
-        return self.down(self.hidden(hidden))
+        out_BTD: Tensor = self.down(self.hidden(hidden))
+        return out_BTD

@@ -53,7 +53,8 @@ class Block(nn.Module):
         gathered = self.attention(self.attention_norm(x_BTD), rotation, mask, cache)
         x_BTD = self.residual_mid(x_BTD + self.attention_out(gathered))
         thought = self.feed_forward(self.feed_forward_norm(x_BTD))
-        return self.residual_out(x_BTD + self.feed_forward_out(thought))
+        x_BTD = self.residual_out(x_BTD + self.feed_forward_out(thought))
+        return x_BTD
 
     def silence(self) -> None:
         """Zero the last matrix of both branches: the block then passes its input on unchanged."""
@@ -140,14 +141,15 @@ class Transformer(nn.Module):
                 mask = torch.ones(tokens, tokens, dtype=torch.bool, device=ids_BT.device).tril()
             elif mask.dim() == 3:
                 mask = mask.unsqueeze(1)
-        x_BTD = self.embed(ids_BT)
+        x_BTD: Tensor = self.embed(ids_BT)
         if self.absolute_positions is not None:
             x_BTD = x_BTD + self.absolute_positions(positions)
         x_BTD = self.embedding(x_BTD)
         rotation = self.rotation(positions)
         for block in self.blocks:
             x_BTD = block(x_BTD, rotation, mask, cache)
-        return self.final(self.final_norm(x_BTD))
+        x_BTD = self.final(self.final_norm(x_BTD))
+        return x_BTD
 
     def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor] | None:
         """RoPE's cosines and sines for these positions; ``None`` for a model without RoPE."""
@@ -157,7 +159,8 @@ class Transformer(nn.Module):
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """(…, D) hidden states -> (…, V) unnormalised log-probabilities of the next token."""
-        return self.unembed(x_BTD)
+        logits: Tensor = self.unembed(x_BTD)
+        return logits
 
     def forward(
         self,

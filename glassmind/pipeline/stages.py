@@ -194,7 +194,9 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
             _train_scorer(job, scorer, documents)
         else:  # a model that never finishes a chain leaves nothing to judge: every score is 0.5
             job.progress.end("the model finished no chain, so the verifier stays untrained")
-        save_model(job.run.model_folder(VERIFIER), scorer, job.tokenizer, VERIFIER)
+        trunk_stage = "" if config.language_weight > 0 else "chain-of-thought"
+        folder = job.run.model_folder(VERIFIER)
+        save_model(folder, scorer, job.tokenizer, VERIFIER, trunk_stage)
         job.forget_checkpoints(VERIFIER)
     return loaded_scorer(job)
 

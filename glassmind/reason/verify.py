@@ -90,7 +90,8 @@ def training_documents(
     documents with both are kept, the ones that teach to choose, unless there are none at all.
     Documents longer than a row are cut down.
     """
-    mixed_documents, documents = [], []
+    mixed_documents: list[Document] = []
+    documents: list[Document] = []
     for problem, row in zip(problems, completions, strict=True):
         distinct = list({c.token_ids: c for c in row if c.finish == "stop"}.values())
         right = [c for c in distinct if c.answer is not None and grade(problem.answer, c.answer)]
@@ -201,7 +202,8 @@ def _read(
     scores, _ = scorer(
         batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
     )
-    return scores.float().sigmoid().cpu().numpy()
+    probabilities: np.ndarray = scores.float().sigmoid().cpu().numpy()
+    return probabilities
 
 
 def _judged(

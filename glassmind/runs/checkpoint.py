@@ -40,7 +40,11 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         contiguous = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-        safetensors.torch.save_file(contiguous, temporary)
+        try:
+            safetensors.torch.save_file(contiguous, temporary)
+        except SafetensorError as error:  # how the library reports, among others, a full disk
+            raise UserError(f"{path} could not be written: {error}") from None
+        temporary.chmod(0o644)  # the library makes it private; a run is to be shared
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -76,9 +80,8 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
     try:
         for part, tensors in checkpoint.tensors.items():
             save_tensors(tensors, unfinished / f"{part}.safetensors")
-        checksums = {f"{part}.safetensors": "" for part in checkpoint.tensors}
-        for name in checksums:
-            checksums[name] = _sha256(unfinished / name)
+        names = [f"{part}.safetensors" for part in checkpoint.tensors]
+        checksums = {name: _sha256(unfinished / name) for name in names}
         header = {"format": FORMAT, "checksums": checksums}
         write_json(unfinished / "state.json", header | checkpoint.state)
         target = folder / f"step-{step:06d}"

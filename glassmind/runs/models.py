@@ -42,16 +42,22 @@ class Loaded:
 
 
 def save_model(
-    folder: Path, module: Transformer | TokenScorer, tokenizer: SavedTokenizer, stage: str
+    folder: Path,
+    module: Transformer | TokenScorer,
+    tokenizer: SavedTokenizer,
+    stage: str,
+    trunk_stage: str = "",
 ) -> None:
     """Write ``model.safetensors`` and ``model.json`` into ``folder``.
 
-    ``model.json`` comes last, so a folder that has it is complete.
+    A scorer whose trunk is, weight for weight, the model of another stage of the run names it in
+    ``trunk_stage``; the trunk is then not written a second time. ``model.json`` comes last, so a
+    folder that has it is complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trunk = module.trunk if isinstance(module, TokenScorer) else module
-    save_tensors(named_weights(module), folder / "model.safetensors")
-    facts = {
+    weights = named_weights(module)
+    facts: dict[str, Any] = {
         "format": 1,
         "kind": "scorer" if isinstance(module, TokenScorer) else "transformer",
         "stage": stage,
@@ -60,6 +66,10 @@ def save_model(
     }
     if isinstance(module, TokenScorer):
         facts["judge_layers"] = module.judge_layers
+        if trunk_stage:
+            facts["trunk"] = trunk_stage
+            weights = {n: w for n, w in weights.items() if not n.startswith("trunk.")}
+    save_tensors(weights, folder / "model.safetensors")
     write_json(folder / "model.json", facts)
 
 
@@ -83,6 +93,11 @@ def load_model(
             f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
         )
     tensors = load_tensors(folder / "model.safetensors")
+    if "trunk" in facts:
+        if facts["trunk"] not in STAGES:
+            raise UserError(f"{folder / 'model.json'}: trunk must be one of {', '.join(STAGES)}")
+        shared = load_tensors(folder.parent / facts["trunk"] / "model.safetensors")
+        tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
     with torch.random.fork_rng(devices=[]):
         trunk = Transformer(config)
         module = _around(trunk, facts, folder) if facts.get("kind") == "scorer" else trunk

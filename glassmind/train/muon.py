@@ -26,7 +26,7 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
     """A batch of matrices (N, R, C), each brought near UVᵀ of its singular value decomposition."""
     a, b, c = NEWTON_SCHULZ
     tall = g_NRC.shape[-2] > g_NRC.shape[-1]
-    x = g_NRC.mT if tall else g_NRC
+    x: Tensor = g_NRC.mT if tall else g_NRC
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         xxt = x @ x.mT

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -44,8 +46,10 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def has_compiler() -> bool:
-    """True where ``torch.compile`` finds the C++ compiler its CPU backend needs."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+    """True where ``torch.compile`` finds what its CPU backend needs: C++ and Python's headers."""
+    names = (os.environ.get("CXX", "g++"), "g++", "clang++")
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return any(shutil.which(name) for name in names) and headers.is_file()
 
 
 def choose_precision(
@@ -62,5 +66,5 @@ def choose_precision(
         reason += " (this machine multiplies bf16 natively)" if fast else " (no native bf16 here)"
     reason += ", compiled blocks" if use_compile else ", not compiled"
     if compile != "off" and not can_compile:
-        reason += " (no C++ compiler found)"
+        reason += " (no C++ compiler with Python's headers found)"
     return PrecisionChoice(torch.bfloat16 if use_bf16 else None, use_compile, reason)

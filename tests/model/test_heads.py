@@ -120,19 +120,26 @@ def test_an_untrained_scorer_says_one_half_everywhere() -> None:
 
 
 def test_judging_does_not_bend_the_evidence() -> None:
-    """The score reaches the trunk through its hidden states alone, never through the surprise."""
-    scorer = random_scorer()
+    """The score reaches the trunk through its hidden states alone, never through the surprise.
+
+    An output layer of its own has no other way to the score than through the surprise.
+    """
+    attention = AttentionConfig(n_heads=2)
+    config = ModelConfig(
+        vocab_size=VOCAB, d_model=16, n_layers=1, tie_embeddings=False, attention=attention
+    )
+    scorer = TokenScorer(Transformer(config))
+    with torch.no_grad():
+        for parameter in scorer.parameters():
+            parameter.normal_(std=0.4, generator=torch.Generator().manual_seed(0))
     batch = batch_of([branching([7, 8, 9], [[10, 11], [12]])], 8)
-    scores, _ = scorer(
+    scores, logp = scorer(
         batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
     )
-    with torch.no_grad():
-        scorer.evidence.weight.zero_()
-    scores.sum().backward()
-    assert scorer.evidence.weight.grad is not None
-    assert scorer.trunk.blocks[0].attention.query.weight.grad is not None
-    scorer.zero_grad()
-    hidden = scorer.trunk.hidden(batch.ids, positions=batch.positions, mask=batch.mask).detach()
-    logp, entropy = surprise(scorer.trunk, hidden, batch.ids, batch.previous)
-    assert logp.requires_grad  # it could carry a gradient; the scorer does not let it
-    assert entropy.requires_grad
+    scores.sum().backward(retain_graph=True)
+    gradients = {name: p.grad for name, p in scorer.named_parameters()}
+    assert gradients["trunk.unembed.weight"] is None
+    assert gradients["evidence.weight"] is not None
+    assert gradients["trunk.blocks.0.attention.query.weight"] is not None
+    logp.sum().backward()  # the language-model loss does learn there
+    assert scorer.trunk.unembed.weight.grad is not None

@@ -233,7 +233,7 @@ def test_an_unknown_tap_is_named_and_leaves_no_hook() -> None:
     ):
         with (
             pytest.raises(UserError, match=r"no tap is called .*; the model has embedding"),
-            probe(model, **arguments),  # type: ignore[arg-type]
+            probe(model, **arguments),
         ):
             pass
     assert not any(m.watched for m in model.modules() if isinstance(m, Tap))

@@ -324,7 +324,6 @@ def test_strange_questions_come_with_a_warning(finished: RunFolder) -> None:
 
 def test_familiarity_is_words_and_numbers() -> None:
     words = ["mia", "has", "pencils", "and", "buys", "more", "how", "many"]
-    words = ("mia", "has", "pencils", "and", "buys", "more", "how", "many")
     known = Familiarity(frozenset(words), 99)
     assert known.warning("Mia has 3 pencils and buys 99 more.") is None
     for question, said in (

@@ -142,6 +142,17 @@ def test_right_and_wrong_chains_alternate() -> None:
     assert outcomes == [[1, 0, 1, 0], [1, 0, 0, 0]]
 
 
+def test_documents_without_a_choice_are_left_out() -> None:
+    """Unless there is nothing else to learn from."""
+    all_wrong = [completion(wrong(n), n) for n in range(3)]
+    mixed = [*all_wrong, completion(RIGHT, 3)]
+    one = training_documents(TOKENIZER, [PROBLEM], [all_wrong], 2000, branches=4)
+    assert len(one) == 1
+    both = training_documents(TOKENIZER, [PROBLEM] * 2, [all_wrong, mixed], 2000, branches=4)
+    assert len(both) == 1
+    assert len(both[0]) > len(one[0])
+
+
 def test_documents_fit_their_row() -> None:
     row = [completion(wrong(n), n) for n in range(6)] + [
         completion(right(n), 6 + n) for n in range(6)

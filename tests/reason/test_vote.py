@@ -66,9 +66,14 @@ def test_logprob_weights_are_relative_probabilities() -> None:
 
 def test_verifier_weights_are_odds() -> None:
     row = [chain("1", score=0.5), chain("1", score=0.8), chain("2", score=0.0)]
-    assert verifier_weights(row) == pytest.approx([1.0, 4.0, 1 / 999])
+    assert verifier_weights(row, 1.0) == pytest.approx([1.0, 4.0, 1 / 999])
     assert verifier_weights(row, 2.0) == pytest.approx([1.0, 16.0, 1 / 999**2])
-    assert verifier_weights([chain("1", score=1.0)]) == pytest.approx([999.0])
+    assert verifier_weights(row, 0.5) == pytest.approx([1.0, 2.0, 999**-0.5])
+    assert verifier_weights(row, 0.0) == [1.0, 1.0, 1.0]
+    assert verifier_weights([chain("1", score=1.0)], 1.0) == pytest.approx([999.0])
+    plain = verifier_weights(row)
+    assert plain[0] == 1.0
+    assert plain[2] < plain[0] < plain[1]
     with pytest.raises(ValueError, match="no score"):
         verifier_weights([chain("1")])
 

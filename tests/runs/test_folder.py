@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.model import AttentionConfig
 from glassmind.runs.folder import commit, existing_run, open_run
 from glassmind.runs.recipe import Recipe, read_recipe
 

@@ -81,6 +81,27 @@ def test_a_scorer_comes_back(tmp_path: Path) -> None:
     assert torch.equal(found(ids, **arguments)[0], scorer(ids, **arguments)[0])
 
 
+def test_a_trunk_that_is_another_stage_s_model_is_stored_once(run: Path) -> None:
+    trunk = load_model(run / "models" / "base", TOKENIZER)
+    assert isinstance(trunk, Transformer)
+    scorer = TokenScorer(trunk, 1)
+    shaken(scorer.judge)
+    folder = run / "models" / VERIFIER
+    size = (folder / "model.safetensors").stat().st_size
+    save_model(folder, scorer, TOKENIZER, VERIFIER, trunk_stage="base")
+    assert (folder / "model.safetensors").stat().st_size < size
+    found = load_model(folder, TOKENIZER).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in scorer.state_dict().items())
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    for wrong in ("../../elsewhere", "verifier", 3):
+        (folder / "model.json").write_text(json.dumps(facts | {"trunk": wrong}), "utf-8")
+        with pytest.raises(UserError, match="trunk must be one of"):
+            load_model(folder, TOKENIZER)
+    (folder / "model.json").write_text(json.dumps(facts | {"trunk": "pretrain"}), "utf-8")
+    with pytest.raises(UserError, match="is missing"):
+        load_model(folder, TOKENIZER)
+
+
 def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
     save_model(tmp_path, make_model(), TOKENIZER, "base")
     torch.manual_seed(1)

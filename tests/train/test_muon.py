@@ -65,7 +65,9 @@ def plain_step(
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_steps_follow_the_rule_for_every_shape_at_once(decay: float) -> None:
     shapes = [(8, 24), (24, 8), (8, 24), (8, 8), (6, 3)]
-    params = [torch.nn.Parameter(random_matrix(shape[0], shape[1], i)) for i, shape in enumerate(shapes)]
+    params = [
+        torch.nn.Parameter(random_matrix(shape[0], shape[1], i)) for i, shape in enumerate(shapes)
+    ]
     expected = [p.detach().clone() for p in params]
     momenta = [torch.zeros(shape) for shape in shapes]
     optimizer = Muon(params, lr=0.05, weight_decay=decay)
