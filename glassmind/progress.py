@@ -6,6 +6,8 @@ in a live display, a test or a script hands in nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -36,3 +38,23 @@ class Silent:
 
     def end(self, summary: str = "") -> None:
         pass
+
+
+@contextmanager
+def watched(
+    progress: Progress, stage: str, total: int, unit: str
+) -> Iterator[Callable[[int, int], None]]:
+    """Show a stage while the block runs; yields a ``callback(done, total)``.
+
+    The display ends with the block, also by Ctrl-C. Work counted in other portions than ``total``
+    is shown in proportion.
+    """
+    progress.start(stage, total, unit)
+
+    def callback(done: int, of: int) -> None:
+        progress.update(min(done * total // max(1, of), total))
+
+    try:
+        yield callback
+    finally:
+        progress.end()

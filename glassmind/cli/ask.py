@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glassmind.errors import UserError
@@ -34,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import print_json
+    from glassmind.cli.jobs import chosen_sampling
     from glassmind.pipeline.ask import ask
     from glassmind.runs.models import load
 
@@ -42,11 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         _set_threads(args.threads)
     loaded = load(args.model) if args.model else load()
-    sampling = loaded.recipe.sampling
-    if args.samples is not None:
-        sampling = replace(sampling, samples=args.samples)
-    if args.temperature is not None:
-        sampling = replace(sampling, temperature=args.temperature)
+    sampling = chosen_sampling(args, loaded.recipe.sampling)
     for question in _questions(args.question):
         answer = ask(question, loaded, sampling=sampling, seed=args.seed)
         if isinstance(answer, list):  # one question gives one answer; this tells the type checker

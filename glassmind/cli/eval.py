@@ -8,7 +8,6 @@ glassmind eval --task my.jsonl                    your problems, the shipped mod
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from glassmind.errors import UserError
 
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, out, print_json
-    from glassmind.cli.jobs import choose_device
+    from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
     from glassmind.evaluate.json_records import decode
     from glassmind.evaluate.run_files import Ladder
@@ -47,11 +46,7 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < least:
             raise UserError(f"--{name} must be at least {least}, not {value}")
     loaded = load(args.model or SHIPPED, args.stage, choose_device(args))
-    sampling = loaded.recipe.sampling
-    if args.samples is not None:
-        sampling = replace(sampling, samples=args.samples)
-    if args.temperature is not None:
-        sampling = replace(sampling, temperature=args.temperature)
+    sampling = chosen_sampling(args, loaded.recipe.sampling)
     result = evaluate_task(
         args.task,
         loaded,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from glassmind.runs.folder import RunFolder
-    from glassmind.runs.recipe import Recipe
+    from glassmind.runs.recipe import Recipe, SamplingConfig
 
 
 def resolve(args: argparse.Namespace, name: str) -> tuple[Recipe, Path]:
@@ -45,6 +45,15 @@ def choose_device(args: argparse.Namespace) -> torch.device:
             f"--device {name} cannot be used here ({reason}); try --device cpu"
         ) from None
     return device
+
+
+def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
+    """The run's way of sampling with what ``--samples`` and ``--temperature`` change."""
+    from glassmind.runs.dataclass_tree import replace_many
+
+    wishes = (("samples", args.samples), ("temperature", args.temperature))
+    changes = [(name, str(value)) for name, value in wishes if value is not None]
+    return replace_many(sampling, changes, "the command line")
 
 
 def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: bool) -> int:

@@ -53,9 +53,9 @@ class PackedRows:
     completion: NDArray[np.bool_]
     documents: NDArray[np.int16]
     branches: NDArray[np.int16]
-    positions: NDArray[np.int16]
+    positions: NDArray[np.int32]
     labels: NDArray[np.float32]
-    previous: NDArray[np.int16]
+    previous: NDArray[np.int32]
 
     def take(self, rows: NDArray[np.int64] | slice) -> PackedRows:
         """The chosen rows."""
@@ -108,9 +108,9 @@ def pack(documents: Sequence[Document], row_tokens: int, pad_id: int) -> PackedR
         completion=np.zeros(shape, np.bool_),
         documents=np.zeros(shape, np.int16),
         branches=np.zeros(shape, np.int16),
-        positions=np.zeros(shape, np.int16),
+        positions=np.zeros(shape, np.int32),
         labels=np.full(shape, np.nan, np.float32),
-        previous=np.tile(np.arange(row_tokens, dtype=np.int16), (len(rows), 1)),
+        previous=np.tile(np.arange(row_tokens, dtype=np.int32), (len(rows), 1)),
     )
     for r, members in enumerate(rows):
         start = 0
@@ -125,7 +125,7 @@ def _place(packed: PackedRows, row: int, start: int, number: int, document: Docu
     here = slice(start, start + length)
     packed.ids[row, here] = document.ids
     packed.documents[row, here] = number
-    positions = np.arange(length, dtype=np.int16)
+    positions = np.arange(length, dtype=np.int32)
     packed.completion[row, here] = document.completion
     packed.previous[row, here] = np.maximum(np.arange(start - 1, start + length - 1), start)
     if document.branches is not None:
@@ -160,9 +160,9 @@ def stream(ids: NDArray[np.int32], row_tokens: int) -> PackedRows:
         completion=np.ones(shape, np.bool_),
         documents=np.ones(shape, np.int16),
         branches=np.zeros(shape, np.int16),
-        positions=np.broadcast_to(np.arange(row_tokens, dtype=np.int16), shape),
+        positions=np.broadcast_to(np.arange(row_tokens, dtype=np.int32), shape),
         labels=np.full(shape, np.nan, np.float32),
         previous=np.broadcast_to(
-            np.maximum(np.arange(-1, row_tokens - 1), 0).astype(np.int16), shape
+            np.maximum(np.arange(-1, row_tokens - 1), 0).astype(np.int32), shape
         ),
     )

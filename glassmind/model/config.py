@@ -90,8 +90,19 @@ class ModelConfig:
         for name in ("d_model", "n_layers", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.vocab_size < 0:
-            raise ValueError(f"vocab_size must not be negative, not {self.vocab_size}")
+        for name, value in (
+            ("vocab_size", self.vocab_size),
+            ("attention.head_dim", self.attention.head_dim),
+            ("feed_forward.d_hidden", self.feed_forward.d_hidden),
+        ):
+            if value < 0:
+                raise ValueError(f"{name} must not be negative, not {value}")
+        for name, number in (
+            ("norm_eps", self.norm_eps),
+            ("positions.rope_theta", self.positions.rope_theta),
+        ):
+            if not number > 0:
+                raise ValueError(f"{name} must be above 0, not {number}")
         heads, kv_heads = self.attention.n_heads, self.n_kv_heads
         if heads < 1 or kv_heads < 1 or heads % kv_heads:
             raise ValueError(

@@ -9,7 +9,7 @@ unwatched one are the same program until somebody looks.
         model(ids)
     seen["blocks.0.attention.weights"]        # (B, H, T, T)
 
-    with probe(model, replace={"blocks.2.feed_forward.out": torch.zeros_like}):
+    with probe(model, replace={"blocks.2.feed_forward_out": torch.zeros_like}):
         model(ids)                            # the model without block 2's feed-forward network
 """
 

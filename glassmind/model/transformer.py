@@ -130,6 +130,10 @@ class Transformer(nn.Module):
         is causal. With a cache the mask must be ``None``: the cache decides what is visible.
         """
         _, tokens = ids_BT.shape
+        if positions is None and tokens > self.config.max_tokens:
+            raise ValueError(
+                f"{tokens} tokens are more than the model's context of {self.config.max_tokens}"
+            )
         if positions is None:
             positions = (
                 torch.arange(tokens, device=ids_BT.device)

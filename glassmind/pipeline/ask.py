@@ -20,6 +20,7 @@ from glassmind.records import Completion, Problem
 from glassmind.runs.files import read_json, write_json
 from glassmind.runs.models import Loaded, load
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.tokenize import Style, encode_prompt
 
 WORD = re.compile(r"[^\W\d_]+")
 FAMILIAR_SHARE = 0.9
@@ -138,8 +139,17 @@ def ask(
     engine = Engine(
         loaded.model, pad_id=loaded.tokenizer.special["<|pad|>"], max_rows=config.max_rows
     )
-    chains = sample_completions(engine, loaded.tokenizer, problems, params, "chain")
-    if loaded.verifier is not None:
+    style: Style = "direct" if loaded.stage == "base" else "chain"
+    limit = loaded.model.config.max_tokens
+    for problem in problems:
+        length = len(encode_prompt(loaded.tokenizer, problem.question, style))
+        if length >= limit:
+            raise UserError(
+                f"the question {problem.question[:60]!r}... has {length} tokens and the model "
+                f"reads at most {limit}, its answer included: shorten it"
+            )
+    chains = sample_completions(engine, loaded.tokenizer, problems, params, style)
+    if loaded.verifier is not None and style == "chain":
         chains = score_completions(loaded.verifier, loaded.tokenizer, problems, chains)
     familiarity = load_familiarity(loaded.run.path / "familiarity.json")
     answers = []

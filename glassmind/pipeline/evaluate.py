@@ -15,13 +15,14 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder_rows import ladder_row
 from glassmind.evaluate.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.generate import Engine, SamplingParams
-from glassmind.progress import Progress, Silent
+from glassmind.pipeline.prepare import make_slices
+from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.chains import sample_completions
 from glassmind.reason.verify import score_completions
 from glassmind.records import Problem, Verdict
 from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.tokenize import Style, encode_prompt
+from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
 TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
@@ -30,11 +31,18 @@ TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
 def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
     """The problems of a task name, or of the JSONL file it names; ``limit`` 0 takes all.
 
+    ``test`` and ``validation`` are those of the run itself, also where they came from a file.
+
     Raises:
         UserError: there is neither such a task nor such a file, or its data is missing.
     """
     recipe = loaded.recipe
     for split in GENERATED:
+        if task == split and recipe.problems.file:
+            problems: list[Problem] = getattr(make_slices(recipe), split)
+            if not problems:
+                raise UserError(f"a run on {recipe.problems.file} has no {split} problems")
+            return problems[:limit] if limit else problems
         if task == split:
             count = limit or getattr(recipe.problems, split) or 500
             return generate(recipe.problems.dial, count, split=split, seed=recipe.seed)
@@ -65,11 +73,6 @@ def evaluate_task(
     """
     watcher = progress or Silent()
     problems = task_problems(task, loaded, limit)
-    context = loaded.model.config.max_tokens
-    fits = [len(encode_prompt(loaded.tokenizer, p.question, "chain")) < context for p in problems]
-    asked = [p for p, fit in zip(problems, fits, strict=True) if fit]
-    if not asked:
-        raise UserError(f"no question of {task} fits the model's context of {context} tokens")
     config = sampling or loaded.recipe.sampling
     engine = Engine(
         loaded.model, pad_id=loaded.tokenizer.special["<|pad|>"], max_rows=config.max_rows
@@ -85,46 +88,32 @@ def evaluate_task(
     )
     started = time.monotonic()
     style: Style = "direct" if loaded.stage == "base" else "chain"
-    rungs = {"base"} if loaded.stage == "base" else set(METHODS) - {"base"}
-    watcher.start(f"{task}: greedy", len(asked), "problems")
-    one = sample_completions(
-        engine, loaded.tokenizer, asked, greedy, style, lambda done, _: watcher.update(done)
-    )
-    watcher.end()
+    rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
+    with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
+        one = sample_completions(engine, loaded.tokenizer, problems, greedy, style, watch)
     chains = one
     if style == "chain":
-        watcher.start(f"{task}: sampling", len(asked) * config.samples, "chains")
-        chains = sample_completions(
-            engine, loaded.tokenizer, asked, sampled, style, lambda done, _: watcher.update(done)
-        )
-        watcher.end()
+        total = len(problems) * config.samples
+        with watched(watcher, f"{task}: sampling", total, "chains") as watch:
+            chains = sample_completions(engine, loaded.tokenizer, problems, sampled, style, watch)
     if loaded.verifier is None:
         rungs -= set(NEEDS_SCORES)
     elif style == "chain":
-        watcher.start(f"{task}: verifying", len(asked), "problems")
-        chains = score_completions(
-            loaded.verifier,
-            loaded.tokenizer,
-            asked,
-            chains,
-            progress=lambda done, _: watcher.update(done),
-        )
-        watcher.end()
+        with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
+            chains = score_completions(
+                loaded.verifier, loaded.tokenizer, problems, chains, progress=watch
+            )
     seconds = time.monotonic() - started
-    missed = [
-        Verdict(p.id, None, False, 0) for p, fit in zip(problems, fits, strict=True) if not fit
-    ]
     results: dict[str, Sequence[Verdict]] = {
-        m: verdicts(m, asked, one if m in GREEDY else chains) + missed
-        for m in METHODS
-        if m in rungs
+        method: verdicts(method, problems, one if method in GREEDY else chains)
+        for method in METHODS
+        if method in rungs
     }
-    rows = [ladder_row(rung, task, results, seconds) for rung in results]
     return {
         "schema": 1,
         "recipe": loaded.recipe.name,
         "commit": loaded.run.facts().get("commit", ""),
         "seed": seed,
-        "skipped": len(missed),
-        "rows": rows,
+        "skipped": sum(not row[0].token_ids for row in one),
+        "rows": [ladder_row(rung, task, results, seconds) for rung in results],
     }

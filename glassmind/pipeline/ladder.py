@@ -22,7 +22,13 @@ from glassmind.evaluate.report import write_report
 from glassmind.model import TokenScorer, Transformer
 from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
-from glassmind.pipeline.prepare import Slices, make_slices, run_tokenizer, training_rows
+from glassmind.pipeline.prepare import (
+    Slices,
+    make_slices,
+    run_tokenizer,
+    training_rows,
+    validation_rows,
+)
 from glassmind.pipeline.stages import (
     STYLES,
     Job,
@@ -65,8 +71,8 @@ def run_ladder(
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
     """
     watcher = progress or Silent()
+    slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
     run = open_run(folder, recipe, resume=resume)
-    slices = make_slices(recipe)
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)
         check_disjoint(slices.validation, problems)
@@ -78,7 +84,8 @@ def run_ladder(
     models: dict[str, Transformer] = {}
     for stage, style in STYLES.items():
         make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
-        models[stage] = train_language_model(job, stage, make_rows)
+        held_out = validation_rows(recipe, tokenizer, slices.validation, style)
+        models[stage] = train_language_model(job, stage, make_rows, held_out)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
 
     results = {

@@ -135,25 +135,46 @@ def training_rows(
 ) -> PackedRows:
     """Every problem with one of its solutions, packed into the recipe's rows.
 
-    Problems without steps teach a chain nothing and are left out of the chain style; so are
-    those longer than a row or than the context.
+    Raises:
+        UserError: fewer than half of the problems can be used.
+    """
+    documents = _documents(recipe, tokenizer, problems, style)
+    if len(documents) < len(problems) / 2:
+        limit = min(recipe.train.row_tokens, recipe.model.max_tokens)
+        bare = sum(not p.steps for p in problems) if style == "chain" else 0
+        raise UserError(
+            f"only {len(documents)} of {len(problems)} training problems can be used "
+            f"({bare} have no steps, the rest exceed {limit} tokens): "
+            "give steps, or raise train.row_tokens and model.max_tokens"
+        )
+    return pack(documents, recipe.train.row_tokens, SPECIAL_IDS["<|pad|>"])
+
+
+def validation_rows(
+    recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
+) -> PackedRows | None:
+    """The same for validation problems; ``None`` if none of them can be used."""
+    documents = _documents(recipe, tokenizer, problems, style)
+    return pack(documents, recipe.train.row_tokens, SPECIAL_IDS["<|pad|>"]) if documents else None
+
+
+def _documents(
+    recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
+) -> list[Document]:
+    """Prompt and completion of each problem, those left out that are too long for a row.
+
+    Problems without steps teach a chain nothing and are left out of the chain style.
     """
     rng = random.Random(recipe.seed)
     documents = []
-    prompts = [p for p in problems if style == "direct" or p.steps]
     limit = min(recipe.train.row_tokens, recipe.model.max_tokens)
-    for problem in prompts:
+    for problem in problems:
+        if style == "chain" and not problem.steps:
+            continue
         steps = solution_texts(problem, recipe.problems.solutions, rng) if style == "chain" else ()
         prompt = encode_prompt(tokenizer, problem.question, style)
         completion = encode_completion(tokenizer, steps, problem.answer, style)
         ids = np.array(prompt + completion, np.int32)
         if len(ids) <= limit:
-            learned = np.arange(len(ids)) >= len(prompt)
-            documents.append(Document(ids, learned))
-    if len(documents) < len(problems) / 2:
-        raise UserError(
-            f"only {len(documents)} of {len(problems)} training problems can be used "
-            f"({len(problems) - len(prompts)} have no steps, the rest exceed {limit} tokens): "
-            "give steps, or raise train.row_tokens and model.max_tokens"
-        )
-    return pack(documents, recipe.train.row_tokens, SPECIAL_IDS["<|pad|>"])
+            documents.append(Document(ids, np.arange(len(ids)) >= len(prompt)))
+    return documents

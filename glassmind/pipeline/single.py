@@ -17,17 +17,15 @@ import torch
 
 from glassmind.data.packing import PackedRows, stream
 from glassmind.errors import UserError
-from glassmind.model import Transformer
 from glassmind.pipeline.ask import save_familiarity
-from glassmind.pipeline.prepare import make_slices, run_tokenizer, training_rows
+from glassmind.pipeline.prepare import make_slices, run_tokenizer, training_rows, validation_rows
 from glassmind.pipeline.stages import STYLES, Job, train_language_model
 from glassmind.progress import Progress, Silent
 from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import load, save, train_bpe, train_char
-from glassmind.train import Pretrain, to_batch
-from glassmind.train.pretrain import predictable
+from glassmind.train import Pretrain, validation_loss
 
 TOKENIZER_CHARACTERS = 4_000_000  # enough text to learn merges from; more changes little
 
@@ -48,17 +46,25 @@ def run_training(
     watcher = progress or Silent()
     if recipe.objective == "pretrain" and not recipe.pretrain.file:
         raise UserError("a recipe that pretrains needs a text: set pretrain.file")
-    run = open_run(folder, recipe, resume=resume)
     if recipe.objective == "pretrain":
-        _pretrain(run, recipe, torch.device(device), watcher)
+        if recipe.train.row_tokens > recipe.model.max_tokens:
+            raise UserError(
+                f"train.row_tokens ({recipe.train.row_tokens}) exceeds the model's context, "
+                f"model.max_tokens ({recipe.model.max_tokens}): lower the one or raise the other"
+            )
+        text = read_text(recipe.pretrain.file)
+        run = open_run(folder, recipe, resume=resume)
+        _pretrain(run, recipe, text, torch.device(device), watcher)
         return run
     slices = make_slices(recipe)
+    run = open_run(folder, recipe, resume=resume)
     tokenizer = run_tokenizer(run, recipe, slices.train)
     save_familiarity(run.path / "familiarity.json", slices.train)
     job = Job(run, recipe, tokenizer, torch.device(device), watcher)
     stage = next(name for name, style in STYLES.items() if style == recipe.style)
     make_rows = partial(training_rows, recipe, tokenizer, slices.train, recipe.style)
-    train_language_model(job, stage, make_rows)
+    held_out = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
+    train_language_model(job, stage, make_rows, held_out)
     return run
 
 
@@ -87,8 +93,9 @@ def read_text(path: str) -> str:
     return text
 
 
-def _pretrain(run: RunFolder, recipe: Recipe, device: torch.device, progress: Progress) -> None:
-    text = read_text(recipe.pretrain.file)
+def _pretrain(
+    run: RunFolder, recipe: Recipe, text: str, device: torch.device, progress: Progress
+) -> None:
     cut = int(len(text) * (1 - recipe.pretrain.validation_fraction))
     path = run.path / "tokenizer.json"
     if not path.is_file():
@@ -106,10 +113,10 @@ def _pretrain(run: RunFolder, recipe: Recipe, device: torch.device, progress: Pr
         return stream(np.array(tokenizer.encode(text[:cut]), np.int32), recipe.train.row_tokens)
 
     model = train_language_model(job, "pretrain", make_rows)
-    if cut < len(text):
-        held = text[cut:]
-        ids = np.array(tokenizer.encode(held), np.int32)
-        loss = validation_loss(model, stream(ids, recipe.train.row_tokens), device)
+    held = text[cut:]
+    ids = np.array(tokenizer.encode(held), np.int32)
+    if len(ids) >= recipe.train.row_tokens:
+        loss = validation_loss(Pretrain(model), stream(ids, recipe.train.row_tokens), device)
         n_bytes = len(held.encode("utf-8"))
         result = {
             "validation_loss": loss,
@@ -121,16 +128,3 @@ def _pretrain(run: RunFolder, recipe: Recipe, device: torch.device, progress: Pr
         progress.end(
             f"validation loss {loss:.4f} nats a token, {result['bits_per_byte']:.4f} bits a byte"
         )
-
-
-@torch.inference_mode()
-def validation_loss(model: Transformer, rows: PackedRows, device: torch.device) -> float:
-    """Mean next-token loss (nats) over all rows."""
-    objective = Pretrain(model)
-    total, count = 0.0, 0
-    for start in range(0, len(rows), 16):
-        batch = to_batch(rows.take(slice(start, start + 16)), device)
-        loss, _ = objective.loss(batch)
-        n = int(predictable(batch).sum())
-        total, count = total + float(loss) * n, count + n
-    return total / count

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -15,7 +16,7 @@ from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.generate import Engine, SamplingParams
 from glassmind.model import TokenScorer, Transformer
-from glassmind.progress import Progress
+from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_completions
 from glassmind.reason.verify import score_completions, training_documents
 from glassmind.records import Completion, Problem
@@ -25,7 +26,7 @@ from glassmind.runs.recipe import Recipe
 from glassmind.runs.samples import load_completions, save_completions
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
-from glassmind.train import Objective, Pretrain, SupervisedFineTuning, Trainer, Verify
+from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
@@ -58,11 +59,6 @@ class Job:
         finally:
             self.run.add_seconds(stage, time.monotonic() - started)
 
-    def counter(self, stage: str, total: int, unit: str) -> Callable[[int, int], None]:
-        """A ``progress(done, total)`` callback that shows in the job's own progress."""
-        self.progress.start(stage, total, unit)
-        return lambda done, total: self.progress.update(done)
-
 
 def fresh_model(job: Job) -> Transformer:
     """The recipe's model with the run's initial weights: the same at every call."""
@@ -70,7 +66,12 @@ def fresh_model(job: Job) -> Transformer:
     return Transformer(with_vocabulary(job.recipe.model, job.tokenizer)).to(job.device)
 
 
-def train_language_model(job: Job, stage: str, make_rows: Callable[[], PackedRows]) -> Transformer:
+def train_language_model(
+    job: Job,
+    stage: str,
+    make_rows: Callable[[], PackedRows],
+    held_out: PackedRows | None = None,
+) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
     Base and chain of thought start from the same weights and spend the same steps on batches of
@@ -81,8 +82,10 @@ def train_language_model(job: Job, stage: str, make_rows: Callable[[], PackedRow
         return loaded_transformer(job, stage)
     recipe = job.recipe
     model = fresh_model(job)
-    objective: Objective
     objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
+    validate = None
+    if held_out is not None:
+        validate = partial(validation_loss, objective, held_out, job.device)
     with job.timed(stage):
         loader = RowLoader(make_rows(), recipe.train.batch_rows, recipe.seed)
         trainer = Trainer(
@@ -93,6 +96,7 @@ def train_language_model(job: Job, stage: str, make_rows: Callable[[], PackedRow
             folder=job.run.path,
             device=job.device,
             progress=job.progress,
+            validate=validate,
         )
         trainer.train()
         save_model(folder, model, job.tokenizer, stage)
@@ -127,16 +131,17 @@ def sampled(
             pad_id=job.tokenizer.special["<|pad|>"],
             max_rows=job.recipe.sampling.max_rows,
         )
-        watch = job.counter(f"sampling {name}", len(problems) * params.samples, "chains")
-        completions = sample_completions(engine, job.tokenizer, problems, params, style, watch)
-        job.progress.end()
+        total = len(problems) * params.samples
+        with watched(job.progress, f"sampling {name}", total, "chains") as watch:
+            completions = sample_completions(engine, job.tokenizer, problems, params, style, watch)
     if scorer is not None:
-        with job.timed(f"verify {name}"):
-            watch = job.counter(f"verifying {name}", len(problems), "problems")
+        with (
+            job.timed(f"verify {name}"),
+            watched(job.progress, f"verifying {name}", len(problems), "problems") as watch,
+        ):
             completions = score_completions(
                 scorer, job.tokenizer, problems, completions, progress=watch
             )
-            job.progress.end()
     save_completions(path, completions)
     return completions
 

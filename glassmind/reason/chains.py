@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from glassmind.errors import UserError
-from glassmind.generate import Engine, Request, SamplingParams, derive_seed
+from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed
 from glassmind.records import Completion, Problem
 from glassmind.tokenize import Style, Tokenizer, encode_prompt, parse_completion
 
@@ -26,25 +25,24 @@ def sample_completions(
 ) -> list[list[Completion]]:
     """``params.samples`` completions for every problem, in order.
 
-    Every problem gets a seed of its own, derived from ``params.seed`` and its place in the list.
-
-    Raises:
-        UserError: a question does not fit the model's context; the message quotes it.
+    Every problem gets a seed of its own, derived from ``params.seed`` and its place in the list. A
+    question that does not fit the model's context gets completions without a token, which count
+    as wrong everywhere: one long question must not end an evaluation.
     """
     end = tokenizer.special["<|end|>"]
     limit = engine.model.config.max_tokens
-    requests = []
+    requests = {}
     for number, problem in enumerate(problems):
         prompt = encode_prompt(tokenizer, problem.question, style)
-        if len(prompt) >= limit:
-            raise UserError(
-                f"the question {problem.question[:60]!r}... has {len(prompt)} tokens and the model "
-                f"reads at most {limit}, its answer included: shorten it"
-            )
-        seed = derive_seed(params.seed, number)
-        requests.append(Request(tuple(prompt), replace(params, seed=seed, stop=frozenset((end,)))))
+        if len(prompt) < limit:
+            own = replace(params, seed=derive_seed(params.seed, number), stop=frozenset((end,)))
+            requests[number] = Request(tuple(prompt), own)
+    sampled = engine.generate(list(requests.values()), progress)
+    generated = dict(zip(requests, sampled, strict=True))
+    nothing = [Generation((), (), "length")] * params.samples
     completions = []
-    for problem, generations in zip(problems, engine.generate(requests, progress), strict=True):
+    for number, problem in enumerate(problems):
+        generations = generated.get(number, nothing)
         row = []
         for sample, generation in enumerate(generations):
             parsed = parse_completion(tokenizer, generation.token_ids, style)

@@ -134,7 +134,7 @@ def score_completions(
     device = next(scorer.parameters()).device
     pieces: list[tuple[int, list[Completion], Document]] = []
     for number, (problem, row) in enumerate(zip(problems, completions, strict=True)):
-        distinct = list({c.token_ids: c for c in row}.values())
+        distinct = list({c.token_ids: c for c in row if c.token_ids}.values())
         for members in _bounded(distinct, document_tokens):
             document = chains_document(tokenizer, problem, members, with_labels=False)
             pieces.append((number, members, document))
@@ -182,7 +182,7 @@ def _bounded(chains: Sequence[Completion], limit: int) -> Iterator[list[Completi
 def _with_scores(
     completion: Completion, judged: Mapping[tuple[int, ...], tuple[tuple[float, ...], float]]
 ) -> Completion:
-    step_scores, score = judged[completion.token_ids]
+    step_scores, score = judged.get(completion.token_ids, ((), 0.0))
     return replace(completion, step_scores=step_scores, score=score)
 
 

@@ -66,7 +66,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is damaged or not a safetensors file ({error})") from None
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -81,7 +82,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
         for part, tensors in checkpoint.tensors.items():
             save_tensors(tensors, unfinished / f"{part}.safetensors")
         names = [f"{part}.safetensors" for part in checkpoint.tensors]
-        checksums = {name: _sha256(unfinished / name) for name in names}
+        checksums = {name: sha256(unfinished / name) for name in names}
         header = {"format": FORMAT, "checksums": checksums}
         write_json(unfinished / "state.json", header | checkpoint.state)
         target = folder / f"step-{step:06d}"
@@ -108,7 +109,7 @@ def load(folder: Path) -> Checkpoint:
     tensors = {}
     for name, expected in checksums.items():
         loaded = load_tensors(folder / name)
-        if _sha256(folder / name) != expected:
+        if sha256(folder / name) != expected:
             raise UserError(f"{folder / name} does not match its checksum")
         tensors[name.removesuffix(".safetensors")] = loaded
     return Checkpoint(tensors, state)
@@ -125,4 +126,7 @@ def newest(folder: Path, warn: Callable[[str], None] = lambda sentence: None) ->
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+    """Checkpoint folders, oldest first."""
+    found = folder.glob("step-*") if folder.is_dir() else ()
+    numbered = {int(n): p for p in found if (n := p.name.removeprefix("step-")).isdigit()}
+    return [numbered[step] for step in sorted(numbered)]

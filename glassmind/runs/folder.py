@@ -85,12 +85,20 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
                 "with its own recipe, or name another folder by --run"
             )
         return run
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(map(_foreign, path.iterdir()))):
         raise UserError(f"{path} exists and is not a run: name another folder by --run")
-    path.mkdir(parents=True, exist_ok=True)
-    write_json(path / "run.json", new_facts(recipe))
-    write_text(path / "recipe.toml", recipe_toml(recipe))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "run.json", new_facts(recipe))
+        write_text(path / "recipe.toml", recipe_toml(recipe))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
     return run
+
+
+def _foreign(path: Path) -> bool:
+    """False for what an attempt to start a run may leave when it is killed at once."""
+    return path.name not in ("run.json", "recipe.toml") and not path.name.startswith(".")
 
 
 def existing_run(path: Path) -> RunFolder:

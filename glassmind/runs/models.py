@@ -15,7 +15,7 @@ import torch
 
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig, TokenScorer, Transformer
-from glassmind.runs.checkpoint import load_tensors, save_tensors
+from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
 from glassmind.runs.dataclass_tree import from_dict, to_dict
 from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, existing_run
@@ -70,6 +70,7 @@ def save_model(
             facts["trunk"] = trunk_stage
             weights = {n: w for n, w in weights.items() if not n.startswith("trunk.")}
     save_tensors(weights, folder / "model.safetensors")
+    facts["sha256"] = sha256(folder / "model.safetensors")
     write_json(folder / "model.json", facts)
 
 
@@ -93,6 +94,8 @@ def load_model(
             f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
         )
     tensors = load_tensors(folder / "model.safetensors")
+    if facts.get("sha256") != sha256(folder / "model.safetensors"):
+        raise UserError(f"{folder / 'model.safetensors'} does not match its checksum")
     if "trunk" in facts:
         if facts["trunk"] not in STAGES:
             raise UserError(f"{folder / 'model.json'}: trunk must be one of {', '.join(STAGES)}")

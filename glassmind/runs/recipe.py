@@ -36,6 +36,14 @@ def _within(record: object, low: float, high: float, *names: str) -> None:
             raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value}")
 
 
+def _temperature(record: SamplingConfig | VerifierConfig) -> None:
+    _within(record, 0, 100, "temperature")
+    if 0 < record.temperature < 1e-4:
+        raise ValueError(
+            f"temperature must be 0 (greedy) or 0.0001 and up, not {record.temperature}"
+        )
+
+
 @dataclass(frozen=True)
 class SolutionsConfig:
     """How far training solutions depart from the canonical one: probabilities in [0, 1].
@@ -117,11 +125,13 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     log_every: int = 10
+    validate_every: int = 100
     checkpoint_minutes: float = 1.0
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "steps", "batch_rows", "accumulate", "log_every", "keep_checkpoints")
+        _at_least(self, 1, "steps", "batch_rows", "accumulate", "keep_checkpoints")
+        _at_least(self, 1, "log_every", "validate_every")
         _at_least(self, 2, "row_tokens")
         _at_least(self, 0, "warmup")
         _within(self, 0, 10, "muon_lr", "adamw_lr", "weight_decay")
@@ -157,8 +167,10 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         _at_least(self, 1, "samples", "max_new_tokens", "max_rows")
         _at_least(self, 0, "top_k")
-        _within(self, 0, 100, "temperature")
+        _temperature(self)
         _within(self, 0, 1, "top_p")
+        if self.top_p == 0:
+            raise ValueError("top_p must be above 0")
 
 
 @dataclass(frozen=True)
@@ -184,7 +196,8 @@ class VerifierConfig:
     def __post_init__(self) -> None:
         _at_least(self, 1, "problems", "samples", "branches")
         _at_least(self, 0, "layers")
-        _within(self, 0, 100, "temperature", "pair_weight", "language_weight")
+        _temperature(self)
+        _within(self, 0, 100, "pair_weight", "language_weight")
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ Texts are not stored; they are read back from the ids, so a file can never disag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from glassmind.errors import UserError
 from glassmind.records import Completion, Problem
@@ -44,9 +46,9 @@ def load_completions(
         UserError: the file is damaged or was written for other problems.
     """
     tensors = {name: t.numpy() for name, t in load_tensors(path).items()}
-    counts, lengths = tensors["counts"], tensors["lengths"]
-    if len(counts) != len(problems) or lengths.sum() != len(tensors["ids"]):
+    if not _consistent(tensors, len(problems)):
         raise UserError(f"{path} holds samples of other problems: delete it to sample again")
+    counts, lengths = tensors["counts"], tensors["lengths"]
     ends = np.cumsum(lengths)
     step_ends = np.cumsum(tensors["step_counts"]) if "scores" in tensors else None
     completions: list[list[Completion]] = []
@@ -79,3 +81,18 @@ def load_completions(
             at += 1
         completions.append(row)
     return completions
+
+
+def _consistent(tensors: Mapping[str, NDArray[Any]], n_problems: int) -> bool:
+    """Do all tensors of a file belong together, and to that many problems?"""
+    if not tensors.keys() >= {"counts", "lengths", "ids", "logprobs", "stopped"}:
+        return False
+    n_chains, n_tokens = int(tensors["counts"].sum()), int(tensors["lengths"].sum())
+    sizes = {"counts": n_problems, "lengths": n_chains, "stopped": n_chains}
+    sizes |= {"ids": n_tokens, "logprobs": n_tokens}
+    if "scores" in tensors:
+        if not tensors.keys() >= {"step_scores", "step_counts"}:
+            return False
+        n_steps = int(tensors["step_counts"].sum())
+        sizes |= {"scores": n_chains, "step_counts": n_chains, "step_scores": n_steps}
+    return all(len(tensors[name]) == size for name, size in sizes.items())

@@ -10,6 +10,7 @@ from glassmind.train.precision import PrecisionChoice, choose_precision
 from glassmind.train.pretrain import Pretrain
 from glassmind.train.sft import SupervisedFineTuning
 from glassmind.train.trainer import Trainer
+from glassmind.train.validation import validation_loss
 from glassmind.train.verify import Verify
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Verify",
     "choose_precision",
     "to_batch",
+    "validation_loss",
 ]

@@ -29,18 +29,17 @@ def next_token_loss(
     return F.cross_entropy(logits_NV.float(), batch.ids[rows, columns])
 
 
-def predictable(batch: Batch) -> Tensor:
-    """Every token that has one before it in its document, (B, T)."""
-    columns = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    return (batch.previous != columns) & (batch.documents > 0)
-
-
 class Pretrain:
     """Next-token prediction over whole documents."""
 
     def __init__(self, model: Transformer) -> None:
         self.module = model
 
+    def learned(self, batch: Batch) -> Tensor:
+        """Which tokens count, (B, T): every one that has a token before it in its document."""
+        columns = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        return (batch.previous != columns) & (batch.documents > 0)
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
         hidden = self.module.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
-        return next_token_loss(self.module, hidden, batch, predictable(batch)), {}
+        return next_token_loss(self.module, hidden, batch, self.learned(batch)), {}

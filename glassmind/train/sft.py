@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from glassmind.model import Transformer
 from glassmind.train.objective import Batch
-from glassmind.train.pretrain import next_token_loss
+from glassmind.train.pretrain import Pretrain
 
 
-class SupervisedFineTuning:
+class SupervisedFineTuning(Pretrain):
     """Next-token prediction over completions only."""
 
-    def __init__(self, model: Transformer) -> None:
-        self.module = model
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
-        hidden = self.module.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
-        return next_token_loss(self.module, hidden, batch, batch.completion), {}
+    def learned(self, batch: Batch) -> Tensor:
+        """Which tokens count, (B, T): those of completions."""
+        return batch.completion

@@ -11,6 +11,7 @@ resumption from them, after which every number is the one an uninterrupted run w
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from glassmind.errors import UserError
 from glassmind.model import Block
 from glassmind.progress import Progress, Silent
 from glassmind.runs import checkpoint
+from glassmind.runs.files import write_text
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.train.objective import Objective, to_batch
@@ -30,15 +32,14 @@ from glassmind.train.optimizers import Optimizers
 from glassmind.train.precision import choose_precision
 from glassmind.train.schedules import learning_rate_factor
 
-Validate = Callable[[nn.Module], dict[str, float]]
-
 
 class Trainer:
     """Train ``objective.module`` on ``loader``'s batches as ``config`` says.
 
     ``stage`` names the run in metrics and progress. With a ``folder`` (a run's), metrics are
     appended to ``folder/metrics.jsonl`` and checkpoints kept in ``folder/checkpoints/<stage>``;
-    ``train`` goes on from the newest one there is.
+    ``train`` goes on from the newest one there is. ``validate`` is asked for the loss on held-out
+    data every ``config.validate_every`` steps.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Trainer:
         folder: Path | None = None,
         device: torch.device | str = "cpu",
         progress: Progress | None = None,
-        validate: Validate | None = None,
+        validate: Callable[[], float] | None = None,
     ) -> None:
         self.objective, self.loader, self.config = objective, loader, config
         self.stage, self.folder = stage, folder
@@ -60,6 +61,7 @@ class Trainer:
         self.validate = validate
         self.step = self.tokens = 0
         self.seconds = 0.0
+        self._recent: list[Tensor] = []  # losses since the last logged row
         objective.module.to(self.device).train()
         self.optimizers = Optimizers(objective.module, config)
         self.choice = choose_precision(self.device, config.precision, config.compile)
@@ -77,11 +79,19 @@ class Trainer:
             UserError: the loss stopped being a number, or a checkpoint to resume from is foreign.
         """
         self._resume()
+        self.progress.start(self.stage, self.config.steps)
+        try:
+            self._loop()
+        except BaseException:
+            self.progress.end()  # gives the terminal back, also after Ctrl-C
+            raise
+        self.progress.end(f"{self.stage}: {self.step} steps in {self.seconds:.0f} s")
+
+    def _loop(self) -> None:
         config = self.config
-        self.progress.start(self.stage, config.steps)
         self.progress.update(self.step)
         saved_at = time.monotonic()
-        recent: list[Tensor] = []
+        recent = self._recent
         started, done_before = time.monotonic(), self.tokens
         while self.step < config.steps:
             step_started = time.monotonic()
@@ -90,32 +100,36 @@ class Trainer:
             self.step += 1
             self.seconds += time.monotonic() - step_started
             last = self.step == config.steps
-            if last or self.step % config.log_every == 0:
-                mean = torch.stack(recent).mean().item()
+            log = last or self.step % config.log_every == 0
+            minutes = (time.monotonic() - saved_at) / 60
+            save = self.folder is not None and (last or minutes >= config.checkpoint_minutes)
+            if log or save:
+                mean = self._finite(torch.stack(recent).mean().item())
+            if log:
                 recent.clear()
-                if mean != mean or mean in (float("inf"), float("-inf")):
-                    raise UserError(
-                        f"the loss of {self.stage} is {mean} at step {self.step}: the learning "
-                        "rate is too high for this model; lower train.muon_lr and train.adamw_lr"
-                    )
                 speed = (self.tokens - done_before) / max(1e-9, time.monotonic() - started)
-                shown = {name: float(value) for name, value in figures.items()}
                 self._log(
                     loss=mean,
                     lr=self._factor(self.step - 1),
                     tokens=self.tokens,
                     seconds=round(self.seconds, 3),
                     tokens_per_second=round(speed),
-                    **shown,
+                    **{name: float(value) for name, value in figures.items()},
                 )
                 self.progress.update(self.step, loss=mean, tokens_per_second=speed)
-            minutes = (time.monotonic() - saved_at) / 60
-            if self.folder is not None and (last or minutes >= config.checkpoint_minutes):
+            if self.validate is not None and (last or self.step % config.validate_every == 0):
+                self._log(validation_loss=self.validate())
+            if save:
                 self._save()
                 saved_at = time.monotonic()
-        if self.validate is not None:
-            self._log(**self.validate(self.objective.module))
-        self.progress.end(f"{self.stage}: {self.step} steps in {self.seconds:.0f} s")
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss of {self.stage} is {loss} at step {self.step}: the learning "
+                "rate is too high for this model; lower train.muon_lr and train.adamw_lr"
+            )
+        return loss
 
     def _one_step(self) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Accumulate gradients over the micro-batches, clip, step."""
@@ -164,6 +178,7 @@ class Trainer:
             "step": self.step,
             "tokens": self.tokens,
             "seconds": self.seconds,
+            "recent": [loss.item() for loss in self._recent],
             "loader": self.loader.state(),
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
         }
@@ -191,16 +206,25 @@ class Trainer:
         load_weights(self.objective.module, found.tensors["model"], "the checkpoint")
         self.optimizers.restore(found.tensors["optimizer"])
         torch.set_rng_state(found.tensors["random"]["torch"])
-        self.step, self.tokens = int(found.state["step"]), int(found.state["tokens"])
-        self.seconds = float(found.state["seconds"])
-        self.loader.restore(found.state["loader"])
+        state = found.state
+        try:
+            self.step, self.tokens = int(state["step"]), int(state["tokens"])
+            self.seconds, kept = float(state["seconds"]), int(state["metrics_bytes"])
+            self._recent = [torch.tensor(x, device=self.device) for x in state["recent"]]
+            self.loader.restore(state["loader"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint of {self.stage} in {self.folder} lacks a part of its state "
+                f"({error}): delete its checkpoints folder to start the stage over"
+            ) from None
         if metrics.exists():
             with metrics.open("rb+") as file:  # rows written after the checkpoint come again
-                file.truncate(min(found.state["metrics_bytes"], metrics.stat().st_size))
+                file.truncate(min(kept, metrics.stat().st_size))
 
     def _forget_metrics(self, metrics: Path) -> None:
         """Drop this stage's rows: it starts over."""
         if metrics.exists():
             lines = metrics.read_text("utf-8").splitlines(keepends=True)
-            kept = [x for x in lines if json.loads(x).get("stage") != self.stage]
-            metrics.write_text("".join(kept), "utf-8")
+            whole = [line for line in lines if line.endswith("\n")]  # not what a kill cut off
+            kept = [line for line in whole if json.loads(line).get("stage") != self.stage]
+            write_text(metrics, "".join(kept))

@@ -156,7 +156,6 @@ def test_a_stream_is_cut_into_rows() -> None:
         stream(ids[:4], 5)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="positions are int16 and wrap around")
 def test_positions_of_very_long_rows() -> None:
     rows = stream(np.zeros(40_000, np.int32), 40_000)
     assert rows.positions.min() == 0

@@ -251,7 +251,6 @@ def test_hooks_are_gone_after_an_exception() -> None:
     model(IDS)
 
 
-@pytest.mark.xfail(raises=UserError, reason="the docstring says feed_forward.out for _out")
 def test_taps_named_in_the_documentation_exist() -> None:
     """Every tap the module's own examples name."""
     text = sys.modules[Tap.__module__].__doc__ or ""

@@ -111,7 +111,6 @@ def test_no_such_recipe_names_those_there_are(tmp_path: Path) -> None:
         read_recipe(str(tmp_path))  # a folder that is no run
 
 
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="refused only when sampling begins")
 @pytest.mark.parametrize("values", [{"top_p": 0.0}, {"temperature": 1e-5}])
 def test_values_that_sampling_refuses_are_refused_at_once(values: dict[str, float]) -> None:
     """After ten minutes of training is a bad moment to hear of a typing error."""

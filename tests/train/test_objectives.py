@@ -223,3 +223,15 @@ def test_a_batch_holds_what_was_packed() -> None:
                     and (branches[kv] == 0 or branches[kv] == branches[q])
                 )
                 assert batch.mask[row, q, kv] == (0.0 if visible else -math.inf)
+
+
+@pytest.mark.parametrize("language_weight", [0.0, 0.3])
+def test_the_trunk_is_frozen_unless_it_goes_on_speaking(language_weight: float) -> None:
+    scorer = make_scorer()
+    batch = to_batch(pack(judged_documents(), 40, pad_id=0), CPU)
+    loss, _ = Verify(scorer, END, 1.0, language_weight).loss(batch)
+    loss.backward()
+    learned = {name for name, p in scorer.named_parameters() if p.grad is not None}
+    trunk = {name for name, _ in scorer.named_parameters() if name.startswith("trunk.")}
+    own = {name for name, _ in scorer.named_parameters()} - trunk
+    assert learned == (own | trunk if language_weight else own)

@@ -198,9 +198,6 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         other.train()
 
 
-@pytest.mark.xfail(
-    raises=KeyError, reason="a state without its fields is not told from a whole one"
-)
 def test_a_foreign_checkpoint_is_refused_by_a_sentence(tmp_path: Path) -> None:
     interrupted(tmp_path, 3)
     for path in tmp_path.glob("checkpoints/*/*/state.json"):
@@ -211,7 +208,6 @@ def test_a_foreign_checkpoint_is_refused_by_a_sentence(tmp_path: Path) -> None:
         make_trainer(tmp_path).train()
 
 
-@pytest.mark.xfail(raises=json.JSONDecodeError, reason="a half-written last row is not skipped")
 def test_half_a_row_of_metrics_does_not_stop_a_restart(straight: Trainer, tmp_path: Path) -> None:
     """A killed process or a full disk leaves half a line."""
     interrupted(tmp_path, 1)
@@ -300,9 +296,7 @@ def test_bfloat16_autocast_learns_too() -> None:
 
 
 def test_validation_is_logged_at_the_end(tmp_path: Path) -> None:
-    make_trainer(
-        tmp_path, replace(CONFIG, steps=2), validate=lambda module: {"validation_loss": 1.5}
-    ).train()
+    make_trainer(tmp_path, replace(CONFIG, steps=2), validate=lambda: 1.5).train()
     assert rows(tmp_path)[-1] == {"stage": "pretrain", "step": 2, "validation_loss": 1.5}
 
 
@@ -335,7 +329,6 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     assert found.state["step"] == 2
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="the loss is looked at only when it is logged")
 def test_no_checkpoint_holds_weights_that_are_no_numbers(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         diverging(tmp_path, log_every=10).train()
@@ -343,7 +336,6 @@ def test_no_checkpoint_holds_weights_that_are_no_numbers(tmp_path: Path) -> None
     assert found is None or all(t.isfinite().all() for t in found.tensors["model"].values())
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="Ctrl-C leaves the cursor hidden")
 def test_an_interruption_gives_the_cursor_back() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100)
