@@ -307,7 +307,7 @@ def test_starting_in_a_folder_that_is_no_run(
             said = complaint(capsys, verb, str(recipe), "--run", folder, "--resume")
             assert "exists and is not a run" in said
     said = complaint(capsys, "train", str(recipe), "--run", "mine.txt/run")
-    assert "a part of the path is not a folder" in said
+    assert "cannot be written: Not a directory" in said
 
 
 def test_damaged_weights(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +320,7 @@ def test_damaged_weights(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert "model.safetensors is damaged or not a safetensors file" in said
     verifier = run / "models" / "verifier" / "model.safetensors"
     path.write_bytes(verifier.read_bytes())
-    assert "is for another model" in complaint(capsys, "ask", QUESTION, "--model", str(run))
+    assert "does not match its checksum" in complaint(capsys, "ask", QUESTION, "--model", str(run))
 
 
 def test_a_vocabulary_that_does_not_match(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
