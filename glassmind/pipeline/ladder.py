@@ -73,6 +73,7 @@ def run_ladder(
     watcher = progress or Silent()
     slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
     run = open_run(folder, recipe, resume=resume)
+    check_disjoint(slices.train, slices.validation)
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)
         check_disjoint(slices.validation, problems)

@@ -76,7 +76,8 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
     """Write ``checkpoint`` as ``folder/step-…`` and delete all but the ``keep`` newest."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".unfinished-{os.getpid()}"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    for abandoned in folder.glob(".unfinished-*"):  # by a process that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
     unfinished.mkdir()
     try:
         for part, tensors in checkpoint.tensors.items():
