@@ -74,8 +74,8 @@ ATTENTION_KERNELS: dict[AttentionKernel, Callable[..., Tensor]] = {
 class Attention(nn.Module):
     """Multi-head or grouped-query self-attention of one block.
 
-    Taps: ``q`` (B, H, T, E) and ``k``, ``v`` (B, K, T, E) after norm and rotation, ``weights``
-    (B, H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed. A cache attends in
+    Taps: ``q`` (B, H, T, E) and ``k``, ``v`` (B, K, T, E) after norm and rotation, ``weights`` (B,
+    H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed. A cache attends in
     its own way and forms no weights: watch them in a pass without one.
     """
 

@@ -1,7 +1,8 @@
 """Which parameter is moved by which optimizer, and their state under names that can be saved.
 
 Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases and
-heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101), without weight decay on vectors.
+heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101), without
+weight decay on vectors.
 """
 
 from __future__ import annotations
