@@ -27,15 +27,17 @@ def attention_weights(q_BHTE: Tensor, k_BKSE: Tensor, mask: Tensor | None, scale
     """softmax(q·k·scale) over the visible keys: (B, H, T, S), each row sums to 1.
 
     ``mask`` broadcasts to (B, H, T, S): boolean (True = visible), or floats added to the scores
-    (0 = visible, -inf = hidden); ``None`` shows everything. Every query must see some key.
+    (0 = visible, -inf = hidden); ``None`` is causal, for T = S. Every query must see some key.
     """
     groups = q_BHTE.shape[1] // k_BKSE.shape[1]
     if groups > 1:
         k_BKSE = k_BKSE.repeat_interleave(groups, dim=1)
     scores_BHTS = (q_BHTE * scale) @ k_BKSE.transpose(-1, -2)
-    if mask is not None and mask.dtype == torch.bool:
+    if mask is None:
+        mask = torch.ones(scores_BHTS.shape[-2:], dtype=torch.bool, device=q_BHTE.device).tril()
+    if mask.dtype == torch.bool:
         scores_BHTS = scores_BHTS.masked_fill(~mask, float("-inf"))
-    elif mask is not None:
+    else:
         scores_BHTS = scores_BHTS + mask
     return scores_BHTS.softmax(dim=-1)
 
@@ -53,12 +55,16 @@ def explicit_attention(
 def fused_attention(
     q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, mask: Tensor | None, scale: float
 ) -> Tensor:
-    """The same through PyTorch's kernel, which keeps no weights: (B, H, T, E)."""
+    """The same through PyTorch's kernel, which keeps no weights: (B, H, T, E).
+
+    Told that a mask is causal, the kernel skips the half of the work that would be hidden.
+    """
     return F.scaled_dot_product_attention(
         q_BHTE,
         k_BKSE,
         v_BKSE,
         attn_mask=mask,
+        is_causal=mask is None,
         scale=scale,
         enable_gqa=q_BHTE.shape[1] != k_BKSE.shape[1],
     )

@@ -62,7 +62,7 @@ class TokenScorer(nn.Module):
         nn.init.zeros_(self.score.bias)
 
     def forward(
-        self, ids_BT: Tensor, *, positions_BT: Tensor, previous_BT: Tensor, mask: Tensor
+        self, ids_BT: Tensor, *, positions_BT: Tensor, previous_BT: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Score and log-probability of every token, each (B, T).
 
@@ -75,6 +75,7 @@ class TokenScorer(nn.Module):
         evidence_BT2 = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
         x_BTD = hidden_BTD + self.evidence(evidence_BT2.to(hidden_BTD.dtype))
         rotation = self.trunk.rotation(positions_BT)
+        heads_mask = None if mask is None else mask.unsqueeze(1)
         for block in self.judge:
-            x_BTD = block(x_BTD, rotation, mask.unsqueeze(1), None)
+            x_BTD = block(x_BTD, rotation, heads_mask, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT

@@ -140,11 +140,8 @@ class Transformer(nn.Module):
                 if cache is None
                 else cache.positions(tokens)
             )
-        if cache is None:
-            if mask is None:
-                mask = torch.ones(tokens, tokens, dtype=torch.bool, device=ids_BT.device).tril()
-            elif mask.dim() == 3:
-                mask = mask.unsqueeze(1)
+        if mask is not None and mask.dim() == 3:
+            mask = mask.unsqueeze(1)
         x_BTD: Tensor = self.embed(ids_BT)
         if self.absolute_positions is not None:
             x_BTD = x_BTD + self.absolute_positions(positions)

@@ -22,7 +22,8 @@ from glassmind.model import Mask, causal, same_document
 class Batch:
     """Packed rows as tensors, B rows of T tokens; see ``data.packing.PackedRows``.
 
-    ``mask`` holds additive floats (B, T, T): 0 where a token may attend, -inf where not.
+    ``mask`` holds additive floats (B, T, T): 0 where a token may attend, -inf where not; ``None``
+    where every row is one document, for which causal is all there is to say.
     """
 
     ids: Tensor
@@ -31,7 +32,7 @@ class Batch:
     documents: Tensor
     labels: Tensor
     previous: Tensor
-    mask: Tensor
+    mask: Tensor | None
 
     @property
     def n_tokens(self) -> int:
@@ -52,11 +53,9 @@ def to_batch(rows: PackedRows, device: torch.device) -> Batch:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype)
 
     documents, branches = tensor(rows.documents, torch.long), tensor(rows.branches, torch.long)
-    mask = causal & same_document(documents)
-    if rows.branches.any():
-        mask = mask & same_branch(branches)
-    visible = mask.dense(documents.shape[0], documents.shape[1], device)
-    hidden = torch.zeros(visible.shape, device=device).masked_fill_(~visible, float("-inf"))
+    lowered = None
+    if rows.branches.any() or (rows.documents != 1).any():
+        lowered = _lower(documents, branches)
     return Batch(
         ids=tensor(rows.ids, torch.long),
         completion=tensor(rows.completion, torch.bool),
@@ -64,8 +63,18 @@ def to_batch(rows: PackedRows, device: torch.device) -> Batch:
         documents=documents,
         labels=tensor(rows.labels, torch.float32),
         previous=tensor(rows.previous, torch.long),
-        mask=hidden,
+        mask=lowered,
     )
+
+
+def _lower(documents: Tensor, branches: Tensor) -> Tensor:
+    """The mask of packed, perhaps branching documents as additive floats (B, T, T)."""
+    mask = causal & same_document(documents)
+    if branches.any():
+        mask = mask & same_branch(branches)
+    visible = mask.dense(documents.shape[0], documents.shape[1], documents.device)
+    hidden = torch.zeros(visible.shape, device=documents.device)
+    return hidden.masked_fill_(~visible, float("-inf"))
 
 
 class Objective(Protocol):

@@ -25,7 +25,8 @@ def next_token_loss(
     small model's work, then runs only where there is something to learn.
     """
     rows, columns = chosen_BT.nonzero(as_tuple=True)
-    logits_NV = model.logits(hidden_BTD[rows, batch.previous[rows, columns]])
+    predictors = rows * batch.ids.shape[1] + batch.previous[rows, columns]
+    logits_NV = model.logits(hidden_BTD.flatten(0, 1).index_select(0, predictors))
     return F.cross_entropy(logits_NV.float(), batch.ids[rows, columns])
 
 
