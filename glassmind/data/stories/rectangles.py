@@ -6,6 +6,47 @@ from glassmind.data.stories import shapes as s
 from glassmind.data.stories.costs import COST_EVENTS, COST_QUESTION, SHARED_COST_QUESTION
 from glassmind.data.stories.family import Event, Family, say
 
+# What may happen to a yard, whether or not it has grown.
+_POND = Event(
+    "pond",
+    s.LOSE,
+    ("rest",),
+    say(
+        "A pond covers {a} square meters of it.",
+        "A house covers {a} square meters of it.",
+        "On {a} square meters of it there is a pond.",
+        held=("There is a pond of {a} square meters in it.",),
+    ),
+    to="rest",
+)
+
+_BEDS = Event(
+    "beds",
+    s.LOSE_GROUPS,
+    ("beds", "rest"),
+    say(
+        "There are {a} ponds of {b} square meters each in it.",
+        "There are {a} huts on it that cover {b} square meters each.",
+        "It has {a} ponds. Each covers {b} square meters.",
+        held=("It holds {a} huts of {b} square meters each.",),
+    ),
+    to="rest",
+)
+
+_PART = Event(
+    "part",
+    s.LOSE_PART,
+    ("grass", "rest"),
+    say(
+        "Grass covers {part} of it.",
+        "A lawn takes up {part} of it.",
+        "{Part} of it is covered by grass.",
+        held=("A lawn covers {part} of it.",),
+    ),
+    to="rest",
+)
+
+
 RECTANGLES = Family(
     name="rectangles",
     about="area of yards and gardens, beds, plants, cost",
@@ -37,30 +78,8 @@ RECTANGLES = Family(
     ),
     events={
         "area": (
-            Event(
-                "pond",
-                s.LOSE,
-                ("rest",),
-                say(
-                    "A pond covers {a} square meters of it.",
-                    "A house covers {a} square meters of it.",
-                    "On {a} square meters of it there is a pond.",
-                    held=("There is a pond of {a} square meters in it.",),
-                ),
-                to="rest",
-            ),
-            Event(
-                "beds",
-                s.LOSE_GROUPS,
-                ("beds", "rest"),
-                say(
-                    "There are {a} ponds of {b} square meters each in it.",
-                    "There are {a} huts on it that cover {b} square meters each.",
-                    "It has {a} ponds. Each covers {b} square meters.",
-                    held=("It holds {a} huts of {b} square meters each.",),
-                ),
-                to="rest",
-            ),
+            _POND,
+            _BEDS,
             Event(
                 "add",
                 s.GAIN,
@@ -73,18 +92,7 @@ RECTANGLES = Family(
                 ),
                 to="grown",
             ),
-            Event(
-                "part",
-                s.LOSE_PART,
-                ("grass", "rest"),
-                say(
-                    "Grass covers {part} of it.",
-                    "A lawn takes up {part} of it.",
-                    "{Part} of it is covered by grass.",
-                    held=("A lawn covers {part} of it.",),
-                ),
-                to="rest",
-            ),
+            _PART,
             Event(
                 "cost",
                 s.TIMES,
@@ -99,42 +107,9 @@ RECTANGLES = Family(
             ),
         ),
         "grown": (
-            Event(
-                "pond",
-                s.LOSE,
-                ("rest",),
-                say(
-                    "A pond covers {a} square meters of it.",
-                    "A house covers {a} square meters of it.",
-                    "On {a} square meters of it there is a pond.",
-                    held=("There is a pond of {a} square meters in it.",),
-                ),
-                to="rest",
-            ),
-            Event(
-                "beds",
-                s.LOSE_GROUPS,
-                ("beds", "rest"),
-                say(
-                    "There are {a} ponds of {b} square meters each in it.",
-                    "There are {a} huts on it that cover {b} square meters each.",
-                    "It has {a} ponds. Each covers {b} square meters.",
-                    held=("It holds {a} huts of {b} square meters each.",),
-                ),
-                to="rest",
-            ),
-            Event(
-                "part",
-                s.LOSE_PART,
-                ("grass", "rest"),
-                say(
-                    "Grass covers {part} of it.",
-                    "A lawn takes up {part} of it.",
-                    "{Part} of it is covered by grass.",
-                    held=("A lawn covers {part} of it.",),
-                ),
-                to="rest",
-            ),
+            _POND,
+            _BEDS,
+            _PART,
             Event(
                 "cost",
                 s.TIMES,
