@@ -60,7 +60,7 @@ def test_heap_and_scan_agree(bpe: BPETokenizer, seed: int) -> None:
     rng = random.Random(seed)
     piece = bytes(rng.choices(b"theacookiesmarblpn 1aaa\xc3\xa9", k=400))
     ids = [bpe._byte_ids[byte] for byte in piece]
-    assert bpe._merge_by_heap(list(ids)) == bpe._merge_by_scan(list(ids))
+    assert bpe.merge_table._merge_by_heap(list(ids)) == bpe.merge_table._merge_by_scan(list(ids))
 
 
 @pytest.mark.parametrize("text", ["a" * 1_000_000, "the" * 70_000, " " * 200_000])
