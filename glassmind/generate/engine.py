@@ -44,7 +44,7 @@ class Engine:
         self.max_rows = max_rows
         weight = next(model.parameters())
         config = model.config
-        token_bytes = 2 * config.n_layers * config.n_kv_heads * config.head_dim
+        token_bytes = config.n_layers * config.cached_heads * sum(config.cached_widths)
         self.max_cached_tokens = max_cache_bytes // (token_bytes * weight.element_size())
 
     def generate(

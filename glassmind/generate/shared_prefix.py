@@ -14,6 +14,10 @@ a plain cache does many vector products (Hydragen: Juravsky et al. 2024, arXiv 2
 All rows advance in step, so the suffix is dense. Systems that let rows join and leave at any time
 keep it in pages instead (PagedAttention: Kwon et al. 2023, arXiv 2309.06180).
 
+Where a layer has a window, or the model ALiBi, the scores of both parts get the same handicaps they
+would get in one: rows of a prompt are always at the same position, so these depend on the
+prompt alone. Latent attention stores one vector that is key and value at once.
+
 Shapes: N prompts, P longest prompt, R rows, S suffix tokens so far, M most rows of one prompt,
 K kv heads, G query heads per kv head (H = K·G), E head_dim.
 """
@@ -21,12 +25,16 @@ K kv heads, G query heads per kv head (H = K·G), E head_dim.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from glassmind.model import ModelConfig
+from glassmind.model import ModelConfig, Scoring
+from glassmind.model.attention import attend
 
 FIRST_CAPACITY = 16  # suffix tokens; doubled whenever they run out
+
+# A score that no other loses to. Not -inf: where a window hides a whole prompt, the softmax over it
+# has to stay a number until the suffix, which is always seen, outweighs it to exactly nothing.
+HIDDEN = -1e30
 
 
 class SharedPrefixCache:
@@ -36,34 +44,30 @@ class SharedPrefixCache:
     ``fill(first, last)`` before each forward over a right-padded slice of prompts, ``fork`` once
     all are in, and after that ``keep`` whenever rows are to be dropped.
 
-    Memory: ``2 · n_layers · K · E`` numbers for each of the ``N · P`` prompt tokens and
-    the ``R · S`` suffix tokens (capacity up to twice S).
+    Memory: ``n_layers · cached_heads · sum(cached_widths)`` numbers for each of the ``N · P``
+    prompt tokens and the ``R · S`` suffix tokens (capacity up to twice S).
     """
 
     def __init__(self, config: ModelConfig, lengths_N: Tensor, dtype: torch.dtype) -> None:
         self.n_layers, self.max_tokens = config.n_layers, config.max_tokens
-        self.kv_heads, self.head_dim = config.n_kv_heads, config.head_dim
+        self.kv_heads, self.widths = config.cached_heads, config.cached_widths
         self.dtype, self.device = dtype, lengths_N.device
         self.lengths_N = lengths_N
-        shape = (len(lengths_N), self.kv_heads, int(lengths_N.max()), self.head_dim)
         # Zeros, not whatever lies in memory: a hidden key still takes part as 0 * its value, and
         # that is not 0 if the value happens to read as infinity or not-a-number.
+        shape = (len(lengths_N), self.kv_heads, int(lengths_N.max()))
         self._prefix = [
-            (
-                torch.zeros(shape, dtype=dtype, device=self.device),
-                torch.zeros(shape, dtype=dtype, device=self.device),
-            )
-            for _ in range(self.n_layers)
+            tuple(store.zero_() for store in self._empty(shape)) for _ in range(self.n_layers)
         ]
-        self._suffix: list[tuple[Tensor, Tensor]] = []
+        self._suffix: list[tuple[Tensor, ...]] = []
         self._filling: slice | None = None
         self._suffix_length = 0
 
-    def _empty(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Room for keys and for values."""
-        return (
-            torch.empty(shape, dtype=self.dtype, device=self.device),
-            torch.empty(shape, dtype=self.dtype, device=self.device),
+    def _empty(self, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Room for keys and for values, or for keys that are both."""
+        return tuple(
+            torch.empty((*shape, width), dtype=self.dtype, device=self.device)
+            for width in self.widths
         )
 
     def fill(self, first: int, last: int) -> None:
@@ -76,7 +80,7 @@ class SharedPrefixCache:
         ``prompt_of_row`` is int64 (R,) and names every prompt.
         """
         self._filling = None
-        shape = (len(prompt_of_row), self.kv_heads, FIRST_CAPACITY, self.head_dim)
+        shape = (len(prompt_of_row), self.kv_heads, FIRST_CAPACITY)
         self._suffix = [self._empty(shape) for _ in range(self.n_layers)]
         self._arrange(prompt_of_row)
 
@@ -91,20 +95,20 @@ class SharedPrefixCache:
             prompts = fill_holes(unused_N)
             self.lengths_N = self.lengths_N[prompts]
             longest = int(self.lengths_N.max())
-            for k_NKPE, v_NKPE in self._prefix:
-                move(k_NKPE[:, :, :longest], prompts)
-                move(v_NKPE[:, :, :longest], prompts)
+            for stores in self._prefix:
+                for store in stores:
+                    move(store[:, :, :longest], prompts)
             self._prefix = [
-                (k[: len(prompts), :, :longest], v[: len(prompts), :, :longest])
-                for k, v in self._prefix
+                tuple(store[: len(prompts), :, :longest] for store in stores)
+                for stores in self._prefix
             ]
             new_number = torch.empty_like(unused_N, dtype=torch.int64)
             new_number[prompts] = torch.arange(len(prompts), device=self.device)
             prompt_of_row = new_number[prompt_of_row]
-        for keys, values in self._suffix:
-            move(keys[:, :, : self._suffix_length], rows)
-            move(values[:, :, : self._suffix_length], rows)
-        self._suffix = [(k[: len(rows)], v[: len(rows)]) for k, v in self._suffix]
+        for stores in self._suffix:
+            for store in stores:
+                move(store[:, :, : self._suffix_length], rows)
+        self._suffix = [tuple(store[: len(rows)] for store in stores) for stores in self._suffix]
         self._arrange(prompt_of_row)
 
     def _arrange(self, prompt_of_row: Tensor) -> None:
@@ -129,7 +133,7 @@ class SharedPrefixCache:
         position = torch.arange(self._prefix[0][0].shape[2], device=self.device)
         beyond_NP = position >= self.lengths_N[:, None]
         self._prefix_bias_NP = torch.zeros(beyond_NP.shape, device=self.device).masked_fill_(
-            beyond_NP, -torch.inf
+            beyond_NP, HIDDEN
         )
         self._has_padding = bool(beyond_NP.any())
         self._length_of_row = self.lengths_N[prompt_of_row][:, None]
@@ -145,52 +149,46 @@ class SharedPrefixCache:
         return (self._length_of_row + self._suffix_length).clamp_(max=self.max_tokens - 1)
 
     def attend(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, scale: float
+        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
     ) -> Tensor:
         """Store the new keys and values, attend over what each query may see: (B, H, T, E)."""
+        new = (k_BKTE,) if v_BKTE is None else (k_BKTE, v_BKTE)
         if self._filling is not None:
-            return self._attend_filling(layer, q_BHTE, k_BKTE, v_BKTE, scale)
+            return self._attend_filling(layer, q_BHTE, new, scoring)
         n_rows, n_heads, _, head_dim = q_BHTE.shape
-        self._append(layer, k_BKTE, v_BKTE)
-        q_RKGE = q_BHTE.reshape(n_rows, self.kv_heads, -1, head_dim) * scale
-        prefix = self._attend_prefix(layer, q_RKGE)
-        suffix = self._attend_suffix(layer, q_RKGE)
+        self._append(layer, new)
+        q_RKGE = q_BHTE.reshape(n_rows, self.kv_heads, -1, head_dim) * scoring.scale
+        prefix = self._attend_prefix(layer, q_RKGE, scoring)
+        suffix = self._attend_suffix(layer, q_RKGE, scoring)
         if layer == self.n_layers - 1:
             self._suffix_length += 1
         y_RKGE = merge(prefix, suffix).to(q_BHTE.dtype)
-        return y_RKGE.reshape(n_rows, n_heads, 1, head_dim)
+        return y_RKGE.reshape(n_rows, n_heads, 1, -1)
 
     def _attend_filling(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, scale: float
+        self, layer: int, q_BHTE: Tensor, new: tuple[Tensor, ...], scoring: Scoring
     ) -> Tensor:
         """Causal attention within the prompts. Padding stands on the right: no token sees it."""
-        keys, values = self._prefix[layer]
-        keys[self._filling, :, : k_BKTE.shape[2]] = k_BKTE
-        values[self._filling, :, : k_BKTE.shape[2]] = v_BKTE
-        return F.scaled_dot_product_attention(
-            q_BHTE,
-            k_BKTE,
-            v_BKTE,
-            is_causal=True,
-            scale=scale,
-            enable_gqa=q_BHTE.shape[1] != k_BKTE.shape[1],
-        )
+        batch, _, tokens, _ = q_BHTE.shape
+        for store, addition in zip(self._prefix[layer], new, strict=True):
+            store[self._filling, :, :tokens] = addition
+        mask = scoring.lower(None, self.positions(tokens), batch, tokens)
+        return attend(q_BHTE, new[0], new[-1], mask, scoring.scale)
 
-    def _append(self, layer: int, k_RK1E: Tensor, v_RK1E: Tensor) -> None:
+    def _append(self, layer: int, new: tuple[Tensor, ...]) -> None:
         at = self._suffix_length
         old = self._suffix[layer]
         if at == old[0].shape[2]:
-            new = self._empty((len(k_RK1E), self.kv_heads, 2 * at, self.head_dim))
-            for source, target in zip(old, new, strict=True):
+            larger = self._empty((len(new[0]), self.kv_heads, 2 * at))
+            for source, target in zip(old, larger, strict=True):
                 target[:, :, :at] = source
-            self._suffix[layer] = new
-        keys, values = self._suffix[layer]
-        keys[:, :, at] = k_RK1E[:, :, 0]
-        values[:, :, at] = v_RK1E[:, :, 0]
+            self._suffix[layer] = larger
+        for store, addition_RK1E in zip(self._suffix[layer], new, strict=True):
+            store[:, :, at] = addition_RK1E[:, :, 0]
 
-    def _attend_prefix(self, layer: int, q_RKGE: Tensor) -> Part:
+    def _attend_prefix(self, layer: int, q_RKGE: Tensor, scoring: Scoring) -> Part:
         """All rows of a prompt as one matrix against its keys."""
-        k_NKPE, v_NKPE = self._prefix[layer]
+        k_NKPE, v_NKPE = self._prefix[layer][0], self._prefix[layer][-1]
         n_prompts, kv_heads, _, head_dim = k_NKPE.shape
         groups = q_RKGE.shape[2]
         slots_KGE = q_RKGE if self._dense else q_RKGE.index_select(0, self._row_of_slot)
@@ -199,8 +197,7 @@ class SharedPrefixCache:
             .transpose(1, 2)
             .reshape(n_prompts, kv_heads, self._slots * groups, head_dim)
         )
-        bias = self._prefix_bias_NP[:, None, None] if self._has_padding else None
-        part = attend_part(q_NKQE, k_NKPE, v_NKPE, bias)
+        part = attend_part(q_NKQE, k_NKPE, v_NKPE, self._prefix_bias(scoring, groups))
 
         def to_rows(x_NKQe: Tensor) -> Tensor:
             x = x_NKQe.view(n_prompts, kv_heads, self._slots, groups, -1).transpose(1, 2)
@@ -210,11 +207,35 @@ class SharedPrefixCache:
         peak, total, weighted = part
         return to_rows(peak), to_rows(total), to_rows(weighted)
 
-    def _attend_suffix(self, layer: int, q_RKGE: Tensor) -> Part:
+    def _prefix_bias(self, scoring: Scoring, groups: int) -> Tensor | None:
+        """What is added to the prompts' scores: broadcasts to (N, K, slots · G, P)."""
+        bias = self._prefix_bias_NP[:, None, None] if self._has_padding else None
+        if not scoring.window and scoring.slopes_H is None:
+            return bias
+        place_P = torch.arange(self._prefix_bias_NP.shape[1], device=self.device)
+        bias = self._prefix_bias_NP[:, None, None]
+        if scoring.window:
+            now_N = self.lengths_N + self._suffix_length
+            gone_NP = now_N[:, None] - place_P >= scoring.window
+            bias = bias.masked_fill(gone_NP[:, None, None], HIDDEN)
+        if scoring.slopes_H is not None:
+            # Relative to position 0, which is the same for all keys of a query.
+            slopes_KG = scoring.slopes_H.view(self.kv_heads, groups).repeat(1, self._slots)
+            bias = bias + slopes_KG[:, :, None] * place_P
+        return bias
+
+    def _attend_suffix(self, layer: int, q_RKGE: Tensor, scoring: Scoring) -> Part:
         """Each row against the tokens it sampled itself, the newest included."""
         end = self._suffix_length + 1
-        keys, values = self._suffix[layer]
-        return attend_part(q_RKGE, keys[:, :, :end], values[:, :, :end], None)
+        first = max(0, end - scoring.window) if scoring.window else 0
+        keys, values = self._suffix[layer][0], self._suffix[layer][-1]
+        bias = None
+        if scoring.slopes_H is not None:
+            # As in the prefix, heads lose per position; a common shift changes no softmax.
+            place_RS = self._length_of_row + torch.arange(first, end, device=self.device)
+            slopes_KG1 = scoring.slopes_H.view(self.kv_heads, -1, 1)
+            bias = slopes_KG1 * place_RS[:, None, None]
+        return attend_part(q_RKGE, keys[:, :, first:end], values[:, :, first:end], bias)
 
 
 def fill_holes(gone: Tensor) -> Tensor:
@@ -240,10 +261,7 @@ Part = tuple[Tensor, Tensor, Tensor]
 
 
 def attend_part(q_BKQE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, bias: Tensor | None) -> Part:
-    """Attention of scaled queries over one part of the keys; ``bias`` -inf hides a key.
-
-    Every query must see at least one key of the part.
-    """
+    """Attention of scaled queries over one part of the keys; ``bias`` is added to scores."""
     scores_BKQS = torch.matmul(q_BKQE, k_BKSE.transpose(-1, -2)).float()
     if bias is not None:
         scores_BKQS += bias

@@ -1,22 +1,36 @@
 """ids → logits: the transformer and its parts. No files, no training.
 
 Read in this order: ``config`` (what a model is, as data), ``transformer`` (the whole, top down),
-``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks``, then ``cache`` (how generation
-remembers), ``probe`` (how to look inside), ``heads`` (other readings of the trunk) and ``presets``
-(published models as rows of values).
+``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (who sees
+whom), ``chunked`` (attention over long rows), then what some models do otherwise, ``experts`` and
+``latent_attention``; ``cache`` (how generation remembers), ``probe`` (how to look inside),
+``heads`` (other readings of the trunk) and ``presets`` (published models as rows of values).
 """
 
 from glassmind.model.cache import Cache, KVCache
 from glassmind.model.config import (
     AttentionConfig,
+    ExpertsConfig,
     FeedForwardConfig,
+    LatentConfig,
+    LayerPlan,
     ModelConfig,
     PositionConfig,
+    RopeScaling,
 )
+from glassmind.model.experts import rebalance
 from glassmind.model.heads import TokenScorer
-from glassmind.model.masks import Mask, causal, prefix, same_document, sliding_window
+from glassmind.model.masks import (
+    Mask,
+    causal,
+    left_padding,
+    prefix,
+    same_document,
+    sliding_window,
+)
 from glassmind.model.presets import PRESETS
 from glassmind.model.probe import Tap, probe, tap_names, zero
+from glassmind.model.scoring import Scoring, Sight
 from glassmind.model.transformer import Block, Transformer
 
 __all__ = [
@@ -24,17 +38,25 @@ __all__ = [
     "AttentionConfig",
     "Block",
     "Cache",
+    "ExpertsConfig",
     "FeedForwardConfig",
     "KVCache",
+    "LatentConfig",
+    "LayerPlan",
     "Mask",
     "ModelConfig",
     "PositionConfig",
+    "RopeScaling",
+    "Scoring",
+    "Sight",
     "Tap",
     "TokenScorer",
     "Transformer",
     "causal",
+    "left_padding",
     "prefix",
     "probe",
+    "rebalance",
     "same_document",
     "sliding_window",
     "tap_names",

@@ -4,7 +4,8 @@ Shapes: B batch, T tokens, S keys, D d_model, H heads, K key/value heads, E head
 
 The same arithmetic stands here twice, and a test holds the two equal. ``explicit_attention`` is the
 formula, and the one that runs when somebody watches the attention weights; PyTorch's fused
-``scaled_dot_product_attention`` never forms the (T, S) weights at all.
+``scaled_dot_product_attention`` never forms the (T, S) weights at all. Where a long sequence has a
+mask that kernel can only take as a table of all pairs, both hand over to ``chunked.py``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glassmind.model.cache import Cache
+from glassmind.model.chunked import chunked_attention
 from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
-from glassmind.model.positions import rotate
+from glassmind.model.positions import alibi_slopes, rotate
 from glassmind.model.probe import Tap
+from glassmind.model.scoring import Scoring, Sight
 
 
 def attention_weights(q_BHTE: Tensor, k_BKSE: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -59,6 +62,8 @@ def fused_attention(
 
     Told that a mask is causal, the kernel skips the half of the work that would be hidden.
     """
+    if mask is not None and mask.dtype not in (torch.bool, q_BHTE.dtype):
+        mask = mask.to(q_BHTE.dtype)
     return F.scaled_dot_product_attention(
         q_BHTE,
         k_BKSE,
@@ -77,43 +82,93 @@ ATTENTION_KERNELS: dict[AttentionKernel, Callable[..., Tensor]] = {
 }
 
 
-class Attention(nn.Module):
-    """Multi-head or grouped-query self-attention of one block.
+def attend(
+    q_BHTE: Tensor,
+    k_BKTE: Tensor,
+    v_BKTE: Tensor,
+    mask: Tensor | Sight | None,
+    scale: float,
+    kernel: AttentionKernel = "fused",
+) -> Tensor:
+    """Attention under a mask lowered by ``Scoring.lower``: (B, H, T, E)."""
+    if isinstance(mask, Sight):
+        return chunked_attention(q_BHTE, k_BKTE, v_BKTE, mask)
+    return ATTENTION_KERNELS[kernel](q_BHTE, k_BKTE, v_BKTE, mask, scale)
+
+
+class AttentionLayer(nn.Module):
+    """What both kinds of attention share: how scores are formed, which kernel runs, the taps.
 
     Taps: ``q`` (B, H, T, E) and ``k``, ``v`` (B, K, T, E) after norm and rotation, ``weights`` (B,
     H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed. A cache attends in
     its own way and forms no weights: watch them in a pass without one.
     """
 
+    slopes: Tensor | None
+    output: nn.Linear  # mixes the heads
+
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        attention = config.attention
         self.layer = layer
         self.kernel: AttentionKernel = "fused"
-        self.n_heads, self.n_kv_heads = attention.n_heads, config.n_kv_heads
-        self.head_dim = config.head_dim
-        self.scale = self.head_dim**-0.5
+        self.n_heads = config.attention.n_heads
+        self.scale = config.attention.scale or config.head_dim**-0.5
+        self.window = config.layer(layer).window
+        slopes = alibi_slopes(self.n_heads) if config.positions.kind == "alibi" else None
+        self.register_buffer("slopes", slopes, persistent=False)
+        self.q, self.k, self.v, self.weights, self.heads = Tap(), Tap(), Tap(), Tap(), Tap()
+
+    @property
+    def scoring(self) -> Scoring:
+        """How this layer turns q·k into scores."""
+        return Scoring(self.scale, self.window, self.slopes)
+
+    def attend(
+        self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | Sight | None
+    ) -> Tensor:
+        """Attention without a cache, by the chosen kernel or, when watched, by the formula."""
+        if self.weights.watched:
+            if isinstance(mask, Sight):
+                every = torch.arange(q_BHTE.shape[2], device=q_BHTE.device)
+                mask = mask.tile(every, every)
+            weights = self.weights(attention_weights(q_BHTE, k_BKTE, mask, self.scale))
+            groups = q_BHTE.shape[1] // k_BKTE.shape[1]
+            return weights @ v_BKTE.repeat_interleave(groups, dim=1)
+        return attend(q_BHTE, k_BKTE, v_BKTE, mask, self.scale, self.kernel)
+
+
+class Attention(AttentionLayer):
+    """Multi-head or grouped-query self-attention of one block."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__(config, layer)
+        attention = config.attention
+        self.n_kv_heads, self.head_dim = config.n_kv_heads, config.head_dim
         q_width, kv_width = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
         self.query = nn.Linear(config.d_model, q_width, bias=attention.bias)
         self.key = nn.Linear(config.d_model, kv_width, bias=attention.bias)
         self.value = nn.Linear(config.d_model, kv_width, bias=attention.bias)
-        self.query_norm = make_norm(config, self.head_dim) if attention.qk_norm else None
-        self.key_norm = make_norm(config, self.head_dim) if attention.qk_norm else None
-        self.q, self.k, self.v, self.weights, self.heads = Tap(), Tap(), Tap(), Tap(), Tap()
-        self.output = nn.Linear(q_width, config.d_model, bias=attention.bias)
+        self.norm_all_heads = attention.qk_norm_over == "all"
+        widths = (q_width, kv_width) if self.norm_all_heads else (self.head_dim, self.head_dim)
+        self.query_norm = make_norm(config, widths[0]) if attention.qk_norm else None
+        self.key_norm = make_norm(config, widths[1]) if attention.qk_norm else None
+        self.output = nn.Linear(q_width, config.d_model, bias=attention.output_bias)
 
     def forward(
         self,
         x_BTD: Tensor,
         rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
+        mask: Tensor | Sight | None,
         cache: Cache | None,
     ) -> Tensor:
         batch, tokens, _ = x_BTD.shape
-        q = self.query(x_BTD).view(batch, tokens, self.n_heads, self.head_dim)
-        k = self.key(x_BTD).view(batch, tokens, self.n_kv_heads, self.head_dim)
-        v = self.value(x_BTD).view(batch, tokens, self.n_kv_heads, self.head_dim)
-        if self.query_norm is not None and self.key_norm is not None:
+        q, k, v = self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)
+        if self.query_norm is not None and self.key_norm is not None and self.norm_all_heads:
+            q, k = self.query_norm(q), self.key_norm(k)
+        q = q.view(batch, tokens, self.n_heads, self.head_dim)
+        k = k.view(batch, tokens, self.n_kv_heads, self.head_dim)
+        v = v.view(batch, tokens, self.n_kv_heads, self.head_dim)
+        if self.query_norm is not None and self.key_norm is not None and not self.norm_all_heads:
             q, k = self.query_norm(q), self.key_norm(k)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
@@ -121,14 +176,9 @@ class Attention(nn.Module):
         k_BKTE = self.k(k.transpose(1, 2))
         v_BKTE = self.v(v.transpose(1, 2))
         if cache is not None:
-            y_BHTE = cache.attend(self.layer, q_BHTE, k_BKTE, v_BKTE, self.scale)
-        elif self.weights.watched:
-            weights = self.weights(attention_weights(q_BHTE, k_BKTE, mask, self.scale))
-            groups = self.n_heads // self.n_kv_heads
-            y_BHTE = weights @ v_BKTE.repeat_interleave(groups, dim=1)
+            y_BHTE = cache.attend(self.layer, q_BHTE, k_BKTE, v_BKTE, self.scoring)
         else:
-            attend = ATTENTION_KERNELS[self.kernel]
-            y_BHTE = attend(q_BHTE, k_BKTE, v_BKTE, mask, self.scale)
+            y_BHTE = self.attend(q_BHTE, k_BKTE, v_BKTE, mask)
         y_BTHE = self.heads(y_BHTE).transpose(1, 2)
         mixed_BTD: Tensor = self.output(y_BTHE.reshape(batch, tokens, -1))
         return mixed_BTD

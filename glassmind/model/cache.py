@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glassmind.model.config import ModelConfig
+from glassmind.model.masks import Mask, causal, left_padding
+from glassmind.model.scoring import Scoring, Sight
 
 
 class Cache(Protocol):
@@ -25,16 +27,23 @@ class Cache(Protocol):
         ...
 
     def attend(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, scale: float
+        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
     ) -> Tensor:
-        """Store this layer's new keys and values; attend over everything stored: (B, H, T, E)."""
+        """Store this layer's new keys and values; attend over everything stored: (B, H, T, E).
+
+        ``v_BKTE`` is ``None`` where the keys serve as values too (latent attention).
+        """
         ...
 
 
 class KVCache:
-    """Contiguous cache for ``batch`` rows that grow in step, up to ``max_tokens`` tokens.
+    """Cache for ``batch`` rows that grow in step, up to ``max_tokens`` tokens.
 
-    Memory: ``2 * n_layers * batch * n_kv_heads * max_tokens * head_dim`` numbers.
+    ``padding_B`` says how many tokens at the left of each row are padding. A layer with a window
+    forgets what has left the window.
+
+    Memory: for each layer without a window ``batch * cached_heads * sum(cached_widths) *
+    max_tokens`` numbers, for one with a window as if ``max_tokens`` were ``window - 1``.
     """
 
     def __init__(
@@ -44,32 +53,75 @@ class KVCache:
         max_tokens: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        padding_B: Tensor | None = None,
     ) -> None:
-        shape = (config.n_layers, batch, config.n_kv_heads, max_tokens, config.head_dim)
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
         self.n_layers = config.n_layers
+        self.device = torch.device(device)
+        self.padding_B = padding_B
+        # Of each layer: keys and values, or keys that are both. A windowed layer starts empty.
+        self.stores: list[tuple[Tensor, ...]] = []
+        for layer in range(config.n_layers):
+            tokens = 0 if config.layer(layer).window else max_tokens
+            shape = (batch, config.cached_heads, tokens)
+            self.stores.append(
+                tuple(
+                    torch.empty((*shape, width), dtype=dtype, device=device)
+                    for width in config.cached_widths
+                )
+            )
 
     def positions(self, n_tokens: int) -> Tensor:
-        return torch.arange(self.length, self.length + n_tokens, device=self.keys.device)
+        index = torch.arange(self.length, self.length + n_tokens, device=self.device)
+        if self.padding_B is None:
+            return index
+        return (index - self.padding_B[:, None]).clamp(min=0)
 
     def attend(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, scale: float
+        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
     ) -> Tensor:
-        start, end = self.length, self.length + q_BHTE.shape[2]
-        self.keys[layer, :, :, start:end] = k_BKTE
-        self.values[layer, :, :, start:end] = v_BKTE
+        new = (k_BKTE,) if v_BKTE is None else (k_BKTE, v_BKTE)
+        n_new = q_BHTE.shape[2]
+        end = self.length + n_new
+        if scoring.window:
+            stored = self._append_near(layer, new, scoring.window)
+        else:
+            for store, addition in zip(self.stores[layer], new, strict=True):
+                store[:, :, self.length : end] = addition
+            stored = tuple(store[:, :, :end] for store in self.stores[layer])
+        first = end - stored[0].shape[2]  # index of the oldest token still there
+        mask = self._visible(len(q_BHTE), n_new, first, end, scoring)
         if layer == self.n_layers - 1:
             self.length = end
-        # A query at position start + i sees keys 0 .. start + i.
-        q_index = torch.arange(start, end, device=q_BHTE.device)[:, None]
-        visible = torch.arange(end, device=q_BHTE.device)[None, :] <= q_index
         return F.scaled_dot_product_attention(
             q_BHTE,
-            self.keys[layer, :, :, :end],
-            self.values[layer, :, :, :end],
-            attn_mask=visible,
-            scale=scale,
+            stored[0],
+            stored[-1],
+            attn_mask=mask if mask is None or mask.dtype == torch.bool else mask.to(q_BHTE.dtype),
+            scale=scoring.scale,
             enable_gqa=q_BHTE.shape[1] != k_BKTE.shape[1],
         )
+
+    def _append_near(self, layer: int, new: tuple[Tensor, ...], window: int) -> tuple[Tensor, ...]:
+        """What the new queries may see; keeps of it what the next one may see."""
+        kept = self.stores[layer]
+        both = tuple(torch.cat(pair, dim=2) for pair in zip(kept, new, strict=True))
+        start = max(0, both[0].shape[2] - (window - 1))
+        self.stores[layer] = tuple(part[:, :, start:].clone() for part in both)
+        return both
+
+    def _visible(
+        self, batch: int, n_new: int, first: int, end: int, scoring: Scoring
+    ) -> Tensor | None:
+        """Which of the stored keys (indices ``first`` to ``end - 1``) each new query sees."""
+        alone = n_new == 1 and (not scoring.window or end - first <= scoring.window)
+        if alone and scoring.slopes_H is None and self.padding_B is None:
+            return None
+        mask: Mask = causal
+        if self.padding_B is not None:
+            mask = mask & left_padding(self.padding_B)
+        index = torch.arange(first, end, device=self.device)
+        # Distances between indices are distances between positions: rows grow in step.
+        places = torch.arange(end, device=self.device)
+        sight = Sight(scoring, mask, places, batch if self.padding_B is not None else 1)
+        return sight.tile(index[-n_new:], index)

@@ -1,38 +1,57 @@
 """The feed-forward network: what a token does with what it has gathered.
 
-Two matrices with a non-linearity between them, applied to each token alone; ``swiglu`` has a third
-that gates the hidden layer.
+Two matrices with a non-linearity between them, applied to each token alone; the gated kinds have
+a third matrix that decides, through the non-linearity, how much of each hidden number passes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassmind.model.config import ModelConfig
+from glassmind.model.config import FeedForwardKind, ModelConfig
 from glassmind.model.probe import Tap
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU in the tanh form that GPT-2 and its successors were trained with."""
+    return F.gelu(x, approximate="tanh")
+
+
+def relu_squared(x: Tensor) -> Tensor:
+    return F.relu(x).square()
+
+
+ACTIVATIONS: dict[FeedForwardKind, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "relu2": relu_squared,
+    "gelu": gelu,
+    "swiglu": F.silu,
+    "geglu": gelu,
+}
+GATED: tuple[FeedForwardKind, ...] = ("swiglu", "geglu")
 
 
 class FeedForward(nn.Module):
     """(B, T, D) -> (B, T, D). Tap ``hidden`` is the activated inner layer (B, T, d_hidden)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, d_hidden: int = 0) -> None:
         super().__init__()
         kind, bias = config.feed_forward.kind, config.feed_forward.bias
-        self.kind = kind
-        self.up = nn.Linear(config.d_model, config.d_hidden, bias=bias)
-        gated = kind == "swiglu"
-        self.gate = nn.Linear(config.d_model, config.d_hidden, bias=bias) if gated else None
+        d_hidden = d_hidden or config.d_hidden
+        self.activation = ACTIVATIONS[kind]
+        self.up = nn.Linear(config.d_model, d_hidden, bias=bias)
+        self.gate = nn.Linear(config.d_model, d_hidden, bias=bias) if kind in GATED else None
         self.hidden = Tap()
-        self.down = nn.Linear(config.d_hidden, config.d_model, bias=bias)
+        self.down = nn.Linear(d_hidden, config.d_model, bias=bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         hidden = self.up(x_BTD)
         if self.gate is not None:
-            hidden = F.silu(self.gate(x_BTD)) * hidden
-        elif self.kind == "gelu":
-            hidden = F.gelu(hidden, approximate="tanh")
+            hidden = self.activation(self.gate(x_BTD)) * hidden
         else:
-            hidden = F.relu(hidden).square()
+            hidden = self.activation(hidden)
         out_BTD: Tensor = self.down(self.hidden(hidden))
         return out_BTD

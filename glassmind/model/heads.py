@@ -7,6 +7,9 @@ number per token: how likely is everything so far to be right? (Cobbe et al. 202
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -40,9 +43,8 @@ class TokenScorer(nn.Module):
     token was and how sure the trunk had been. It learns which surprises matter: an unlikely
     result is an error, an unlikely but valid order of steps is not.
 
-    ``trunk`` is a whole ``Transformer``: its language-model head keeps learning, which keeps the
-    trunk's expectations sharp. The judge starts as the identity and ``score`` at zero, so an
-    untrained scorer says 0.5 everywhere.
+    ``trunk`` is a whole ``Transformer``: its language-model head says what it expected. The judge
+    starts as the identity and ``score`` at zero, so an untrained scorer says 0.5 everywhere.
     """
 
     def __init__(self, trunk: Transformer, judge_layers: int = 1) -> None:
@@ -74,8 +76,8 @@ class TokenScorer(nn.Module):
         # Evidence is a fact to weigh, not a thing to bend: no gradient from the judge.
         evidence_BT2 = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
         x_BTD = hidden_BTD + self.evidence(evidence_BT2.to(hidden_BTD.dtype))
-        rotation = self.trunk.rotation(positions_BT)
-        heads_mask = None if mask is None else mask.unsqueeze(1)
-        for block in self.judge:
-            x_BTD = block(x_BTD, rotation, heads_mask, None)
+        rotations = self.trunk.rotations(positions_BT)
+        for block in cast("Iterable[Block]", self.judge):
+            lowered = block.attention.scoring.lower(mask, positions_BT, *ids_BT.shape)
+            x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT

@@ -31,12 +31,16 @@ class Mask:
     def __or__(self, other: Mask) -> Mask:
         return Mask(lambda b, q, kv: self.allowed(b, q, kv) | other.allowed(b, q, kv))
 
+    def tile(self, batch: int, queries: Tensor, keys: Tensor) -> Tensor:
+        """The mask written out for some queries and keys, given by index: (batch, Q, S) bools."""
+        b = torch.arange(batch, device=queries.device)[:, None, None]
+        allowed = self.allowed(b, queries[None, :, None], keys[None, None, :])
+        return allowed.expand(batch, len(queries), len(keys))
+
     def dense(self, batch: int, tokens: int, device: torch.device | None = None) -> Tensor:
         """The mask written out: (batch, tokens, tokens) booleans, True where q may see kv."""
-        b = torch.arange(batch, device=device)[:, None, None]
-        q = torch.arange(tokens, device=device)[None, :, None]
-        kv = torch.arange(tokens, device=device)[None, None, :]
-        return self.allowed(b, q, kv).expand(batch, tokens, tokens)
+        index = torch.arange(tokens, device=device)
+        return self.tile(batch, index, index)
 
 
 causal = Mask(lambda b, q, kv: kv <= q)
@@ -55,6 +59,14 @@ def same_document(documents_BT: Tensor) -> Mask:
     each had a row of its own.
     """
     return Mask(lambda b, q, kv: documents_BT[b, q] == documents_BT[b, kv])
+
+
+def left_padding(lengths_B: Tensor) -> Mask:
+    """Nothing sees the first ``lengths_B[b]`` tokens of its row, which are padding.
+
+    Padding itself sees itself: a softmax over nothing would not be a number.
+    """
+    return Mask(lambda b, q, kv: (kv >= lengths_B[b]) | (q == kv))
 
 
 def prefix(lengths_B: Tensor) -> Mask:

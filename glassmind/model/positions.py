@@ -1,16 +1,21 @@
-"""Where a token stands: learned and sinusoidal vectors, and rotary embedding (RoPE).
+"""Where a token stands: learned and sinusoidal vectors, rotary embedding (RoPE), ALiBi.
 
 Learned and sinusoidal positions are *added* to the token embedding once, at the bottom. RoPE adds
 nothing: in every attention it turns each pair of query and key coordinates by an angle
 proportional to the token's position, so that a score depends on the *distance* between two tokens.
+ALiBi does not touch queries and keys at all: it lowers the score itself by the distance.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from glassmind.model.config import ModelConfig
+from glassmind.model.config import ModelConfig, RopeScaling
+
+_CPU = torch.device("cpu")  # tables are real even while the weights are built on "meta"
 
 
 def sinusoidal_table(n_positions: int, d_model: int) -> Tensor:
@@ -21,19 +26,68 @@ def sinusoidal_table(n_positions: int, d_model: int) -> Tensor:
     paper's layout that the first linear layer absorbs.
     """
     half = d_model // 2
-    frequency = torch.exp(-torch.arange(half).float() * (torch.log(torch.tensor(1e4)) / half))
-    angle = torch.arange(n_positions).float()[:, None] * frequency
+    step = torch.log(torch.tensor(1e4, device=_CPU)) / half
+    frequency = torch.exp(-torch.arange(half, device=_CPU).float() * step)
+    angle = torch.arange(n_positions, device=_CPU).float()[:, None] * frequency
     return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
-def rope_table(n_positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position's angle for every pair, each (n_positions, head_dim/2).
+def rope_frequencies(dim: int, theta: float, scaling: RopeScaling) -> Tensor:
+    """Radians per position of each of the ``dim/2`` pairs, float64.
 
-    Pair *i* turns by ``theta**(-2i/head_dim)`` radians per position (Su et al. 2021, eq. 15).
+    Pair *i* turns by ``theta**(-2i/dim)`` (Su et al. 2021, eq. 15), slowed as ``scaling`` says.
     """
-    exponent = torch.arange(0, head_dim, 2).double() / head_dim
-    angle = torch.arange(n_positions).double()[:, None] * theta**-exponent
-    return angle.cos().float(), angle.sin().float()
+    exponent = torch.arange(0, dim, 2, device=_CPU).double() / dim
+    frequency = theta**-exponent
+    slowed = frequency / scaling.factor
+    if scaling.kind == "linear":
+        return slowed
+    if scaling.kind == "llama3":
+        # How often the pair turns over the original context, on a scale from "slow" to "keep".
+        turns = scaling.original_tokens * frequency / (2 * math.pi)
+        low, high = scaling.low_frequency, scaling.high_frequency
+        keep = ((turns - low) / (high - low)).clamp(0, 1)
+        return slowed * (1 - keep) + frequency * keep
+    if scaling.kind == "yarn":
+        # Which pair (a fractional index) turns a given number of times over the original context.
+        def pair(turns: float) -> float:
+            ratio = scaling.original_tokens / (turns * 2 * math.pi)
+            return dim * math.log(ratio) / (2 * math.log(theta))
+
+        first, last = pair(scaling.beta_fast), pair(scaling.beta_slow)
+        if scaling.whole_dims:
+            first, last = math.floor(first), math.ceil(last)
+        first, last = max(first, 0), min(last, dim - 1)
+        index = torch.arange(dim // 2, device=_CPU).double()
+        slow = ((index - first) / max(last - first, 1e-3)).clamp(0, 1)
+        return slowed * slow + frequency * (1 - slow)
+    return frequency
+
+
+def yarn_sharpness(factor: float, weight: float = 1.0) -> float:
+    """How much YaRN raises queries and keys against the flattening of a longer context."""
+    return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
+
+
+def rope_gain(scaling: RopeScaling) -> float:
+    """The factor on cosine and sine: 1, but for YaRN (Peng et al. 2023, eq. 22)."""
+    if scaling.kind != "yarn":
+        return 1.0
+    if scaling.sharpness and scaling.sharpness_all:
+        above = yarn_sharpness(scaling.factor, scaling.sharpness)
+        return above / yarn_sharpness(scaling.factor, scaling.sharpness_all)
+    return yarn_sharpness(scaling.factor)
+
+
+def rope_table(
+    n_positions: int, head_dim: int, theta: float, scaling: RopeScaling | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every position's angle for every pair, each (n_positions, head_dim/2)."""
+    scaling = scaling or RopeScaling()
+    frequency = rope_frequencies(head_dim, theta, scaling)
+    angle = torch.arange(n_positions, device=_CPU).double()[:, None] * frequency
+    gain = rope_gain(scaling)
+    return (angle.cos() * gain).float(), (angle.sin() * gain).float()
 
 
 def rotate(x_BTHE: Tensor, cos_BTe: Tensor, sin_BTe: Tensor) -> Tensor:
@@ -46,6 +100,18 @@ def rotate(x_BTHE: Tensor, cos_BTe: Tensor, sin_BTe: Tensor) -> Tensor:
     cos, sin = cos_BTe.unsqueeze(-2), sin_BTe.unsqueeze(-2)
     first, second = x_BTHE.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def alibi_slopes(n_heads: int) -> Tensor:
+    """(H,) how much each head's score falls per token of distance (Press et al. 2021, §3).
+
+    For a power of two the slopes are 2^(-8/n), 2^(-16/n), ...; between two powers, those of the
+    lower one and then every second of the next.
+    """
+    lower = 2 ** math.floor(math.log2(n_heads))
+    exponents = [-8 * (i + 1) / lower for i in range(lower)]
+    exponents += [-4 * (2 * i + 1) / lower for i in range(n_heads - lower)]
+    return torch.tensor([2.0**exponent for exponent in exponents], device=_CPU)
 
 
 class AbsolutePositions(nn.Module):
@@ -63,3 +129,42 @@ class AbsolutePositions(nn.Module):
 
     def forward(self, positions: Tensor) -> Tensor:
         return self.table[positions]
+
+
+class RotaryPositions(nn.Module):
+    """RoPE's tables: one for layers that see everything, one for layers with a window.
+
+    They are the same table unless the two differ in ``theta`` or ``scaling``.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    local_cos: Tensor
+    local_sin: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        positions = config.positions
+        cos, sin = rope_table(
+            config.max_tokens, config.rotary_dim, positions.rope_theta, positions.scaling
+        )
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        plans = [config.layer(index).rotary for index in range(config.n_layers)]
+        self.has_local = "local" in plans and (
+            positions.scaling.kind != "none"
+            or positions.local_theta not in (0.0, positions.rope_theta)
+        )
+        if self.has_local:
+            theta = positions.local_theta or positions.rope_theta
+            cos, sin = rope_table(config.max_tokens, config.rotary_dim, theta)
+            self.register_buffer("local_cos", cos, persistent=False)
+            self.register_buffer("local_sin", sin, persistent=False)
+
+    def forward(self, positions: Tensor) -> dict[str, tuple[Tensor, Tensor] | None]:
+        """By kind of layer (``LayerPlan.rotary``): cosines and sines, (T, E/2) or (B, T, E/2)."""
+        everywhere = (self.cos[positions], self.sin[positions])
+        nearby = everywhere
+        if self.has_local:
+            nearby = (self.local_cos[positions], self.local_sin[positions])
+        return {"global": everywhere, "local": nearby, "none": None}

@@ -14,52 +14,101 @@ That is the pre-norm decoder every current model is a variation of; ``ModelConfi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from glassmind.model.attention import Attention, AttentionKernel
+from glassmind.model.attention import Attention, AttentionKernel, AttentionLayer
 from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
+from glassmind.model.experts import Experts
 from glassmind.model.feed_forward import FeedForward
+from glassmind.model.latent_attention import LatentAttention
+from glassmind.model.masks import Mask
 from glassmind.model.norms import make_norm
-from glassmind.model.positions import AbsolutePositions, rope_table
+from glassmind.model.positions import AbsolutePositions, RotaryPositions
 from glassmind.model.probe import Tap
+from glassmind.model.scoring import Sight
+
+Rotation = tuple[Tensor, Tensor]
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each added to the residual stream (B, T, D)."""
+    """Attention, then feed-forward, each added to the residual stream (B, T, D).
+
+    Around each branch stand up to three norms, of which ``ModelConfig.norm_placement`` takes some:
+    on what the branch reads, on what it says, on the sum.
+    """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
+        self.plan = config.layer(layer)
+        placement = config.norm_placement
+
+        def norm_if(*placements: str) -> nn.Module | None:
+            return make_norm(config) if placement in placements else None
+
         self.residual_in = Tap()
-        self.attention_norm = make_norm(config)
-        self.attention = Attention(config, layer)
+        self.attention_norm = norm_if("before", "around")
+        self.attention: AttentionLayer
+        if config.attention.latent.kv_rank:
+            self.attention = LatentAttention(config, layer)
+        else:
+            self.attention = Attention(config, layer)
+        self.attention_out_norm = norm_if("after", "around")
         self.attention_out = Tap()
+        self.attention_sum_norm = norm_if("residual")
         self.residual_mid = Tap()
-        self.feed_forward_norm = make_norm(config)
-        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = norm_if("before", "around")
+        self.feed_forward: Experts | FeedForward
+        self.feed_forward = Experts(config) if self.plan.experts else FeedForward(config)
+        self.feed_forward_out_norm = norm_if("after", "around")
         self.feed_forward_out = Tap()
+        self.feed_forward_sum_norm = norm_if("residual")
         self.residual_out = Tap()
 
     def forward(
         self,
         x_BTD: Tensor,
-        rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
+        rotation: Rotation | None,
+        mask: Tensor | Sight | None,
         cache: Cache | None,
     ) -> Tensor:
         x_BTD = self.residual_in(x_BTD)
-        gathered = self.attention(self.attention_norm(x_BTD), rotation, mask, cache)
-        x_BTD = self.residual_mid(x_BTD + self.attention_out(gathered))
-        thought = self.feed_forward(self.feed_forward_norm(x_BTD))
-        x_BTD = self.residual_out(x_BTD + self.feed_forward_out(thought))
-        return x_BTD
+        read = x_BTD if self.attention_norm is None else self.attention_norm(x_BTD)
+        gathered = self.attention(read, rotation, mask, cache)
+        if self.attention_out_norm is not None:
+            gathered = self.attention_out_norm(gathered)
+        x_BTD = x_BTD + self.attention_out(gathered)
+        if self.attention_sum_norm is not None:
+            x_BTD = self.attention_sum_norm(x_BTD)
+        x_BTD = self.residual_mid(x_BTD)
+        read = x_BTD if self.feed_forward_norm is None else self.feed_forward_norm(x_BTD)
+        thought = self.feed_forward(read)
+        if self.feed_forward_out_norm is not None:
+            thought = self.feed_forward_out_norm(thought)
+        x_BTD = x_BTD + self.feed_forward_out(thought)
+        if self.feed_forward_sum_norm is not None:
+            x_BTD = self.feed_forward_sum_norm(x_BTD)
+        return self.residual_out(x_BTD)
 
     def silence(self) -> None:
-        """Zero the last matrix of both branches: the block then passes its input on unchanged."""
+        """Zero the last matrix of both branches: the block then passes its input on unchanged.
+
+        Only where nothing is normalised after the branch: the norm of zero has no gradient to
+        speak of, and norm(x + 0) is not x.
+        """
+        if self.attention_norm is None or self.attention_out_norm is not None:
+            return
         nn.init.zeros_(self.attention.output.weight)
-        nn.init.zeros_(self.feed_forward.down.weight)
+        if isinstance(self.feed_forward, Experts):
+            nn.init.zeros_(self.feed_forward.down)
+            if self.feed_forward.shared is not None:
+                nn.init.zeros_(self.feed_forward.shared.down.weight)
+        else:
+            nn.init.zeros_(self.feed_forward.down.weight)
 
 
 class Transformer(nn.Module):
@@ -71,32 +120,27 @@ class Transformer(nn.Module):
     output and every block earns its contribution (Zhang et al. 2019, arXiv 1901.09321).
     """
 
-    cos: Tensor
-    sin: Tensor
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if config.vocab_size < 1:
             raise ValueError("vocab_size must be set (it comes from the tokenizer)")
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding_norm = make_norm(config) if config.embedding_norm else None
+        self.embedding_scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
         self.absolute_positions = (
             AbsolutePositions(config)
             if config.positions.kind in ("learned", "sinusoidal")
             else None
         )
-        if config.positions.kind == "rope":
-            cos, sin = rope_table(config.max_tokens, config.head_dim, config.positions.rope_theta)
-            self.register_buffer("cos", cos, persistent=False)
-            self.register_buffer("sin", sin, persistent=False)
+        self.rotary_positions = RotaryPositions(config) if config.positions.kind == "rope" else None
         self.embedding = Tap()
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.final_norm = make_norm(config)
+        self.final_norm = make_norm(config) if config.final_norm else None
         self.final = Tap()
         self.unembed = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self._initialise()
-        if config.tie_embeddings:
-            self.unembed.weight = self.embed.weight
+        self.tie()
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -104,15 +148,22 @@ class Transformer(nn.Module):
                 nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+            elif isinstance(module, Experts):
+                module.initialise()
         for module in self.modules():
             if isinstance(module, Block):
                 module.silence()
         nn.init.normal_(self.embed.weight, std=0.02 if self.config.tie_embeddings else 1.0)
 
+    def tie(self) -> None:
+        """Make the output layer the embedding itself, if the config says so."""
+        if self.config.tie_embeddings:
+            self.unembed.weight = self.embed.weight
+
     def use_attention_kernel(self, kernel: AttentionKernel) -> None:
         """Choose how attention is computed in every block: ``"fused"`` or ``"explicit"``."""
         for module in self.modules():
-            if isinstance(module, Attention):
+            if isinstance(module, AttentionLayer):
                 module.kernel = kernel
 
     def hidden(
@@ -120,14 +171,15 @@ class Transformer(nn.Module):
         ids_BT: Tensor,
         *,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Tensor | Mask | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
         """The final residual stream after its norm, (B, T, D): what the heads read.
 
         ``positions`` is (T,) or (B, T) and counts from 0 unless given (a cache knows its own).
-        ``mask`` is (T, S) or (B, T, S), boolean (True = may attend) or additive floats; ``None``
-        is causal. With a cache the mask must be ``None``: the cache decides what is visible.
+        ``mask`` is a predicate, or (T, T) or (B, T, T), boolean (True = may attend) or additive
+        floats; ``None`` is causal. Windows and ALiBi of the config come on top of it. With a cache
+        the mask must be ``None``: the cache decides what is visible.
         """
         _, tokens = ids_BT.shape
         if positions is None and tokens > self.config.max_tokens:
@@ -140,23 +192,31 @@ class Transformer(nn.Module):
                 if cache is None
                 else cache.positions(tokens)
             )
-        if mask is not None and mask.dim() == 3:
-            mask = mask.unsqueeze(1)
         x_BTD: Tensor = self.embed(ids_BT)
+        if self.embedding_scale != 1.0:
+            x_BTD = x_BTD * self.embedding_scale
         if self.absolute_positions is not None:
             x_BTD = x_BTD + self.absolute_positions(positions)
+        if self.embedding_norm is not None:
+            x_BTD = self.embedding_norm(x_BTD)
         x_BTD = self.embedding(x_BTD)
-        rotation = self.rotation(positions)
-        for block in self.blocks:
-            x_BTD = block(x_BTD, rotation, mask, cache)
-        x_BTD = self.final(self.final_norm(x_BTD))
-        return x_BTD
+        rotations = self.rotations(positions)
+        masks: dict[int, Tensor | Sight | None] = {}
+        for block in cast("Iterable[Block]", self.blocks):
+            plan = block.plan
+            if cache is None and plan.window not in masks:
+                scoring = block.attention.scoring
+                masks[plan.window] = scoring.lower(mask, positions, *ids_BT.shape)
+            x_BTD = block(x_BTD, rotations[plan.rotary], masks.get(plan.window), cache)
+        if self.final_norm is not None:
+            x_BTD = self.final_norm(x_BTD)
+        return self.final(x_BTD)
 
-    def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor] | None:
-        """RoPE's cosines and sines for these positions; ``None`` for a model without RoPE."""
-        if self.config.positions.kind != "rope":
-            return None
-        return self.cos[positions], self.sin[positions]
+    def rotations(self, positions: Tensor) -> dict[str, Rotation | None]:
+        """RoPE's cosines and sines for these positions, by kind of layer (``LayerPlan.rotary``)."""
+        if self.rotary_positions is None:
+            return {"none": None}
+        return self.rotary_positions(positions)
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """(…, D) hidden states -> (…, V) unnormalised log-probabilities of the next token."""
@@ -168,7 +228,7 @@ class Transformer(nn.Module):
         ids_BT: Tensor,
         *,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Tensor | Mask | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
         """Logits of the next token at every position, (B, T, V); arguments as in ``hidden``."""

@@ -35,7 +35,7 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum for two-dimensional hidden weights.
+    """Muon with Nesterov momentum for hidden matrices, or stacks of them (X, R, C).
 
     ``lr`` is the step's spectral size: an update has singular values of about
     ``lr * sqrt(max(1, rows/columns))``, whatever the gradient's scale. ``weight_decay`` is
@@ -51,7 +51,7 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         for group in self.param_groups:
-            if any(p.dim() != 2 for p in group["params"]):
+            if any(p.dim() not in (2, 3) for p in group["params"]):
                 raise ValueError("Muon is for matrices; give other parameters to AdamW")
 
     @torch.no_grad()
@@ -60,7 +60,7 @@ class Muon(torch.optim.Optimizer):
             shapes: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    shapes[tuple(sorted(p.shape))].append(p)
+                    shapes[tuple(sorted(p.shape[-2:]))].append(p)
             for members in shapes.values():
                 self._step_together(members, group)
 
@@ -75,10 +75,12 @@ class Muon(torch.optim.Optimizer):
             assert gradient is not None  # the caller chose parameters that have one
             momentum.lerp_(gradient, 1 - group["momentum"])
             nesterov = gradient.lerp(momentum, group["momentum"])
-            directions.append(nesterov if p.shape[0] <= p.shape[1] else nesterov.mT)
-        updates = orthogonalise(torch.stack(directions))
+            wide = nesterov if p.shape[-2] <= p.shape[-1] else nesterov.mT
+            directions.append(wide.reshape(-1, *wide.shape[-2:]))
+        counts = [len(stack) for stack in directions]
+        updates = orthogonalise(torch.cat(directions)).split(counts)
         for p, update in zip(params, updates, strict=True):
-            rows, columns = p.shape
+            rows, columns = p.shape[-2:]
             p.mul_(1 - group["lr"] * group["weight_decay"])
-            step = update if rows <= columns else update.mT
+            step = (update if rows <= columns else update.mT).reshape(p.shape)
             p.add_(step, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)

@@ -1,8 +1,8 @@
 """Which parameter is moved by which optimizer, and their state under names that can be saved.
 
-Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases and
-heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101), without
-weight decay on vectors.
+Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases,
+routers and heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv
+1711.05101), without weight decay on vectors.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Optimizers:
     """Muon and AdamW over one module, stepped as one."""
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
-        self.names = {parameter: name for name, parameter in module.named_parameters()}
+        self.names = {p: name for name, p in module.named_parameters() if p.requires_grad}
         matrices, others, vectors = [], [], []
         for parameter, name in self.names.items():
             if parameter.dim() < 2:
                 vectors.append(parameter)
-            elif "blocks." in name and config.muon_lr > 0:
+            elif "blocks." in name and "router" not in name and config.muon_lr > 0:
                 matrices.append(parameter)
             else:
                 others.append(parameter)

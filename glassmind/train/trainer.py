@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from glassmind.data.loader import RowLoader
 from glassmind.errors import UserError
-from glassmind.model import Block
+from glassmind.model import Block, rebalance
 from glassmind.progress import Progress, Silent
 from glassmind.runs import checkpoint
 from glassmind.runs.files import write_text
@@ -145,6 +145,7 @@ class Trainer:
         if self.config.clip > 0:
             nn.utils.clip_grad_norm_(self.objective.module.parameters(), self.config.clip)
         self.optimizers.step(self._factor(self.step))
+        rebalance(self.objective.module)
         return total, figures
 
     def _autocast(self) -> torch.autocast:

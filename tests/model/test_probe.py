@@ -97,7 +97,7 @@ def test_compiled_block_has_the_graph_of_a_block_without_taps() -> None:
         x = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(0))
         mask = torch.ones(9, 9, dtype=torch.bool).tril()
         compiled = torch.compile(block, backend=backend, fullgraph=True, dynamic=False)
-        compiled(x, model.rotation(torch.arange(9)), mask, None)
+        compiled(x, model.rotations(torch.arange(9))["global"], mask, None)
         assert len(graphs) == 1
         return graphs[0]
 

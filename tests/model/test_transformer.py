@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -149,7 +150,7 @@ def test_equals_gpt2() -> None:
     theirs = shaken(transformers.GPT2LMHeadModel(config))
     ours = tiny(
         norm="layernorm",
-        attention=AttentionConfig(n_heads=4, qk_norm=False, bias=True),
+        attention=AttentionConfig(n_heads=4, qk_norm=False, bias=True, output_bias=True),
         positions=PositionConfig("learned"),
         feed_forward=FeedForwardConfig("gelu", bias=True),
     )
@@ -420,10 +421,28 @@ def test_a_model_needs_a_vocabulary() -> None:
         Transformer(ModelConfig())
 
 
-def test_presets_have_their_published_sizes() -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("gpt2", 124_439_808),
+        ("bloom", 559_214_592),
+        ("llama2", 6_738_415_616),
+        ("mistral", 7_241_732_096),
+        ("mixtral", 46_702_792_704),
+        ("llama3", 8_030_261_248),
+        ("qwen2.5", 494_032_768),
+        ("olmo2", 1_484_916_736),
+        ("deepseek-v3", 671_026_419_200),
+        ("smollm2", 134_515_008),
+        ("gemma3", 268_098_176),
+        ("qwen3", 596_049_920),
+        ("qwen3-moe", 30_532_122_624),
+        ("smollm3", 3_075_098_624),
+    ],
+)
+def test_presets_have_their_published_sizes(name: str, parameters: int) -> None:
     """Counted on the meta device: shapes without memory."""
-    counts = {}
-    for name in ("gpt2", "llama3-8b"):
-        with torch.device("meta"):
-            counts[name] = sum(p.numel() for p in Transformer(PRESETS[name]).parameters())
-    assert counts == {"gpt2": 124_439_808, "llama3-8b": 8_030_261_248}
+    config = replace(PRESETS[name], max_tokens=min(PRESETS[name].max_tokens, 4096))
+    with torch.device("meta"):
+        model = Transformer(config)
+    assert sum(p.numel() for p in model.parameters()) == parameters

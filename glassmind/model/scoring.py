@@ -1,0 +1,87 @@
+"""From a dot product to a score: scale, window, and the distance penalty of ALiBi.
+
+softmax(q·k) is only the heart of attention. Around it stand a scale, the mask that says who sees
+whom, for some layers a window, for some models a penalty for distance. ``Scoring`` holds what a
+layer always does; ``Sight`` joins it with the mask and positions of one forward pass, and can
+write out any *tile* of the table "which query sees which key, and at what handicap". A short
+sequence gets the whole table at once, a long one is worked through tile by tile
+(``chunked.py``), and the plainest case of all, a causal mask and nothing else, needs no table.
+
+Shapes: B batch, T tokens, H heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassmind.model.masks import Mask, causal
+
+DENSE_UP_TO = 2048  # tokens; a table of booleans for more than that is not worth its memory
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """What one layer does to q·k: ``scale``; ``window`` (0: none); ALiBi's ``slopes_H``."""
+
+    scale: float
+    window: int = 0
+    slopes_H: Tensor | None = None
+
+    def lower(
+        self, mask: Mask | Tensor | None, positions: Tensor, batch: int, tokens: int
+    ) -> Tensor | Sight | None:
+        """What an attention kernel gets for ``mask`` over ``tokens`` tokens.
+
+        ``None`` for plain causal attention; a tensor that broadcasts to (B, H, T, T), boolean
+        (True = visible) or floats to add; or, where that would be too large, a ``Sight``.
+        """
+        if isinstance(mask, Tensor) and mask.dim() == 3:
+            mask = mask.unsqueeze(1)
+        near = not self.window or tokens <= self.window
+        if near and self.slopes_H is None and not isinstance(mask, Mask):
+            return mask
+        sight = Sight(self, mask, positions, batch)
+        if tokens <= DENSE_UP_TO or isinstance(mask, Tensor):
+            every = torch.arange(tokens, device=positions.device)
+            return sight.tile(every, every)
+        return sight
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Who sees whom in one pass, and at what handicap. ``positions`` are (T,) or (B, T)."""
+
+    scoring: Scoring
+    mask: Mask | Tensor | None
+    positions: Tensor
+    batch: int
+
+    def tile(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """For some queries (Q,) and keys (S,), given by index: broadcasts to (B, H, Q, S).
+
+        Boolean where nothing is added to scores, floats (-inf: hidden) otherwise.
+        """
+        if isinstance(self.mask, Tensor):
+            visible = self.mask[..., queries[:, None], keys]
+        else:
+            visible = (self.mask or causal).tile(self.batch, queries, keys).unsqueeze(1)
+        places = self.positions if self.positions.dim() == 2 else self.positions[None]
+        distance_B1QS = (places[:, queries, None] - places[:, None, keys]).unsqueeze(1)
+        hidden = None
+        if self.scoring.window:
+            hidden = distance_B1QS >= self.scoring.window
+        slopes_H = self.scoring.slopes_H
+        if slopes_H is not None:
+            handicap = -slopes_H[:, None, None] * distance_B1QS
+            if visible.dtype == torch.bool:
+                visible = handicap.masked_fill(~visible, float("-inf"))
+            else:
+                visible = visible + handicap
+        if hidden is None:
+            return visible
+        if visible.dtype == torch.bool:
+            return visible & ~hidden
+        return visible.masked_fill(hidden, float("-inf"))
