@@ -83,7 +83,7 @@ class Router(nn.Module):
     def rebalance(self, rate: float = BALANCE_RATE) -> None:
         """After a training step: idle experts become easier to choose, busy ones harder."""
         if self.balance is not None and self.load.any():
-            self.balance += rate * (self.load.mean() - self.load).sign()
+            self.balance.add_((self.load.mean() - self.load).sign(), alpha=rate)
         self.load.zero_()
 
 

@@ -67,7 +67,8 @@ class Sight:
         if isinstance(self.mask, Tensor):
             visible = self.mask[..., queries[:, None], keys]
         else:
-            visible = (self.mask or causal).tile(self.batch, queries, keys).unsqueeze(1)
+            mask, batch = (causal, 1) if self.mask is None else (self.mask, self.batch)
+            visible = mask.tile(batch, queries, keys).unsqueeze(1)
         places = self.positions if self.positions.dim() == 2 else self.positions[None]
         distance_B1QS = (places[:, queries, None] - places[:, None, keys]).unsqueeze(1)
         hidden = None

@@ -23,7 +23,6 @@ from glassmind.model import TokenScorer, Transformer
 from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
 from glassmind.pipeline.prepare import (
-    Slices,
     make_slices,
     run_tokenizer,
     training_rows,
@@ -93,7 +92,7 @@ def run_ladder(
         name: _climb(job, name, problems, models, scorer)
         for name, problems in slices.tests().items()
     }
-    _write_results(job, results, models["chain-of-thought"], slices)
+    _write_results(job, results, models["chain-of-thought"])
     write_report(run.path)
     return run
 
@@ -125,9 +124,7 @@ def _climb(
     return SliceResult(problems, greedy["chain-of-thought"], chains, answered)
 
 
-def _write_results(
-    job: Job, results: Mapping[str, SliceResult], model: Transformer, slices: Slices
-) -> None:
+def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transformer) -> None:
     path = job.run.path
     facts = job.run.facts()
     rows: list[dict[str, Any]] = []
