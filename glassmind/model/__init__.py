@@ -4,7 +4,9 @@ Read in this order: ``config`` (what a model is, as data), ``transformer`` (the 
 ``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (who sees
 whom), ``chunked`` (attention over long rows), then what some models do otherwise, ``experts`` and
 ``latent_attention``; ``cache`` (how generation remembers), ``probe`` (how to look inside),
-``heads`` (other readings of the trunk) and ``presets`` (published models as rows of values).
+``heads`` (other readings of the trunk) and ``presets`` (published models as rows of values). About
+the presets: ``counting`` (what each costs), ``published`` (who made it), ``lineage`` and
+``reasons`` (what it changed, and why), ``scaled_down`` (each at a laptop's size).
 """
 
 from glassmind.model.cache import Cache, KVCache
@@ -18,6 +20,7 @@ from glassmind.model.config import (
     PositionConfig,
     RopeScaling,
 )
+from glassmind.model.counting import Parameters, flops_per_token, kv_bytes, parameters
 from glassmind.model.experts import rebalance
 from glassmind.model.heads import TokenScorer
 from glassmind.model.masks import (
@@ -45,6 +48,7 @@ __all__ = [
     "LayerPlan",
     "Mask",
     "ModelConfig",
+    "Parameters",
     "PositionConfig",
     "RopeScaling",
     "Scoring",
@@ -53,7 +57,10 @@ __all__ = [
     "TokenScorer",
     "Transformer",
     "causal",
+    "flops_per_token",
+    "kv_bytes",
     "left_padding",
+    "parameters",
     "prefix",
     "probe",
     "rebalance",

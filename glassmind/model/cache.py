@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glassmind.model.chunked import chunked_attention
 from glassmind.model.config import ModelConfig
-from glassmind.model.masks import Mask, causal, left_padding
-from glassmind.model.scoring import Scoring, Sight
+from glassmind.model.masks import causal, left_padding
+from glassmind.model.scoring import DENSE_UP_TO, Scoring, Sight
 
 
 class Cache(Protocol):
@@ -93,11 +94,14 @@ class KVCache:
         mask = self._visible(len(q_BHTE), n_new, first, end, scoring)
         if layer == self.n_layers - 1:
             self.length = end
+        if isinstance(mask, Sight):
+            return chunked_attention(q_BHTE, stored[0], stored[-1], mask, first_key=first)
         return F.scaled_dot_product_attention(
             q_BHTE,
             stored[0],
             stored[-1],
             attn_mask=mask if mask is None or mask.dtype == torch.bool else mask.to(q_BHTE.dtype),
+            is_causal=mask is None and n_new > 1,
             scale=scoring.scale,
             enable_gqa=q_BHTE.shape[1] != k_BKTE.shape[1],
         )
@@ -112,16 +116,21 @@ class KVCache:
 
     def _visible(
         self, batch: int, n_new: int, first: int, end: int, scoring: Scoring
-    ) -> Tensor | None:
-        """Which of the stored keys (indices ``first`` to ``end - 1``) each new query sees."""
-        alone = n_new == 1 and (not scoring.window or end - first <= scoring.window)
-        if alone and scoring.slopes_H is None and self.padding_B is None:
+    ) -> Tensor | Sight | None:
+        """Which of the stored keys (indices ``first`` to ``end - 1``) each new query sees.
+
+        ``None``: those up to its own, as one new token or nothing but new tokens can say so.
+        """
+        plain = scoring.slopes_H is None and self.padding_B is None
+        near = not scoring.window or end - first <= scoring.window
+        if plain and near and n_new in (1, end):
             return None
-        mask: Mask = causal
+        mask, rows = None, 1
         if self.padding_B is not None:
-            mask = mask & left_padding(self.padding_B)
-        index = torch.arange(first, end, device=self.device)
+            mask, rows = causal & left_padding(self.padding_B), batch
         # Distances between indices are distances between positions: rows grow in step.
-        places = torch.arange(end, device=self.device)
-        sight = Sight(scoring, mask, places, batch if self.padding_B is not None else 1)
+        sight = Sight(scoring, mask, torch.arange(end, device=self.device), rows)
+        if n_new * (end - first) > DENSE_UP_TO**2:
+            return sight
+        index = torch.arange(first, end, device=self.device)
         return sight.tile(index[-n_new:], index)

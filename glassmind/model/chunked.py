@@ -15,90 +15,181 @@ what its kernels add is keeping the tile in the fastest memory of the chip. PyTo
 kernel does the same for a plain causal mask; this file is for masks it cannot express without
 a table of all T² pairs: windows, ALiBi, and predicates over long rows.
 
-Training keeps no tile either: the backward pass computes each block of queries again
-(Chen et al. 2016, 1604.06174).
+Training keeps no tile either. One number a query, m + log l, is enough to form any weight again,
+p = exp(score - (m + log l)), and with it the derivatives, tile by tile (Dao 2023, 2307.08691, §3.1;
+dX is what the loss loses or gains with X):
 
-Shapes: B batch, H heads, K kv heads, T tokens, E head_dim.
+    dV += pᵀ dO        dS = p · (dO Vᵀ - Σ dO · O)        dQ += dS K        dK += dSᵀ Q
+
+Shapes: B batch, H heads, K kv heads, g heads that share a kv head, T queries, S keys, E head_dim;
+of one tile Q queries and k keys.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from glassmind.model.scoring import Sight
 
 TILE = 512  # queries and keys a tile
 
 
+# Not compiled: which tiles are worth computing is known only when they are looked at.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def chunked_attention(
-    q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, sight: Sight, tile: int = TILE
-) -> Tensor:
-    """softmax(q kᵀ · scale, as far as ``sight`` lets see) v: (B, H, T, E).
-
-    Queries see only keys up to their own index, whatever else the mask says. Memory beside the
-    result: a few times ``B · H · tile²`` numbers. Every query must see some key.
-    """
-    tokens = q_BHTE.shape[2]
-    # A window bounds how many indices back a query can look, if positions count up by one.
-    in_step = sight.positions.dim() == 1 and bool((sight.positions.diff() == 1).all())
-    reach = sight.scoring.window if sight.scoring.window and in_step else tokens
-    rows = []
-    for start in range(0, tokens, tile):
-        end = min(start + tile, tokens)
-        first = max(0, start - reach) // tile * tile
-        given = (q_BHTE[:, :, start:end], k_BKTE[:, :, first:end], v_BKTE[:, :, first:end])
-        if torch.is_grad_enabled() and q_BHTE.requires_grad:
-            rows.append(checkpoint(_rows, *given, sight, start, first, tile, use_reentrant=False))
-        else:
-            rows.append(_rows(*given, sight, start, first, tile))
-    return torch.cat(rows, dim=2)
-
-
-def _rows(
-    q_BHQE: Tensor,
+    q_BHTE: Tensor,
     k_BKSE: Tensor,
     v_BKSE: Tensor,
     sight: Sight,
-    query_offset: int,
-    key_offset: int,
-    tile: int,
+    tile: int = TILE,
+    first_key: int = 0,
 ) -> Tensor:
-    """The answers of one block of queries: (B, H, Q, E); offsets are the first index of each."""
-    batch, heads, n_queries, _ = q_BHQE.shape
-    kv_heads = k_BKSE.shape[1]
-    # The query heads that share a key head stand together, as rows of one matrix product.
-    q_BKgQE = q_BHQE.reshape(batch, kv_heads, heads // kv_heads, n_queries, -1)
-    q_BKgQE = q_BKgQE.float() * sight.scoring.scale
-    shape = q_BKgQE.shape[:-1]
-    peak = q_BKgQE.new_full((*shape, 1), -torch.inf)
-    total = q_BKgQE.new_zeros((*shape, 1))
-    gathered = q_BKgQE.new_zeros((*shape, v_BKSE.shape[-1]))
-    device = q_BHQE.device
-    queries = torch.arange(query_offset, query_offset + n_queries, device=device)
-    for start in range(0, k_BKSE.shape[2], tile):
-        k_BK1SE = k_BKSE[:, :, None, start : start + tile].float()
-        v_BK1SE = v_BKSE[:, :, None, start : start + tile].float()
-        n_keys = k_BK1SE.shape[3]
-        keys = torch.arange(key_offset + start, key_offset + start + n_keys, device=device)
-        allowed = sight.tile(queries, keys)
-        if allowed.dtype == torch.bool:
-            if not allowed.any():
+    """softmax(q kᵀ · scale, as far as ``sight`` lets see) v: (B, H, T, E).
+
+    ``sight`` knows keys by index: theirs begin at ``first_key``, and the queries are the last T of
+    them. Sums are float32 whatever the inputs. Memory beside the result: in float32 a few times
+    ``B · H · tile²`` numbers, with gradients as much again as the inputs. Every query must see
+    some key.
+    """
+    tiles = Tiles(sight, tile, first_key, q_BHTE.shape[2], k_BKSE.shape[2], k_BKSE.shape[1])
+    answer: Tensor = _TiledAttention.apply(  # type: ignore[no-untyped-call]
+        q_BHTE, k_BKSE, v_BKSE, tiles
+    )
+    return answer
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The table of T queries and S keys, cut up."""
+
+    sight: Sight
+    tile: int
+    first_key: int
+    n_queries: int
+    n_keys: int
+    kv_heads: int
+
+    def rows(self) -> Iterator[slice]:
+        """Blocks of queries, from the first."""
+        for start in range(0, self.n_queries, self.tile):
+            yield slice(start, min(start + self.tile, self.n_queries))
+
+    def reach(self) -> int:
+        """How many indices back a query can look: a window bounds it if positions count by one."""
+        window, places = self.sight.scoring.window, self.sight.positions
+        in_step = window and places.dim() == 1 and bool((places.diff() == 1).all())
+        return window if in_step else self.n_keys
+
+    def seen(self, rows: slice, reach: int) -> Iterator[tuple[slice, Tensor | None]]:
+        """The tiles of keys of which a block of queries sees any, and what is added to the scores.
+
+        That broadcasts to (B, K, g, Q, k); ``None`` is nothing.
+        """
+        device = self.sight.positions.device
+        earlier = self.n_keys - self.n_queries
+        queries = torch.arange(rows.start, rows.stop, device=device) + self.first_key + earlier
+        first = max(0, earlier + rows.start - reach) // self.tile * self.tile
+        # A mask of one's own may let see the future; without one, nothing does.
+        last = earlier + rows.stop if self.sight.mask is None else self.n_keys
+        for start in range(first, last, self.tile):
+            columns = slice(start, min(start + self.tile, last))
+            keys = torch.arange(columns.start, columns.stop, device=device) + self.first_key
+            added = self.sight.tile(queries, keys)
+            if added.dtype == torch.bool:
+                if not added.any():
+                    continue
+                if added.all():
+                    yield columns, None
+                    continue
+                added = torch.zeros((), device=device).masked_fill(~added, -torch.inf)
+            elif added.max() == -torch.inf:
                 continue
-            allowed = allowed.new_zeros((), dtype=torch.float).masked_fill(~allowed, -torch.inf)
-        if allowed.shape[1] > 1:  # one handicap a head
-            allowed = allowed.reshape(allowed.shape[0], kv_heads, -1, n_queries, n_keys)
-        else:
-            allowed = allowed.unsqueeze(2)
-        scores = q_BKgQE @ k_BK1SE.transpose(-1, -2) + allowed
-        new_peak = torch.maximum(peak, scores.amax(-1, keepdim=True))
-        # While a query has seen nothing its peak is -inf, and -inf - -inf would not be a number.
-        base = new_peak.masked_fill(new_peak == -torch.inf, 0.0)
-        weights = (scores - base).exp()
-        shrink = (peak - base).exp()
-        total = total * shrink + weights.sum(-1, keepdim=True)
-        gathered = gathered * shrink + weights @ v_BK1SE
-        peak = new_peak
-    answer = (gathered / total).to(v_BKSE.dtype)
-    return answer.reshape(batch, heads, n_queries, -1)
+            if added.shape[1] > 1:  # one handicap a head
+                yield columns, added.unflatten(1, (self.kv_heads, -1))
+            else:
+                yield columns, added.unsqueeze(2)
+
+
+class _TiledAttention(torch.autograd.Function):
+    """Forward and backward of attention over ``Tiles``."""
+
+    @staticmethod
+    def forward(ctx: Any, q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, tiles: Tiles) -> Tensor:
+        batch, heads, n_queries, _ = q_BHTE.shape
+        answer_BHTE = v_BKSE.new_empty(batch, heads, n_queries, v_BKSE.shape[-1])
+        log_total_BHT1 = q_BHTE.new_empty(batch, heads, n_queries, 1, dtype=torch.float)
+        reach = tiles.reach()
+        with torch.autocast(q_BHTE.device.type, enabled=False):
+            for rows in tiles.rows():
+                q_BKrE = _together(q_BHTE[:, :, rows], tiles) * tiles.sight.scoring.scale
+                peak = q_BKrE.new_full((*q_BKrE.shape[:-1], 1), -torch.inf)
+                total = torch.zeros_like(peak)
+                gathered = q_BKrE.new_zeros((*q_BKrE.shape[:-1], v_BKSE.shape[-1]))
+                for columns, added in tiles.seen(rows, reach):
+                    scores = _scores(q_BKrE, k_BKSE[:, :, columns], added)
+                    new_peak = torch.maximum(peak, scores.amax(-1, keepdim=True))
+                    # While a query has seen nothing its peak is -inf, and -inf - -inf would not
+                    # be a number.
+                    base = new_peak.masked_fill(new_peak == -torch.inf, 0.0)
+                    weights = scores.sub_(base).exp_()
+                    shrink = (peak - base).exp_()
+                    total = total.mul_(shrink).add_(weights.sum(-1, keepdim=True))
+                    gathered = gathered.mul_(shrink).add_(weights @ v_BKSE[:, :, columns].float())
+                    peak = new_peak
+                answer_BHTE[:, :, rows] = _apart(gathered / total, heads)
+                log_total_BHT1[:, :, rows] = _apart(peak + total.log(), heads)
+        ctx.tiles = tiles
+        ctx.save_for_backward(q_BHTE, k_BKSE, v_BKSE, answer_BHTE, log_total_BHT1)
+        return answer_BHTE
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout_BHTE: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        q_BHTE, k_BKSE, v_BKSE, answer_BHTE, log_total_BHT1 = ctx.saved_tensors
+        tiles: Tiles = ctx.tiles
+        heads, scale, reach = q_BHTE.shape[1], tiles.sight.scoring.scale, tiles.reach()
+        dq_BHTE = torch.empty_like(q_BHTE)
+        dk_BKSE, dv_BKSE = (torch.zeros_like(x, dtype=torch.float) for x in (k_BKSE, v_BKSE))
+        with torch.autocast(q_BHTE.device.type, enabled=False):
+            for rows in tiles.rows():
+                q_BKrE = _together(q_BHTE[:, :, rows], tiles) * scale
+                dout_BKrE = _together(dout_BHTE[:, :, rows], tiles)
+                log_total = _together(log_total_BHT1[:, :, rows], tiles)
+                along = (dout_BKrE * _together(answer_BHTE[:, :, rows], tiles)).sum(
+                    -1, keepdim=True
+                )
+                dq_BKrE = torch.zeros_like(q_BKrE)
+                for columns, added in tiles.seen(rows, reach):
+                    k, v = k_BKSE[:, :, columns].float(), v_BKSE[:, :, columns].float()
+                    weights = _scores(q_BKrE, k, added).sub_(log_total).exp_()
+                    dv_BKSE[:, :, columns] += weights.mT @ dout_BKrE
+                    dscores = (dout_BKrE @ v.mT).sub_(along).mul_(weights)
+                    dk_BKSE[:, :, columns] += dscores.mT @ q_BKrE
+                    dq_BKrE += dscores @ k
+                dq_BHTE[:, :, rows] = _apart(dq_BKrE * scale, heads)
+        return dq_BHTE, dk_BKSE.to(k_BKSE.dtype), dv_BKSE.to(v_BKSE.dtype), None
+
+
+def _together(x_BHQE: Tensor, tiles: Tiles) -> Tensor:
+    """The query heads that share a kv head as rows of one matrix, r = g · Q: (B, K, r, E)."""
+    batch, _, _, width = x_BHQE.shape
+    return x_BHQE.float().reshape(batch, tiles.kv_heads, -1, width)
+
+
+def _apart(x_BKrE: Tensor, heads: int) -> Tensor:
+    """And back: (B, H, Q, E)."""
+    return x_BKrE.reshape(len(x_BKrE), heads, -1, x_BKrE.shape[-1])
+
+
+def _scores(q_BKrE: Tensor, k_BKkE: Tensor, added: Tensor | None) -> Tensor:
+    """The scores of one tile, (B, K, r, k)."""
+    scores = q_BKrE @ k_BKkE.float().mT
+    if added is not None:
+        scores.unflatten(2, (-1, added.shape[-2])).add_(added)
+    return scores

@@ -26,10 +26,9 @@ def sinusoidal_table(n_positions: int, d_model: int) -> Tensor:
     paper's layout that the first linear layer absorbs.
     """
     half = d_model // 2
-    step = torch.log(torch.tensor(1e4, device=_CPU)) / half
-    frequency = torch.exp(-torch.arange(half, device=_CPU).float() * step)
-    angle = torch.arange(n_positions, device=_CPU).float()[:, None] * frequency
-    return torch.cat((angle.sin(), angle.cos()), dim=-1)
+    frequency = 1e4 ** -(torch.arange(half, device=_CPU).double() / half)
+    angle = torch.arange(n_positions, device=_CPU).double()[:, None] * frequency
+    return torch.cat((angle.sin(), angle.cos()), dim=-1).float()
 
 
 def rope_frequencies(dim: int, theta: float, scaling: RopeScaling) -> Tensor:

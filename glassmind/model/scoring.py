@@ -69,20 +69,20 @@ class Sight:
         else:
             mask, batch = (causal, 1) if self.mask is None else (self.mask, self.batch)
             visible = mask.tile(batch, queries, keys).unsqueeze(1)
+        window, slopes_H = self.scoring.window, self.scoring.slopes_H
+        if not window and slopes_H is None:
+            return visible
         places = self.positions if self.positions.dim() == 2 else self.positions[None]
         distance_B1QS = (places[:, queries, None] - places[:, None, keys]).unsqueeze(1)
-        hidden = None
-        if self.scoring.window:
-            hidden = distance_B1QS >= self.scoring.window
-        slopes_H = self.scoring.slopes_H
         if slopes_H is not None:
             handicap = -slopes_H[:, None, None] * distance_B1QS
             if visible.dtype == torch.bool:
                 visible = handicap.masked_fill(~visible, float("-inf"))
             else:
                 visible = visible + handicap
-        if hidden is None:
+        if not window:
             return visible
+        hidden = distance_B1QS >= window
         if visible.dtype == torch.bool:
             return visible & ~hidden
         return visible.masked_fill(hidden, float("-inf"))
