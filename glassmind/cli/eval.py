@@ -47,14 +47,15 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{name} must be at least {least}, not {value}")
     loaded = load(args.model or SHIPPED, args.stage, choose_device(args))
     sampling = chosen_sampling(args, loaded.recipe.sampling)
-    result = evaluate_task(
-        args.task,
-        loaded,
-        limit=args.limit,
-        sampling=sampling,
-        seed=args.seed,
-        progress=LiveProgress(),
-    )
+    with LiveProgress() as progress:
+        result = evaluate_task(
+            args.task,
+            loaded,
+            limit=args.limit,
+            sampling=sampling,
+            seed=args.seed,
+            progress=progress,
+        )
     if result["skipped"]:
         console().print(
             f"{result['skipped']} questions are longer than the model's context and count as wrong"

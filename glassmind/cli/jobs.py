@@ -61,9 +61,10 @@ def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: boo
     from glassmind.cli.live import LiveProgress
     from glassmind.pipeline.ladder import run_ladder
 
-    run = run_ladder(
-        recipe, folder, resume=resume, device=choose_device(args), progress=LiveProgress()
-    )
+    with LiveProgress() as progress:
+        run = run_ladder(
+            recipe, folder, resume=resume, device=choose_device(args), progress=progress
+        )
     show_ladder(args, run)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -21,7 +22,11 @@ _QUIET_SECONDS = 15.0  # between two lines where there is no terminal
 
 
 class LiveProgress:
-    """Shows ``glassmind.progress.Progress`` events on standard error."""
+    """Shows ``glassmind.progress.Progress`` events on standard error.
+
+    ``with LiveProgress() as progress`` takes the bar away, and gives the cursor back, however the
+    work ends.
+    """
 
     def __init__(self, on: Console | None = None) -> None:
         self.console = on or console()
@@ -30,6 +35,12 @@ class LiveProgress:
         self._stage, self._unit, self._total = "", "", 0
         self._first = 0
         self._started = self._printed = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
     def start(self, stage: str, total: int, unit: str = "steps") -> None:
         self._close()
@@ -41,6 +52,7 @@ class LiveProgress:
                 TextColumn("{task.description:<28}"),
                 BarColumn(bar_width=28),
                 MofNCompleteColumn(),
+                TextColumn(unit),
                 TextColumn("{task.fields[figures]}"),
                 TimeElapsedColumn(),
                 TextColumn("left"),
@@ -77,4 +89,7 @@ class LiveProgress:
 def _figure(name: str, value: float) -> str:
     if name == "tokens_per_second":
         return f"{value:,.0f} tokens/s"
-    return f"{name.replace('_', ' ')} {value:.3f}"
+    if name == "megabytes_per_second":
+        return f"{value:,.1f} MB/s"
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+    return f"{name.replace('_', ' ')} {shown}"

@@ -1,9 +1,15 @@
-"""Train a tokenizer, or look at what one does to a text.
+"""Train a tokenizer, look at what one does to a text, compare several.
 
 glassmind tokenizer train book.txt --vocab-size 4096 --out tokenizer.json
-glassmind tokenizer show "Mia has 12 pencils." --tokenizer tokenizer.json
+glassmind tokenizer show "Mia has 12 pencils."
 glassmind tokenizer encode "Mia has 12 pencils." --tokenizer runs/demo
 glassmind tokenizer decode 81 110 102 --tokenizer runs/demo
+glassmind tokenizer compare book.txt --tokenizer runs/demo --tokenizer gpt2/vocab.bpe
+glassmind tokenizer corpus books/*.txt --tokenizer runs/demo --out corpus.bin
+
+A tokenizer is a run folder, a tokenizer.json, a SentencePiece tokenizer.model, a tiktoken rank
+file, GPT-2's vocab.bpe beside its encoder.json, a GGUF, a folder that holds one of these, or
+smollm2, if that is installed. Without --tokenizer it is that of the model in the package.
 """
 
 from __future__ import annotations
@@ -12,16 +18,20 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassmind.cli.console import console, out, print_json
+from glassmind.cli.console import console, print_json
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
-    from glassmind.tokenize import BPETokenizer, CharTokenizer
+    from glassmind.tokenize import SavedTokenizer
+    from glassmind.tokenize.composed import ComposedTokenizer
 
-_COLOURS = ("black on cyan", "black on yellow", "black on green", "black on magenta")
+# That of the model which answers `glassmind ask`.
+_SHIPPED = Path(str(resources.files("glassmind") / "weights" / "word-problems" / "tokenizer.json"))
+_DEFAULT_SIZES = {"bpe": 1024, "wordpiece": 4096}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,30 +42,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a UTF-8 text file")
     train.add_argument("--out", required=True, type=Path, help="the tokenizer.json to write")
     train.add_argument(
-        "--kind", choices=("bpe", "char"), default="bpe", help="byte-pair encoding or characters"
+        "--kind",
+        choices=("bpe", "wordpiece", "char"),
+        default="bpe",
+        help="byte-pair encoding, WordPiece, or characters",
     )
     train.add_argument(
         "--vocab-size",
         type=int,
         metavar="N",
-        help="tokens in the vocabulary, special tokens and bytes included (bpe; default 1024)",
+        help="tokens in the vocabulary, special tokens and single bytes or characters included "
+        "(default: bpe 1024, wordpiece 4096)",
     )
 
-    show = actions.add_parser("show", help="the pieces of a text with their ids")
+    show = actions.add_parser("show", help="the pieces of a text, and how they were put together")
     encode = actions.add_parser("encode", help="the ids of a text")
     for action in (show, encode):
         action.add_argument("text", metavar="TEXT", help="the text, or - for standard input")
+    encode.add_argument(
+        "--special",
+        action="store_true",
+        help="take the spelling of a special token in the text for that token",
+    )
     decode = actions.add_parser("decode", help="the text of ids")
     decode.add_argument("ids", nargs="+", type=int, metavar="ID", help="a token's id")
-    for action in (show, encode, decode):
+
+    compare = actions.add_parser("compare", help="several tokenizers over a text file")
+    compare.add_argument("file", type=Path, metavar="FILE", help="a UTF-8 text file")
+    compare.add_argument(
+        "--tokenizer",
+        required=True,
+        action="append",
+        type=Path,
+        metavar="PATH",
+        help="a tokenizer; may be given several times",
+    )
+
+    corpus = actions.add_parser("corpus", help="the ids of whole files, on every core")
+    corpus.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="text or .jsonl, may end in .xz or .gz"
+    )
+    corpus.add_argument("--out", required=True, type=Path, help="the .bin file of ids to write")
+    corpus.add_argument(
+        "--separator",
+        default="\\n\\n",
+        metavar="TEXT",
+        help=r"what stands between the documents of a text file, as in \x1e (default \n\n)",
+    )
+    corpus.add_argument(
+        "--end-token", metavar="TOKEN", help="a special token to write behind each document"
+    )
+    corpus.add_argument("--workers", type=int, metavar="N", help="processes (default: every core)")
+
+    for action in (show, encode, decode, corpus):
         action.add_argument(
             "--tokenizer",
-            required=True,
             type=Path,
+            default=_SHIPPED,
             metavar="PATH",
-            help="a tokenizer.json, or a run folder that holds one",
+            help="a tokenizer (default: that of the model in the package)",
         )
-    for action in (train, show, encode, decode):
+    for action in (train, show, encode, decode, compare, corpus):
         action.add_argument(
             "--json", action="store_true", help="one JSON object on standard output"
         )
@@ -63,53 +110,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action asked for; return 0."""
-    if args.action == "train":
-        _train(args.files, args.out, args.kind, args.vocab_size, args.json)
-        return 0
-    tokenizer = _load(args.tokenizer)
-    if args.action == "show":
-        _show(tokenizer, _text(args.text), args.json)
-    elif args.action == "encode":
-        ids = tokenizer.encode(_text(args.text))
-        if args.json:
-            print_json({"schema": 1, "ids": ids})
-        else:
-            sys.stdout.write(" ".join(map(str, ids)) + "\n")
-    else:
-        _decode(tokenizer, args.ids, args.json)
+    actions = {
+        "train": _train,
+        "show": _show,
+        "encode": _encode,
+        "decode": _decode,
+        "compare": _compare,
+        "corpus": _corpus,
+    }
+    actions[args.action](args)
     return 0
 
 
-def _train(
-    files: Sequence[Path], target: Path, kind: str, vocab_size: int | None, as_json: bool
-) -> None:
+def _train(args: argparse.Namespace) -> None:
+    from glassmind.cli.live import LiveProgress
+    from glassmind.interop.tokenizers import write_tokenizer_json
     from glassmind.tokenize import fingerprint, save, train_bpe, train_char
+    from glassmind.tokenize.train_wordpiece import train_wordpiece
 
-    if target.is_dir():
-        raise UserError(f"--out {target} is a folder; name the file, as in {target}/tokenizer.json")
-    tokenizer: BPETokenizer | CharTokenizer
-    with console().status(f"learning from {len(files)} file(s)"):
-        if kind == "bpe":
-            tokenizer = train_bpe(_read(files), 1024 if vocab_size is None else vocab_size)
-        elif vocab_size is None:
-            tokenizer = train_char(_read(files))
+    target, kind, size = args.out, args.kind, args.vocab_size
+    _check_target(target, args.files)
+    if kind == "char" and size is not None:
+        raise UserError(
+            "--vocab-size is for --kind bpe and wordpiece; the characters of the text decide here"
+        )
+    size = _DEFAULT_SIZES.get(kind, 0) if size is None else size
+    texts = _read(args.files)
+    with LiveProgress() as progress:
+        if kind == "wordpiece":
+            wordpiece = train_wordpiece(texts, size, progress)
+            write_tokenizer_json(wordpiece, target)
+            n_tokens, mark = wordpiece.vocab_size, wordpiece.fingerprint
         else:
-            raise UserError(
-                "--vocab-size is for --kind bpe; the characters of the text decide here"
-            )
-    save(tokenizer, target)
-    if as_json:
+            saved = train_char(texts) if kind == "char" else train_bpe(texts, size, progress)
+            save(saved, target)
+            n_tokens, mark = saved.vocab_size, fingerprint(saved)
+    if args.json:
         print_json(
             {
                 "schema": 1,
                 "path": target,
                 "kind": kind,
-                "vocab_size": tokenizer.vocab_size,
-                "fingerprint": fingerprint(tokenizer),
+                "vocab_size": n_tokens,
+                "fingerprint": mark,
             }
         )
     else:
-        console().print(f"{target}: {tokenizer.vocab_size} tokens ({kind})")
+        console().print(f"{target}: {n_tokens} tokens ({kind})")
+
+
+def _check_target(target: Path, files: Sequence[Path]) -> None:
+    """Refuses, before the work, a file to write that cannot be, or would replace a text."""
+    if target.is_dir():
+        raise UserError(f"--out {target} is a folder; name a file in it")
+    nearest = next(parent for parent in target.parents if parent.exists())
+    if not nearest.is_dir():
+        raise UserError(f"--out {target} cannot be written: {nearest} is a file, not a folder")
+    if target.exists() and any(file.exists() and file.samefile(target) for file in files):
+        raise UserError(f"--out {target} is one of the texts; name another file")
 
 
 def _read(files: Sequence[Path]) -> Iterator[str]:
@@ -123,14 +181,16 @@ def _read(files: Sequence[Path]) -> Iterator[str]:
                 f"{path} is not UTF-8 text ({byte}); convert it first, for example with iconv"
             ) from None
         if not text.strip():
-            raise UserError(f"{path} is empty; a tokenizer is learned from text")
+            raise UserError(f"{path} is empty; give a file with text")
         yield text
 
 
-def _load(path: Path) -> BPETokenizer | CharTokenizer:
-    from glassmind.tokenize import load
+def _load(path: Path) -> ComposedTokenizer | SavedTokenizer:
+    from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
+    from glassmind.interop.tokenizers import load_tokenizer
 
-    return load(path / "tokenizer.json" if path.is_dir() else path)
+    named = str(path) in SHIPPED_MODELS and not path.exists()
+    return load_tokenizer(shipped_model(str(path)) if named else path)
 
 
 def _text(argument: str) -> bytes:
@@ -138,32 +198,106 @@ def _text(argument: str) -> bytes:
     return sys.stdin.buffer.read() if argument == "-" else os.fsencode(argument)
 
 
-def _show(tokenizer: BPETokenizer | CharTokenizer, text: bytes, as_json: bool) -> None:
-    ids = tokenizer.encode(text)
-    if as_json:
-        tokens = [{"id": token_id, "text": tokenizer.token_text(token_id)} for token_id in ids]
-        print_json({"schema": 1, "bytes": len(text), "tokens": tokens})
-        return
+def _show(args: argparse.Namespace) -> None:
+    from glassmind.cli.tokenizer_views import show
 
-    from rich.text import Text
-
-    line = Text()
-    for place, token_id in enumerate(ids):
-        piece = tokenizer.token_text(token_id).replace(" ", "·")
-        line.append(piece, style=_COLOURS[place % len(_COLOURS)])
-        line.append(f" {token_id}  ", style="dim")
-    out().print(line)
-    console().print(f"{len(ids)} tokens for {len(text)} bytes")
+    show(_load(args.tokenizer), _text(args.text), args.json)
 
 
-def _decode(tokenizer: BPETokenizer | CharTokenizer, ids: list[int], as_json: bool) -> None:
-    try:
-        data = tokenizer.decode_bytes(ids)
-    except ValueError as error:
-        raise UserError(f"cannot decode: {error}") from None
-    if as_json:
+def _encode(args: argparse.Namespace) -> None:
+    tokenizer, text = _load(args.tokenizer), _text(args.text)
+    if not args.special:
+        ids = tokenizer.encode(text)
+    else:
+        from glassmind.tokenize.composed import ComposedTokenizer
+
+        if not isinstance(tokenizer, ComposedTokenizer):
+            raise UserError(
+                f"--special is not for {args.tokenizer}: a tokenizer made here never finds special "
+                "tokens in a text; only the program writes them"
+            )
+        ids = tokenizer.encode_marked(text)
+    if args.json:
+        print_json({"schema": 1, "ids": ids})
+    else:
+        sys.stdout.write(" ".join(map(str, ids)) + "\n")
+
+
+def _decode(args: argparse.Namespace) -> None:
+    tokenizer = _load(args.tokenizer)
+    largest = tokenizer.vocab_size - 1
+    strange = next((token_id for token_id in args.ids if not 0 <= token_id <= largest), None)
+    if strange is not None:
+        raise UserError(f"{args.tokenizer} has no token {strange}; ids run from 0 to {largest}")
+    data = tokenizer.decode_bytes(args.ids)
+    if args.json:
         print_json({"schema": 1, "text": data.decode("utf-8", "replace")})
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(data + (b"\n" if sys.stdout.isatty() else b""))
     sys.stdout.buffer.flush()
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from glassmind.cli.tokenizer_views import compare
+
+    text = next(_read([args.file]))
+    compare(args.file, text, {path: _load(path) for path in args.tokenizer}, args.json)
+
+
+def _corpus(args: argparse.Namespace) -> None:
+    from glassmind.cli.live import LiveProgress
+    from glassmind.tokenize.bulk import tokenize_corpus
+
+    tokenizer = _load(args.tokenizer)
+    end = None
+    if args.end_token is not None:
+        end = tokenizer.special.get(args.end_token)
+        if end is None:
+            known = ", ".join(list(tokenizer.special)[:12]) or "none"
+            raise UserError(
+                f"{args.tokenizer} has no special token {args.end_token!r}; it has: {known}"
+            )
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers {args.workers} must be at least 1")
+    _check_target(args.out, args.files)
+    _spare_other_files(args.out, args.tokenizer)
+    with LiveProgress() as progress:
+        facts = tokenize_corpus(
+            args.files,
+            tokenizer,
+            args.out,
+            separator=_unescaped(args.separator),
+            end_of_document=end,
+            workers=args.workers,
+            progress=progress,
+        )
+    if args.json:
+        print_json({"schema": 1, **vars(facts)})
+    else:
+        console().print(f"{facts.path} ({facts.dtype}), described in {facts.facts_path}")
+
+
+def _spare_other_files(target: Path, tokenizer: Path) -> None:
+    """Refuses to write over the tokenizer, and over a .json whose name nobody has typed unless it
+    is that of a corpus."""
+    if target.exists() and tokenizer.exists() and target.samefile(tokenizer):
+        raise UserError(f"--out {target} is the tokenizer; name another file")
+    facts = target.with_suffix(".json")
+    if facts.is_file():
+        with facts.open("rb") as file:
+            if b'"dtype"' not in file.read(200):
+                raise UserError(
+                    f"--out {target} would replace {facts}, which describes no corpus; name "
+                    "another file"
+                )
+
+
+def _unescaped(argument: str) -> str:
+    r"""``\n`` for a line end and so on, which a shell does not give."""
+    try:
+        text = argument.encode("latin-1", "backslashreplace").decode("unicode_escape")
+        text.encode("utf-8")  # a lone surrogate is no text
+        return text
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise UserError(f"--separator {argument!r} is not right ({error.reason})") from None

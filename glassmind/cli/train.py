@@ -28,13 +28,10 @@ def run(args: argparse.Namespace) -> int:
 
     recipe, _ = resolve(args, args.recipe)
     folder = args.run_folder or Path("runs") / f"{recipe.name}-train"
-    finished = run_training(
-        recipe,
-        folder,
-        resume=args.resume,
-        device=choose_device(args),
-        progress=LiveProgress(),
-    )
+    with LiveProgress() as progress:
+        finished = run_training(
+            recipe, folder, resume=args.resume, device=choose_device(args), progress=progress
+        )
     if args.json:
         print_json({"run": finished.path, **finished.facts()})
     console().print(f"The model is in {finished.path}")

@@ -5,9 +5,9 @@ al., 2019) starts from the 256 bytes and an ordered list of *merges*: "token a f
 becomes token c". Encoding a piece of text applies the earliest-learned merge that fits anywhere,
 at its leftmost place, and again, until none fits. Because the start is bytes, nothing is unknown.
 
-Pieces from the pre-split (``presplit.py``) are short and repeat, so their ids are remembered in a
-bounded table: on ordinary text almost every piece is a table lookup. What is not there is merged by
-``merging.py``.
+Pieces from the pre-split (``presplit.py``) are short and repeat, so their ids are remembered
+(``pieces.py``): on ordinary text almost every piece is a table lookup. What is not there is merged
+by ``merging.py``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from collections.abc import Iterable, Sequence
 
 from glassmind.tokenize import utf8
 from glassmind.tokenize.base import TokenTable
-from glassmind.tokenize.merging import SCAN_LIMIT, MergeTable
+from glassmind.tokenize.merging import MergeTable
+from glassmind.tokenize.pieces import PieceEncoder
 from glassmind.tokenize.presplit import presplit
-
-_MAX_PIECES = 1 << 16  # remembered pieces; at most a few tens of megabytes
 
 
 class BPETokenizer(TokenTable):
@@ -50,23 +49,19 @@ class BPETokenizer(TokenTable):
                 raise ValueError(f"merge {rank} makes a token that is not in the vocabulary")
             joins.append((left, right, product))
         self.merge_table = MergeTable(joins, self.vocab_size)
-        self._pieces = _PieceTable(self)
+        self._pieces = PieceEncoder(presplit, self._encode_text_piece, cuts_are_certain=True)
 
     def encode(self, text: str | bytes) -> list[int]:
         """Ids of ``text``; never a special token."""
-        ids: list[int] = []
-        pieces = self._pieces
         if isinstance(text, str):
             try:
-                for piece in presplit(text):
-                    ids += pieces[piece]
-                return ids
+                return self._pieces.encode(text)
             except UnicodeEncodeError:  # lone surrogates: not text, so take the road for bytes
-                return self.encode(utf8.to_bytes(text))
+                text = utf8.to_bytes(text)
+        ids: list[int] = []
         for run, bad_bytes in utf8.runs(text):
-            for piece in presplit(run):
-                ids += pieces[piece]
-            ids.extend(self._byte_ids[byte] for byte in bad_bytes)
+            ids += self._pieces.encode(run)
+            ids += map(self._byte_ids.__getitem__, bad_bytes)
         return ids
 
     def encode_batch(self, texts: Iterable[str | bytes]) -> list[list[int]]:
@@ -74,21 +69,8 @@ class BPETokenizer(TokenTable):
         return [self.encode(text) for text in texts]
 
     def encode_piece(self, piece: bytes) -> list[int]:
-        """Ids of bytes that the pre-split would not cut, without looking into the table."""
+        """Ids of bytes that the pre-split would not cut, worked out anew."""
         return self.merge_table.merge([self._byte_ids[byte] for byte in piece])
 
-
-class _PieceTable(dict[str, list[int]]):
-    """Remembers the ids of short pieces; forgets them all when there are too many."""
-
-    def __init__(self, tokenizer: BPETokenizer) -> None:
-        super().__init__()
-        self._tokenizer = tokenizer
-
-    def __missing__(self, piece: str) -> list[int]:
-        ids = self._tokenizer.encode_piece(piece.encode("utf-8"))
-        if len(piece) <= SCAN_LIMIT:
-            if len(self) >= _MAX_PIECES:
-                self.clear()
-            self[piece] = ids
-        return ids
+    def _encode_text_piece(self, piece: str) -> list[int]:
+        return self.encode_piece(piece.encode("utf-8"))

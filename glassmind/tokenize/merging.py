@@ -6,8 +6,8 @@ the smallest tokens are (bytes in GPT-2, characters in SentencePiece) does not m
 
 - A piece of up to 48 tokens is merged by scanning all its pairs for the best one again and again:
   quadratic, but on so few the fastest way.
-- A longer piece (a megabyte without a space, say) is kept as a linked list, with a heap of
-  candidate merges: n log n.
+- A longer piece (a megabyte without a space, say) is kept as a linked list, with a heap of the
+  ranks that can be merged and the places where: n log n.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import heapq
 import itertools
 from collections.abc import Sequence
 
-SCAN_LIMIT = 48  # tokens; above it the heap wins
+_SCAN_LIMIT = 48  # tokens; above it the heap wins
 
 
 class MergeTable:
@@ -31,19 +31,30 @@ class MergeTable:
         # several times faster than making and hashing a tuple.
         self._vocab_size = vocab_size
         self._rank_of_pair: dict[int, int] = {}
+        self._pairs: list[int] = []
         self._product: list[int] = []
         for rank, merge in enumerate(merges):
             if not (min(merge) >= 0 and max(merge) < vocab_size):
                 raise ValueError(f"merge {rank} names an id outside the vocabulary")
             left, right, product = merge
-            self._rank_of_pair[left * vocab_size + right] = rank
+            pair = left * vocab_size + right
+            self._rank_of_pair[pair] = rank
+            self._pairs.append(pair)
             self._product.append(product)
         if len(self._rank_of_pair) != len(self._product):
             raise ValueError("a merge is listed twice")
 
+    def rank(self, left: int, right: int) -> int | None:
+        """When the merge of two ids was learned, from 0; ``None`` if they do not join."""
+        return self._rank_of_pair.get(left * self._vocab_size + right)
+
+    def product(self, rank: int) -> int:
+        """The id that the merge of that rank makes."""
+        return self._product[rank]
+
     def merge(self, ids: list[int]) -> list[int]:
         """The ids that remain when nothing more can be joined; may change ``ids`` itself."""
-        if len(ids) <= SCAN_LIMIT:
+        if len(ids) <= _SCAN_LIMIT:
             return self._merge_by_scan(ids)
         return self._merge_by_heap(ids)
 
@@ -69,41 +80,49 @@ class MergeTable:
         return ids
 
     def _merge_by_heap(self, ids: list[int]) -> list[int]:
-        """The same result in n log n: a linked list of tokens and a heap of candidate merges.
+        """The same result in n log n: a linked list of tokens, and for each rank the places where
+        its pair stands, with a heap for the lowest rank and one for its leftmost place.
 
-        A heap entry is ``rank * n + position``, so that the smallest is the lowest rank, leftmost.
-        Entries are not removed when a neighbour's merge makes them stale; they are recognised when
-        they come up, because the pair now at that position has another rank.
+        A place is not removed when a neighbour's merge makes it stale; that is seen when its turn
+        comes, because another pair stands there. Negative numbers belong to no pair: a token that
+        its left neighbour has swallowed is -1, and what stands beyond both ends (index n, or -1,
+        which in Python is the same) is ``-size * size``.
         """
         rank_of_pair, size, n = self._rank_of_pair, self._vocab_size, len(ids)
-        following = list(range(1, n + 1))  # n means: none
-        preceding = list(range(-1, n - 1))  # -1 means: none
-        heap = []
-        for at in range(n - 1):
-            rank = rank_of_pair.get(ids[at] * size + ids[at + 1])
+        ids.append(-size * size)
+        following = list(range(1, n + 1))
+        preceding = list(range(-1, n))
+        places: dict[int, list[int]] = {}
+        for at, (left, right) in enumerate(itertools.pairwise(ids)):
+            rank = rank_of_pair.get(left * size + right)
             if rank is not None:
-                heap.append(rank * n + at)
+                places.setdefault(rank, []).append(at)
+        heap = list(places)
         heapq.heapify(heap)
         while heap:
-            rank, at = divmod(heapq.heappop(heap), n)
-            right = following[at]
-            if (
-                ids[at] < 0  # swallowed by its left neighbour
-                or right == n
-                or rank_of_pair.get(ids[at] * size + ids[right]) != rank
-            ):
-                continue
-            merged = ids[at] = self._product[rank]
-            ids[right] = -1
-            after = following[at] = following[right]
-            if after < n:
+            rank = heap[0]
+            pair, merged = self._pairs[rank], self._product[rank]
+            todo = places[rank]  # ascending, hence a heap too
+            while todo and heap[0] == rank:  # a merge may make an earlier-learned one possible
+                at = heapq.heappop(todo)
+                right = following[at]
+                if ids[at] * size + ids[right] != pair:
+                    continue
+                ids[at] = merged
+                ids[right] = -1
+                after = following[at] = following[right]
                 preceding[after] = at
-                new_rank = rank_of_pair.get(merged * size + ids[after])
-                if new_rank is not None:
-                    heapq.heappush(heap, new_rank * n + at)
-            before = preceding[at]
-            if before >= 0:
-                new_rank = rank_of_pair.get(ids[before] * size + merged)
-                if new_rank is not None:
-                    heapq.heappush(heap, new_rank * n + before)
+                before = preceding[at]
+                new_pairs = (ids[before] * size + merged, before), (merged * size + ids[after], at)
+                for new_pair, place in new_pairs:
+                    new_rank = rank_of_pair.get(new_pair)
+                    if new_rank is None:
+                        continue
+                    if new_rank in places:
+                        heapq.heappush(places[new_rank], place)
+                    else:
+                        places[new_rank] = [place]
+                        heapq.heappush(heap, new_rank)
+            if heap[0] == rank:
+                del places[heapq.heappop(heap)]
         return [token_id for token_id in ids if token_id >= 0]

@@ -27,10 +27,26 @@ the last few years is a letter: each engine carries its own Unicode tables. Roun
 either way.
 
 Every character matches some alternative, so the pieces joined are always the text.
+
+**Certain cuts.** A good pattern is slow to search for, but some of its cuts can be told from two
+neighbouring characters, in this pattern and in those of GPT-2, GPT-4, GPT-4o, Llama 3 and Qwen:
+
+- before a space that follows no white space: no alternative goes on with a space after anything
+  else;
+- after an ASCII letter, where an ASCII character follows that is neither letter nor apostrophe: the
+  letters end there, and only ``'s`` and its like reach across a sign.
+
+What stands left of such a cut is cut the same whatever follows, because the only alternative that
+looks ahead, ``\s+(?!\S)``, ends in white space; and what stands right of it begins a piece. So text
+may be cut roughly at certain cuts first (``rough_cut``), then each *distinct* rough piece exactly,
+and the pieces come out the same. Most rough pieces need no second cut: a word in small letters,
+with or without a capital and a space in front, is one piece for all of these patterns
+(``is_word``); and so is, by itself, any piece that they cut from a text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import regex  # type: ignore[import-untyped]
@@ -46,7 +62,20 @@ PATTERN = (
 )
 
 _COMPILED = regex.compile(PATTERN)
+
+# A word that ends in a certain cut, or else everything up to a space that follows no white space
+# (the spaces before it included), or the white space at the end of the text. The doubled plus takes
+# all there is and gives nothing back, so no text makes the search long. White space is what Python
+# calls so: a little more than the patterns do, which only makes for fewer cuts.
+_ROUGH = re.compile(
+    r" *+[A-Za-z]++(?!['\x80-\U0010ffff])"
+    r"|\s*+\S++(?:[^\S ]\s*+\S*+)*+"
+    r"|\s++"
+)
 _BLOCK = 1 << 20
+
+is_word = re.compile(" ?[A-Z]?[a-z]+").fullmatch
+"""Whether a text is surely a piece that is not cut further."""
 
 
 def presplit(text: str) -> list[str]:
@@ -55,18 +84,20 @@ def presplit(text: str) -> list[str]:
     return pieces
 
 
-def blocks(text: str) -> Iterator[str]:
-    """Cuts a long text into blocks of about a million characters without changing its pieces.
+def rough_cut(text: str) -> list[str]:
+    """``text`` cut at certain cuts: the pieces of what this returns are the pieces of ``text``."""
+    return _ROUGH.findall(text)
 
-    A line end followed by an ASCII letter is a place where every piece ends, so pre-splitting
-    the blocks gives the same pieces as pre-splitting the text, in far less memory.
-    """
+
+def blocks(text: str) -> Iterator[str]:
+    """Cuts a long text at certain cuts into blocks of about a million characters: working through
+    them one by one takes far less memory. A text without spaces stays whole."""
     start = 0
     while len(text) - start > _BLOCK:
-        cut = text.find("\n", start + _BLOCK) + 1
-        while 0 < cut < len(text) and not (text[cut].isascii() and text[cut].isalpha()):
-            cut = text.find("\n", cut) + 1
-        if not 0 < cut < len(text):
+        cut = text.find(" ", start + _BLOCK)
+        while cut > 0 and text[cut - 1].isspace():
+            cut = text.find(" ", cut + 1)
+        if cut < 0:
             break
         yield text[start:cut]
         start = cut

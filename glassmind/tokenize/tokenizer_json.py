@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,24 @@ def save(tokenizer: SavedTokenizer, path: str | Path) -> None:
         raise
 
 
+def is_ours(document: Mapping[str, object]) -> bool:
+    """Whether a parsed ``tokenizer.json`` looks like one that ``save`` wrote."""
+    model, added = document.get("model"), document.get("added_tokens")
+    if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(added, list):
+        return False
+    parts = _parts(model.get("byte_fallback") is True)
+    return added[:N_SPECIAL] == _ADDED_TOKENS and parts.items() <= document.items()
+
+
+def _parts(is_char: bool) -> dict[str, object]:
+    """The fields that say the same in every file of a kind."""
+    return {
+        "normalizer": None,
+        "pre_tokenizer": None if is_char else _BPE_PRE_TOKENIZER,
+        "decoder": _CHAR_DECODER if is_char else _BYTE_LEVEL,
+    }
+
+
 def load(path: str | Path) -> SavedTokenizer:
     """Reads a ``tokenizer.json`` written by ``save``.
 
@@ -102,11 +121,7 @@ def load(path: str | Path) -> SavedTokenizer:
         if model.get(field) is not None:
             raise _wrong(path, f"model.{field}", "must be null")
     is_char = model.get("byte_fallback") is True
-    for field, expected in (
-        ("normalizer", None),
-        ("pre_tokenizer", None if is_char else _BPE_PRE_TOKENIZER),
-        ("decoder", _CHAR_DECODER if is_char else _BYTE_LEVEL),
-    ):
+    for field, expected in _parts(is_char).items():
         if document.get(field) != expected:
             raise _wrong(path, field, f"must be what Glassmind writes: {json.dumps(expected)}")
     _check_added_tokens(path, _get(path, document, "added_tokens", list))

@@ -5,7 +5,8 @@ everywhere, repeat. Done literally, each of thousands of merges reads the whole 
 observations make it thousands of times cheaper:
 
 1. Merges never cross the pieces of the pre-split, and pieces repeat: count each distinct piece
-   once and work on the pieces with their counts.
+   once and work on the pieces with their counts. (Rough pieces, which are quicker to cut, are
+   counted first, and only the distinct ones cut exactly.)
 2. Merging (a, b) changes only the counts of pairs next to an (a, b). Keep the pair counts and an
    index "pair -> pieces that contain it", and touch those pieces alone.
 3. The most frequent pair comes from a heap. Counts that fall are not corrected in the heap; an
@@ -37,11 +38,13 @@ from glassmind.errors import UserError
 from glassmind.progress import Progress, Silent
 from glassmind.tokenize.bpe import BPETokenizer
 from glassmind.tokenize.byte_alphabet import BYTE_ORDER
-from glassmind.tokenize.presplit import blocks, presplit
+from glassmind.tokenize.presplit import blocks, presplit, rough_cut
 from glassmind.tokenize.special import N_SPECIAL
 
 MIN_VOCAB_SIZE = N_SPECIAL + 256
 MAX_VOCAB_SIZE = sys.maxunicode  # one character per token
+
+_MAX_ROUGH = 1 << 19  # distinct rough pieces counted before they are cut: about 60 MB
 
 # Byte to its position in BYTE_ORDER, which is its token's number while training.
 _BYTE_RANK = bytes(BYTE_ORDER.index(byte) for byte in range(256))
@@ -74,13 +77,25 @@ def train_bpe(
 def count_pieces(texts: Iterable[str]) -> Counter[str]:
     """How often each piece of the pre-split occurs; lone surrogates, not being text, are left
     out."""
+    rough: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for text in texts:
         for block in blocks(text):
             if not block.isascii():
                 block = block.encode("utf-8", "ignore").decode("utf-8")
-            counts.update(presplit(block))
+            rough.update(rough_cut(block))
+            if len(rough) > _MAX_ROUGH:
+                _cut_exactly(rough, counts)
+                rough.clear()
+    _cut_exactly(rough, counts)
     return counts
+
+
+def _cut_exactly(rough: Counter[str], counts: Counter[str]) -> None:
+    """Adds the pieces of rough pieces to ``counts``."""
+    for rough_piece, count in rough.items():
+        for piece in presplit(rough_piece):
+            counts[piece] += count
 
 
 def _learn_merges(
@@ -91,7 +106,7 @@ def _learn_merges(
         piece.encode("utf-8").translate(_BYTE_RANK).decode("latin-1") for piece in piece_counts
     ]
     counts = list(piece_counts.values())
-    pair_counts, where = _count_pairs(words, counts)
+    pair_counts, where = count_pairs(words, counts)
     heap = [(-pair_counts[pair], pair, indices) for pair, indices in where.items()]
     heapq.heapify(heap)
 
@@ -109,14 +124,14 @@ def _learn_merges(
         merged = chr(len(tokens))
         tokens.append(tokens[left] + tokens[right])
         merges.append((left + N_SPECIAL, right + N_SPECIAL))
-        born = _merge_everywhere(pair, merged, indices, words, counts, pair_counts)
+        born = merge_everywhere(pair, merged, indices, words, counts, pair_counts)
         for new_pair, new_indices in born.items():
             heapq.heappush(heap, (-pair_counts[new_pair], new_pair, new_indices))
         progress.update(len(tokens) + N_SPECIAL)
     return tokens, merges
 
 
-def _count_pairs(
+def count_pairs(
     words: list[str], counts: list[int]
 ) -> tuple[defaultdict[str, int], defaultdict[str, list[int]]]:
     """How often each pair occurs, and in which words (each word named once)."""
@@ -132,7 +147,7 @@ def _count_pairs(
     return pair_counts, where
 
 
-def _merge_everywhere(
+def merge_everywhere(
     pair: str,
     merged: str,
     indices: list[int],

@@ -1,0 +1,36 @@
+"""Other people's tokenizers: read into ``ComposedTokenizer``, and written for them to read.
+
+``load_tokenizer`` takes a folder or a file and finds out what it is. The formats, in the order in
+which they are best read:
+
+- ``checked``: reading a file that is not trusted
+- ``gpt2_files``: ``encoder.json`` and ``vocab.bpe``, the simplest
+- ``tiktoken_ranks``: ``*.tiktoken``, tokens in the order they were learned
+- ``components``, ``tokenizer_json``: Hugging Face's, which holds all there is to say
+- ``write_tokenizer_json``: the way back
+- ``protobuf``, ``sentencepiece_model``: ``tokenizer.model``
+- ``gguf_tokenizer``: the one inside a GGUF, both ways
+- ``load``: which of them a path is
+"""
+
+from __future__ import annotations
+
+from glassmind.interop.tokenizers.gguf_tokenizer import read_gguf_tokenizer, to_gguf_metadata
+from glassmind.interop.tokenizers.gpt2_files import read_gpt2_files
+from glassmind.interop.tokenizers.load import load_tokenizer
+from glassmind.interop.tokenizers.sentencepiece_model import read_sentencepiece_model
+from glassmind.interop.tokenizers.tiktoken_ranks import read_tiktoken_ranks
+from glassmind.interop.tokenizers.tokenizer_json import read_facts, read_tokenizer_json
+from glassmind.interop.tokenizers.write_tokenizer_json import write_tokenizer_json
+
+__all__ = [
+    "load_tokenizer",
+    "read_facts",
+    "read_gguf_tokenizer",
+    "read_gpt2_files",
+    "read_sentencepiece_model",
+    "read_tiktoken_ranks",
+    "read_tokenizer_json",
+    "to_gguf_metadata",
+    "write_tokenizer_json",
+]

@@ -1,0 +1,143 @@
+"""Reading files that are not trusted: bounded, and with every field looked at.
+
+A tokenizer file may be truncated, written by another version, or made to do harm. ``Checked`` is a
+JSON object whose fields are asked for with the type they must have; whatever is not as it should be
+ends in one ``UserError`` that names the file and the field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from glassmind.errors import UserError
+from glassmind.tokenize.tokenizer_json import MAX_FILE_BYTES
+
+T = TypeVar("T")
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
+_MAX_DEPTH = 16
+
+
+def wrong(path: Path, field: str, problem: str) -> UserError:
+    """The error for a field that is not as it should be."""
+    return UserError(f"{path} is not a tokenizer that Glassmind can read: {field} {problem}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file of bounded size."""
+    try:
+        if not path.is_file():
+            raise UserError(f"there is no tokenizer file {path}")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read the tokenizer file {path}: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise wrong(path, "the file", f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of bounded size, which must be UTF-8."""
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise wrong(path, "the file", f"is not UTF-8 text at byte {error.start}") from None
+
+
+class Checked:
+    """A JSON object; ``where`` is the name of its place in the file, empty for the whole."""
+
+    def __init__(self, path: Path, where: str, values: dict[str, Any]) -> None:
+        self.path, self.where, self.values = path, where, values
+        if where.count(".") > _MAX_DEPTH:
+            raise self.wrong("type", "is nested too deeply")
+
+    def name(self, field: str) -> str:
+        """The place of ``field`` in the file: ``model.vocab``."""
+        return f"{self.where}.{field}" if self.where else field
+
+    def wrong(self, field: str, problem: str) -> UserError:
+        """The error for ``field``."""
+        return wrong(self.path, self.name(field), problem)
+
+    def get(self, field: str, kind: type[T]) -> T:
+        """The value of ``field``, which must be there and be of ``kind``."""
+        value = self.values.get(field)
+        if type(value) is not kind:
+            raise self.wrong(field, f"must be there and be {_KINDS.get(kind, 'a number')}")
+        if kind is str:
+            self.check_text(field, str(value))
+        return value
+
+    def get_or(self, field: str, kind: type[T], default: T) -> T:
+        """The value of ``field``, or ``default`` where it is missing or null."""
+        return default if self.values.get(field) is None else self.get(field, kind)
+
+    def maybe(self, field: str, kind: type[T]) -> T | None:
+        """The value of ``field``, or ``None`` where it is missing or null."""
+        return None if self.values.get(field) is None else self.get(field, kind)
+
+    def one_of(self, field: str, allowed: tuple[str, ...]) -> Any:
+        """The value of ``field``, which must be one of ``allowed``."""
+        value = self.get(field, str)
+        if value not in allowed:
+            raise self.wrong(field, f"must be one of {', '.join(allowed)}, not {value[:40]!r}")
+        return value
+
+    def object(self, field: str) -> Checked:
+        """``field`` as an object that must be there."""
+        return Checked(self.path, self.name(field), self.get(field, dict))
+
+    def maybe_object(self, field: str) -> Checked | None:
+        """``field`` as an object, or ``None`` where it is missing or null."""
+        return None if self.values.get(field) is None else self.object(field)
+
+    def objects(self, field: str) -> Iterator[Checked]:
+        """The items of the list ``field``, which must be objects."""
+        for index, item in enumerate(self.get(field, list)):
+            name = f"{self.name(field)}[{index}]"
+            if not isinstance(item, dict):
+                raise wrong(self.path, name, "must be an object")
+            yield Checked(self.path, name, item)
+
+    def vocab(self, field: str) -> dict[str, int]:
+        """``field`` as a vocabulary: spellings to distinct ids from 0 on."""
+        values = self.get(field, dict)
+        for spelling, token_id in values.items():
+            if type(token_id) is not int or token_id < 0:
+                raise self.wrong(f"{field}[{spelling[:40]!r}]", "must be an id from 0 on")
+        if len(set(values.values())) < len(values):
+            raise self.wrong(field, "gives the same id to two tokens")
+        self.check_text(field, "".join(values))
+        return values
+
+    def check_text(self, field: str, text: str) -> None:
+        """Raises ``UserError`` where ``text``, which stands in ``field``, has no UTF-8."""
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise self.wrong(field, "holds half of a surrogate pair, which is not text") from None
+
+
+def read_json(path: Path) -> Checked:
+    """The JSON object in a file of bounded size."""
+    text = read_text(path)
+    try:
+        document = json.loads(text, object_pairs_hook=_object_without_repeats)
+    except RecursionError:
+        raise wrong(path, "the file", "is nested too deeply") from None
+    except ValueError as error:
+        raise wrong(path, "the file", f"is not valid JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise wrong(path, "the file", "must hold a JSON object")
+    return Checked(path, "", document)
+
+
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object names the same key twice")
+    return result

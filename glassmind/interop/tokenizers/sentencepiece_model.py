@@ -1,0 +1,232 @@
+"""Reading SentencePiece's ``tokenizer.model``.
+
+SentencePiece (Kudo and Richardson, 2018, arXiv 1808.06226) treats the space as a letter, written
+``▁``, and cuts the text as a whole, without a pre-split. The file is a Protocol Buffers message
+(``sentencepiece_model.proto``): the pieces with a score and a type each, how the vocabulary was
+trained, and how text is normalized. The same three things, under other names, make the "llama"
+tokenizer of a GGUF, so what builds a tokenizer from them is shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from glassmind.interop.tokenizers.checked import read_bytes, wrong
+from glassmind.interop.tokenizers.protobuf import read_fields, read_float
+from glassmind.interop.tokenizers.tokenizer_json import read_facts
+from glassmind.tokenize import decoders
+from glassmind.tokenize.added_tokens import AddedToken
+from glassmind.tokenize.character_bpe import CharacterBPE, canonical_merges
+from glassmind.tokenize.charsmap import CharsMap, SentencePieceNormalizer
+from glassmind.tokenize.composed import ComposedTokenizer, Model, Template, TokenizerFacts
+from glassmind.tokenize.normalize import Normalizer, Prepend, Replace, Sequence
+from glassmind.tokenize.patterns import Pattern
+from glassmind.tokenize.unigram import Unigram
+
+_UNIGRAM, _BPE = 1, 2
+_MAX_SCORE = 1e12
+
+
+class PieceType(IntEnum):
+    """What a piece is for; the numbers are those of the file, and of a GGUF."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A SentencePiece vocabulary, in order of id, and how text is normalized before it."""
+
+    spellings: list[str]
+    scores: list[float]
+    types: list[int]
+    is_unigram: bool
+    charsmap: bytes = b""
+    add_dummy_prefix: bool = True
+    remove_extra_whitespaces: bool = True
+    bos: str = "<s>"
+    eos: str = "</s>"
+    pad: str = "<pad>"
+
+
+def read_sentencepiece_model(path: str | Path) -> ComposedTokenizer:
+    """The tokenizer in a SentencePiece model file, BPE or Unigram.
+
+    Its template is Llama's: the token that begins a text before it. Raises ``UserError``, naming
+    the file and the field, for a file that is not one or asks for what Glassmind lacks.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    try:
+        pieces = _read_model(data)
+        begin = pieces.spellings.index(pieces.bos) if pieces.bos in pieces.spellings else None
+        return build_tokenizer(
+            pieces,
+            template=Template(() if begin is None else (begin,)),
+            facts=read_facts(path.parent),
+        )
+    except ValueError as error:
+        raise wrong(path, "the model", f"is not usable: {error}") from None
+
+
+def build_tokenizer(pieces: Pieces, template: Template, facts: TokenizerFacts) -> ComposedTokenizer:
+    """The tokenizer of a SentencePiece vocabulary.
+
+    Pieces marked as unused are as good as not there. What is not said in ``facts`` is filled in
+    from ``pieces``. Raises ``ValueError`` for a vocabulary that cannot be one.
+    """
+    spellings, types = pieces.spellings, pieces.types
+    if not spellings or len(set(spellings)) != len(spellings) or "" in spellings:
+        raise ValueError("the pieces must be distinct and not empty")
+    if not set(types) <= set(PieceType):
+        raise ValueError("a piece has an unknown type")
+    if not all(abs(score) <= _MAX_SCORE for score in pieces.scores):  # a NaN fails as well
+        raise ValueError("a score is not a number of reasonable size")
+    unknown = [i for i, kind in enumerate(types) if kind == PieceType.UNKNOWN]
+    if len(unknown) > 1:
+        raise ValueError("more than one piece is the unknown token")
+    special = (PieceType.CONTROL, PieceType.UNKNOWN)
+    present = {spellings[i] for i, kind in enumerate(types) if kind in special}
+    named = {"bos_token": pieces.bos, "eos_token": pieces.eos, "pad_token": pieces.pad}
+    named["unk_token"] = spellings[unknown[0]] if unknown else ""
+    said = {name: token for name, token in named.items() if token in present}
+    said |= {name: value for name, value in vars(facts).items() if value is not None}
+    return ComposedTokenizer(
+        _unigram(pieces, unknown) if pieces.is_unigram else _bpe(pieces, unknown),
+        normalizer=_normalizer(pieces),
+        decoder=_decoder(pieces),
+        added_tokens=tuple(
+            AddedToken(spellings[i], i) for i, kind in enumerate(types) if kind in special
+        ),
+        template=template,
+        facts=TokenizerFacts(**said),
+    )
+
+
+def _of_type(pieces: Pieces, *types: PieceType) -> frozenset[int]:
+    return frozenset(i for i, kind in enumerate(pieces.types) if kind in types)
+
+
+def _bpe(pieces: Pieces, unknown: list[int]) -> Model:
+    usable = _of_type(pieces, PieceType.NORMAL)
+    worth = {pieces.spellings[i]: pieces.scores[i] for i in usable}
+    whole = frozenset(pieces.spellings[i] for i in _of_type(pieces, PieceType.USER_DEFINED))
+    return CharacterBPE(
+        {spelling: token_id for token_id, spelling in enumerate(pieces.spellings)},
+        [(a, b) for a, b in canonical_merges(worth, list) if a in worth and b in worth],
+        unk=pieces.spellings[unknown[0]] if unknown else None,
+        fuse_unk=True,
+        byte_fallback=PieceType.BYTE in pieces.types,
+        whole=whole,
+        never=frozenset(pieces.spellings[i] for i in _of_type(pieces, PieceType.CONTROL)),
+    )
+
+
+def _unigram(pieces: Pieces, unknown: list[int]) -> Model:
+    return Unigram(
+        list(zip(pieces.spellings, pieces.scores, strict=True)),
+        unknown[0] if unknown else None,
+        byte_fallback=PieceType.BYTE in pieces.types,
+        never=_of_type(pieces, *set(PieceType) - {PieceType.NORMAL, PieceType.USER_DEFINED}),
+        favoured=_of_type(pieces, PieceType.USER_DEFINED),
+        single_precision=True,
+    )
+
+
+def _normalizer(pieces: Pieces) -> Normalizer:
+    if pieces.charsmap or pieces.remove_extra_whitespaces:
+        kept = _of_type(pieces, PieceType.USER_DEFINED)
+        return SentencePieceNormalizer(
+            CharsMap(pieces.charsmap) if pieces.charsmap else None,
+            pieces.add_dummy_prefix,
+            pieces.remove_extra_whitespaces,
+            tuple(sorted(pieces.spellings[i] for i in kept)),
+        )
+    spaces = Replace(Pattern(" ", is_regex=False), "▁")
+    return Sequence((Prepend("▁"), spaces)) if pieces.add_dummy_prefix else spaces
+
+
+def _decoder(pieces: Pieces) -> decoders.Decoder:
+    steps: list[decoders.Decoder] = [
+        decoders.Replace(Pattern("▁", is_regex=False), " "),
+        decoders.ByteFallback(),
+        decoders.Fuse(),
+    ]
+    if pieces.add_dummy_prefix or pieces.remove_extra_whitespaces:
+        steps.append(decoders.Strip(" ", 1, 0))
+    return decoders.Sequence(tuple(steps))
+
+
+# The fields of the messages that are read, by number.
+_MODEL = {1: "pieces", 2: "trainer", 3: "normalizer"}
+_PIECE = {1: "spelling", 2: "score", 3: "type"}
+_TRAINER = {3: "model_type", 24: "space_as_suffix", 46: "bos", 47: "eos", 48: "pad"}
+_NORMALIZER = {2: "charsmap", 3: "dummy_prefix", 4: "remove_spaces", 5: "escape_spaces"}
+
+
+def _read_model(data: bytes) -> Pieces:
+    spellings: list[str] = []
+    scores: list[float] = []
+    types: list[int] = []
+    trainer: dict[str, int | bytes] = {}
+    normalizer: dict[str, int | bytes] = {}
+    for number, value in read_fields(data):
+        name = _MODEL.get(number)
+        if name is None:
+            continue
+        if not isinstance(value, bytes):
+            raise ValueError(f"the field {name} is not a message")
+        if name == "pieces":
+            piece = _named(value, _PIECE)
+            spellings.append(_text(piece.get("spelling", b"")))
+            scores.append(read_float(piece["score"]) if "score" in piece else 0.0)
+            types.append(_integer(piece.get("type", PieceType.NORMAL)))
+        else:
+            fields = _named(value, _TRAINER if name == "trainer" else _NORMALIZER)
+            (trainer if name == "trainer" else normalizer).update(fields)
+    kind = _integer(trainer.get("model_type", _UNIGRAM))
+    if kind not in (_UNIGRAM, _BPE):
+        raise ValueError("it is of a model type other than Unigram and BPE")
+    if _integer(trainer.get("space_as_suffix", 0)):
+        raise ValueError("it puts spaces behind words, which is not supported")
+    if not _integer(normalizer.get("escape_spaces", 1)):
+        raise ValueError("it keeps spaces as they are, which is not supported")
+    charsmap = normalizer.get("charsmap", b"")
+    if not isinstance(charsmap, bytes):
+        raise ValueError("its character map is not bytes")
+    return Pieces(
+        spellings,
+        scores,
+        types,
+        is_unigram=kind == _UNIGRAM,
+        charsmap=charsmap,
+        add_dummy_prefix=bool(_integer(normalizer.get("dummy_prefix", 1))),
+        remove_extra_whitespaces=bool(_integer(normalizer.get("remove_spaces", 1))),
+        bos=_text(trainer.get("bos", b"<s>")),
+        eos=_text(trainer.get("eos", b"</s>")),
+        pad=_text(trainer.get("pad", b"<pad>")),
+    )
+
+
+def _named(message: bytes, names: dict[int, str]) -> dict[str, int | bytes]:
+    """The fields of ``message`` that have a name; of one that is repeated the last."""
+    return {names[number]: value for number, value in read_fields(message) if number in names}
+
+
+def _integer(value: int | bytes) -> int:
+    if not isinstance(value, int):
+        raise ValueError("a number is not one")
+    return int(value)
+
+
+def _text(value: int | bytes) -> str:
+    if not isinstance(value, bytes):
+        raise ValueError("a spelling is not text")
+    return value.decode("utf-8")

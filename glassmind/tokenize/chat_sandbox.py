@@ -1,0 +1,131 @@
+"""The program of the worker in which chat templates run (``chat_worker.py`` starts it).
+
+It imports nothing of this package: a small process that starts quickly and has nothing worth
+stealing. A request is a line of JSON on standard input, an answer a line of JSON on standard
+output; the end of the input is the end of the program.
+
+What a template sees is what ``transformers`` gives it (``apply_chat_template``), since templates
+are written for that: blocks leave no blank lines, ``break`` and ``continue``, ``raise_exception``,
+``strftime_now``, a ``tojson`` that does not escape for HTML, and a ``generation`` block that only
+marks which text is the model's. Jinja's immutable sandbox keeps it from attributes with underscores
+and from changing what it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.debug  # jinja2 imports it at the first error, when memory may be short
+import jinja2.exceptions
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+import jinja2.sandbox
+
+try:
+    import resource
+except ImportError:  # Windows; there the time limit must do
+    resource = None  # type: ignore[assignment]
+
+
+class _RaisedByTemplate(jinja2.TemplateError):
+    """The template called ``raise_exception``."""
+
+
+class _OutputTooLong(Exception):
+    """The template wrote more than it may."""
+
+
+class _GenerationBlock(jinja2.ext.Extension):
+    """``{% generation %}...{% endgeneration %}`` stands for what is inside."""
+
+    tags = {"generation"}  # noqa: RUF012 (jinja2 declares it so)
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise _RaisedByTemplate(message)
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, **how: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, **how)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+_ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
+    trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationBlock, jinja2.ext.loopcontrols]
+)
+_ENVIRONMENT.filters["tojson"] = _to_json
+_ENVIRONMENT.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
+_compile = lru_cache(maxsize=8)(_ENVIRONMENT.from_string)
+
+
+def _render(source: str, variables: dict[str, Any], most: int) -> str:
+    parts: list[str] = []
+    length = 0
+    for part in _compile(source).generate(**variables):
+        length += len(part)
+        if length > most:
+            raise _OutputTooLong
+        parts.append(part)
+    return "".join(parts)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, str]:
+    """``{"text": ...}``, or ``{"failure": its kind, "message": ...}``."""
+    try:
+        return {"text": _render(request["source"], request["variables"], request["most"])}
+    except _RaisedByTemplate as error:
+        return {"failure": "raised", "message": str(error.message)}
+    except jinja2.TemplateSyntaxError as error:
+        return {"failure": "syntax", "message": f"line {error.lineno}: {error.message}"}
+    except jinja2.exceptions.SecurityError as error:
+        return {"failure": "unsafe", "message": str(error)}
+    except _OutputTooLong:
+        return {"failure": "long", "message": ""}
+    except MemoryError:
+        return {"failure": "memory", "message": ""}
+    except Exception as error:
+        return {"failure": "other", "message": f"{type(error).__name__}: {error}"}
+
+
+def _limit(memory: int) -> None:
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _limit_time(seconds: int) -> None:
+    """For the case that nobody is left to kill this process."""
+    if resource is not None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        most = int(used.ru_utime + used.ru_stime) + seconds + 2
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
+
+
+def main(memory: int, seconds: int) -> None:
+    """Answers requests; ``memory`` is in bytes, ``seconds`` of processor time are for each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    _limit(memory)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        _limit_time(seconds)
+        answer = json.dumps(_answer(json.loads(line)))
+        sys.stdout.write(answer + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
