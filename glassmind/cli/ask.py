@@ -2,28 +2,44 @@
 
     glassmind ask "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
     glassmind ask --model runs/demo -                 one question a line from standard input
+    glassmind ask --model smollm2 "What is 12 times 7?"
 
-Without --model, the small model that comes with the package answers.
+Without --model, the small model that comes with the package answers. A model from elsewhere
+(smollm2, a .gguf file, a Hugging Face folder) is talked to through its own chat template.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.pipeline.ask import Answer
+    from glassmind.pipeline.ask_chat import Chat
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", help="the question, or - to read questions, one a line")
-    parser.add_argument("--model", metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder",
+    )
     parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
     parser.add_argument(
         "--temperature", type=float, metavar="T", help="0 takes the likeliest chain"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="the longest answer (models from elsewhere: 256)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
@@ -32,17 +48,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from glassmind.interop.load import is_pretrained
+
+    for name, value in (("samples", args.samples), ("max-tokens", args.max_tokens)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}")
+    if args.threads is not None:
+        _set_threads(args.threads)
+    if args.model and is_pretrained(args.model):
+        return _chat(args)
+    _refuse_misspelled(args.model)
+    return _reason(args)
+
+
+def _refuse_misspelled(model: str | None) -> None:
+    from glassmind.interop.shipped_packages import SHIPPED_MODELS
+
+    if model and not Path(model).exists():
+        close = difflib.get_close_matches(model[:40], SHIPPED_MODELS, n=1)
+        if close:
+            raise UserError(f"there is no model {model[:40]!r}; did you mean {close[0]}?")
+
+
+def _reason(args: argparse.Namespace) -> int:
+    """Ask a model of our own, which writes its steps between special tokens."""
     from glassmind.cli.console import print_json
     from glassmind.cli.jobs import chosen_sampling
     from glassmind.pipeline.ask import ask
     from glassmind.runs.models import load
 
-    if args.samples is not None and args.samples < 1:
-        raise UserError(f"--samples must be at least 1, not {args.samples}")
-    if args.threads is not None:
-        _set_threads(args.threads)
     loaded = load(args.model) if args.model else load()
     sampling = chosen_sampling(args, loaded.recipe.sampling)
+    if args.max_tokens is not None:
+        sampling = replace(sampling, max_new_tokens=args.max_tokens)
     for question in _questions(args.question):
         answer = ask(question, loaded, sampling=sampling, seed=args.seed)
         if isinstance(answer, list):  # one question gives one answer; this tells the type checker
@@ -51,6 +89,37 @@ def run(args: argparse.Namespace) -> int:
             print_json(_plain(answer))
         else:
             _show(answer, every_chain=args.chains)
+    return 0
+
+
+def _chat(args: argparse.Namespace) -> int:
+    """Ask a model from elsewhere, which answers in free text."""
+    from glassmind.cli.console import console, print_json
+    from glassmind.cli.live import LiveProgress
+    from glassmind.interop.load import load_pretrained
+    from glassmind.pipeline.ask_chat import MAX_TOKENS, ask_chat
+
+    questions = _questions(args.question)
+    with console().status(f"loading {args.model} ..."):
+        pretrained = load_pretrained(args.model)
+    for question in questions:
+        with LiveProgress() as progress:
+            chat = ask_chat(
+                question,
+                pretrained,
+                samples=args.samples or 1,
+                temperature=args.temperature,
+                max_tokens=args.max_tokens or MAX_TOKENS,
+                seed=args.seed,
+                progress=progress,
+            )
+        if args.json:
+            print_json({**_plain(chat.answer), "replies": chat.replies})
+        elif len(chat.replies) > 1:
+            _show(chat.answer, every_chain=args.chains)
+        else:
+            _show_reply(chat)
+        console().print(f"{chat.tokens_per_second:.1f} tokens/s", style="dim")
     return 0
 
 
@@ -104,6 +173,21 @@ def _show(answer: Answer, *, every_chain: bool) -> None:
     screen.print(
         f"  answer    {answer.text if answer.text is not None else '—'}", style="bold green"
     )
+
+
+def _show_reply(chat: Chat) -> None:
+    from glassmind.cli.console import console, out
+
+    answer, screen = chat.answer, out()
+    if answer.warning:
+        console().print(f"warning: {answer.warning}", style="yellow")
+    screen.print(answer.question.strip(), style="bold")
+    screen.print(chat.replies[0] or "(nothing)")
+    chain = answer.chains[0]
+    if chain.finish == "length":
+        console().print(
+            f"cut off after {len(chain.token_ids)} tokens; --max-tokens allows more", style="dim"
+        )
 
 
 def _plain(answer: Answer) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from glassmind.errors import UserError
+from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
 from glassmind.runs.dataclass_tree import from_dict, to_dict
@@ -101,6 +102,13 @@ def load_model(
             raise UserError(f"{folder / 'model.json'}: trunk must be one of {', '.join(STAGES)}")
         shared = load_tensors(folder.parent / facts["trunk"] / "model.safetensors")
         tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
+    # What model.json asks for must be there before anything of that size is made.
+    skeleton(
+        config,
+        str(folder),
+        n_tensors=len(tensors),
+        n_numbers=sum(tensor.numel() for tensor in tensors.values()),
+    )
     with torch.random.fork_rng(devices=[]):
         trunk = Transformer(config)
         module = _around(trunk, facts, folder) if facts.get("kind") == "scorer" else trunk

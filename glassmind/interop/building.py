@@ -1,0 +1,137 @@
+"""From a config and a stream of tensors to a model, with the weights in memory once.
+
+Building a model the ordinary way fills it with random numbers that are then overwritten: twice the
+memory, and a slow start. Here the model is first built on PyTorch's ``meta`` device, where a tensor
+has a shape and nothing else, and each weight is put in its place as it arrives.
+
+Whoever wrote the file also wrote its config, so the config is believed only as far as the file
+bears it out: the numbers it asks for must be there, before anything of that size is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from glassmind.errors import UserError
+from glassmind.model import ModelConfig, Transformer
+
+# Cosines and sines of all positions are made at once; 2^28 numbers are 1 GiB. A model trained for a
+# million tokens, with heads 128 wide, stays below.
+MOST_TABLE_NUMBERS = 1 << 28
+
+
+def build(
+    config: ModelConfig,
+    tensors: Iterable[tuple[str, Tensor]],
+    what: str,
+    dtype: torch.dtype = torch.float32,
+    *,
+    n_tensors: int,
+    n_numbers: int,
+) -> Transformer:
+    """A model in evaluation mode with ``tensors``, named as ``Transformer`` names its parameters.
+
+    ``n_tensors`` and ``n_numbers`` say how many tensors, and numbers in them, the source holds.
+
+    Raises:
+        UserError: the config asks for more than the source holds; a tensor is unknown, missing,
+            given twice, or has the wrong shape. ``what`` names the source in the message.
+    """
+    model = skeleton(config, what, n_tensors=n_tensors, n_numbers=n_numbers)
+    return fill(model, tensors, what, dtype)
+
+
+def skeleton(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -> Transformer:
+    """The model without weights, which the source has enough numbers for.
+
+    Raises:
+        UserError: the config asks for more than the source holds.
+    """
+    model = outline(config, what, n_tensors=n_tensors, n_numbers=n_numbers)
+    asked = sum(parameter.numel() for parameter in model.parameters())
+    if asked > n_numbers:
+        raise UserError(
+            f"{what}: its config asks for {asked} parameters, but it holds {n_numbers} numbers"
+        )
+    return model
+
+
+def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -> Transformer:
+    """The model without weights: every parameter is on the ``meta`` device.
+
+    It is small enough to be made, for a reader that then says which of its tensors is missing.
+
+    Raises:
+        UserError: a size alone is more than the source holds.
+    """
+    # Each layer has at least one tensor of its own, and every width is the side of some matrix.
+    sizes = {
+        "n_layers": (config.n_layers, n_tensors),
+        "n_experts": (config.experts.n_experts, n_numbers),
+        "d_model": (config.d_model, n_numbers),
+        "vocab_size": (config.vocab_size, n_numbers // config.d_model),
+        "d_hidden": (config.d_hidden, n_numbers // config.d_model),
+        "n_heads": (config.attention.n_heads, n_numbers // config.d_model),
+        "head_dim": (config.head_dim, n_numbers // config.d_model),
+    }
+    for name, (size, most) in sizes.items():
+        if size > most:
+            raise UserError(
+                f"{what}: its config asks for {name} = {size}, "
+                f"more than its {n_tensors} tensors with {n_numbers} numbers can hold"
+            )
+    width = {"rope": config.rotary_dim, "none": 0, "alibi": 0}
+    if config.max_tokens * width.get(config.positions.kind, config.d_model) > MOST_TABLE_NUMBERS:
+        raise UserError(
+            f"{what}: a context of {config.max_tokens} tokens is more than this program keeps "
+            "a table of positions for; lower it in the config"
+        )
+    with torch.device("meta"):
+        return Transformer(config)
+
+
+def fill(
+    model: Transformer,
+    tensors: Iterable[tuple[str, Tensor]],
+    what: str,
+    dtype: torch.dtype = torch.float32,
+) -> Transformer:
+    """Put ``tensors`` into a ``skeleton``, one at a time, and return it in evaluation mode.
+
+    Floating-point weights become ``dtype``; one that has it already is used as it is, without a
+    copy, wherever its memory comes from.
+
+    Raises:
+        UserError: as in ``build``.
+    """
+    expected = dict(model.named_parameters())
+    missing = set(expected)
+    for name, tensor in tensors:
+        if name not in expected:
+            raise UserError(f"{what}: the model that its config describes has no tensor {name}")
+        if name not in missing:
+            raise UserError(f"{what}: tensor {name} is there twice")
+        if tensor.shape != expected[name].shape:
+            raise UserError(
+                f"{what}: tensor {name} has shape {tuple(tensor.shape)} "
+                f"instead of {tuple(expected[name].shape)}"
+            )
+        missing.remove(name)
+        module = model.get_submodule(name.rpartition(".")[0])
+        # The bias for the choice of experts is compared with scores, which are float32 always.
+        kept = torch.float32 if name.endswith("router.balance") else dtype
+        parameter = nn.Parameter(tensor.to(kept), requires_grad=expected[name].requires_grad)
+        setattr(module, name.rpartition(".")[2], parameter)
+    if missing:
+        first = next(name for name in expected if name in missing)
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(f"{what}: tensor {first}{others} is missing")
+    model.tie()
+    for module in model.modules():  # tables of positions: as if the model had been made in dtype
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(module, name, buffer.to(dtype))
+    return model.eval()

@@ -1,0 +1,13 @@
+"""GGUF, the format of llama.cpp: read with unpacked weights, and written.
+
+Read in this order: ``../gguf_header.py`` (the file's front, without its weights),
+``architectures`` (a row for each kind of model), ``facts`` and ``sizes`` (between the file's facts
+and a ``ModelConfig``), ``stretched_rope`` (how long contexts are written down), ``slots`` (which
+tensor is which parameter), ``packed`` (unpacking numbers), ``load`` and ``save``.
+"""
+
+from glassmind.interop.gguf.architectures import ARCHITECTURES
+from glassmind.interop.gguf.load import load_gguf
+from glassmind.interop.gguf.save import Kind, save_gguf
+
+__all__ = ["ARCHITECTURES", "Kind", "load_gguf", "save_gguf"]

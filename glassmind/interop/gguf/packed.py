@@ -1,0 +1,96 @@
+"""How the numbers of a tensor are packed, and unpacking them a few rows at a time.
+
+A GGUF may keep weights as they are (F32, F16, BF16) or *quantised*: 32 or 256 neighbours share a
+scale and are a few bits each (Q8_0: one byte a number and two a block; Q4_K: four bits and a
+little). What each packing means is the business of the library ``gguf``, which llama.cpp's authors
+keep beside it. We unpack by rows, so that beside the finished tensor only a small piece of it is
+ever in memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glassmind.errors import UserError
+from glassmind.interop.gguf_header import Header, TensorInfo
+
+PIECE_BYTES = 1 << 22  # of unpacked numbers
+
+
+def gguf_library() -> Any:
+    """The library ``gguf``.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import gguf
+    except ModuleNotFoundError:
+        raise UserError(
+            "GGUF files need the Python package gguf: pip install 'glassmind[gguf]'"
+        ) from None
+    return gguf
+
+
+def packed_bytes(info: TensorInfo, path: object) -> int:
+    """How many bytes the tensor takes in the file.
+
+    Raises:
+        UserError: its packing is not known, or its rows are not whole blocks of that packing.
+    """
+    sizes = gguf_library().GGML_QUANT_SIZES
+    if info.type_id not in sizes:
+        raise UserError(f"{path}: tensor {info.name!r} has the unknown type {info.type_id}")
+    block, block_bytes = map(int, sizes[info.type_id])
+    if info.shape[-1] % block:
+        raise UserError(
+            f"{path}: tensor {info.name!r} has rows of {info.shape[-1]} numbers, "
+            f"which are no whole blocks of {block}"
+        )
+    return math.prod(info.shape) // block * block_bytes
+
+
+def check_places(header: Header, infos: Iterable[TensorInfo]) -> None:
+    """Raise ``UserError`` unless every tensor lies inside the file, and none in another."""
+    end, before = 0, "the header"
+    for info in sorted(infos, key=lambda info: info.start):
+        if info.start < end:
+            raise UserError(f"{header.path}: tensor {info.name!r} overlaps {before}")
+        end, before = info.start + packed_bytes(info, header.path), f"tensor {info.name!r}"
+        if end > header.file_bytes:
+            raise UserError(
+                f"{header.path}: tensor {info.name!r} ends at byte {end}, but the file has "
+                f"{header.file_bytes}: it is cut off or damaged"
+            )
+
+
+def unpack(file: BinaryIO, info: TensorInfo, path: object, dtype: torch.dtype) -> Tensor:
+    """The tensor at ``info`` with plain numbers, of shape ``info.shape``.
+
+    Raises:
+        UserError: the library cannot unpack this type.
+    """
+    gguf = gguf_library()
+    kind = gguf.GGMLQuantizationType(info.type_id)
+    out = torch.empty(info.shape, dtype=dtype)
+    rows = out.view(-1, info.shape[-1])
+    row_bytes = packed_bytes(info, path) // len(rows)
+    step = max(1, PIECE_BYTES // (4 * info.shape[-1]))
+    file.seek(info.start)
+    for first in range(0, len(rows), step):
+        some = rows[first : first + step]
+        raw = np.frombuffer(file.read(len(some) * row_bytes), np.uint8).reshape(len(some), -1)
+        try:
+            numbers = gguf.dequantize(raw, kind)
+        except NotImplementedError:
+            raise UserError(
+                f"{path}: tensor {info.name!r} is packed as {kind.name}, which cannot be unpacked"
+            ) from None
+        some.copy_(torch.from_numpy(np.require(numbers, requirements="W")))
+    return out

@@ -1,0 +1,318 @@
+"""A model from the Hugging Face Hub, as a folder of plain files.
+
+``pull`` asks the hub what a repository holds at a revision, chooses the files that this package
+reads, looks whether the disk has room, and fetches them one by one. A broken download goes on where
+it stopped; a file gets its name only when its digest is the one that the hub announced; everything
+comes from one commit. No pickle is ever fetched, since opening one can run any program.
+
+The talking is done by ``huggingface_hub`` (which knows about endpoints, tokens and proxies: its
+variables HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work here), but for the bytes of the files. Its
+own download throws away what has arrived when it is interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import httpx2
+import huggingface_hub
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    validate_repo_id,
+)
+
+from glassmind.errors import UserError
+from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
+from glassmind.interop.whole_file import whole_file
+from glassmind.progress import Progress
+
+# Beside the weights; those of them that a repository has.
+COMPANIONS = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "encoder.json",
+    "vocab.bpe",
+)
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_PICKLE = re.compile(r".*\.(bin|pt|pth|ckpt|pkl)")
+_GGUF_PART = re.compile(r".*-\d{5}-of-\d{5}\.gguf")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+MARK = ".pulled.json"  # says which repository and commit a folder holds
+MARGIN = 64 << 20  # bytes of disk to leave free
+MEGABYTE = 1_000_000
+
+Listing = Mapping[str, RemoteFile]
+
+
+def default_folder(name: str) -> Path:
+    """Where ``org/name`` is put unless told: ``models/org--name`` below the current folder."""
+    return Path("models") / name.replace("/", "--")
+
+
+def pull(
+    name: str,
+    progress: Progress,
+    *,
+    revision: str | None = None,
+    folder: Path | None = None,
+    file: str | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """Download the model ``org/name`` and return its folder, or, with ``file``, the one GGUF file.
+
+    ``revision`` is a branch, tag or commit (default: the main branch). What is in ``folder``
+    already, and right, is not fetched again.
+
+    Raises:
+        UserError: the hub cannot be reached or refuses; there is no such repository, revision or
+            file; it holds nothing that can be read here; a file arrived damaged; the folder holds
+            something else; the disk has no room.
+    """
+    _require_name(name)
+    folder = folder or default_folder(name)
+    _refuse_occupied(folder, name)
+    with _in_plain_words(name, revision, folder, endpoint):
+        commit, listing = _listing(name, revision, endpoint)
+        chosen = _one_gguf(name, listing, file) if file else _readable(name, listing)
+        targets = {folder / PurePosixPath(path).name: listing[path] for path in chosen}
+        folder.mkdir(parents=True, exist_ok=True)
+        missing = {path: remote for path, remote in targets.items() if not is_there(path, remote)}
+        _require_space(folder, missing)
+        with whole_file(folder / MARK) as mark:
+            mark.write_text(json.dumps({"repository": name, "revision": commit}) + "\n", "utf-8")
+        if missing:
+            _fetch_all(name, missing, endpoint, progress)
+    return next(iter(targets)) if file else folder
+
+
+def _require_name(name: str) -> None:
+    try:
+        validate_repo_id(name)
+        is_name = _NAME.fullmatch(name) is not None
+    except HFValidationError:
+        is_name = False
+    if not is_name:
+        raise UserError(
+            f"{name[:80]!r} is no repository's name: write org/name, "
+            "for example HuggingFaceTB/SmolLM2-135M-Instruct"
+        )
+
+
+# ------------------------------------------------------------------------------ which files
+
+
+def _listing(name: str, revision: str | None, endpoint: str | None) -> tuple[str, Listing]:
+    """The commit that ``revision`` is now, and every file of it with size and digest."""
+    api = huggingface_hub.HfApi(endpoint=endpoint)
+    try:
+        info = api.model_info(name, revision=revision, files_metadata=True, timeout=30)
+        commit = str(info.sha)
+        files = {}
+        for entry in info.siblings or ():
+            size = entry.lfs.size if entry.lfs else entry.size
+            digest = (entry.lfs.sha256 if entry.lfs else entry.blob_id) or ""
+            if isinstance(size, int) and size >= 0 and _DIGEST.fullmatch(digest):
+                url = huggingface_hub.hf_hub_url(
+                    name, entry.rfilename, revision=commit, endpoint=endpoint
+                )
+                files[entry.rfilename] = RemoteFile(url, size, digest)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(
+            f"{api.endpoint} does not answer as a Hugging Face Hub does; check HF_ENDPOINT, and "
+            "whether a proxy or a login page stands between"
+        ) from None
+    return commit, files
+
+
+def _readable(name: str, listing: Listing) -> list[str]:
+    """The files of a model in safetensors with what belongs to them."""
+    weights = [WHOLE] if WHOLE in listing else []
+    if not weights and INDEX in listing:
+        weights = [INDEX, *sorted(filter(_SHARD.fullmatch, listing))]
+    if not weights:
+        raise _no_weights(name, listing)
+    if "config.json" not in listing:
+        raise UserError(f"{name} has weights but no config.json, so nobody can know what they are")
+    return [path for path in COMPANIONS if path in listing] + weights
+
+
+def _no_weights(name: str, listing: Listing) -> UserError:
+    ggufs = sorted(path for path in listing if path.endswith(".gguf"))
+    if ggufs:
+        more = f" and {len(ggufs) - 8} more" if len(ggufs) > 8 else ""
+        return UserError(
+            f"{name} holds GGUF files; choose one with --file: {', '.join(ggufs[:8])}{more}"
+        )
+    pickle = next((path for path in sorted(listing) if _PICKLE.fullmatch(path)), None)
+    if pickle:
+        return UserError(
+            f"{name} has its weights only as a pickle ({pickle}), which can run any program when "
+            "it is opened and is never fetched; look among its pull requests for a copy in "
+            "safetensors (--revision refs/pr/1), or convert it where you trust it"
+        )
+    return UserError(f"{name} has no weights that can be read here: no {WHOLE} and no .gguf file")
+
+
+def _one_gguf(name: str, listing: Listing, file: str) -> list[str]:
+    if not file.endswith(".gguf"):
+        raise UserError(f"--file takes the name of a .gguf file, not {file[:80]!r}")
+    if file not in listing:
+        ggufs = sorted(path for path in listing if path.endswith(".gguf"))
+        there = f"it has {', '.join(ggufs[:8])}" if ggufs else "it has no .gguf file at all"
+        raise UserError(f"{name} has no file {file[:80]!r}; {there}")
+    if _GGUF_PART.fullmatch(file):
+        raise UserError(f"{file} is one part of a GGUF in several; only whole ones are read")
+    return [file]
+
+
+# ------------------------------------------------------------------------------ the folder
+
+
+def _refuse_occupied(folder: Path, name: str) -> None:
+    """Never mix a model with other files."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; name a folder with --to")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        mark = json.loads((folder / MARK).read_text("utf-8"))
+        repository = mark.get("repository")
+    except (OSError, ValueError, AttributeError):
+        repository = None
+    if repository != name:
+        holds = f"holds {repository}" if repository else "holds other files"
+        raise UserError(f"{folder} {holds}; name another folder with --to")
+
+
+def _require_space(folder: Path, missing: Mapping[Path, RemoteFile]) -> None:
+    needed = 0
+    for path, remote in missing.items():
+        part = part_of(path, remote)
+        needed += remote.size - (part.stat().st_size if part.is_file() else 0)
+    free = shutil.disk_usage(folder).free
+    if missing and free < needed + MARGIN:
+        raise UserError(
+            f"the disk of {folder} has {free / MEGABYTE:,.0f} MB free and "
+            f"{(needed + MARGIN) / MEGABYTE:,.0f} MB are needed; make room or name another "
+            "folder with --to"
+        )
+
+
+def _fetch_all(
+    name: str, missing: Mapping[Path, RemoteFile], endpoint: str | None, progress: Progress
+) -> None:
+    headers = build_hf_headers(library_name="glassmind")
+    total = sum(remote.size for remote in missing.values())
+    progress.start(name.partition("/")[2], _megabytes(total), "MB")
+    try:
+        arrivals = _Arrivals(progress)
+        for path, remote in missing.items():
+            fetch(remote, path, headers, arrivals)
+            arrivals.before += remote.size
+    finally:
+        progress.end()
+
+
+class _Arrivals:
+    """Tells ``progress`` the megabytes of all files together, and their rate.
+
+    Called with the bytes of the present file; ``before`` are those of the files before it.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.before = 0
+        self.first: tuple[float, int] | None = None  # what an earlier attempt left is no speed
+
+    def __call__(self, done: int) -> None:
+        done += self.before
+        now = time.monotonic()
+        self.first = self.first or (now, done)
+        seconds, n_bytes = now - self.first[0], done - self.first[1]
+        rate = {"megabytes_per_second": n_bytes / MEGABYTE / seconds} if seconds > 0.5 else {}
+        self.progress.update(_megabytes(done), **rate)
+
+
+def _megabytes(n_bytes: int) -> int:
+    return -(-n_bytes // MEGABYTE)
+
+
+# ------------------------------------------------------------------------------ what went wrong
+
+
+@contextmanager
+def _in_plain_words(
+    name: str, revision: str | None, folder: Path, endpoint: str | None
+) -> Iterator[None]:
+    """Turn what the hub, the network and the library say into one sentence with a remedy."""
+    hub = huggingface_hub.HfApi(endpoint=endpoint).endpoint
+    try:
+        yield
+    except OfflineModeIsEnabled:
+        raise UserError(
+            f"HF_HUB_OFFLINE is set, so nothing is downloaded: unset it, or {_by_hand(folder)}"
+        ) from None
+    except GatedRepoError:
+        raise UserError(
+            f"{name} is given only to those who accept its terms: do so at {hub}/{name}, then "
+            "sign in with `hf auth login` or set HF_TOKEN"
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(
+            f"{name} has no revision {revision!r}; its branches and tags are at {hub}/{name}"
+        ) from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in (401, 403, 404):
+            raise UserError(
+                f"{hub} has no model {name}, or only for others (it answered {status}): check the "
+                "spelling, or, if it is private, sign in with `hf auth login` or set HF_TOKEN"
+            ) from None
+        raise UserError(
+            f"{hub} answered {status} ({error.response.reason_phrase}) for {name}: try again "
+            f"later{_kept(folder)}"
+        ) from None
+    except httpx2.HTTPError as error:
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no answer"
+        raise UserError(
+            f"{hub} cannot be reached ({reason}): check the connection, set HF_ENDPOINT to a hub "
+            f"that can, or {_by_hand(folder)}{_kept(folder)}"
+        ) from None
+
+
+def _kept(folder: Path) -> str:
+    if not any(folder.glob(".*.part")):
+        return ""
+    return "; what has arrived is kept, and the same command goes on from there"
+
+
+def _by_hand(folder: Path) -> str:
+    there = f"; {folder} is here already" if (folder / "config.json").is_file() else ""
+    return (
+        "run the same command where there is a connection and copy its folder here, for use as "
+        f"--model FOLDER{there}"
+    )

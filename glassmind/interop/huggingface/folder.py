@@ -1,0 +1,253 @@
+"""A model's folder as Hugging Face lays it out, read and written.
+
+config.json               the architecture, in the words of its family
+generation_config.json    among other things, the tokens that end an answer
+model.safetensors         the weights, or model.safetensors.index.json and several files
+tokenizer.json            and what belongs to it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassmind.errors import UserError
+from glassmind.interop.huggingface.families import FAMILIES
+from glassmind.interop.huggingface.family import Family
+from glassmind.interop.huggingface.json_fields import Fields, read_object, shown
+from glassmind.interop.huggingface.safetensors_file import write_file
+from glassmind.interop.huggingface.tensor_names import Binding, bind
+from glassmind.interop.huggingface.weights import INDEX, WEIGHTS, load_weights, shapes_of
+from glassmind.interop.pretrained import Pretrained
+from glassmind.model import ModelConfig, Transformer
+from glassmind.tokenize import BPETokenizer, CharTokenizer, SavedTokenizer, save
+from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.special import END, PAD
+
+CONFIG, GENERATION = "config.json", "generation_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.json", "vocab.bpe")
+MOST_SHARD_BYTES = 5_000_000_000
+
+Outline = tuple[str, torch.dtype, torch.Size]
+
+
+def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrained:
+    """Load a model from a folder in Hugging Face's layout, in evaluation mode.
+
+    Weights that are stored as ``dtype`` are mapped from the file and cost no copy.
+
+    Raises:
+        UserError: a file is missing, damaged or a pickle; ``model_type`` is unknown; or the config
+            asks for something that this package does not compute.
+    """
+    folder = Path(path)
+    fields = Fields(read_object(folder / CONFIG), str(folder / CONFIG))
+    family = _family(fields)
+    config = family.read(fields)
+    model = load_weights(config, family, folder, dtype)
+    tokenizer = None
+    if any((folder / name).is_file() for name in TOKENIZER_FILES):
+        from glassmind.interop.tokenizers import load_tokenizer
+
+        tokenizer = load_tokenizer(folder)
+    facts = getattr(tokenizer, "facts", None)
+    told = [fields]
+    if (folder / GENERATION).is_file():
+        told.insert(0, Fields(read_object(folder / GENERATION), str(folder / GENERATION)))
+    stop_ids = next((ids for source in told if (ids := _ids(source, "eos_token_id"))), set())
+    known = range(config.vocab_size)  # small models often keep the large one's ids
+    return Pretrained(
+        model=model,
+        tokenizer=tokenizer,
+        chat_template=None if facts is None else facts.chat_template,
+        stop_ids=frozenset(stop_ids & set(known)),
+        bos_id=next((token for token in _begins_with(tokenizer, told) if token in known), None),
+        name=folder.resolve().name,
+        source=folder,
+    )
+
+
+def _family(fields: Fields) -> Family:
+    model_type = fields.word("model_type")
+    if model_type not in FAMILIES:
+        raise fields.wrong("model_type", f"is not one of {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[model_type]
+
+
+def _begins_with(
+    tokenizer: ComposedTokenizer | SavedTokenizer | None, told: Iterable[Fields]
+) -> Iterable[int]:
+    """What stands before a text: many configs name a token that their tokenizer does not put there,
+    so they are asked only where there is no tokenizer."""
+    if tokenizer is not None:
+        return tokenizer.template.before if isinstance(tokenizer, ComposedTokenizer) else ()
+    return next((ids for source in told if (ids := _ids(source, "bos_token_id"))), set())
+
+
+def _ids(fields: Fields, name: str) -> set[int]:
+    if not fields.has(name):
+        return set()
+    if isinstance(fields.members[name], list):
+        return set(fields.sizes(name))
+    return {fields.size(name)}
+
+
+def save_folder(pretrained: Pretrained, path: str | Path, family: str | None = None) -> None:
+    """Write a folder that ``transformers`` loads, with the same logits; whole or not at all.
+
+    ``family`` is a ``model_type``; by default the first that can express the model.
+
+    Raises:
+        UserError: there is something at ``path`` already, or the family (or every family) cannot
+            express a value of the model's config, which is named.
+    """
+    folder = Path(path)
+    config = pretrained.model.config
+    chosen = choose_family(config, family)
+    refuse_taken(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        temporary.mkdir()
+        _write_configs(pretrained, chosen, temporary)
+        _write_tokenizer(pretrained, temporary)
+        _write_weights(pretrained.model, chosen, temporary)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_taken(path: Path) -> None:
+    """Nothing that is there already is written over; an empty folder may be.
+
+    Raises:
+        UserError: there is something at ``path``.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} exists already; name a place that is free")
+
+
+def choose_family(config: ModelConfig, name: str | None = None) -> Family:
+    """The family that ``config`` is written as.
+
+    Raises:
+        UserError: none can express it, or not the one asked for.
+    """
+    writable = {name: family for name, family in FAMILIES.items() if family.inside is None}
+    if name is not None:
+        if name not in writable:
+            raise UserError(f"{shown(name)} is no family; it is one of {', '.join(writable)}")
+        writable[name].write(config)  # raises where it cannot
+        return writable[name]
+    lacks = {name: family.cannot_express(config) for name, family in writable.items()}
+    closest = min(lacks, key=lambda name: len(lacks[name]))
+    if lacks[closest]:
+        raise UserError(
+            "no family of Hugging Face can express this model: the closest, "
+            f"{closest}, has no way to say {'; '.join(lacks[closest])}"
+        )
+    return writable[closest]
+
+
+def _write_configs(pretrained: Pretrained, family: Family, folder: Path) -> None:
+    dtype = str(next(pretrained.model.parameters()).dtype).removeprefix("torch.")
+    stop_ids = sorted(pretrained.stop_ids)
+    tokens: dict[str, Any] = {
+        "bos_token_id": pretrained.bos_id,
+        "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else stop_ids or None,
+        "pad_token_id": None,
+    }
+    config = {
+        "architectures": [family.architecture],
+        "model_type": family.model_type,
+        **family.write(pretrained.model.config),
+        **tokens,
+        "torch_dtype": dtype,
+    }
+    _write_json(folder / CONFIG, config)
+    _write_json(folder / GENERATION, tokens)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_tokenizer(pretrained: Pretrained, folder: Path) -> None:
+    tokenizer = pretrained.tokenizer
+    # Without this, transformers takes the tokenizer that most models of the family have.
+    config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if isinstance(tokenizer, BPETokenizer | CharTokenizer):
+        save(tokenizer, folder / "tokenizer.json")
+        config |= {"eos_token": END, "pad_token": PAD}
+    elif tokenizer is not None:
+        from glassmind.interop.tokenizers import write_tokenizer_json
+
+        write_tokenizer_json(tokenizer, folder / "tokenizer.json")
+    if tokenizer is not None and not (folder / TOKENIZER_CONFIG).exists():
+        _write_json(folder / TOKENIZER_CONFIG, config)
+    if pretrained.chat_template is not None:
+        (folder / "chat_template.jinja").write_text(pretrained.chat_template, encoding="utf-8")
+
+
+def _write_weights(model: Transformer, family: Family, folder: Path) -> None:
+    config = model.config
+    parameters = dict(model.named_parameters())
+    dtype = next(model.parameters()).dtype
+    more = {name: tensor.to(dtype) for name, tensor in family.more(config).items()}
+    table = family.layouts(config)[0]
+    bindings = bind(parameters, table, family.prefixes[0], config.experts.n_experts)
+    shapes = shapes_of(bindings, parameters, config)
+    kept = {
+        name: parameters[binding.ours[0]].dtype for binding in bindings for name in binding.theirs
+    }
+    entries: list[Outline] = [(name, kept[name], shape) for name, shape in shapes.items()]
+    entries += [(name, dtype, tensor.shape) for name, tensor in more.items()]
+    tensors = chain(_tensors(bindings, parameters, config), more.values())
+    shards = _shards(entries)
+    if len(shards) == 1:
+        write_file(folder / WEIGHTS, entries, tensors)
+        return
+    places: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        name = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        write_file(folder / name, shard, (next(tensors) for _ in shard))
+        places |= {entry[0]: name for entry in shard}
+    total = sum(_n_bytes(entry) for entry in entries)
+    _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
+
+
+def _tensors(
+    bindings: Iterable[Binding],
+    parameters: dict[str, torch.nn.Parameter],
+    config: ModelConfig,
+) -> Iterator[Tensor]:
+    """Their tensors, each made when it is its turn."""
+    for binding in bindings:
+        yield from binding.how.save([parameters[name].detach() for name in binding.ours], config)
+
+
+def _shards(entries: Iterable[Outline]) -> list[list[Outline]]:
+    """The tensors in files of at most ``MOST_SHARD_BYTES``, or one tensor."""
+    shards: list[list[Outline]] = [[]]
+    room = MOST_SHARD_BYTES
+    for entry in entries:
+        if shards[-1] and _n_bytes(entry) > room:
+            shards.append([])
+            room = MOST_SHARD_BYTES
+        shards[-1].append(entry)
+        room -= _n_bytes(entry)
+    return shards
+
+
+def _n_bytes(entry: Outline) -> int:
+    _, dtype, shape = entry
+    return shape.numel() * dtype.itemsize

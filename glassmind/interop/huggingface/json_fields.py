@@ -1,0 +1,142 @@
+"""Reading a stranger's JSON, one field of the expected type at a time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassmind.errors import UserError
+
+MOST_BYTES = 64 << 20  # of a config or an index; real ones stay below ten megabytes
+MOST_SIZE = 1 << 40  # of any count or width: nothing overflows 64 bits when three are multiplied
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        UserError: the file is missing, larger than ``MOST_BYTES``, or not a JSON object.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing or not a file")
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} is larger than {MOST_BYTES} bytes, too large for what it is")
+    return parse_object(path.read_bytes(), str(path))
+
+
+def parse_object(data: bytes, where: str) -> dict[str, Any]:
+    """The JSON object in ``data``; a key that stands there twice is refused.
+
+    Raises:
+        UserError: it is not valid JSON, or not an object; ``where`` names the source.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            twice = counts.most_common(1)[0][0]
+            raise UserError(f"{where}: the key {shown(twice)} is there twice")
+        return members
+
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
+        raise UserError(f"{where} is not valid JSON: {shown(str(error), 120)}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{where} must hold a JSON object, not {shown(value)}")
+    return value
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A stranger's value as part of a sentence: short, and without control characters."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The members of a JSON object, with the name of the file for complaints.
+
+    Each getter returns ``default`` for a member that is missing, and raises ``UserError`` for one
+    of the wrong type, or missing without a default (``...``).
+    """
+
+    members: Mapping[str, Any]
+    where: str
+
+    def has(self, name: str) -> bool:
+        """Whether the member is there and not null."""
+        return self.members.get(name) is not None
+
+    def wrong(self, name: str, remedy: str) -> UserError:
+        """The error that says what is wrong with a member: ``remedy`` completes the sentence."""
+        value = shown(self.members[name]) if name in self.members else "missing"
+        return UserError(f"{self.where}: {shown(name)} ({value}) {remedy}")
+
+    def size(self, name: str, default: Any = ...) -> int:
+        """A whole number from 0 up."""
+        value = self._get(name, default)
+        if type(value) is not int or not 0 <= value <= MOST_SIZE:  # a bool is an int as well
+            raise self.wrong(name, "must be a whole number from 0 up")
+        return value
+
+    def number(self, name: str, default: Any = ...) -> float:
+        """A finite number."""
+        value = self._get(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.wrong(name, "must be a number")
+        if not abs(value) <= 1e30:  # an integer may be too large for a float, and a NaN is neither
+            raise self.wrong(name, "must be a number below 1e30")
+        return float(value)
+
+    def flag(self, name: str, default: Any = ...) -> bool:
+        """True or false."""
+        value = self._get(name, default)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "must be true or false")
+        return value
+
+    def word(self, name: str, default: Any = ...) -> str:
+        """A string."""
+        value = self._get(name, default)
+        if not isinstance(value, str):
+            raise self.wrong(name, "must be a string")
+        return value
+
+    def words(self, name: str) -> list[str]:
+        """A list of strings."""
+        value = self._get(name, ...)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.wrong(name, "must be a list of strings")
+        return value
+
+    def sizes(self, name: str) -> list[int]:
+        """A list of whole numbers from 0 up."""
+        value = self._get(name, ...)
+        if not isinstance(value, list) or not all(
+            type(item) is int and 0 <= item <= MOST_SIZE for item in value
+        ):
+            raise self.wrong(name, "must be a list of whole numbers from 0 up")
+        return value
+
+    def table(self, name: str) -> Fields:
+        """An object inside; empty where it is missing or null."""
+        value = self.members.get(name)
+        if value is None:
+            value = {}
+        if not isinstance(value, dict):
+            raise self.wrong(name, "must be an object")
+        return Fields(value, f"{self.where}: {name}")
+
+    def _get(self, name: str, default: Any) -> Any:
+        if name in self.members:
+            return self.members[name]
+        if default is ...:
+            raise UserError(f"{self.where}: {name} is missing")
+        return default

@@ -1,0 +1,53 @@
+"""A model from elsewhere, whatever it lies in.
+
+``load_pretrained`` looks at what is there: a folder of Hugging Face, a GGUF file, a checkpoint of
+llama2.c, or the name of a model that comes as a Python package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from glassmind.errors import UserError
+from glassmind.interop.gguf import load_gguf
+from glassmind.interop.gguf_header import MAGIC
+from glassmind.interop.huggingface import PICKLES, load_folder, refuse_pickle
+from glassmind.interop.llama2c import is_llama2c, load_llama2c
+from glassmind.interop.pretrained import Pretrained
+from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
+
+
+def is_pretrained(model: str | Path) -> bool:
+    """Whether ``load_pretrained`` is for it: a known name, a file, or a folder with config.json."""
+    path = Path(model)
+    return str(model) in SHIPPED_MODELS or path.is_file() or (path / "config.json").is_file()
+
+
+def load_pretrained(model: str | Path, dtype: torch.dtype = torch.float32) -> Pretrained:
+    """Load the model at a path, or of a name in ``SHIPPED_MODELS``.
+
+    Raises:
+        UserError: nothing is there, it is of no kind that can be read, or it is damaged.
+    """
+    named = str(model) in SHIPPED_MODELS and not Path(model).exists()
+    path = shipped_model(str(model)) if named else Path(model)
+    if path.is_dir():
+        return load_folder(path, dtype)
+    if not path.is_file():
+        raise UserError(
+            f"there is no model {model}: give a folder or file, "
+            f"or one of {', '.join(SHIPPED_MODELS)}"
+        )
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            return load_gguf(path, dtype)
+    if is_llama2c(path):
+        return load_llama2c(path, dtype)
+    if path.suffix in PICKLES:
+        raise refuse_pickle(path)
+    raise UserError(
+        f"{path} is not a run, a GGUF file or a checkpoint of llama2.c; a model of Hugging Face is "
+        "its folder"
+    )

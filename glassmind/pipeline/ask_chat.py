@@ -1,0 +1,146 @@
+"""Ask a model from elsewhere: through its own chat template, in its own words.
+
+    pretrained = load_pretrained("smollm2")
+    chat = ask_chat("What is 12 times 7?", pretrained)
+    chat.replies[0]
+
+A model that was tuned for conversations answers in free text, and the answer is searched for in it
+(``grade.extract_answer``); several samples vote. A base model has no chat template: it is given the
+question as a text to continue, which it may do with more questions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from glassmind.errors import UserError
+from glassmind.generate import Engine, Generation, Request, SamplingParams
+from glassmind.grade import extract_answer
+from glassmind.interop.pretrained import Pretrained
+from glassmind.model import Transformer
+from glassmind.pipeline.ask import LONGEST_QUESTION, Answer
+from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.vote import tally
+from glassmind.records import Completion
+from glassmind.tokenize.chat_template import ChatTemplate
+from glassmind.tokenize.composed import ComposedTokenizer
+
+MAX_TOKENS = 256
+VOTING_TEMPERATURE = 0.7  # where nobody says: samples that vote have to differ
+
+
+@dataclass(frozen=True)
+class Chat:
+    """What the model said. ``replies`` are the whole texts, in the order of ``answer.chains``,
+    whose steps are their lines; ``tokens_per_second`` counts all samples together."""
+
+    answer: Answer
+    replies: tuple[str, ...]
+    tokens_per_second: float
+
+
+def ask_chat(
+    question: str,
+    pretrained: Pretrained,
+    *,
+    samples: int = 1,
+    temperature: float | None = None,
+    max_tokens: int = MAX_TOKENS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Chat:
+    """Ask one question; ``samples`` > 1 let as many replies vote.
+
+    Replies have up to ``max_tokens`` tokens. ``temperature`` is 0 (greedy) for one sample and
+    ``VOTING_TEMPERATURE`` for several, unless given.
+
+    Raises:
+        UserError: the model has no tokenizer, or the question is empty or too long for it.
+    """
+    if not question.strip():
+        raise UserError("the question is empty: ask something like 'What is 12 times 7?'")
+    if len(question) > LONGEST_QUESTION:
+        raise UserError(
+            f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
+        )
+    prompt, note = _prompt(question, pretrained)
+    model, limit = pretrained.model, pretrained.model.config.max_tokens
+    if len(prompt) >= limit:
+        raise UserError(
+            f"the question has {len(prompt)} tokens and the model reads at most {limit}, its "
+            "answer included: shorten it"
+        )
+    if temperature is None:
+        temperature = 0.0 if samples == 1 else VOTING_TEMPERATURE
+    params = SamplingParams(
+        max_new_tokens=max_tokens,
+        temperature=temperature,
+        stop=pretrained.stop_ids,
+        samples=samples,
+        seed=seed,
+    )
+    engine = Engine(model, pad_id=0)
+    started = time.perf_counter()
+    with _counted(model, progress or Silent(), min(max_tokens, limit - len(prompt))):
+        generations = engine.generate([Request(tuple(prompt), params)])[0]
+    seconds = time.perf_counter() - started
+    replies = tuple(_text(pretrained, generation) for generation in generations)
+    chains = tuple(
+        Completion(
+            problem_id="0",
+            sample=number,
+            token_ids=generation.token_ids,
+            logprobs=generation.logprobs,
+            steps=tuple(line for line in reply.splitlines() if line.strip()),
+            answer=extract_answer(reply),
+            finish=generation.finish,
+        )
+        for number, (generation, reply) in enumerate(zip(generations, replies, strict=True))
+    )
+    votes = {key: int(count) for key, count in tally(chains).items()}
+    answer = Answer(question, next(iter(votes), None), chains, votes, {}, note)
+    tokens = sum(len(generation.token_ids) for generation in generations)
+    return Chat(answer, replies, tokens / seconds)
+
+
+def _prompt(question: str, pretrained: Pretrained) -> tuple[list[int], str | None]:
+    """The ids to continue, and what has to be said about them."""
+    tokenizer = pretrained.tokenizer
+    if tokenizer is None:
+        raise UserError(
+            f"{pretrained.source} holds no tokenizer, and without one no text can be asked"
+        )
+    if pretrained.chat_template is not None and isinstance(tokenizer, ComposedTokenizer):
+        facts = replace(tokenizer.facts, chat_template=pretrained.chat_template)
+        messages = [{"role": "user", "content": question}]
+        return ChatTemplate.of(facts).encode(tokenizer, messages), None
+    before = [] if pretrained.bos_id is None else [pretrained.bos_id]
+    note = (
+        f"{pretrained.name} has no chat template: it was not made for conversations, and is given "
+        "the question as plain text to continue"
+    )
+    return [*before, *tokenizer.encode(question)], note
+
+
+def _text(pretrained: Pretrained, generation: Generation) -> str:
+    """What was generated, without the token that ended it."""
+    if pretrained.tokenizer is None:
+        raise TypeError("a prompt has been made without a tokenizer")
+    ids = [token for token in generation.token_ids if token not in pretrained.stop_ids]
+    return pretrained.tokenizer.decode(ids).strip()
+
+
+@contextmanager
+def _counted(model: Transformer, progress: Progress, total: int) -> Iterator[None]:
+    """Show how many tokens the longest reply has: every call of the model is one more."""
+    with watched(progress, "answering", total, "tokens") as update:
+        count = itertools.count(1)
+        hook = model.register_forward_hook(lambda *_: update(next(count), total))
+        try:
+            yield
+        finally:
+            hook.remove()

@@ -1,0 +1,118 @@
+"""From one format to another: load whatever it is, write it as what is wanted.
+
+    convert("runs/text", Path("exported"))
+    convert("smollm2", Path("smollm2-q8.gguf"), to="gguf", dtype="q8_0")
+
+Nothing is approximated silently: a format that has no way to say what the model does is refused,
+with the value that stands against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from glassmind.errors import UserError
+from glassmind.interop.building import build
+from glassmind.interop.gguf import save_gguf
+from glassmind.interop.gguf.save import Kind
+from glassmind.interop.huggingface import choose_family, refuse_taken, save_folder
+from glassmind.interop.load import is_pretrained, load_pretrained
+from glassmind.interop.pretrained import Pretrained
+from glassmind.runs.models import SHIPPED, load
+from glassmind.tokenize.special import END, SPECIAL_IDS
+
+Format = Literal["hf", "gguf"]
+DType = Literal["float32", "float16", "bfloat16", "q8_0"]
+_TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_GGUF: dict[DType, Kind] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "q8_0": "q8_0"}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: where, as what, and how large. ``family`` is a ``model_type`` of Hugging
+    Face, and ``None`` for a GGUF."""
+
+    target: Path
+    to: Format
+    dtype: DType
+    family: str | None
+    n_parameters: int
+    n_bytes: int
+
+
+def convert(
+    source: str,
+    target: Path,
+    *,
+    to: Format | None = None,
+    dtype: DType = "float32",
+    family: str | None = None,
+) -> Converted:
+    """Load ``source`` and write it to ``target``, whole or not at all.
+
+    ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
+    name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
+    ends in .gguf, else a folder of Hugging Face, there of the ``family`` (by default the first that
+    can express the model). ``dtype`` is how matrices are stored; the default, 32 bits, loses
+    nothing of any source.
+
+    Raises:
+        UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken;
+            the format has no such dtype or family, or cannot express the model.
+    """
+    if to is None:
+        to = "gguf" if target.suffix == ".gguf" else "hf"
+    for name, value, known in (("to", to, get_args(Format)), ("dtype", dtype, get_args(DType))):
+        if value not in known:
+            raise UserError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    if to == "hf" and dtype not in _TORCH:
+        raise UserError(f"a folder of Hugging Face holds {', '.join(_TORCH)}; {dtype} is for GGUF")
+    if to == "gguf" and family is not None:
+        raise UserError("a family can be chosen for a folder of Hugging Face only, not for a GGUF")
+    refuse_taken(target)
+    if to == "gguf":
+        # Whatever the matrices become: vectors stay exact there.
+        pretrained, chosen = _load(source, torch.float32), None
+        save_gguf(pretrained, target, _GGUF[dtype])
+    else:
+        pretrained = _load(source, _TORCH[dtype])
+        chosen = choose_family(pretrained.model.config, family).model_type
+        save_folder(pretrained, target, chosen)
+    n_parameters = sum(parameter.numel() for parameter in pretrained.model.parameters())
+    files = [target] if target.is_file() else list(target.iterdir())
+    n_bytes = sum(file.stat().st_size for file in files)
+    return Converted(target, to, dtype, chosen, n_parameters, n_bytes)
+
+
+def _load(source: str, dtype: torch.dtype) -> Pretrained:
+    is_run = source == SHIPPED or (Path(source) / "run.json").is_file()
+    if is_run and not is_pretrained(source):
+        return _of_a_run(source, dtype)
+    return load_pretrained(source, dtype)
+
+
+def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:
+    """A run's best model, as if it came from somewhere else."""
+    loaded = load(source)
+    weights = {name: weight.detach() for name, weight in loaded.model.named_parameters()}
+    model = build(
+        loaded.model.config,
+        weights.items(),
+        source,
+        dtype,
+        n_tensors=len(weights),
+        n_numbers=sum(weight.numel() for weight in weights.values()),
+    )
+    return Pretrained(
+        model=model,
+        tokenizer=loaded.tokenizer,
+        chat_template=None,
+        stop_ids=frozenset({SPECIAL_IDS[END]}),
+        bos_id=None,
+        name=loaded.run.name,
+        source=loaded.run.path,
+    )
