@@ -12,7 +12,8 @@ adding one idea to the ones before:
   the same work twice)
 - ``train_bpe``: learning its merges, as fast as it can be done in Python
 - ``merge_path``: how a piece came to its tokens, for people to look at
-- ``byte_alphabet`` and ``tokenizer_json``: saving and loading, readable by other programs
+- ``byte_alphabet`` and ``tokenizer_json``: saving and loading, readable by other programs;
+  ``tokenizer_file``: with suspicion
 - ``reasoning``: questions, steps and answers as ids
 - ``annotation``: which step each token is in, and what it does there
 

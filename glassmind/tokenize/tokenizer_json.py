@@ -27,14 +27,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassmind.errors import UserError
 from glassmind.tokenize.bpe import BPETokenizer
 from glassmind.tokenize.byte_alphabet import spell, unspell
 from glassmind.tokenize.char import CharTokenizer
 from glassmind.tokenize.presplit import PATTERN
 from glassmind.tokenize.special import N_SPECIAL, SPECIAL_TOKENS
-
-MAX_FILE_BYTES = 64 << 20
+from glassmind.tokenize.tokenizer_file import read_object, wrong
 
 _BYTE_LEVEL = {
     "type": "ByteLevel",
@@ -113,30 +111,30 @@ def load(path: str | Path) -> SavedTokenizer:
     Raises ``UserError``, naming the file and the field, for anything else.
     """
     path = Path(path)
-    document = _read_json(path)
+    document = read_object(path)
     model = _get(path, document, "model", dict)
     if model.get("type") != "BPE":
-        raise _wrong(path, "model.type", "must be 'BPE'")
+        raise wrong(path, "model.type", "must be 'BPE'")
     for field in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(field) is not None:
-            raise _wrong(path, f"model.{field}", "must be null")
+            raise wrong(path, f"model.{field}", "must be null")
     is_char = model.get("byte_fallback") is True
     for field, expected in _parts(is_char).items():
         if document.get(field) != expected:
-            raise _wrong(path, field, f"must be what Glassmind writes: {json.dumps(expected)}")
+            raise wrong(path, field, f"must be what Glassmind writes: {json.dumps(expected)}")
     _check_added_tokens(path, _get(path, document, "added_tokens", list))
     spellings = _read_vocab(path, _get(path, model, "vocab", dict, "model."))
     merges = _get(path, model, "merges", list, "model.")
     try:
         if is_char:
             if merges:
-                raise _wrong(path, "model.merges", "must be empty for a character tokenizer")
+                raise wrong(path, "model.merges", "must be empty for a character tokenizer")
             if spellings[:256] != list(_BYTE_SPELLINGS):
-                raise _wrong(path, "model.vocab", f"must hold <0x00> to <0xFF> from {N_SPECIAL} on")
+                raise wrong(path, "model.vocab", f"must hold <0x00> to <0xFF> from {N_SPECIAL} on")
             return CharTokenizer(spellings[256:])
         return _read_bpe(path, spellings, merges)
     except ValueError as error:
-        raise _wrong(path, "model", f"is not a usable vocabulary: {error}") from None
+        raise wrong(path, "model", f"is not a usable vocabulary: {error}") from None
 
 
 def fingerprint(tokenizer: SavedTokenizer) -> str:
@@ -184,42 +182,11 @@ def _document(tokenizer: SavedTokenizer) -> dict[str, Any]:
     }
 
 
-def _wrong(path: Path, field: str, problem: str) -> UserError:
-    return UserError(f"{path} is not a tokenizer that Glassmind can read: {field} {problem}")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if not path.is_file():
-            raise UserError(f"there is no tokenizer file {path}")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read the tokenizer file {path}: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise _wrong(path, "the file", f"is larger than {MAX_FILE_BYTES >> 20} MiB")
-    try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_object_without_repeats)
-    except (ValueError, RecursionError) as error:
-        reason = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _wrong(path, "the file", f"is not valid JSON ({reason})") from None
-    if not isinstance(document, dict):
-        raise _wrong(path, "the file", "must hold a JSON object")
-    return document
-
-
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object names the same key twice")
-    return result
-
-
 def _get(path: Path, holder: dict[str, Any], field: str, kind: type, prefix: str = "") -> Any:
     value = holder.get(field)
     if not isinstance(value, kind):
         name = "an object" if kind is dict else "a list"
-        raise _wrong(path, prefix + field, f"must be there and be {name}")
+        raise wrong(path, prefix + field, f"must be there and be {name}")
     return value
 
 
@@ -232,7 +199,7 @@ def _check_added_tokens(path: Path, added_tokens: list[Any]) -> None:
     ]
     expected = [(token_id, name, True) for token_id, name in enumerate(SPECIAL_TOKENS)]
     if found != expected:
-        raise _wrong(
+        raise wrong(
             path, "added_tokens", f"must be {' '.join(SPECIAL_TOKENS)} with ids from 0 and special"
         )
 
@@ -242,15 +209,15 @@ def _read_vocab(path: Path, vocab: dict[str, Any]) -> list[str]:
     spellings: list[str | None] = [None] * len(vocab)
     for spelling, token_id in vocab.items():
         if type(token_id) is not int or not 0 <= token_id < len(vocab):
-            raise _wrong(
+            raise wrong(
                 path, f"model.vocab[{spelling!r}]", f"must be an id from 0 to {len(vocab) - 1}"
             )
         if spellings[token_id] is not None:
-            raise _wrong(path, f"model.vocab[{spelling!r}]", f"repeats the id {token_id}")
+            raise wrong(path, f"model.vocab[{spelling!r}]", f"repeats the id {token_id}")
         spellings[token_id] = spelling
     ordered = [spelling for spelling in spellings if spelling is not None]
     if tuple(ordered[:N_SPECIAL]) != SPECIAL_TOKENS:
-        raise _wrong(path, "model.vocab", f"must begin with {' '.join(SPECIAL_TOKENS)}")
+        raise wrong(path, "model.vocab", f"must begin with {' '.join(SPECIAL_TOKENS)}")
     return ordered[N_SPECIAL:]
 
 
@@ -261,7 +228,7 @@ def _read_bpe(path: Path, spellings: list[str], merges: list[Any]) -> BPETokeniz
         try:
             tokens.append(unspell(spelling))
         except KeyError:
-            raise _wrong(
+            raise wrong(
                 path, f"model.vocab[{spelling!r}]", "has a character that stands for no byte"
             ) from None
     id_of = {spelling: token_id for token_id, spelling in enumerate(spellings, N_SPECIAL)}
@@ -272,12 +239,12 @@ def _read_bpe(path: Path, spellings: list[str], merges: list[Any]) -> BPETokeniz
         if not (
             isinstance(merge, list) and len(merge) == 2 and all(isinstance(p, str) for p in merge)
         ):
-            raise _wrong(path, field, "must be a pair of tokens")
+            raise wrong(path, field, "must be a pair of tokens")
         left, right = merge
         if left not in id_of or right not in id_of or left + right not in id_of:
-            raise _wrong(path, field, "must join two tokens of the vocabulary into a third")
+            raise wrong(path, field, "must join two tokens of the vocabulary into a third")
         pairs.append((id_of[left], id_of[right]))
         unmade.discard(left + right)
     if unmade:
-        raise _wrong(path, f"model.vocab[{min(unmade)!r}]", "is made by no merge")
+        raise wrong(path, f"model.vocab[{min(unmade)!r}]", "is made by no merge")
     return BPETokenizer(tokens, pairs)

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
+from tiny_presets import VOCAB, tiny
 
 from glassmind.generate import Engine, Request, SamplingParams
 from glassmind.model import PRESETS, Transformer
-from glassmind.model.scaled_down import scaled_down
 
-VOCAB = 61
 NEW = 12
-
-
-def tiny(name: str) -> Transformer:
-    """The preset with a window of 8 tokens, and every weight random."""
-    config = replace(scaled_down(PRESETS[name], d_model=32, max_tokens=64), vocab_size=VOCAB)
-    model = Transformer(config)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return model.eval()
 
 
 @torch.no_grad()

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
+from tiny_presets import VOCAB, tiny
 from torch import Tensor
 
-from glassmind.model import PRESETS, KVCache, Transformer, cache, causal, left_padding
-from glassmind.model.scaled_down import scaled_down
+from glassmind.model import PRESETS, KVCache, cache, causal, left_padding
 
-VOCAB = 61
 TOKENS = 30
-
-
-def tiny(name: str) -> Transformer:
-    """The preset with a window of 8 tokens, and every weight random."""
-    config = replace(scaled_down(PRESETS[name], d_model=32, max_tokens=64), vocab_size=VOCAB)
-    model = Transformer(config)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return model.eval()
 
 
 def some_ids() -> Tensor:

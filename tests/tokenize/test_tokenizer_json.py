@@ -248,7 +248,7 @@ def test_missing_folder_and_huge_files_are_refused(
         load(tmp_path / "missing.json")
     with pytest.raises(UserError, match="no tokenizer file"):
         load(tmp_path)
-    monkeypatch.setattr("glassmind.tokenize.tokenizer_json.MAX_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr("glassmind.tokenize.tokenizer_file.MAX_FILE_BYTES", 1 << 20)
     path = tmp_path / "huge.json"
     path.write_bytes(b" " * ((1 << 20) + 1))
     with pytest.raises(UserError, match="larger than 1 MiB"):

@@ -1,50 +1,21 @@
-"""Reading files that are not trusted: bounded, and with every field looked at.
+"""JSON that is not trusted, with every field looked at.
 
-A tokenizer file may be truncated, written by another version, or made to do harm. ``Checked`` is a
-JSON object whose fields are asked for with the type they must have; whatever is not as it should be
-ends in one ``UserError`` that names the file and the field.
+``Checked`` is an object of a tokenizer's file whose fields are asked for with the type they must
+have; whatever is not as it should be ends in one ``UserError`` that names the file and the field.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from glassmind.errors import UserError
-from glassmind.tokenize.tokenizer_json import MAX_FILE_BYTES
+from glassmind.tokenize.tokenizer_file import read_object, wrong
 
 T = TypeVar("T")
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
 _MAX_DEPTH = 16
-
-
-def wrong(path: Path, field: str, problem: str) -> UserError:
-    """The error for a field that is not as it should be."""
-    return UserError(f"{path} is not a tokenizer that Glassmind can read: {field} {problem}")
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file of bounded size."""
-    try:
-        if not path.is_file():
-            raise UserError(f"there is no tokenizer file {path}")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read the tokenizer file {path}: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise wrong(path, "the file", f"is larger than {MAX_FILE_BYTES >> 20} MiB")
-    return data
-
-
-def read_text(path: Path) -> str:
-    """The text of a file of bounded size, which must be UTF-8."""
-    try:
-        return read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise wrong(path, "the file", f"is not UTF-8 text at byte {error.start}") from None
 
 
 class Checked:
@@ -124,20 +95,4 @@ class Checked:
 
 def read_json(path: Path) -> Checked:
     """The JSON object in a file of bounded size."""
-    text = read_text(path)
-    try:
-        document = json.loads(text, object_pairs_hook=_object_without_repeats)
-    except RecursionError:
-        raise wrong(path, "the file", "is nested too deeply") from None
-    except ValueError as error:
-        raise wrong(path, "the file", f"is not valid JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise wrong(path, "the file", "must hold a JSON object")
-    return Checked(path, "", document)
-
-
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object names the same key twice")
-    return result
+    return Checked(path, "", read_object(path))

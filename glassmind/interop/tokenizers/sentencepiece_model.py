@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from glassmind.interop.tokenizers.checked import read_bytes, wrong
 from glassmind.interop.tokenizers.protobuf import read_fields, read_float
 from glassmind.interop.tokenizers.tokenizer_json import read_facts
 from glassmind.tokenize import decoders
@@ -23,6 +22,7 @@ from glassmind.tokenize.charsmap import CharsMap, SentencePieceNormalizer
 from glassmind.tokenize.composed import ComposedTokenizer, Model, Template, TokenizerFacts
 from glassmind.tokenize.normalize import Normalizer, Prepend, Replace, Sequence
 from glassmind.tokenize.patterns import Pattern
+from glassmind.tokenize.tokenizer_file import read_bytes, wrong
 from glassmind.tokenize.unigram import Unigram
 
 _UNIGRAM, _BPE = 1, 2

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from glassmind.errors import UserError
-from glassmind.interop.tokenizers.checked import read_bytes, wrong
 from glassmind.interop.tokenizers.tokenizer_json import read_facts
 from glassmind.tokenize.added_tokens import AddedToken
 from glassmind.tokenize.byte_alphabet import spell
@@ -22,6 +21,7 @@ from glassmind.tokenize.composed import ComposedTokenizer
 from glassmind.tokenize.decoders import ByteLevel as ByteLevelDecoder
 from glassmind.tokenize.patterns import CL100K, GPT2, O200K, Pattern
 from glassmind.tokenize.pretokenize import ByteLevel, Sequence, Split
+from glassmind.tokenize.tokenizer_file import read_bytes, wrong
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from glassmind.interop.tokenizers.checked import Checked, read_json, read_text
+from glassmind.interop.tokenizers.checked import Checked, read_json
 from glassmind.interop.tokenizers.components import (
     read_decoder,
     read_normalizer,
@@ -27,6 +27,7 @@ from glassmind.interop.tokenizers.components import (
 from glassmind.tokenize.added_tokens import AddedToken
 from glassmind.tokenize.character_bpe import CharacterBPE
 from glassmind.tokenize.composed import ComposedTokenizer, Model, Template, TokenizerFacts
+from glassmind.tokenize.tokenizer_file import read_text
 from glassmind.tokenize.unigram import Unigram
 from glassmind.tokenize.wordpiece import WordPiece
 
