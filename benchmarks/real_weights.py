@@ -17,7 +17,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from typing import Any, TypeVar
 
 import torch
 import transformers
+from load_memory import status
 from rich.console import Console
 from rich.table import Table
 
@@ -56,30 +56,33 @@ def generate(model: Any, prompts: list[list[int]], n: int) -> list[list[int]]:
 
 
 def generate_theirs(model: Any, prompts: list[list[int]], n: int) -> list[list[int]]:
+    model.generation_config.eos_token_id = None  # goes on for n tokens, as ours does
     found = []
     for prompt in prompts:
+        ids = torch.tensor([prompt])
         out = model.generate(
-            torch.tensor([prompt]), do_sample=False, max_new_tokens=n, min_new_tokens=n
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=n
         )
         found.append(out[0, len(prompt) :].tolist())
     return found
 
 
-def peak_memory(path: str) -> dict[str, float]:
-    """Loading in a process of its own, in MiB: the weights, and the most beside the program."""
+def peak_mib(load: Callable[[str], object], path: str) -> float:
+    """The most that a process of its own needs for loading, beside the program."""
     import gguf  # noqa: F401  # the program's own part
 
     torch.set_num_threads(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model = load_gguf(path).model
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    weights = sum(w.numel() * w.element_size() for w in model.parameters()) / 2**20
-    return {"weights_mib": round(weights, 1), "peak_mib": round((after - before) / 1024, 1)}
+    before = status("VmRSS")
+    loaded = load(path)
+    peak = status("VmHWM") - before
+    del loaded  # until here it was there
+    return round(peak / 2**20, 1)
 
 
 def compare(path: Path, text: str, n_tokens: int) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        memory = pool.submit(peak_memory, str(path)).result()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
+        peaks = [pool.submit(peak_mib, load, str(path)) for load in (load_gguf, load_tokenizer)]
     ours, our_seconds = timed(lambda: load_gguf(path))
     there = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
     theirs, their_seconds = timed(
@@ -111,7 +114,9 @@ def compare(path: Path, text: str, n_tokens: int) -> dict[str, Any]:
         ),
         "load_seconds": [our_seconds, their_seconds],
         "tokens_per_second": [tokens / my_time, tokens / their_time],
-        **memory,
+        "weights_mib": round(sum(w.nbytes for w in ours.model.parameters()) / 2**20, 1),
+        "peak_mib": peaks[0].result(),
+        "tokenizer_mib": peaks[1].result(),
     }
 
 
@@ -150,6 +155,7 @@ def main() -> int:
         "loading, s: ours, theirs": lambda r: "{:.1f}, {:.1f}".format(*r["load_seconds"]),
         "tokens/s: ours, theirs": lambda r: "{:.1f}, {:.1f}".format(*r["tokens_per_second"]),
         "MiB: weights, most in use": lambda r: f"{r['weights_mib']:.0f}, {r['peak_mib']:.0f}",
+        "MiB: the tokenizer's part": lambda r: f"{r['tokenizer_mib']:.0f}",
     }
     for title, cell in shown.items():
         table.add_row(title, *map(cell, rows))
