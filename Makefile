@@ -21,7 +21,7 @@ demo: $(VENV)/run.stamp
 	$(BIN)/glassmind demo $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadscope $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

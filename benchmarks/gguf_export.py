@@ -257,7 +257,7 @@ def main() -> int:
             f"{row.ours_per_second:.1f}",
             f"{row.theirs_per_second:.1f}",
         )
-    Console().print(table)
+    Console(width=130).print(table)
     for name, why in refused.items():
         print(f"{name}: {why}")
     print(

@@ -154,7 +154,7 @@ def main() -> int:
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    Console(width=100).print(table)
     worst = max(row["ratio"] for row in rows if row["loader"] == "glassmind")
     print(
         json.dumps(

@@ -272,7 +272,7 @@ def main() -> int:
             f"{result['seconds']:.1f}",
         )
         rows.append(case | result)
-    Console().print(table)
+    Console(width=100).print(table)
     print("every bound kept:", "yes" if kept else "NO")
     bounds = {f"{scope} {direction}": mb for (scope, direction), mb in BOUNDS.items()}
     print(

@@ -159,7 +159,7 @@ def main() -> int:
     }
     for title, cell in shown.items():
         table.add_row(title, *map(cell, rows))
-    Console().print(table)
+    Console(width=100).print(table)
     if story:
         print(story)
     print(
