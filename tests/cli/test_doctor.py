@@ -12,7 +12,10 @@ import pytest
 from glassmind.cli import doctor
 from glassmind.cli.main import main
 
-NAMES = ["python", "packages", "torch", "cpu", "compiler", "memory", "disk", "gpu", "precision"]
+NAMES = [
+    *("python", "packages", "extras", "torch", "cpu"),
+    *("compiler", "memory", "disk", "gpu", "precision"),
+]
 
 
 def _by_name(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
@@ -59,6 +62,13 @@ def test_missing_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", version)
     (finding,) = doctor._packages()
     assert finding == doctor.Finding("packages", "problem", "not installed: regex")
+
+
+def test_an_extra_that_is_not_there_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_EXTRAS", {"pytest": "tests", "no-such-package": "wonders"})
+    (finding,) = doctor._extras()
+    assert finding.status == "ok" and finding.detail.startswith("pytest ")
+    assert finding.detail.endswith("without no-such-package, no wonders")
 
 
 def test_no_compiler_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
