@@ -43,7 +43,7 @@ def test_a_before_every_noun_is_right() -> None:
         assert one != many
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_held_out_wordings(family: Family) -> None:
     usual = {text for s in sentences_of(family) for text in s.usual}
     for sentence in sentences_of(family):
@@ -52,7 +52,7 @@ def test_held_out_wordings(family: Family) -> None:
         assert not usual & set(sentence.held_out)
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_wordings_tell_every_number(family: Family) -> None:
     spoken = {"a", "b", "part", "Part", "percent"}
     for event in events_of(family):
@@ -66,7 +66,7 @@ def test_wordings_tell_every_number(family: Family) -> None:
         assert len(told) == 1, (event.name, told)  # all wordings say the same numbers
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_event_names_are_unique(family: Family) -> None:
     names = {e.name: e.shape for e in events_of(family)}
     assert all(names[e.name] is e.shape for e in events_of(family))
