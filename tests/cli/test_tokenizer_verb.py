@@ -345,6 +345,15 @@ def test_corpus(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "corpus.bin" in capsys.readouterr().err
 
 
+def test_corpus_on_tiktoken(run_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tiktoken")
+    source, targets = tmp_path / "text.txt", (tmp_path / "slow.bin", tmp_path / "fast.bin")
+    source.write_text(TEXT * 3, "utf-8")
+    for target, how in zip(targets, ([], ["--tiktoken"]), strict=True):
+        call("corpus", str(source), "--tokenizer", str(run_folder), "--out", str(target), *how)
+    assert targets[0].read_bytes() == targets[1].read_bytes() != b""
+
+
 def test_foreign_tokenizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
