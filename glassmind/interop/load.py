@@ -13,10 +13,12 @@ import torch
 from glassmind.errors import UserError
 from glassmind.interop.gguf import load_gguf
 from glassmind.interop.gguf_header import MAGIC
-from glassmind.interop.huggingface import PICKLES, load_folder, refuse_pickle
+from glassmind.interop.huggingface import load_folder, refuse_pickle
 from glassmind.interop.llama2c import is_llama2c, load_llama2c
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
+
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # what torch.save writes, and what it once wrote
 
 
 def is_pretrained(model: str | Path) -> bool:
@@ -41,11 +43,12 @@ def load_pretrained(model: str | Path, dtype: torch.dtype = torch.float32) -> Pr
             f"or one of {', '.join(SHIPPED_MODELS)}"
         )
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return load_gguf(path, dtype)
+        start = file.read(4)
+    if start == MAGIC:
+        return load_gguf(path, dtype)
     if is_llama2c(path):
         return load_llama2c(path, dtype)
-    if path.suffix in PICKLES:
+    if start.startswith(PICKLE_STARTS):
         raise refuse_pickle(path)
     raise UserError(
         f"{path} is not a run, a GGUF file or a checkpoint of llama2.c; a model of Hugging Face is "

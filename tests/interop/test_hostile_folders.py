@@ -83,7 +83,7 @@ SAID = {
         "not_json": "not valid JSON",
         "quantized": "quantization_config .* is not supported",
         "size_in_words": r"hidden_size \(four\) must be a whole number",
-        "unknown_architecture": r"model_type \(mamba2\) is not one of bloom, .*qwen3",
+        "unknown_architecture": r"model_type \(mamba2\) is not one of apertus, .*qwen3",
         "vocabulary_of_1e12": "vocab_size = 1000000000000, more than",
         "wider_than_the_file": "d_model = 1073741824, more than",
         "zero_heads": r"attention.n_heads \(0\)",

@@ -14,11 +14,10 @@ from glassmind.interop.huggingface.folder import (
     refuse_taken,
     save_folder,
 )
-from glassmind.interop.huggingface.weights import PICKLES, refuse_pickle
+from glassmind.interop.huggingface.weights import refuse_pickle
 
 __all__ = [
     "FAMILIES",
-    "PICKLES",
     "Family",
     "choose_family",
     "load_folder",
