@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _SAMPLED = 1 << 18
 _TWO_SPACES = re.compile(r"\s\s")
 
-AnyBPE = TypeVar("AnyBPE", BPETokenizer, ComposedTokenizer)
+AnyBPE = TypeVar("AnyBPE", bound=BPETokenizer | ComposedTokenizer)
 
 
 def with_tiktoken(tokenizer: AnyBPE) -> AnyBPE:
