@@ -184,7 +184,8 @@ def _encode_all(encoder: _Encoder, batches: Iterator[_Batch], workers: int) -> I
     under_way: deque[Future[_Encoded]] = deque()
     try:
         for batch in batches:
-            under_way.append(pool.submit(_work, batch))
+            with _interrupts_wait():  # here the workers are started
+                under_way.append(pool.submit(_work, batch))
             if len(under_way) >= 2 * workers:
                 yield under_way.popleft().result()
         while under_way:
@@ -196,6 +197,19 @@ def _encode_all(encoder: _Encoder, batches: Iterator[_Batch], workers: int) -> I
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and never reaches a process that is started in it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_work(encoder: _Encoder) -> None:

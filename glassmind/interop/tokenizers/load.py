@@ -62,6 +62,8 @@ def _load_file(path: Path) -> ComposedTokenizer | SavedTokenizer:
 
 
 def _first_bytes(path: Path) -> bytes:
+    if not path.is_file():  # a pipe would be waited for
+        raise UserError(f"there is no tokenizer file {path}")
     try:
         with path.open("rb") as file:
             return file.read(256)
