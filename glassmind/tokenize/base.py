@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from glassmind.tokenize.display import show_bytes
 from glassmind.tokenize.special import N_SPECIAL, SPECIAL_IDS, SPECIAL_TOKENS
 
 
@@ -100,23 +101,7 @@ class TokenTable:
         return self._token_bytes[token_id]
 
     def token_text(self, token_id: int) -> str:
-        r"""One token for display: ``<|step|>``, ``cat``, ``\n``, ``<0xE2>``; spaces stay spaces.
-
-        Bytes that are not text on their own are shown as ``<0x..>`` each, and unprintable
-        characters as their Python escapes.
-        """
+        """One token for display: ``<|step|>``, or its bytes as ``display.show_bytes`` has them."""
         if token_id < N_SPECIAL:
             return SPECIAL_TOKENS[token_id]
-        token = self._token_bytes[token_id]
-        try:
-            text = token.decode("utf-8")
-        except UnicodeDecodeError:
-            return "".join(f"<0x{byte:02X}>" for byte in token)
-        if text.isprintable():
-            return text
-        return "".join(
-            character
-            if character.isprintable()
-            else character.encode("unicode_escape").decode("ascii")
-            for character in text
-        )
+        return show_bytes(self._token_bytes[token_id])
