@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from glassmind.model import Transformer
 
 if TYPE_CHECKING:
-    from glassmind.tokenize import SavedTokenizer
     from glassmind.tokenize.composed import ComposedTokenizer
 
 
@@ -23,7 +22,7 @@ class Pretrained:
     """
 
     model: Transformer
-    tokenizer: ComposedTokenizer | SavedTokenizer | None
+    tokenizer: ComposedTokenizer | None
     chat_template: str | None
     stop_ids: frozenset[int]
     bos_id: int | None

@@ -27,7 +27,6 @@ from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.vote import tally
 from glassmind.records import Completion
 from glassmind.tokenize.chat_template import ChatTemplate
-from glassmind.tokenize.composed import ComposedTokenizer
 
 MAX_TOKENS = 256
 VOTING_TEMPERATURE = 0.7  # where nobody says: samples that vote have to differ
@@ -114,7 +113,7 @@ def _prompt(question: str, pretrained: Pretrained) -> tuple[list[int], str | Non
         raise UserError(
             f"{pretrained.source} holds no tokenizer, and without one no text can be asked"
         )
-    if pretrained.chat_template is not None and isinstance(tokenizer, ComposedTokenizer):
+    if pretrained.chat_template is not None:
         facts = replace(tokenizer.facts, chat_template=pretrained.chat_template)
         messages = [{"role": "user", "content": question}]
         return ChatTemplate.of(facts).encode(tokenizer, messages), None
@@ -127,11 +126,19 @@ def _prompt(question: str, pretrained: Pretrained) -> tuple[list[int], str | Non
 
 
 def _text(pretrained: Pretrained, generation: Generation) -> str:
-    """What was generated, without the token that ended it."""
-    if pretrained.tokenizer is None:
+    """What was generated, without the token that ended it. Other special tokens end a line: models
+    of ours write one behind every step."""
+    tokenizer = pretrained.tokenizer
+    if tokenizer is None:
         raise TypeError("a prompt has been made without a tokenizer")
-    ids = [token for token in generation.token_ids if token not in pretrained.stop_ids]
-    return pretrained.tokenizer.decode(ids).strip()
+    special = {*tokenizer.special.values(), *pretrained.stop_ids}
+    lines: list[list[int]] = [[]]
+    for token in generation.token_ids:
+        if token in special:
+            lines.append([])
+        else:
+            lines[-1].append(token)
+    return "\n".join(filter(None, (tokenizer.decode(line).strip() for line in lines)))
 
 
 @contextmanager

@@ -22,8 +22,10 @@ from glassmind.interop.gguf.save import Kind
 from glassmind.interop.huggingface import choose_family, refuse_taken, save_folder
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.interop.pretrained import Pretrained
+from glassmind.interop.tokenizers import composed
 from glassmind.runs.models import SHIPPED, load
-from glassmind.tokenize.special import END, SPECIAL_IDS
+from glassmind.tokenize.composed import TokenizerFacts
+from glassmind.tokenize.special import ANSWER, END, PAD, QUESTION, SPECIAL_IDS, THINK
 
 Format = Literal["hf", "gguf"]
 DType = Literal["float32", "float16", "bfloat16", "q8_0"]
@@ -107,10 +109,14 @@ def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:
         n_tensors=len(weights),
         n_numbers=sum(weight.numel() for weight in weights.values()),
     )
+    # What a question is followed by; a model that was only pretrained has never seen one.
+    opening = {"chain-of-thought": THINK, "base": ANSWER}.get(loaded.stage)
+    asking = f"{QUESTION}{{{{ messages[-1]['content'] }}}}{opening}" if opening else None
+    facts = TokenizerFacts(chat_template=asking, eos_token=END, pad_token=PAD)
     return Pretrained(
         model=model,
-        tokenizer=loaded.tokenizer,
-        chat_template=None,
+        tokenizer=composed(loaded.tokenizer, facts),
+        chat_template=asking,
         stop_ids=frozenset({SPECIAL_IDS[END]}),
         bos_id=None,
         name=loaded.run.name,

@@ -75,7 +75,7 @@ def save(tokenizer: SavedTokenizer, path: str | Path) -> None:
     """Writes ``tokenizer`` to ``path``, whole or not at all; makes the folder if need be."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_document(tokenizer), ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(document_of(tokenizer), ensure_ascii=False, indent=1) + "\n"
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -140,11 +140,11 @@ def load(path: str | Path) -> SavedTokenizer:
 def fingerprint(tokenizer: SavedTokenizer) -> str:
     """SHA-256 (hex) of everything that decides the ids, so that a checkpoint can tell whether a
     tokenizer is the one it was trained with."""
-    canonical = json.dumps(_document(tokenizer), sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(document_of(tokenizer), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def _document(tokenizer: SavedTokenizer) -> dict[str, Any]:
+def document_of(tokenizer: SavedTokenizer) -> dict[str, Any]:
     is_char = isinstance(tokenizer, CharTokenizer)
     vocab = {name: token_id for token_id, name in enumerate(SPECIAL_TOKENS)}
     merges: list[list[str]] = []

@@ -15,8 +15,10 @@ import torch
 from glassmind.cli.main import main
 from glassmind.interop.gguf import save_gguf
 from glassmind.interop.pretrained import Pretrained
+from glassmind.interop.tokenizers import composed
 from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer
 from glassmind.tokenize import SPECIAL_TOKENS, train_bpe
+from glassmind.tokenize.composed import TokenizerFacts
 
 QUESTION = "What is 12 times 7?"
 TEMPLATE = "{% for m in messages %}<|question|>{{ m.content }}{% endfor %}<|think|>"
@@ -35,7 +37,7 @@ def write(path: Path, template: str | None = TEMPLATE, with_tokenizer: bool = Tr
         feed_forward=FeedForwardConfig("swiglu", d_hidden=32),
     )
     model = Transformer(config).eval()
-    given = tokenizer if with_tokenizer else None
+    given = composed(tokenizer, TokenizerFacts()) if with_tokenizer else None
     save_gguf(Pretrained(model, given, template, frozenset(), None, "tiny", path), path)
     return str(path)
 

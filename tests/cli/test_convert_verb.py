@@ -15,10 +15,12 @@ from glassmind.cli import console
 from glassmind.cli.main import main
 from glassmind.interop.load import load_pretrained
 from glassmind.model import FeedForwardConfig, ModelConfig, Transformer
+from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.ask_chat import ask_chat
 from glassmind.runs.folder import open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import read_recipe
-from glassmind.tokenize import save, train_bpe
+from glassmind.tokenize import encode_prompt, save, train_bpe
 from glassmind.tokenize.special import END, PAD, SPECIAL_IDS
 
 transformers.logging.set_verbosity_error()
@@ -136,9 +138,24 @@ def test_the_model_that_comes_with_the_package(capsys: pytest.CaptureFixture[str
         assert (logits("folder") - expected).abs().max() < 1e-5
         theirs = transformers.AutoModelForCausalLM.from_pretrained("folder").eval()
         assert (theirs(IDS).logits - expected).abs().max() < 1e-4
-    tokenizer = load_pretrained("folder").tokenizer
-    assert tokenizer is not None
-    assert tokenizer.encode(TEXTS[0]) == loaded.tokenizer.encode(TEXTS[0])
+    for path in ("folder", "it.gguf"):
+        again = load_pretrained(path)
+        assert again.tokenizer is not None
+        assert again.tokenizer.encode(TEXTS[0]) == loaded.tokenizer.encode(TEXTS[0])
+        # It is asked in its own format, and its steps are lines.
+        chat = ask_chat(TEXTS[0], again, max_tokens=64)
+        greedy = ask(
+            TEXTS[0], loaded, sampling=replace(loaded.recipe.sampling, temperature=0.0, samples=1)
+        )
+        assert isinstance(greedy, Answer)
+        (chain,) = greedy.chains
+        assert chat.replies == ("\n".join([*chain.steps, str(chain.answer)]),)
+        assert chat.answer.text == chain.answer
+    theirs_tokenizer = transformers.AutoTokenizer.from_pretrained("folder")
+    prompt = theirs_tokenizer.apply_chat_template(
+        [{"role": "user", "content": TEXTS[0]}], return_dict=False
+    )
+    assert prompt == encode_prompt(loaded.tokenizer, TEXTS[0], "chain")
 
 
 def test_mistakes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import folder as folder_module
 from glassmind.interop.huggingface import load_folder, save_folder
+from glassmind.interop.tokenizers import composed
 from glassmind.tokenize import train_bpe
 from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer, Template
+from glassmind.tokenize.composed import ComposedTokenizer, Template, TokenizerFacts
 
 IDS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
 
@@ -96,7 +97,8 @@ def test_a_text_begins_as_its_tokenizer_says(llama: Path, tmp_path: Path) -> Non
 
 def test_a_tokenizer_of_our_own(llama: Path, tmp_path: Path) -> None:
     tokenizer = train_bpe(["a text, and a text"], 263)
-    save_folder(replace(load_folder(llama), tokenizer=tokenizer), tmp_path / "o")
+    given = composed(tokenizer, TokenizerFacts())
+    save_folder(replace(load_folder(llama), tokenizer=given), tmp_path / "o")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "o")
     text = "another text: ünd\t."
     assert theirs(text).input_ids == tokenizer.encode(text)

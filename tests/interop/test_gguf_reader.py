@@ -23,7 +23,9 @@ from glassmind.interop.gguf import load_gguf, save_gguf
 from glassmind.interop.gguf.packed import check_places, unpack
 from glassmind.interop.gguf_header import MOST_ENTRIES, read_header
 from glassmind.interop.pretrained import Pretrained
+from glassmind.interop.tokenizers import composed
 from glassmind.tokenize import SPECIAL_TOKENS, train_bpe
+from glassmind.tokenize.composed import TokenizerFacts
 
 CORPUS = Path(__file__).parent / "corpus" / "gguf"
 
@@ -213,7 +215,7 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     tokenizer = train_bpe(["to be or not to be"], len(SPECIAL_TOKENS) + 256 + 4)
     config = replace(small("llama3.1"), d_model=16, vocab_size=tokenizer.vocab_size)
     path = tmp_path_factory.mktemp("talking") / "a.gguf"
-    save_gguf(random_model(config, tokenizer=tokenizer), path, "f16")
+    save_gguf(random_model(config, tokenizer=composed(tokenizer, TokenizerFacts())), path, "f16")
     return path.read_bytes()
 
 

@@ -20,8 +20,10 @@ from gguf_files import INEXPRESSIBLE, logits, random_model, small
 from glassmind.errors import UserError
 from glassmind.interop.canonical import differences
 from glassmind.interop.gguf import Kind, load_gguf, save_gguf
+from glassmind.interop.tokenizers import composed
 from glassmind.model import PRESETS, ModelConfig, RopeScaling
 from glassmind.tokenize import SPECIAL_TOKENS, CharTokenizer, train_bpe
+from glassmind.tokenize.composed import TokenizerFacts
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -216,7 +218,10 @@ def test_what_is_needed_to_talk(tmp_path: Path) -> None:
     config = replace(small("llama2"), vocab_size=tokenizer.vocab_size + 3)  # rows to spare
     stops = frozenset((tokenizer.special["<|end|>"], 5))
     saved = random_model(
-        config, tokenizer=tokenizer, chat_template="{{ messages }}", stop_ids=stops
+        config,
+        tokenizer=composed(tokenizer, TokenizerFacts()),
+        chat_template="{{ messages }}",
+        stop_ids=stops,
     )
     save_gguf(saved, tmp_path / "a.gguf", "f16")
     again = load_gguf(tmp_path / "a.gguf")
@@ -237,8 +242,13 @@ def test_what_has_no_room(tmp_path: Path) -> None:
     config = replace(small("llama2"), vocab_size=tokenizer.vocab_size)
     stops = frozenset(range(4))
     with pytest.raises(UserError, match="room for 3 tokens that end a text"):
-        save_gguf(random_model(config, tokenizer=tokenizer, stop_ids=stops), tmp_path / "a.gguf")
-    letters = random_model(small("llama2"), tokenizer=CharTokenizer("é"))
+        save_gguf(
+            random_model(config, tokenizer=composed(tokenizer, TokenizerFacts()), stop_ids=stops),
+            tmp_path / "a.gguf",
+        )
+    letters = random_model(
+        small("llama2"), tokenizer=composed(CharTokenizer("é"), TokenizerFacts())
+    )
     with pytest.raises(UserError, match="single characters"):
         save_gguf(letters, tmp_path / "a.gguf")
     with pytest.raises(UserError, match="f32, f16, bf16, q8_0, not 'q4'"):

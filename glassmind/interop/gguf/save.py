@@ -28,7 +28,6 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import to_gguf_metadata
 from glassmind.interop.whole_file import whole_file
 from glassmind.model import Transformer
-from glassmind.tokenize import CharTokenizer
 
 Kind = Literal["f32", "f16", "bf16", "q8_0"]
 _FILE_TYPES: dict[Kind, int] = {"f32": 0, "f16": 1, "q8_0": 7, "bf16": 32}  # LlamaFileType
@@ -137,8 +136,6 @@ def _talking(pretrained: Pretrained) -> dict[str, object]:
     """The facts about text: the tokenizer, where it begins and ends, the chat template."""
     if pretrained.tokenizer is None:
         return {"tokenizer.ggml.model": "none"}
-    if isinstance(pretrained.tokenizer, CharTokenizer):
-        raise UserError("a GGUF cannot hold a tokenizer of single characters; it can hold BPE")
     facts: dict[str, Any] = to_gguf_metadata(pretrained.tokenizer)
     # Models often have rows to spare; llama.cpp wants a token for each.
     tokens = facts["tokenizer.ggml.tokens"]

@@ -28,9 +28,7 @@ from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.weights import INDEX, WEIGHTS, load_weights, shapes_of
 from glassmind.interop.pretrained import Pretrained
 from glassmind.model import ModelConfig, Transformer
-from glassmind.tokenize import BPETokenizer, CharTokenizer, SavedTokenizer, save
 from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.special import END, PAD
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -56,10 +54,11 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
     model = load_weights(config, family, folder, dtype)
     tokenizer = None
     if any((folder / name).is_file() for name in TOKENIZER_FILES):
-        from glassmind.interop.tokenizers import load_tokenizer
+        from glassmind.interop.tokenizers import composed, load_tokenizer, read_facts
 
-        tokenizer = load_tokenizer(folder)
-    facts = getattr(tokenizer, "facts", None)
+        found = load_tokenizer(folder)
+        ours = not isinstance(found, ComposedTokenizer)
+        tokenizer = composed(found, read_facts(folder)) if ours else found
     told = [fields]
     if (folder / GENERATION).is_file():
         told.insert(0, Fields(read_object(folder / GENERATION), str(folder / GENERATION)))
@@ -68,7 +67,7 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
-        chat_template=None if facts is None else facts.chat_template,
+        chat_template=None if tokenizer is None else tokenizer.facts.chat_template,
         stop_ids=frozenset(stop_ids & set(known)),
         bos_id=next((token for token in _begins_with(tokenizer, told) if token in known), None),
         name=folder.resolve().name,
@@ -83,13 +82,11 @@ def _family(fields: Fields) -> Family:
     return FAMILIES[model_type]
 
 
-def _begins_with(
-    tokenizer: ComposedTokenizer | SavedTokenizer | None, told: Iterable[Fields]
-) -> Iterable[int]:
+def _begins_with(tokenizer: ComposedTokenizer | None, told: Iterable[Fields]) -> Iterable[int]:
     """What stands before a text: many configs name a token that their tokenizer does not put there,
     so they are asked only where there is no tokenizer."""
     if tokenizer is not None:
-        return tokenizer.template.before if isinstance(tokenizer, ComposedTokenizer) else ()
+        return tokenizer.template.before
     return next((ids for source in told if (ids := _ids(source, "bos_token_id"))), set())
 
 
@@ -182,18 +179,13 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _write_tokenizer(pretrained: Pretrained, folder: Path) -> None:
-    tokenizer = pretrained.tokenizer
-    # Without this, transformers takes the tokenizer that most models of the family have.
-    config = {"tokenizer_class": "PreTrainedTokenizerFast"}
-    if isinstance(tokenizer, BPETokenizer | CharTokenizer):
-        save(tokenizer, folder / "tokenizer.json")
-        config |= {"eos_token": END, "pad_token": PAD}
-    elif tokenizer is not None:
+    if pretrained.tokenizer is not None:
         from glassmind.interop.tokenizers import write_tokenizer_json
 
-        write_tokenizer_json(tokenizer, folder / "tokenizer.json")
-    if tokenizer is not None and not (folder / TOKENIZER_CONFIG).exists():
-        _write_json(folder / TOKENIZER_CONFIG, config)
+        write_tokenizer_json(pretrained.tokenizer, folder / "tokenizer.json")
+        if not (folder / TOKENIZER_CONFIG).exists():
+            # Without this, transformers takes the tokenizer that most models of the family have.
+            _write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"})
     if pretrained.chat_template is not None:
         (folder / "chat_template.jinja").write_text(pretrained.chat_template, encoding="utf-8")
 

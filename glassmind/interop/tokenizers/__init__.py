@@ -20,10 +20,11 @@ from glassmind.interop.tokenizers.gpt2_files import read_gpt2_files
 from glassmind.interop.tokenizers.load import load_tokenizer
 from glassmind.interop.tokenizers.sentencepiece_model import read_sentencepiece_model
 from glassmind.interop.tokenizers.tiktoken_ranks import read_tiktoken_ranks
-from glassmind.interop.tokenizers.tokenizer_json import read_facts, read_tokenizer_json
+from glassmind.interop.tokenizers.tokenizer_json import composed, read_facts, read_tokenizer_json
 from glassmind.interop.tokenizers.write_tokenizer_json import write_tokenizer_json
 
 __all__ = [
+    "composed",
     "load_tokenizer",
     "read_facts",
     "read_gguf_tokenizer",

@@ -15,15 +15,14 @@ from typing import Any, TypeVar
 
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers.sentencepiece_model import Pieces, PieceType, build_tokenizer
-from glassmind.tokenize import BPETokenizer
 from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.byte_alphabet import spell
 from glassmind.tokenize.character_bpe import CharacterBPE
 from glassmind.tokenize.composed import ComposedTokenizer, Template, TokenizerFacts
 from glassmind.tokenize.decoders import ByteLevel as ByteLevelDecoder
 from glassmind.tokenize.normalize import Normalizer, Prepend, Replace, UnicodeForm
 from glassmind.tokenize.normalize import Sequence as Normalizers
 from glassmind.tokenize.patterns import CL100K, GPT2, O200K, QWEN2, TEKKEN, Pattern
+from glassmind.tokenize.presplit import PATTERN
 from glassmind.tokenize.pretokenize import (
     ByteLevel,
     Digits,
@@ -235,13 +234,11 @@ def _read_sentencepiece(facts: _Facts) -> ComposedTokenizer:
     return build_tokenizer(pieces, facts.template(about, tokens, add_bos=True), about)
 
 
-def to_gguf_metadata(tokenizer: ComposedTokenizer | BPETokenizer) -> dict[str, Any]:
+def to_gguf_metadata(tokenizer: ComposedTokenizer) -> dict[str, Any]:
     """The facts that say in a GGUF what ``tokenizer`` is: what ``read_gguf_tokenizer`` reads.
 
     Raises ``UserError`` where llama.cpp has no name for the way it cuts text.
     """
-    if isinstance(tokenizer, BPETokenizer):
-        return _own_metadata(tokenizer)
     model = tokenizer.model
     if not isinstance(model, CharacterBPE):
         raise UserError(f"a GGUF cannot hold a {type(model).__name__} tokenizer; it can hold BPE")
@@ -279,8 +276,13 @@ def to_gguf_metadata(tokenizer: ComposedTokenizer | BPETokenizer) -> dict[str, A
     return metadata
 
 
+# Our own pattern is Qwen's with the English endings spelled out, as llama.cpp, which normalizes
+# nothing, spells them.
+_OURS = {"qwen2": Cutting(_isolated(PATTERN))}
+
+
 def _byte_level_facts(tokenizer: ComposedTokenizer, model: CharacterBPE) -> dict[str, Any]:
-    for name, cutting in CUTTINGS.items():
+    for name, cutting in (*CUTTINGS.items(), *_OURS.items()):
         if (cutting.pre_tokenizer, cutting.normalizer, cutting.ignore_merges) == (
             tokenizer.pre_tokenizer,
             tokenizer.normalizer,
@@ -312,7 +314,7 @@ def _sentencepiece_facts(
     ):
         raise UserError(
             "a GGUF can hold byte-level BPE and SentencePiece's BPE with byte fallback; this "
-            "tokenizer is neither"
+            "tokenizer is neither (one of single characters, perhaps)"
         )
     for byte in range(256):
         types[model.vocab[f"<0x{byte:02X}>"]] = PieceType.BYTE
@@ -333,24 +335,4 @@ def _sentencepiece_facts(
         ],
         "scores": scores,
         "add_space_prefix": tokenizer.normalizer == with_prefix,
-    }
-
-
-def _own_metadata(tokenizer: BPETokenizer) -> dict[str, Any]:
-    """Our own pattern is Qwen's with the English endings spelled out, as llama.cpp spells them."""
-    n_special = len(tokenizer.special)
-    spelled = [spell(tokenizer.token_bytes(i)) for i in range(n_special, tokenizer.vocab_size)]
-    names = sorted(tokenizer.special, key=tokenizer.special.__getitem__)
-    return {
-        PREFIX + "model": "gpt2",
-        PREFIX + "pre": "qwen2",
-        PREFIX + "tokens": [*names, *spelled],
-        PREFIX + "token_type": [int(PieceType.CONTROL)] * n_special
-        + [int(PieceType.NORMAL)] * len(spelled),
-        PREFIX + "merges": [
-            f"{spelled[left - n_special]} {spelled[right - n_special]}"
-            for left, right in tokenizer.merges
-        ],
-        PREFIX + "add_bos_token": False,
-        PREFIX + "add_eos_token": False,
     }

@@ -28,6 +28,7 @@ from glassmind.tokenize.added_tokens import AddedToken
 from glassmind.tokenize.character_bpe import CharacterBPE
 from glassmind.tokenize.composed import ComposedTokenizer, Model, Template, TokenizerFacts
 from glassmind.tokenize.tokenizer_file import read_text
+from glassmind.tokenize.tokenizer_json import SavedTokenizer, document_of
 from glassmind.tokenize.unigram import Unigram
 from glassmind.tokenize.wordpiece import WordPiece
 
@@ -41,8 +42,13 @@ def read_tokenizer_json(path: str | Path) -> ComposedTokenizer:
     return tokenizer_of(read_json(Path(path)))
 
 
-def tokenizer_of(document: Checked) -> ComposedTokenizer:
-    """The same, of a file that has been read."""
+def composed(tokenizer: SavedTokenizer, facts: TokenizerFacts) -> ComposedTokenizer:
+    """One of this package's own, put together from parts as other people's are; ids are equal."""
+    return tokenizer_of(Checked(Path("tokenizer.json"), "", document_of(tokenizer)), facts)
+
+
+def tokenizer_of(document: Checked, facts: TokenizerFacts | None = None) -> ComposedTokenizer:
+    """The same, of a file that has been read; ``facts`` instead of those next to it."""
     model, known = _model(document.object("model"), _special_spellings(document))
     normalizer = document.maybe_object("normalizer")
     pre_tokenizer = document.maybe_object("pre_tokenizer")
@@ -56,7 +62,7 @@ def tokenizer_of(document: Checked) -> ComposedTokenizer:
             decoder=read_decoder(decoder) if decoder else None,
             added_tokens=_added_tokens(document, known),
             template=read_template(template) if template else Template(),
-            facts=read_facts(document.path.parent),
+            facts=read_facts(document.path.parent) if facts is None else facts,
         )
     except ValueError as error:
         raise document.wrong("model.vocab", f"is not a usable vocabulary: {error}") from None
