@@ -57,8 +57,9 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
         from glassmind.interop.tokenizers import composed, load_tokenizer, read_facts
 
         found = load_tokenizer(folder)
-        ours = not isinstance(found, ComposedTokenizer)
-        tokenizer = composed(found, read_facts(folder)) if ours else found
+        if not isinstance(found, ComposedTokenizer):  # one of this package's own
+            found = composed(found, read_facts(folder))
+        tokenizer = found
     told = [fields]
     if (folder / GENERATION).is_file():
         told.insert(0, Fields(read_object(folder / GENERATION), str(folder / GENERATION)))
