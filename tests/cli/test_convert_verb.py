@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import command_line
 import pytest
 import torch
 import transformers
 
 from glassmind.cli import console
-from glassmind.cli.main import main
 from glassmind.interop.load import load_pretrained
 from glassmind.model import FeedForwardConfig, ModelConfig, Transformer
 from glassmind.pipeline.ask import Answer, ask
@@ -62,21 +62,14 @@ def make_run(name: str, feed_forward: str) -> None:
 
 
 def product(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    capsys.readouterr()
-    code = main(["convert", *argv])
-    captured = capsys.readouterr()
-    assert code == 0, captured.err
-    return captured.out
+    return command_line.product(capsys, "convert", *argv)
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    capsys.readouterr()
     before = sorted(Path().rglob("*"))
-    assert main(["convert", *argv]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and "Traceback" not in captured.err
+    said = command_line.complaint(capsys, "convert", *argv)
     assert sorted(Path().rglob("*")) == before  # nothing half-written is left
-    return captured.err
+    return said
 
 
 def logits(path: str) -> torch.Tensor:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import complaint, product
 
 from glassmind.cli import console
-from glassmind.cli.main import main
 from glassmind.learn import page, pictures
 from glassmind.model import PRESETS, ModelConfig
 from glassmind.runs.dataclass_tree import from_dict
@@ -43,22 +43,6 @@ def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for cached in (console.console, console.out):
         cached.cache_clear()
     torch.set_num_threads(threads)
-
-
-def product(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    capsys.readouterr()
-    code = main(list(argv))
-    captured = capsys.readouterr()
-    assert code == 0, captured.err
-    return captured.out
-
-
-def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    capsys.readouterr()
-    assert main(list(argv)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    return captured.err
 
 
 def test_the_table_has_every_preset(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import complaint, product
 
 from glassmind.cli import console
 from glassmind.cli.main import main
@@ -98,29 +99,6 @@ def pristine(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pristine: Path, tmp_path: Path) -> Path:
     """A copy of it, to be damaged."""
     return Path(shutil.copytree(pristine, tmp_path / "run"))
-
-
-def product(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """What a command that succeeds writes to standard output."""
-    capsys.readouterr()
-    code = main(list(argv))
-    captured = capsys.readouterr()
-    assert code == 0, captured.err
-    return captured.out
-
-
-def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """The one sentence of a command that is refused."""
-    capsys.readouterr()
-    code = main(list(argv))
-    captured = capsys.readouterr()
-    assert code == 2
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    last = captured.err.splitlines()[-1]
-    assert last.startswith("glassmind: error: ")
-    assert captured.err.count("glassmind: error: ") == 1
-    return last
 
 
 # ------------------------------------------------------------------------------- what they do

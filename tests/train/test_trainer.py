@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interrupt import Stop
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -37,17 +38,6 @@ CONFIG = TrainConfig(
     precision="float32",
     compile="off",
 )
-
-
-class Stop(Silent):
-    """Presses Ctrl-C when step ``at`` has been shown."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def update(self, done: int, **figures: float) -> None:
-        if figures and done == self.at:
-            raise KeyboardInterrupt
 
 
 def make_trainer(
