@@ -3,7 +3,9 @@
 A checkpoint is a folder ``step-000300`` with one ``.safetensors`` file a part (``model``,
 ``optimizer``) and ``state.json``, which also carries each file's SHA-256. It is written under
 another name and renamed when complete; ``newest`` skips, and reports, one that was damaged
-afterwards.
+afterwards. Beside the newest ones, one ``best-000250`` may be kept.
+
+``Writer`` writes in the background: a step waits only until the tensors are copied.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -23,7 +26,12 @@ from torch import Tensor
 from glassmind.errors import UserError
 from glassmind.runs.files import read_json, require_space, write_json
 
-FORMAT = 1
+FORMAT = 2
+Kind = Literal["step", "best"]
+
+
+class OtherVersion(UserError):
+    """A checkpoint that another version wrote: not damaged, so not to be passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,19 @@ class Checkpoint:
 
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
+
+    @property
+    def n_bytes(self) -> int:
+        parts = self.tensors.values()
+        return sum(t.numel() * t.element_size() for part in parts for t in part.values())
+
+    def copy(self) -> Checkpoint:
+        """The same on the CPU, and no longer changed by whoever trains on."""
+        parts = {
+            part: {name: t.detach().to("cpu", copy=True) for name, t in tensors.items()}
+            for part, tensors in self.tensors.items()
+        }
+        return Checkpoint(parts, self.state)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -72,9 +93,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
+def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int, kind: Kind = "step") -> None:
     """Write ``checkpoint`` as ``folder/step-…`` and delete all but the ``keep`` newest."""
     folder.mkdir(parents=True, exist_ok=True)
+    require_space(folder, checkpoint.n_bytes)
     unfinished = folder / f".unfinished-{os.getpid()}"
     for abandoned in folder.glob(".unfinished-*"):  # by a process that was killed
         shutil.rmtree(abandoned, ignore_errors=True)
@@ -86,13 +108,37 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int) -> None:
         checksums = {name: sha256(unfinished / name) for name in names}
         header = {"format": FORMAT, "checksums": checksums}
         write_json(unfinished / "state.json", header | checkpoint.state)
-        target = folder / f"step-{step:06d}"
+        target = folder / f"{kind}-{step:06d}"
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    for old in _steps(folder)[:-keep]:
+    for old in _numbered(folder, kind)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+class Writer:
+    """Writes checkpoints below ``folder`` one after the other in a thread of its own.
+
+    What went wrong there is raised by the next call.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: list[Future[None]] = []
+
+    def write(self, step: int, checkpoint: Checkpoint, keep: int, kind: Kind = "step") -> None:
+        """Copy ``checkpoint`` and return; at most one other is still being written then."""
+        while len(self._pending) > 1:
+            self._pending.pop(0).result()
+        copy = checkpoint.copy()
+        self._pending.append(self._thread.submit(save, self.folder, step, copy, keep, kind))
+
+    def wait(self) -> None:
+        """Return when everything is written."""
+        while self._pending:
+            self._pending.pop(0).result()
 
 
 def load(folder: Path) -> Checkpoint:
@@ -102,8 +148,15 @@ def load(folder: Path) -> Checkpoint:
         UserError: something in it is missing, damaged or of another format.
     """
     state = read_json(folder / "state.json")
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{folder} is not a checkpoint of format {FORMAT}")
+    written = state.get("format") if isinstance(state, dict) else None
+    if not isinstance(written, int):
+        raise UserError(f"{folder} is not a checkpoint")
+    if written != FORMAT:
+        age = "a newer" if written > FORMAT else "an older"
+        raise OtherVersion(
+            f"{folder} was written by {age} version of Glassmind (format {written}, and this one "
+            f"reads {FORMAT}): go on with that version, or start anew in another folder"
+        )
     checksums = state.get("checksums")
     if not isinstance(checksums, dict) or any(Path(name).name != name for name in checksums):
         raise UserError(f"{folder}/state.json has no valid checksums")
@@ -116,18 +169,28 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(tensors, state)
 
 
-def newest(folder: Path, warn: Callable[[str], None] = lambda sentence: None) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or ``None``; ``warn`` hears of each damaged one."""
-    for candidate in reversed(_steps(folder)):
+def newest(
+    folder: Path, warn: Callable[[str], None] = lambda sentence: None, kind: Kind = "step"
+) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or ``None``; ``warn`` hears of each damaged one.
+
+    Raises:
+        OtherVersion: the newest was written by another version.
+    """
+    candidates = _numbered(folder, kind)
+    while candidates:
         try:
-            return load(candidate)
+            return load(candidates.pop())
+        except OtherVersion:
+            raise
         except UserError as error:
-            warn(f"{error}; going back to the checkpoint before it")
+            remedy = "going back to the checkpoint before it" if candidates else "starting over"
+            warn(f"{error}; {remedy}")
     return None
 
 
-def _steps(folder: Path) -> list[Path]:
-    """Checkpoint folders, oldest first."""
-    found = folder.glob("step-*") if folder.is_dir() else ()
-    numbered = {int(n): p for p in found if (n := p.name.removeprefix("step-")).isdigit()}
+def _numbered(folder: Path, kind: Kind) -> list[Path]:
+    """Checkpoint folders of a kind, oldest first."""
+    found = folder.glob(f"{kind}-*") if folder.is_dir() else ()
+    numbered = {int(n): p for p in found if (n := p.name.removeprefix(f"{kind}-")).isdigit()}
     return [numbered[step] for step in sorted(numbered)]

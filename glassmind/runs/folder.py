@@ -26,6 +26,7 @@ from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.runs.dataclass_tree import to_dict
 from glassmind.runs.files import read_json, write_json, write_text
+from glassmind.runs.lock import hold
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
 
 
@@ -69,7 +70,7 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
 
     Raises:
         UserError: the folder holds something else, another recipe, or a run that was not asked
-            to be resumed; or it cannot be written.
+            to be resumed; another process is writing it; or it cannot be written.
     """
     run = RunFolder(path)
     if (path / "recipe.toml").is_file() and (path / "run.json").is_file():
@@ -84,11 +85,13 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
                 f"{path} was started with another {_first_difference(kept, asked)}: resume it "
                 "with its own recipe, or name another folder by --run"
             )
+        hold(path)
         return run
     if path.exists() and (not path.is_dir() or any(map(_foreign, path.iterdir()))):
         raise UserError(f"{path} exists and is not a run: name another folder by --run")
     try:
         path.mkdir(parents=True, exist_ok=True)
+        hold(path)
         write_json(path / "run.json", new_facts(recipe))
         write_text(path / "recipe.toml", recipe_toml(recipe))
     except OSError as error:

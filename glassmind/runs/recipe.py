@@ -108,7 +108,12 @@ class TrainConfig:
     A batch is ``batch_rows`` rows of ``row_tokens`` tokens, taken ``accumulate`` times before each
     step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
     rest. ``precision`` and ``compile`` are decided by ``train.precision`` where ``auto``.
-    ``checkpoint_minutes`` is how much work a crash may cost.
+    ``checkpoint_minutes`` is how much work a crash may cost; ``weights`` says whether a finished
+    model has those of the last step or of the lowest validation loss. ``on_nan`` and ``on_spike``
+    are policies of ``train.guard``; a loss is a spike ``spike_sigmas`` standard deviations above
+    the ones before. Every ``inspect_every`` steps (0:
+    never) gradients, updates and activations of each layer are recorded; ``trackers`` get the
+    figures beside ``metrics.jsonl``.
     """
 
     steps: int = 1000
@@ -128,26 +133,62 @@ class TrainConfig:
     validate_every: int = 100
     checkpoint_minutes: float = 1.0
     keep_checkpoints: int = 2
+    weights: Literal["last", "best"] = "last"
+    on_nan: Literal["stop", "skip", "rewind"] = "stop"
+    on_spike: Literal["note", "stop", "skip", "rewind"] = "note"
+    spike_sigmas: float = 6.0
+    inspect_every: int = 0
+    trackers: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps", "batch_rows", "accumulate", "keep_checkpoints")
         _at_least(self, 1, "log_every", "validate_every")
         _at_least(self, 2, "row_tokens")
-        _at_least(self, 0, "warmup")
+        _at_least(self, 0, "warmup", "inspect_every")
         _within(self, 0, 10, "muon_lr", "adamw_lr", "weight_decay")
         _within(self, 0, 1, "decay_fraction")
         _within(self, 0, 1e9, "clip", "checkpoint_minutes")
+        _within(self, 1, 1e9, "spike_sigmas")
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """What is taken out of a pretraining text before it is used; by default nothing.
+
+    ``near_duplicates`` is the Jaccard index of two documents' word 5-grams from which on the later
+    one goes (0 keeps all). ``against`` names evaluations (``"gsm8k"``, a JSONL of problems, a
+    text): what shares ``ngram`` words running with one of them is cut out.
+    """
+
+    near_duplicates: float = 0.0
+    against: tuple[str, ...] = ()
+    ngram: int = 13
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 1, "near_duplicates")
+        _within(self, 2, 1000, "ngram")
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """A pretraining text: a UTF-8 file (``.xz`` and ``.gz`` are unpacked), or none.
+    r"""A pretraining text, or none, and what is measured on.
 
-    ``validation_fraction`` of it, from its end, is kept aside to measure on.
+    ``file`` is a file, a folder, a glob, or ``hub:NAME``; its ``.txt`` and ``.md`` are UTF-8 text,
+    of ``.jsonl`` and ``.parquet`` it takes ``field``, and ``.gz`` and ``.xz`` are unpacked.
+    ``separator`` stands between the documents of a text file (``\x1e`` may be spelled out); empty,
+    a file is one document. ``validation_file`` (the same kinds) is measured on after training; or
+    else ``validation_fraction`` of the characters, from the end, is kept aside for that.
+    ``document_mask`` keeps attention, loss and positions within a document, where otherwise only
+    the end token tells the model that another begins.
     """
 
     file: str = ""
+    field: str = "text"
+    separator: str = ""
+    validation_file: str = ""
     validation_fraction: float = 0.1
+    document_mask: bool = False
+    filter: FilterConfig = FilterConfig()
 
     def __post_init__(self) -> None:
         _within(self, 0, 0.5, "validation_fraction")
@@ -200,14 +241,97 @@ class VerifierConfig:
         _within(self, 0, 100, "pair_weight", "language_weight")
 
 
+EVERY_LAYER = "all"
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank fine-tuning (``train.lora``); ``rank`` 0 is off, and all weights are trained.
+
+    The change of a layer is scaled by ``alpha`` / rank, or with ``rank_stabilized`` by its root.
+    ``targets`` are names of linear layers in a block (query, key, value, output, up, gate, down),
+    or ``"all"``. ``base`` says how the frozen weights are stored while training. The factors
+    are trained by AdamW, whatever ``train.muon_lr`` says.
+    """
+
+    rank: int = 0
+    alpha: float = 16.0
+    targets: tuple[str, ...] = (EVERY_LAYER,)
+    dropout: float = 0.0
+    rank_stabilized: bool = False
+    base: Literal["float", "nf4", "int8"] = "float"
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "rank")
+        _within(self, 0, 1e6, "alpha")
+        _within(self, 0, 0.99, "dropout")
+        if self.alpha == 0:
+            raise ValueError("alpha must be above 0: with 0 nothing would be learned")
+        if not self.targets:
+            raise ValueError(f'targets must name a layer, or be ["{EVERY_LAYER}"]')
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What of a finished model stays as it is.
+
+    ``freeze`` are names of tensors, or of modules for all that is in them, ``*`` standing for any
+    part of a name: ``["embed", "blocks.0", "blocks.*.attention"]``.
+    """
+
+    freeze: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChatsConfig:
+    """Conversations to learn from: a JSON or JSONL ``file`` (``data.chats``), or, without one, the
+    recipe's generated problems, told as conversations.
+
+    ``template`` is a file with a Jinja chat template, where the model's own is missing or not
+    wanted. ``turns`` says whether every answer is learned or only the last of a conversation.
+    ``validation_fraction`` of a file's conversations is kept aside to measure on.
+    """
+
+    file: str = ""
+    template: str = ""
+    turns: Literal["all", "last"] = "all"
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 0.5, "validation_fraction")
+
+
+@dataclass(frozen=True)
+class ClassifyConfig:
+    """Texts with labels: a CSV, TSV or JSONL ``file``, or, without one, generated problems.
+
+    Columns are given by name, or by number (from 1) where the file has no line of names. Generated
+    problems are told apart by the ``task``: the operation of their last step, or the kind of story.
+    ``train`` says what learns beside the new head: nothing, the last block, everything, or the
+    factors of ``[lora]``.
+    """
+
+    file: str = ""
+    text_column: str = "text"
+    label_column: str = "label"
+    task: Literal["operation", "story"] = "operation"
+    train: Literal["head", "last-block", "all", "lora"] = "last-block"
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a run needs to be repeated on the same machine, bit for bit."""
+    """Everything a run needs to be repeated on the same machine, bit for bit.
+
+    ``start`` is a finished model to go on from, where the run is not to begin with random weights:
+    a run's folder, a model of Hugging Face, a GGUF file, or a shipped model by its name. The model
+    and the tokenizer are then those of ``start``, and ``[model]`` and ``[tokenizer]`` say nothing.
+    """
 
     name: str = "unnamed"
     about: str = ""
     seed: int = 0
-    objective: Literal["sft", "pretrain"] = "sft"
+    objective: Literal["sft", "pretrain", "chat", "classify"] = "sft"
+    start: str = ""
     style: Literal["chain", "direct"] = "chain"
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
@@ -216,6 +340,10 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    chats: ChatsConfig = field(default_factory=ChatsConfig)
+    classify: ClassifyConfig = field(default_factory=ClassifyConfig)
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "seed")

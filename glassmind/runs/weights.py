@@ -21,17 +21,24 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], what: str) ->
     Raises:
         UserError: names or shapes differ; ``what`` names the source in the message.
     """
-    parameters = dict(module.named_parameters())
+    copy_weights(named_weights(module), tensors, what)
+
+
+def copy_weights(
+    parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str
+) -> None:
+    """``load_weights`` for parameters that were picked by name."""
     if parameters.keys() != tensors.keys():
         odd = sorted(parameters.keys() ^ tensors.keys())[0]
         fault = "lacks" if odd in parameters else "has the unknown"
         raise UserError(f"{what} is for another model: it {fault} tensor {odd}")
+    for name, parameter in parameters.items():
+        given = tensors[name]
+        if parameter.shape != given.shape:
+            raise UserError(
+                f"{what} is for another model: {name} has shape {tuple(given.shape)} "
+                f"instead of {tuple(parameter.shape)}"
+            )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            given = tensors[name]
-            if parameter.shape != given.shape:
-                raise UserError(
-                    f"{what} is for another model: {name} has shape {tuple(given.shape)} "
-                    f"instead of {tuple(parameter.shape)}"
-                )
-            parameter.copy_(given)
+            parameter.copy_(tensors[name])

@@ -85,6 +85,10 @@ class Objective(Protocol):
         """Everything with trained parameters: what a checkpoint keeps."""
         ...
 
+    def weight(self, batch: Batch) -> float:
+        """How many terms ``loss`` is the mean of: what the batch counts beside others."""
+        ...
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
         """The scalar to minimise, and figures worth logging (detached)."""
         ...

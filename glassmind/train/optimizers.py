@@ -48,6 +48,10 @@ class Optimizers:
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             optimizer.step()
+        self.forget_gradients()
+
+    def forget_gradients(self) -> None:
+        for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:

@@ -41,6 +41,10 @@ class Pretrain:
         columns = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         return (batch.previous != columns) & (batch.documents > 0)
 
+    def weight(self, batch: Batch) -> float:
+        """The number of tokens that count."""
+        return float(self.learned(batch).sum())
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
         hidden = self.module.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
         return next_token_loss(self.module, hidden, batch, self.learned(batch)), {}

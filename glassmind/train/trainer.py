@@ -1,20 +1,20 @@
 """The trainer: one loop for every objective.
 
     for step in steps:
-        loss = objective.loss(next batch);  backward;  clip;  optimizer step
+        gradient of the next batches' loss;  is it sound?;  clip;  optimizer step
 
 Around that it keeps what a run needs: metrics as JSON lines, checkpoints that hold the *complete*
-state (weights, optimizers, data cursor, random generator, place in the metrics file), and the
+state (weights, optimizers, data cursor, random generators, place in the metrics file), and the
 resumption from them, after which every number is the one an uninterrupted run would have had.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,18 @@ from glassmind.errors import UserError
 from glassmind.model import Block, rebalance
 from glassmind.progress import Progress, Silent
 from glassmind.runs import checkpoint
-from glassmind.runs.files import write_text
+from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
-from glassmind.runs.weights import load_weights, named_weights
-from glassmind.train.objective import Objective, to_batch
+from glassmind.runs.weights import copy_weights
+from glassmind.train.guard import Guard, Trouble
+from glassmind.train.metrics_file import MetricsFile
+from glassmind.train.objective import Batch, Objective, to_batch
 from glassmind.train.optimizers import Optimizers
 from glassmind.train.precision import choose_precision
 from glassmind.train.schedules import learning_rate_factor
+from glassmind.train.trouble import keep_evidence
+
+MOST_REWINDS = 3
 
 
 class Trainer:
@@ -59,9 +64,15 @@ class Trainer:
         self.device = torch.device(device)
         self.progress = progress or Silent()
         self.validate = validate
-        self.step = self.tokens = 0
+        self.step = self.tokens = self.rewinds = 0
         self.seconds = 0.0
+        self.best = math.inf  # the lowest validation loss so far
         self._recent: list[Tensor] = []  # losses since the last logged row
+        self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
+        self.metrics = self.writer = None
+        if folder is not None:
+            self.metrics = MetricsFile(folder / "metrics.jsonl", stage)
+            self.writer = checkpoint.Writer(folder / "checkpoints" / stage)
         objective.module.to(self.device).train()
         self.optimizers = Optimizers(objective.module, config)
         self.choice = choose_precision(self.device, config.precision, config.compile)
@@ -76,7 +87,8 @@ class Trainer:
         """Run to ``config.steps``.
 
         Raises:
-            UserError: the loss stopped being a number, or a checkpoint to resume from is foreign.
+            UserError: a step went wrong and the recipe says to stop, or a checkpoint to resume
+                from is foreign.
         """
         self._resume()
         self.progress.start(self.stage, self.config.steps)
@@ -85,68 +97,77 @@ class Trainer:
         except BaseException:
             self.progress.end()  # gives the terminal back, also after Ctrl-C
             raise
+        finally:
+            if self.writer is not None:
+                self.writer.wait()
+        if self.config.weights == "best" and self.validate is not None:
+            self._take_best()
         self.progress.end(f"{self.stage}: {self.step} steps in {self.seconds:.0f} s")
 
     def _loop(self) -> None:
         config = self.config
         self.progress.update(self.step)
         saved_at = time.monotonic()
-        recent = self._recent
         started, done_before = time.monotonic(), self.tokens
         while self.step < config.steps:
             step_started = time.monotonic()
-            loss, figures = self._one_step()
-            recent.append(loss)
-            self.step += 1
+            figures = self._one_step()
             self.seconds += time.monotonic() - step_started
+            if figures is None:  # back at the last checkpoint
+                self.progress.update(self.step)
+                continue
             last = self.step == config.steps
-            log = last or self.step % config.log_every == 0
-            minutes = (time.monotonic() - saved_at) / 60
-            save = self.folder is not None and (last or minutes >= config.checkpoint_minutes)
-            if log or save:
-                mean = self._finite(torch.stack(recent).mean().item())
-            if log:
-                recent.clear()
+            if last or self.step % config.log_every == 0:
                 speed = (self.tokens - done_before) / max(1e-9, time.monotonic() - started)
-                self._log(
-                    loss=mean,
-                    lr=self._factor(self.step - 1),
-                    tokens=self.tokens,
-                    seconds=round(self.seconds, 3),
-                    tokens_per_second=round(speed),
-                    **{name: float(value) for name, value in figures.items()},
-                )
-                self.progress.update(self.step, loss=mean, tokens_per_second=speed)
+                self._log_step(figures, speed)
             if self.validate is not None and (last or self.step % config.validate_every == 0):
-                self._log(validation_loss=self.validate())
-            if save:
-                self._save()
+                self._validate(self.validate)
+            minutes = (time.monotonic() - saved_at) / 60
+            if last or minutes >= config.checkpoint_minutes:
+                self._save(config.keep_checkpoints)
                 saved_at = time.monotonic()
 
-    def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss of {self.stage} is {loss} at step {self.step}: the learning "
-                "rate is too high for this model; lower train.muon_lr and train.adamw_lr"
-            )
-        return loss
+    def _one_step(self) -> dict[str, float] | None:
+        """One update from the next batches, and figures worth logging; ``None`` after a rewind."""
+        batches = [to_batch(self.loader.next(), self.device) for _ in range(self.config.accumulate)]
+        loss, figures = self._gradients(batches)
+        gradients = [p.grad for p in self.objective.module.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        trouble = self.guard.judge(loss.item(), norm.item())
+        self.step += 1
+        self.tokens += sum(batch.n_tokens for batch in batches)
+        if trouble is not None:
+            where = self._evidence(trouble, batches, loss.item(), norm.item())
+            if not self._react(trouble, where):
+                return None
+        if trouble is None or trouble.policy == "note":
+            if self.config.clip > 0:
+                nn.utils.clip_grads_with_norm_(
+                    self.objective.module.parameters(), self.config.clip, norm
+                )
+            self.optimizers.step(self._factor(self.step - 1))
+            rebalance(self.objective.module)
+            self._recent.append(loss)
+        return figures | {"gradient_norm": norm.item()}
 
-    def _one_step(self) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Accumulate gradients over the micro-batches, clip, step."""
-        total = torch.zeros((), device=self.device)
-        figures: dict[str, float | Tensor] = {}
-        for _ in range(self.config.accumulate):
-            batch = to_batch(self.loader.next(), self.device)
+    def _gradients(self, batches: list[Batch]) -> tuple[Tensor, dict[str, float]]:
+        """Leave in ``grad`` the gradient of the mean loss over all terms of all batches.
+
+        A batch with more terms weighs more: the update is then that of one large batch.
+        """
+        weights = [self.objective.weight(batch) for batch in batches]
+        total = max(1.0, sum(weights))
+        mean = torch.zeros((), device=self.device)
+        figures: dict[str, float] = {}
+        for batch, weight in zip(batches, weights, strict=True):
+            share = weight / total if len(batches) > 1 else 1.0
             with self._autocast():
-                loss, figures = self.objective.loss(batch)
-            (loss / self.config.accumulate).backward()
-            total += loss.detach() / self.config.accumulate
-            self.tokens += batch.n_tokens
-        if self.config.clip > 0:
-            nn.utils.clip_grad_norm_(self.objective.module.parameters(), self.config.clip)
-        self.optimizers.step(self._factor(self.step))
-        rebalance(self.objective.module)
-        return total, figures
+                loss, told = self.objective.loss(batch)
+            (loss * share).backward()
+            mean += loss.detach() * share
+            for name, value in told.items():
+                figures[name] = figures.get(name, 0.0) + float(value) * share
+        return mean, figures
 
     def _autocast(self) -> torch.autocast:
         dtype = self.choice.autocast_dtype
@@ -162,70 +183,151 @@ class Trainer:
             decay_fraction=config.decay_fraction,
         )
 
+    # ------------------------------------------------------------------ a step went wrong
+
+    def _evidence(self, trouble: Trouble, batches: list[Batch], loss: float, norm: float) -> str:
+        """Keep what the step met; the end of a sentence that says where."""
+        if self.folder is None:
+            return ""
+        module, folder = self.objective.module, self.folder / "trouble"
+        kept = keep_evidence(folder, self.stage, self.step, trouble, batches, module, loss, norm)
+        return f"; the batch and the weights are in {kept}" if kept else ""
+
+    def _react(self, trouble: Trouble, where: str) -> bool:
+        """Do as the recipe says; False where training went back to an earlier step."""
+        sentence = f"{self.stage}, step {self.step}: {trouble.sentence}"
+        if trouble.policy == "stop":
+            raise UserError(
+                f"{sentence}: the learning rate is probably too high (lower train.muon_lr and "
+                f"train.adamw_lr), or set train.on_nan or train.on_spike to skip or rewind{where}"
+            )
+        if trouble.policy != "note":
+            self.optimizers.forget_gradients()
+        if trouble.policy == "rewind":
+            self._rewind(sentence, where)
+            return False
+        did = "left out" if trouble.policy == "skip" else "noted"
+        self.progress.end(f"{sentence}: {did}{where}")
+        self.progress.start(self.stage, self.config.steps)
+        self._log({"trouble": trouble.sentence, "policy": trouble.policy})
+        return True
+
+    def _rewind(self, sentence: str, where: str) -> None:
+        """Back to the last checkpoint, but on with the batches that follow this one."""
+        found = self._newest()
+        if found is None or self.rewinds == MOST_REWINDS:
+            reason = "there is no checkpoint yet" if found is None else "it happened too often"
+            raise UserError(f"{sentence}, and cannot be rewound: {reason}{where}")
+        cursor, rewinds, seconds = self.loader.state(), self.rewinds + 1, self.seconds
+        came_from = self.step
+        self._restore(found)
+        self.loader.restore(cursor)
+        self.rewinds, self.seconds = rewinds, seconds
+        self.progress.end(f"{sentence}: back to step {self.step}, on with other batches{where}")
+        self.progress.start(self.stage, self.config.steps)
+        self._log({"trouble": sentence, "policy": "rewind", "rewound_from": came_from})
+        self._save(self.config.keep_checkpoints)  # or a crash would meet the same batch again
+
     # -------------------------------------------------------------- metrics, save, resume
 
-    def _log(self, **figures: float) -> None:
-        if self.folder is None:
-            return
-        line = json.dumps({"stage": self.stage, "step": self.step} | figures)
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def _log_step(self, figures: dict[str, float], speed: float) -> None:
+        mean = torch.stack(self._recent).mean().item() if self._recent else math.nan
+        self._recent.clear()
+        row = {
+            "loss": mean,
+            "lr": self._factor(self.step - 1),
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 3),
+            "tokens_per_second": round(speed),
+        }
+        self._log(row | figures)
+        self.progress.update(self.step, loss=mean, tokens_per_second=speed)
 
-    def _save(self) -> None:
-        assert self.folder is not None
-        metrics = self.folder / "metrics.jsonl"
+    def _log(self, figures: dict[str, Any]) -> None:
+        if self.metrics is not None:
+            self.metrics.append(self.step, figures)
+
+    def _validate(self, validate: Callable[[], float]) -> None:
+        loss = validate()
+        self._log({"validation_loss": loss})
+        if loss < self.best:
+            self.best = loss
+            if self.config.weights == "best":
+                self._save(1, "best")
+
+    def _changing(self) -> dict[str, Tensor]:
+        """The parameters that training moves, by name: by gradient, or a router's balance."""
+        named = self.objective.module.named_parameters()
+        return {
+            name: p.detach() for name, p in named if p.requires_grad or name.endswith(".balance")
+        }
+
+    def _save(self, keep: int, kind: checkpoint.Kind = "step") -> None:
+        if self.writer is None or self.metrics is None:
+            return
         state = {
             "stage": self.stage,
             "step": self.step,
             "tokens": self.tokens,
             "seconds": self.seconds,
+            "best": self.best if math.isfinite(self.best) else None,
+            "rewinds": self.rewinds,
             "recent": [loss.item() for loss in self._recent],
+            "guard": list(self.guard.recent),
             "loader": self.loader.state(),
-            "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
+            "metrics_bytes": self.metrics.n_bytes(),
         }
+        random = {"torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
         tensors = {
-            "model": named_weights(self.objective.module),
+            "model": self._changing(),
             "optimizer": self.optimizers.state(),
-            "random": {"torch": torch.get_rng_state()},
+            "random": random,
         }
-        target = self.folder / "checkpoints" / self.stage
-        checkpoint.save(
-            target, self.step, checkpoint.Checkpoint(tensors, state), self.config.keep_checkpoints
-        )
+        self.writer.write(self.step, Checkpoint(tensors, state), keep, kind)
+
+    def _newest(self, kind: checkpoint.Kind = "step") -> Checkpoint | None:
+        if self.writer is None:
+            return None
+        self.writer.wait()
+        return checkpoint.newest(self.writer.folder, self.progress.end, kind)
 
     def _resume(self) -> None:
-        if self.folder is None:
+        if self.metrics is None:
             return
-        warnings: list[str] = []
-        found = checkpoint.newest(self.folder / "checkpoints" / self.stage, warnings.append)
-        for sentence in warnings:
-            self.progress.end(sentence)
-        metrics = self.folder / "metrics.jsonl"
+        found = self._newest()
         if found is None:
-            self._forget_metrics(metrics)
-            return
-        load_weights(self.objective.module, found.tensors["model"], "the checkpoint")
-        self.optimizers.restore(found.tensors["optimizer"])
-        torch.set_rng_state(found.tensors["random"]["torch"])
-        state = found.state
+            self.metrics.forget_stage()
+        else:
+            self._restore(found)
+
+    def _restore(self, found: Checkpoint) -> None:
+        """Become the trainer that wrote ``found``."""
+        assert self.metrics is not None
         try:
+            state, random = found.state, found.tensors["random"]
+            copy_weights(self._changing(), found.tensors["model"], "the checkpoint")
+            self.optimizers.restore(found.tensors["optimizer"])
+            torch.set_rng_state(random["torch"])
+            if "cuda" in random and self.device.type == "cuda":
+                torch.cuda.set_rng_state(random["cuda"], self.device)
             self.step, self.tokens = int(state["step"]), int(state["tokens"])
-            self.seconds, kept = float(state["seconds"]), int(state["metrics_bytes"])
+            self.seconds, self.rewinds = float(state["seconds"]), int(state["rewinds"])
+            self.best = math.inf if state["best"] is None else float(state["best"])
             self._recent = [torch.tensor(x, device=self.device) for x in state["recent"]]
+            self.guard.recent.clear()
+            self.guard.recent.extend(map(float, state["guard"]))
             self.loader.restore(state["loader"])
+            self.metrics.cut(int(state["metrics_bytes"]))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"the checkpoint of {self.stage} in {self.folder} lacks a part of its state "
                 f"({error}): delete its checkpoints folder to start the stage over"
             ) from None
-        if metrics.exists():
-            with metrics.open("rb+") as file:  # rows written after the checkpoint come again
-                file.truncate(min(kept, metrics.stat().st_size))
 
-    def _forget_metrics(self, metrics: Path) -> None:
-        """Drop this stage's rows: it starts over."""
-        if metrics.exists():
-            lines = metrics.read_text("utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # not what a kill cut off
-            kept = [line for line in whole if json.loads(line).get("stage") != self.stage]
-            write_text(metrics, "".join(kept))
+    def _take_best(self) -> None:
+        found = self._newest("best")
+        if found is not None:
+            copy_weights(self._changing(), found.tensors["model"], "the best checkpoint")
+            self.progress.end(f"{self.stage}: the weights are those of step {found.state['step']}")

@@ -39,6 +39,10 @@ class Verify:
         self.pair_weight, self.language_weight = pair_weight, language_weight
         scorer.trunk.requires_grad_(language_weight > 0)
 
+    def weight(self, batch: Batch) -> float:
+        """The number of labels; exact for the judge's loss, which is the mean over them."""
+        return float((~batch.labels.isnan()).sum())
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
         scores_BT, logp_BT = self.module(
             batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask

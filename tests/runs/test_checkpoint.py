@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.runs import checkpoint
-from glassmind.runs.checkpoint import Checkpoint, load_tensors, save_tensors
+from glassmind.runs.checkpoint import Checkpoint, OtherVersion, Writer, load_tensors, save_tensors
 from glassmind.runs.files import read_json, require_space, write_json, write_text
 from glassmind.runs.weights import load_weights, named_weights
 
@@ -205,7 +205,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a missing part": lose("optimizer.safetensors"),
     "a missing state": lose("state.json"),
     "another file of tensors": foreign,
-    "another format": rewrite(format=99),
+    "no format": rewrite(format=None),
     "no checksums": rewrite(checksums=None),
     "a path in the checksums": rewrite(checksums={"../../elsewhere.safetensors": "0"}),
     "a state that is a list": lambda folder: (folder / "state.json").write_text("[]", "utf-8"),
@@ -306,3 +306,51 @@ def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 200_000, "utf-8")
     with pytest.raises(UserError):
         read_json(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize(("number", "age"), [(99, "a newer"), (1, "an older")])
+def test_a_checkpoint_of_another_version_is_not_passed_over(
+    number: int, age: str, tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path, 1, make(1), keep=2)
+    checkpoint.save(tmp_path, 2, make(2), keep=2)
+    rewrite(format=number)(tmp_path / "step-000002")
+    with pytest.raises(OtherVersion, match=f"written by {age} version"):
+        checkpoint.newest(tmp_path)
+    assert files(tmp_path) == ["step-000001", "step-000002"]
+
+
+# ------------------------------------------------------------------------ in the background
+
+
+def test_the_writer_writes_what_was_there_when_it_was_asked(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    moving = {"w": torch.zeros(1000, 1000)}
+    for step in range(1, 5):
+        moving["w"].fill_(step)
+        writer.write(step, Checkpoint({"model": moving}, {"step": step}), keep=3)
+        moving["w"].fill_(-1)  # training goes on
+    writer.wait()
+    assert files(tmp_path) == ["step-000002", "step-000003", "step-000004"]
+    for step in (2, 3, 4):
+        found = checkpoint.load(tmp_path / f"step-{step:06d}")
+        assert (found.tensors["model"]["w"] == step).all()
+
+
+def test_the_writer_tells_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9, 0))
+    writer = Writer(tmp_path)
+    writer.write(1, make(1), keep=1)
+    with pytest.raises(UserError, match="make room"):
+        writer.wait()
+
+
+def test_the_best_is_kept_beside_the_newest(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, make(step), keep=1)
+        if step < 3:
+            checkpoint.save(tmp_path, step, make(step), keep=1, kind="best")
+    assert files(tmp_path) == ["best-000002", "step-000003"]
+    best = checkpoint.newest(tmp_path, kind="best")
+    assert best is not None
+    assert best.state["step"] == 2

@@ -1,0 +1,45 @@
+"""One writer a run: a lock that the operating system takes back when its holder dies.
+
+The folder itself is locked, so nothing is left in it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from glassmind.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock; there nobody is warned
+    fcntl = None  # type: ignore[assignment]
+
+_held: dict[Path, int] = {}
+
+
+def hold(folder: Path) -> None:
+    """Make ``folder`` this process's own, until ``release`` or its end.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    place = folder.resolve()
+    if fcntl is None or place in _held:
+        return
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UserError(
+            f"another process is writing {folder}: wait until it has finished, "
+            "or name another folder by --run"
+        ) from None
+    _held[place] = handle
+
+
+def release(folder: Path) -> None:
+    """Let others have ``folder``."""
+    if (handle := _held.pop(folder.resolve(), None)) is not None:
+        os.close(handle)
