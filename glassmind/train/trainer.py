@@ -231,7 +231,9 @@ class Trainer:
     # -------------------------------------------------------------- metrics, save, resume
 
     def _log_step(self, figures: dict[str, float], speed: float) -> None:
-        mean = torch.stack(self._recent).mean().item() if self._recent else math.nan
+        if not self._recent:  # every step since the last row was left out
+            return
+        mean = torch.stack(self._recent).mean().item()
         self._recent.clear()
         row = {
             "loss": mean,
