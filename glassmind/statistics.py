@@ -126,7 +126,7 @@ def mean_and_interval(
         raise ValueError(f"an interval over seeds needs at least two values, not {n}")
     mean = math.fsum(values) / n
     variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1)
-    half_width = _t_quantile(_upper_quantile(confidence), n - 1) * math.sqrt(variance / n)
+    half_width = t_quantile(_upper_quantile(confidence), n - 1) * math.sqrt(variance / n)
     return mean, mean - half_width, mean + half_width
 
 
@@ -137,7 +137,7 @@ def _upper_quantile(confidence: float) -> float:
     return 0.5 + confidence / 2
 
 
-def _t_quantile(probability: float, degrees: int) -> float:
+def t_quantile(probability: float, degrees: int) -> float:
     """The t below which Student's distribution has ``probability`` (> 1/2), by bisection.
 
     Uses the closed form, for n degrees of freedom, in θ = atan(t / sqrt(n)), where the density

@@ -1,16 +1,20 @@
-"""Make, inspect and check problems.
+"""Make, inspect and check problems; filter a text to pretrain on.
 
 glassmind data families
 glassmind data show --family buying --steps 3
 glassmind data make --out problems.jsonl --count 1000 --split train
 glassmind data check my.jsonl
+glassmind data filter books --out clean.jsonl --near-duplicates 0.8 --against gsm8k
+
+A text to filter is a file (.txt, .md, .jsonl, .parquet, also .gz and .xz), a folder, a glob, or
+hub:NAME. The documents that stay are written as lines {"text": ...}.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glassmind.cli.console import console, out, print_json
 from glassmind.errors import UserError
@@ -29,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make = actions.add_parser("make", help="write problems to a JSONL file")
     check = actions.add_parser("check", help="check a JSONL file of your own problems")
     families = actions.add_parser("families", help="list the kinds of stories")
+    filtering = actions.add_parser(
+        "filter", help="take near duplicates and evaluation questions out of a text"
+    )
     show.add_argument("--count", type=int, default=5, metavar="N", help="how many (default 5)")
     make.add_argument("--count", type=int, required=True, metavar="N", help="how many")
     make.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
@@ -47,7 +54,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--distractors", type=float, default=0.0, metavar="P", help="chance of a useless number"
         )
-    for action in (show, make, check, families):
+    filtering.add_argument("text", metavar="IN", help="the text: a file, a folder, a glob")
+    filtering.add_argument("--out", type=Path, required=True, metavar="OUT.jsonl")
+    filtering.add_argument(
+        "--near-duplicates",
+        type=float,
+        default=0.0,
+        metavar="J",
+        help="drop a document that is as like an earlier one as this, 0 to 1, such as 0.8",
+    )
+    filtering.add_argument(
+        "--against",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="evaluations to cut out: gsm8k, a JSONL of problems, a text",
+    )
+    filtering.add_argument(
+        "--ngram", type=int, default=13, metavar="N", help="words running that count as copied"
+    )
+    filtering.add_argument(
+        "--field", default="text", help="where a .jsonl or .parquet has the text (default text)"
+    )
+    filtering.add_argument(
+        "--separator",
+        default="",
+        metavar="TEXT",
+        help=r"what stands between the documents of a text file, as in \x1e (default: nothing)",
+    )
+    for action in (show, make, check, families, filtering):
         action.add_argument(
             "--json", action="store_true", help="one JSON object on standard output"
         )
@@ -55,7 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out ``args.action``."""
-    actions = {"show": _show, "make": _make, "check": _check, "families": _families}
+    actions = {
+        "show": _show,
+        "make": _make,
+        "check": _check,
+        "families": _families,
+        "filter": _filter,
+    }
     actions[args.action](args)
     return 0
 
@@ -179,3 +221,50 @@ def _families(args: argparse.Namespace) -> None:
         return
     for name, family in FAMILIES.items():
         out().print(f"{name:<12} {family.about}")
+
+
+def _filter(args: argparse.Namespace) -> None:
+    from glassmind.cli.live import LiveProgress
+    from glassmind.data.filters import Filters, write_filtered
+    from glassmind.data.texts import find_texts
+
+    if not 0 <= args.near_duplicates <= 1:
+        raise UserError(f"--near-duplicates {args.near_duplicates} must lie between 0 and 1")
+    if args.ngram < 2:
+        raise UserError(f"--ngram {args.ngram} must be at least 2")
+    if not (args.near_duplicates or args.against):
+        raise UserError("there is nothing to filter for: give --near-duplicates 0.8 or --against")
+    texts = find_texts(args.text, fields=(args.field,), separator=args.separator)
+    if not args.out.parent.is_dir():
+        raise UserError(f"--out {args.out} cannot be written: there is no folder {args.out.parent}")
+    if args.out.is_dir() or any(args.out.exists() and args.out.samefile(f) for f in texts.files):
+        raise UserError(f"--out {args.out} is a folder or one of the texts; name another file")
+    filters = Filters(near_duplicates=args.near_duplicates, against=args.against, ngram=args.ngram)
+    with LiveProgress() as progress:
+        write_filtered(texts.documents("filtering", progress), filters, args.out)
+    report = filters.report()
+    if args.json:
+        print_json({"file": args.out, **report})
+        return
+    _show_filtered(report)
+    console().print(filters.summary())
+    console().print(f"what stays is in {args.out}")
+
+
+def _show_filtered(report: dict[str, Any]) -> None:
+    """What each filter took away, as a table, and where."""
+    from rich.table import Table
+
+    table = Table("filter", box=None)
+    for column in ("documents removed", "documents cut", "characters removed"):
+        table.add_column(column, justify="right")
+    for name in ("near_duplicates", "contamination"):
+        if removed := report.get(name):
+            counts = (removed[key] for key in ("documents", "shortened", "characters"))
+            table.add_row(name.replace("_", " "), *(f"{count:,}" for count in counts))
+    out().print(table)
+    for name in ("near_duplicates", "contamination"):
+        for example in report.get(name, {}).get("examples", []):
+            why = example.get("repeats") or example.get("against")
+            out().print(f"{example['where']}: {why}", style="dim")
+            out().print(f"  {example['text']}")

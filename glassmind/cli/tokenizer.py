@@ -272,7 +272,7 @@ def _corpus(args: argparse.Namespace) -> None:
             args.files,
             tokenizer,
             args.out,
-            separator=_unescaped(args.separator),
+            separator=_separator(args.separator),
             end_of_document=end,
             workers=args.workers,
             progress=progress,
@@ -309,11 +309,10 @@ def _spare_other_files(target: Path, tokenizer: Path) -> None:
                 )
 
 
-def _unescaped(argument: str) -> str:
-    r"""``\n`` for a line end and so on, which a shell does not give."""
+def _separator(argument: str) -> str:
+    from glassmind.tokenize.documents import unescaped
+
     try:
-        text = argument.encode("latin-1", "backslashreplace").decode("unicode_escape")
-        text.encode("utf-8")  # a lone surrogate is no text
-        return text
+        return unescaped(argument)
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise UserError(f"--separator {argument!r} is not right ({error.reason})") from None

@@ -1,29 +1,41 @@
-"""Problems: generated, real, and a person's own.
+"""Problems: generated, real, and a person's own; and text to pretrain on.
 
 Read ``stories`` first (what a family of word problems is), then ``skeleton`` (events and numbers),
 ``telling`` (words), ``splits`` (what keeps training and test apart) and ``generator``, which puts
 them together. ``gsm8k`` and ``jsonl`` load problems from files. ``packing`` and ``loader`` turn
-encoded text into the batches a trainer reads.
+encoded text into the batches a trainer reads. For fine-tuning, ``chats`` reads conversations and
+``labelled`` texts with labels.
+
+For pretraining, ``texts`` streams documents out of files, ``word_ngrams``, ``near_duplicates`` and
+``contamination`` tell what should not be learned from, ``filters`` takes it out and gives account,
+and ``token_shards`` keeps the ids on the disk, from where training reads its rows.
 """
 
 from __future__ import annotations
 
+from glassmind.data.chats import Chat, chat_documents, load_chats
 from glassmind.data.generator import ProblemDial, generate
 from glassmind.data.gsm8k import gsm8k_path, load_gsm8k
 from glassmind.data.jsonl import ProblemSplits, load_problems, save_problems, split_problems
+from glassmind.data.labelled import Labelled, load_labelled
 from glassmind.data.splits import SPLITS, Split, check_disjoint
 from glassmind.data.stories import FAMILIES
 
 __all__ = [
     "FAMILIES",
     "SPLITS",
+    "Chat",
+    "Labelled",
     "ProblemDial",
     "ProblemSplits",
     "Split",
+    "chat_documents",
     "check_disjoint",
     "generate",
     "gsm8k_path",
+    "load_chats",
     "load_gsm8k",
+    "load_labelled",
     "load_problems",
     "save_problems",
     "split_problems",

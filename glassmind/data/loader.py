@@ -6,11 +6,25 @@ order of epoch *e* is a permutation drawn from (seed, e), never from a generator
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from glassmind.data.packing import PackedRows
 from glassmind.errors import UserError
+
+
+class Rows(Protocol):
+    """Rows to train on, in memory (``PackedRows``) or on the disk (``token_shards.TokenRows``)."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def take(self, rows: NDArray[np.int64] | slice) -> PackedRows:
+        """The chosen rows."""
+        ...
 
 
 class RowLoader:
@@ -22,7 +36,7 @@ class RowLoader:
         UserError: the data has fewer rows than one batch.
     """
 
-    def __init__(self, rows: PackedRows, batch_rows: int, seed: int) -> None:
+    def __init__(self, rows: Rows, batch_rows: int, seed: int) -> None:
         if len(rows) < batch_rows:
             raise UserError(
                 f"a batch wants {batch_rows} rows and the data fills only {len(rows)}: "

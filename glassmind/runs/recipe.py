@@ -107,7 +107,9 @@ class TrainConfig:
 
     A batch is ``batch_rows`` rows of ``row_tokens`` tokens, taken ``accumulate`` times before each
     step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
-    rest. ``precision`` and ``compile`` are decided by ``train.precision`` where ``auto``.
+    rest. ``precision`` and ``compile`` are decided by ``train.precision`` where ``auto``. Processes
+    started by torchrun share each batch: ``ddp`` (``auto``) has the model in each of them, ``fsdp``
+    splits it, see docs/SCALING-OUT.md.
     ``checkpoint_minutes`` is how much work a crash may cost; ``weights`` says whether a finished
     model has those of the last step or of the lowest validation loss. ``on_nan`` and ``on_spike``
     are policies of ``train.guard``; a loss is a spike ``spike_sigmas`` standard deviations above
@@ -129,6 +131,8 @@ class TrainConfig:
     decay_fraction: float = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    recompute: bool = False
+    parallel: Literal["auto", "none", "ddp", "fsdp"] = "auto"
     log_every: int = 10
     validate_every: int = 100
     checkpoint_minutes: float = 1.0

@@ -88,18 +88,18 @@ def tokenize_corpus(
             f"the end of a document cannot be the id {end_of_document}: ids run from 0 to "
             f"{tokenizer.vocab_size - 1}"
         )
-    dtype = "uint16" if tokenizer.vocab_size <= _MOST_SMALL_IDS else "uint32"
+    dtype = id_type(tokenizer)
     total = sum(_size(path) for path in files)
     if workers is None:
-        workers = max(1, min(_cores(), total // _BATCH))
+        workers = max(1, min(cores(), total // _BATCH))
     progress = progress or Silent()
     progress.start("tokenizing", total, "bytes")
 
-    encoder = _Encoder(tokenizer, dtype, end_of_document)
+    encoder = Encoder(tokenizer, dtype, end_of_document)
     starts = array("q")
     count = 0
-    with _whole_or_not_at_all(target, facts_path) as (ids_file, facts_file):
-        for encoded in _encode_all(encoder, _batches(files, separator), workers):
+    with whole_or_not_at_all(target, facts_path) as (ids_file, facts_file):
+        for encoded in encode_all(encoder, _batches(files, separator), workers):
             ids_file.write(encoded.ids)
             for length in encoded.lengths:
                 starts.append(count)
@@ -112,22 +112,27 @@ def tokenize_corpus(
             "schema": 1,
             "dtype": dtype,
             "count": count,
-            "tokenizer": _fingerprint(tokenizer),
+            "tokenizer": tokenizer_mark(tokenizer),
             "end_of_document": end_of_document,
         }
         _write_facts(facts_file, head, starts)
     progress.end(f"{count} tokens of {len(starts)} documents")
-    return CorpusFacts(target, facts_path, dtype, count, len(starts), _fingerprint(tokenizer))
+    return CorpusFacts(target, facts_path, dtype, count, len(starts), tokenizer_mark(tokenizer))
 
 
-class _Batch(NamedTuple):
+def id_type(tokenizer: Tokenizer) -> str:
+    """The smallest type, as numpy names it, that holds every id: uint16 or uint32."""
+    return "uint16" if tokenizer.vocab_size <= _MOST_SMALL_IDS else "uint32"
+
+
+class Batch(NamedTuple):
     """Some documents; ``read`` counts the bytes of all files read up to their end."""
 
     texts: list[str]
     read: int
 
 
-class _Encoded(NamedTuple):
+class Encoded(NamedTuple):
     """The ids of a batch as they are written, and how many of them each document has."""
 
     ids: bytes
@@ -136,24 +141,24 @@ class _Encoded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Encoder:
+class Encoder:
     """What a worker does."""
 
     tokenizer: Tokenizer
     dtype: str
     end_of_document: int | None
 
-    def encode(self, batch: _Batch) -> _Encoded:
+    def encode(self, batch: Batch) -> Encoded:
         documents = self.tokenizer.encode_batch(batch.texts)
         if self.end_of_document is not None:
             for ids in documents:
                 ids.append(self.end_of_document)
         little_endian = np.dtype(self.dtype).newbyteorder("<")
         data = b"".join(np.array(ids, dtype=little_endian).tobytes() for ids in documents)
-        return _Encoded(data, [len(ids) for ids in documents], batch.read)
+        return Encoded(data, [len(ids) for ids in documents], batch.read)
 
 
-def _batches(files: Sequence[Path], separator: str) -> Iterator[_Batch]:
+def _batches(files: Sequence[Path], separator: str) -> Iterator[Batch]:
     """The documents of all files, about ``_BATCH`` characters of them at a time."""
     read = 0
 
@@ -168,20 +173,20 @@ def _batches(files: Sequence[Path], separator: str) -> Iterator[_Batch]:
             texts.append(text)
             size += len(text)
             if size >= _BATCH:
-                yield _Batch(texts, read)
+                yield Batch(texts, read)
                 texts, size = [], 0
     if texts:
-        yield _Batch(texts, read)
+        yield Batch(texts, read)
 
 
-def _encode_all(encoder: _Encoder, batches: Iterator[_Batch], workers: int) -> Iterator[_Encoded]:
+def encode_all(encoder: Encoder, batches: Iterator[Batch], workers: int) -> Iterator[Encoded]:
     """Every batch encoded, in order; at most two batches a worker are under way."""
     if workers == 1:
         yield from map(encoder.encode, batches)
         return
     # Fresh processes rather than copies of this one, which may have threads.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_work, (encoder,))
-    under_way: deque[Future[_Encoded]] = deque()
+    under_way: deque[Future[Encoded]] = deque()
     try:
         for batch in batches:
             with _interrupts_wait():  # here the workers are started
@@ -212,22 +217,22 @@ def _interrupts_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_work(encoder: _Encoder) -> None:
+def _begin_work(encoder: Encoder) -> None:
     """The first thing a worker does. Ctrl-C is left to the process that gives the work."""
     global _encoder
     _encoder = encoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-_encoder: _Encoder  # of a worker process
+_encoder: Encoder  # of a worker process
 
 
-def _work(batch: _Batch) -> _Encoded:
+def _work(batch: Batch) -> Encoded:
     return _encoder.encode(batch)
 
 
 @contextmanager
-def _whole_or_not_at_all(*paths: Path) -> Iterator[list[BinaryIO]]:
+def whole_or_not_at_all(*paths: Path) -> Iterator[list[BinaryIO]]:
     """Opens a file for each of ``paths`` that takes its place when all are written.
 
     The last one is there only if all are: an old one is removed before the others change.
@@ -262,7 +267,7 @@ def _write_facts(file: BinaryIO, head: dict[str, object], starts: array[int]) ->
     file.write(b"]\n}\n")
 
 
-def _fingerprint(tokenizer: Tokenizer) -> str:
+def tokenizer_mark(tokenizer: Tokenizer) -> str:
     """What tells a tokenizer from others; those made from other people's files know their own."""
     if isinstance(tokenizer, SavedTokenizer):
         return fingerprint(tokenizer)
@@ -279,7 +284,7 @@ def _size(path: Path) -> int:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import complaint, product
 
 from glassmind.cli.main import main
 from glassmind.data import load_problems
@@ -73,3 +74,41 @@ def test_user_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     assert captured.out == ""
     assert captured.err.startswith("glassmind: error: ")
     assert "Traceback" not in captured.err
+
+
+def test_filter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["one two three four five six", "One, two, three: four five six!", "seven eight nine"]
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n~~\n".join(texts))
+    (tmp_path / "test.txt").write_text("it is seven eight nine again")
+    arguments = [
+        *("data", "filter", str(source), "--out", str(target), "--separator", "~~"),
+        *("--near-duplicates", "0.8", "--against", str(tmp_path / "test.txt"), "--ngram", "3"),
+    ]
+    table = product(capsys, *arguments)
+    assert "near duplicates" in table and "contamination" in table
+    assert f"{source} document 2: {source} document 1" in table
+    assert [json.loads(line) for line in target.read_text().splitlines()] == [{"text": texts[0]}]
+    report = json.loads(product(capsys, *arguments, "--json"))
+    assert report["kept_documents"] == 1
+    assert report["contamination"]["documents"] == report["near_duplicates"]["documents"] == 1
+
+
+def test_filter_refuses_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl")
+    near = ("--near-duplicates", "0.8")
+    Path(source).write_bytes(b"some text \xff")
+    for arguments, sentence in (
+        ((source, "--out", target), "nothing to filter for"),
+        ((source, "--out", target, "--near-duplicates", "2"), "between 0 and 1"),
+        ((source, "--out", target, *near, "--ngram", "1"), "at least 2"),
+        ((source, "--out", source, *near), "one of the texts"),
+        ((source, "--out", str(tmp_path / "no" / "out.jsonl"), *near), "there is no folder"),
+        ((source, "--out", target, "--against", str(tmp_path / "no.txt")), "no text file"),
+        ((str(tmp_path / "*.md"), "--out", target, *near), "no file matches"),
+        ((source, "--out", target, *near), "byte 10 is 0xFF"),
+    ):
+        assert sentence in complaint(capsys, "data", "filter", *arguments)
+        assert {file.name for file in tmp_path.iterdir()} == {"in.txt"}

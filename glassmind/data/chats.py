@@ -1,0 +1,265 @@
+"""Conversations: read from files, and turned into what fine-tuning learns from.
+
+Two forms are read, one conversation a line of JSONL or an element of a JSON list (either may be
+packed as ``.gz``)::
+
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
+    {"instruction": "Translate to French.", "input": "the cat", "output": "le chat"}
+
+The second is a conversation of one question (instruction, blank line, input) and one answer.
+
+A model is to learn what the assistant says and not what people ask it, so ``chat_documents`` marks
+the tokens of every answer, with the token that ends it, as ``completion``. Which those are is found
+with the model's chat template alone, whatever it looks like: the conversation is written out once
+up to the answer, with what asks for an answer at its end, and once including the answer; where the
+two rows of ids part, the answer begins. So the prompt is to the token what the model will see when
+it is used.
+
+Some templates write an earlier turn otherwise once another follows (a model's thinking is dropped
+from it). Then the rows of two answers do not continue each other, and each becomes a document of
+its own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassmind.data.packing import Document
+from glassmind.data.splits import content_key
+from glassmind.errors import UserError
+from glassmind.records import Problem
+from glassmind.tokenize.chat_template import ChatTemplate, Message
+from glassmind.tokenize.composed import ComposedTokenizer
+
+MAX_BYTES = 1 << 30  # of a file, unpacked
+ASSISTANT = "assistant"
+
+Turns = Literal["all", "last"]
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One conversation; ``messages`` have a ``role`` and a ``content``, both texts."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class ChatDocuments:
+    """What can be trained on, and how many turns cannot: ``too_long`` ones exceed the context."""
+
+    documents: list[Document]
+    too_long: int
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def load_chats(path: str | Path) -> list[Chat]:
+    """The conversations in a JSON or JSONL file.
+
+    Raises:
+        UserError: the file is missing, empty, too large or no JSON; a conversation has neither
+            form, a message no role or content, or nobody answers.
+    """
+    file = Path(path)
+    text = _read(file)
+    chats = [_chat(row, where) for row, where in _rows(text, file)]
+    if not chats:
+        raise UserError(f"{file} holds no conversation; {_FORMS}")
+    return chats
+
+
+_FORMS = 'each is {"messages": [...]} or {"instruction": ..., "output": ...}'
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as raw:
+            packed = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            data = packed.read(MAX_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be unpacked: {error}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path} holds more than {MAX_BYTES >> 20} MiB; split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text at byte {error.start}") from None
+
+
+def _rows(text: str, path: Path) -> Iterable[tuple[Any, str]]:
+    """The values in a JSON list, or on the lines, each with where it stands."""
+    if text.lstrip().startswith("["):
+        try:
+            rows = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} is not valid JSON: {str(error)[:100]}") from None
+        return [(row, f"{path} element {number}") for number, row in enumerate(rows, 1)]
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                found.append((json.loads(line), f"{path} line {number}"))
+            except (ValueError, RecursionError):
+                raise UserError(
+                    f"{path} line {number} is not JSON; give one object a line, or one list"
+                ) from None
+    return found
+
+
+def _chat(row: Any, where: str) -> Chat:
+    if isinstance(row, dict) and "messages" in row:
+        messages = row["messages"]
+        if not isinstance(messages, list):
+            raise UserError(f'{where}: "messages" must be a list')
+        found = [_message(message, number, where) for number, message in enumerate(messages, 1)]
+    elif isinstance(row, dict) and "instruction" in row:
+        instruction, answer = (_text(row, name, where) for name in ("instruction", "output"))
+        given = _text(row, "input", where) if row.get("input") else ""
+        question = f"{instruction}\n\n{given}" if given.strip() else instruction
+        found = [{"role": "user", "content": question}, {"role": ASSISTANT, "content": answer}]
+    else:
+        raise UserError(f"{where} is no conversation: {_FORMS}")
+    if not any(message["role"] == ASSISTANT for message in found[1:]):
+        raise UserError(
+            f"{where}: nobody answers: after the first message one must have the role {ASSISTANT!r}"
+        )
+    return Chat(tuple(found))
+
+
+def _message(message: Any, number: int, where: str) -> dict[str, str]:
+    where = f"{where}, message {number}"
+    if not isinstance(message, dict):
+        raise UserError(f"{where} must be an object with a role and a content")
+    return {name: _text(message, name, where) for name in ("role", "content")}
+
+
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str):
+        raise UserError(f'{where} needs "{name}": a text')
+    return value
+
+
+# ------------------------------------------------------------------------- of our own making
+
+
+def problem_chat(problem: Problem) -> Chat:
+    """A generated problem as a conversation: the question, then its steps and the answer in words;
+    asked how many steps that took, the assistant can look back and count."""
+    lines = [*(step.text for step in problem.steps), f"The answer is {problem.answer}."]
+    n = len(problem.steps)
+    return Chat(
+        (
+            {"role": "user", "content": problem.question},
+            {"role": ASSISTANT, "content": "\n".join(lines)},
+            {"role": "user", "content": "How many steps did that take?"},
+            {"role": ASSISTANT, "content": f"It took {n} step{'s' if n > 1 else ''}."},
+        )
+    )
+
+
+def split_chats(chats: Sequence[Chat], seed: int, fraction: float) -> tuple[list[Chat], list[Chat]]:
+    """Training and validation conversations, dealt out by a hash of seed and first message.
+
+    Conversations that begin with the same words stay together.
+    """
+    training: list[Chat] = []
+    validation: list[Chat] = []
+    for chat in chats:
+        opening = next(m["content"] for m in chat.messages if m["role"] != "system")
+        place = int(content_key(f"{seed} {' '.join(opening.casefold().split())}"), 16) / 2**64
+        (validation if place < fraction else training).append(chat)
+    return training, validation
+
+
+# ---------------------------------------------------------------------------------- encoding
+
+
+def chat_documents(
+    chats: Iterable[Chat],
+    tokenizer: ComposedTokenizer,
+    template: ChatTemplate,
+    *,
+    most_tokens: int,
+    turns: Turns = "all",
+    stop_ids: frozenset[int] = frozenset(),
+) -> ChatDocuments:
+    """Every conversation as ids, with the answers' tokens marked as ``completion``.
+
+    ``stop_ids`` are the tokens that end an answer, if the template writes any. Spellings of special
+    tokens in the messages stay text. A conversation longer than ``most_tokens`` keeps the turns
+    that fit; answers that do not fit whole are left out and counted.
+
+    Raises:
+        UserError: the template refuses a conversation, or writes nothing for an answer.
+    """
+    documents: list[Document] = []
+    too_long = 0
+    for chat in chats:
+        found, left_out = _documents(chat, tokenizer, template, most_tokens, turns, stop_ids)
+        documents += found
+        too_long += left_out
+    return ChatDocuments(documents, too_long)
+
+
+def _documents(
+    chat: Chat,
+    tokenizer: ComposedTokenizer,
+    template: ChatTemplate,
+    most_tokens: int,
+    turns: Turns,
+    stop_ids: frozenset[int],
+) -> tuple[list[Document], int]:
+    # A greeting that stands before everything answers nothing.
+    answers = [n for n, message in enumerate(chat.messages) if n and message["role"] == ASSISTANT]
+    if turns == "last":
+        answers = answers[-1:]
+    documents: list[Document] = []
+    for done, place in enumerate(answers):
+        ids, learned = _answer(chat.messages[: place + 1], tokenizer, template, stop_ids)
+        if len(ids) > most_tokens:
+            return documents, len(answers) - done  # what follows is longer still
+        if documents and np.array_equal(ids[: len(documents[-1])], documents[-1].ids):
+            learned[: len(documents[-1])] |= documents[-1].completion
+            documents[-1] = Document(ids, learned)
+        else:
+            documents.append(Document(ids, learned))
+    return documents, 0
+
+
+def _answer(
+    messages: Sequence[Message],
+    tokenizer: ComposedTokenizer,
+    template: ChatTemplate,
+    stop_ids: frozenset[int],
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The ids up to the end of the last message, an answer, and which of them are the answer's."""
+    whole = np.array(template.encode(tokenizer, messages, add_generation_prompt=False), np.int32)
+    before = template.encode(tokenizer, messages[:-1])
+    shared = min(len(before), len(whole))
+    apart = np.flatnonzero(whole[:shared] != np.array(before[:shared], np.int32))
+    start = int(apart[0]) if len(apart) else shared
+    # Behind the token that ends the turn, a template may write a line break for the next.
+    special = {*tokenizer.special.values(), *stop_ids}
+    ends = [n for n in range(start, len(whole)) if int(whole[n]) in special]
+    end = ends[-1] + 1 if ends else len(whole)
+    if start == end:
+        raise UserError(
+            f"{template.name} writes nothing for the answer {messages[-1]['content']!r}"
+        )
+    learned = np.zeros(end, np.bool_)
+    learned[start:] = True
+    return whole[:end], learned

@@ -1,0 +1,214 @@
+"""Texts with labels, for a model that learns to sort: spam or not, kind or unkind, plus or times.
+
+A file is CSV or TSV with a line of names, or JSONL::
+
+    text,label                          {"text": "Win a prize now!", "label": "spam"}
+    Win a prize now!,spam
+
+Columns are asked for by name; or by number, counted from 1, in a table without a line of names.
+Without a file there are generated problems, which need no download: each is labelled with the
+operation of its last step (``operation``), for which the whole story has to be understood, or with
+the kind of story it tells (``story``), for which a few words are enough.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from glassmind.data.packing import Document
+from glassmind.data.splits import content_key
+from glassmind.errors import UserError
+from glassmind.records import Problem
+
+MAX_BYTES = 1 << 30  # of a file
+MAX_LABELS = 1000
+
+Task = Literal["operation", "story"]
+OPERATIONS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text and what it is."""
+
+    text: str
+    label: str
+
+
+class LabelledSplits(NamedTuple):
+    """Three lists that share no text."""
+
+    train: list[Labelled]
+    validation: list[Labelled]
+    test: list[Labelled]
+
+
+def load_labelled(
+    path: str | Path, text_column: str = "text", label_column: str = "label"
+) -> list[Labelled]:
+    """The labelled texts in a .csv, .tsv (or .txt, with tabs) or .jsonl file.
+
+    Raises:
+        UserError: the file is missing, empty, too large or not text; it has no such column; a row
+            lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
+    """
+    file = Path(path)
+    text = _read(file)
+    if file.suffix in (".jsonl", ".json"):
+        found = _of_lines(text, file, text_column, label_column)
+    else:
+        found = _of_table(text, file, text_column, label_column)
+    if not found:
+        raise UserError(f"{file} holds no labelled text")
+    labels = Counter(row.label for row in found)
+    if len(labels) < 2:
+        raise UserError(
+            f"{file}: all {len(found)} rows have the label {found[0].label[:40]!r}; to tell texts "
+            "apart takes at least two labels"
+        )
+    if len(labels) > MAX_LABELS:
+        raise UserError(
+            f"{file}: column {label_column!r} has {len(labels)} different values, more than "
+            f"{MAX_LABELS}: is it the one with the labels?"
+        )
+    return found
+
+
+def problem_texts(problems: Iterable[Problem], task: Task) -> list[Labelled]:
+    """Generated problems by what they are."""
+    return [Labelled(p.question, _label(p, task)) for p in problems]
+
+
+def split_labelled(
+    rows: Iterable[Labelled], seed: int, *, validation: float = 0.1, test: float = 0.2
+) -> LabelledSplits:
+    """Deal texts out by a hash of seed and text; the fractions are expected sizes. Texts that
+    differ in case or white space only stay together."""
+    splits = LabelledSplits([], [], [])
+    for row in rows:
+        words = " ".join(row.text.casefold().split())
+        place = int(content_key(f"{seed} {words}"), 16) / 2**64
+        if place < test:
+            splits.test.append(row)
+        elif place < test + validation:
+            splits.validation.append(row)
+        else:
+            splits.train.append(row)
+    return splits
+
+
+def label_documents(
+    rows: Sequence[Labelled], ids: Sequence[list[int]], labels: Sequence[str], most_tokens: int
+) -> tuple[list[Document], int]:
+    """Texts whose last token carries the number of their label; how many had to be cut.
+
+    ``ids`` are the texts' tokens. What is longer than ``most_tokens`` loses its beginning: it is
+    the last token that has read everything, and it must stay.
+    """
+    number = {label: float(n) for n, label in enumerate(labels)}
+    documents, cut = [], 0
+    for row, tokens in zip(rows, ids, strict=True):
+        cut += len(tokens) > most_tokens
+        kept = np.array(tokens[-most_tokens:], np.int32)
+        marks = np.full(len(kept), np.nan, np.float32)
+        marks[-1] = number[row.label]
+        documents.append(Document(kept, np.zeros(len(kept), np.bool_), labels=marks))
+    return documents, cut
+
+
+def _label(problem: Problem, task: Task) -> str:
+    if task == "story":
+        return problem.source.rpartition("/")[2]
+    return OPERATIONS[problem.steps[-1].operator]
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path} holds more than {MAX_BYTES >> 20} MiB; split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text at byte {error.start}") from None
+
+
+def _of_table(text: str, path: Path, *columns: str) -> list[Labelled]:
+    tabs = path.suffix != ".csv"
+    # Tables with tabs do not quote: a quotation mark is part of the text.
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+    )
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num} is no table: {error}") from None
+    if not rows:
+        raise UserError(f"{path} is empty: give a table of texts and labels")
+    if all(column.isdecimal() for column in columns):
+        places = [int(column) - 1 for column in columns]
+    else:
+        names = [name.strip() for name in rows.pop(0)[1]]
+        for column in columns:
+            if column not in names:
+                raise UserError(
+                    f"{path} has no column {column!r}; it has {', '.join(names)[:200]}. Where "
+                    "there is no line of names, columns go by number"
+                )
+        places = [names.index(column) for column in columns]
+    found = []
+    for line, row in rows:
+        if not all(0 <= place < len(row) for place in places):
+            raise UserError(
+                f"{path} line {line} has {len(row)} columns, too few for {' and '.join(columns)}"
+            )
+        found.append(_labelled([row[place] for place in places], f"{path} line {line}"))
+    return found
+
+
+def _of_lines(text: str, path: Path, *columns: str) -> list[Labelled]:
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        try:
+            row: Any = json.loads(line)
+        except (ValueError, RecursionError):
+            raise UserError(f"{where} is not JSON; give one object a line") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{where} is not an object with {' and '.join(columns)}")
+        values = []
+        for column in columns:
+            value = row.get(column)
+            if isinstance(value, bool) or not isinstance(value, str | int):
+                raise UserError(
+                    f"{where} needs {column!r}: a text; it has {', '.join(map(str, row))[:200]}"
+                )
+            values.append(str(value))
+        found.append(_labelled(values, where))
+    return found
+
+
+def _labelled(values: Sequence[str], where: str) -> Labelled:
+    text, label = values
+    if not text.strip() or not label.strip():
+        raise UserError(f"{where} has an empty {'label' if text.strip() else 'text'}")
+    return Labelled(text.strip(), label.strip())
