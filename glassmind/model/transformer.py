@@ -19,6 +19,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from glassmind.model.attention import Attention, AttentionKernel, AttentionLayer
 from glassmind.model.cache import Cache
@@ -125,6 +126,9 @@ class Transformer(nn.Module):
         if config.vocab_size < 1:
             raise ValueError("vocab_size must be set (it comes from the tokenizer)")
         self.config = config
+        # Keep only what goes into a block for the backward pass, and run the block once more there
+        # (Chen et al. 2016, arXiv 1604.06174): a third more work for a fraction of the memory.
+        self.recompute = False
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
         self.embedding_norm = make_norm(config) if config.embedding_norm else None
         self.embedding_scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
@@ -207,7 +211,11 @@ class Transformer(nn.Module):
             if cache is None and plan.window not in masks:
                 scoring = block.attention.scoring
                 masks[plan.window] = scoring.lower(mask, positions, *ids_BT.shape)
-            x_BTD = block(x_BTD, rotations[plan.rotary], masks.get(plan.window), cache)
+            around = (rotations[plan.rotary], masks.get(plan.window), cache)
+            if self.recompute and torch.is_grad_enabled():
+                x_BTD = checkpoint(block, x_BTD, *around, use_reentrant=False)
+            else:
+                x_BTD = block(x_BTD, *around)
         if self.final_norm is not None:
             x_BTD = self.final_norm(x_BTD)
         return self.final(x_BTD)

@@ -9,10 +9,10 @@ token of a document has nothing to be predicted from, and no loss.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from glassmind.model import Transformer
+from glassmind.train.chunked_loss import chunked_cross_entropy
 from glassmind.train.objective import Batch
 
 
@@ -22,12 +22,12 @@ def next_token_loss(
     """Mean cross-entropy (nats) of the tokens at ``chosen_BT``, each predicted by the one before.
 
     Hidden states are picked *before* they are turned into logits: the output layer, a fifth of a
-    small model's work, then runs only where there is something to learn.
+    small model's work, then runs only where there is something to learn, and never for all at once.
     """
     rows, columns = chosen_BT.nonzero(as_tuple=True)
     predictors = rows * batch.ids.shape[1] + batch.previous[rows, columns]
-    logits_NV = model.logits(hidden_BTD.flatten(0, 1).index_select(0, predictors))
-    return F.cross_entropy(logits_NV.float(), batch.ids[rows, columns])
+    chosen_ND = hidden_BTD.flatten(0, 1).index_select(0, predictors)
+    return chunked_cross_entropy(chosen_ND, model.unembed.weight, batch.ids[rows, columns])
 
 
 class Pretrain:
