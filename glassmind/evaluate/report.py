@@ -20,7 +20,6 @@ from typing import Any
 from glassmind.errors import UserError
 from glassmind.evaluate.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.heat_map import MAX_TOKENS, attention_map
-from glassmind.evaluate.loss_curves import loss_panel, validation_panel
 from glassmind.evaluate.plots import (
     ladder_panel,
     legend,
@@ -29,8 +28,16 @@ from glassmind.evaluate.plots import (
     tokens_panel,
     votes_panel,
 )
-from glassmind.evaluate.run_files import Chain, Example, LadderRow, RunFiles, read_run_files
+from glassmind.evaluate.run_files import (
+    Chain,
+    Example,
+    Ladder,
+    LadderRow,
+    RunFiles,
+    read_run_files,
+)
 from glassmind.evaluate.rungs import RUNGS, SLICES, rung_order, rung_title, slice_order
+from glassmind.evaluate.training_section import stages_of, training_summary
 from glassmind.evaluate.wording import count, duration, interval, p_value, percent, points
 from glassmind.grade import grade
 
@@ -44,14 +51,21 @@ _SHOWN_BY_STEPS = ("base", "chain-of-thought", "self-consistency", "verifier-vot
 def write_report(run_folder: Path) -> Path:
     """Make ``report.html`` in a run folder from the files there, and return its path.
 
-    Written to a temporary file first and then moved into place, so an old report stays whole until
-    the new one is. Raises ``UserError`` where the folder is not a run's, a file in it is malformed,
-    or the report cannot be written.
+    Raises ``UserError`` where the folder is not a run's, a file in it is malformed, or the report
+    cannot be written.
     """
-    html = render_report(read_run_files(run_folder))
     path = run_folder / "report.html"
+    write_page(path, render_report(read_run_files(run_folder)))
+    return path
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page to a temporary file first and then move it into place: an old one stays whole.
+
+    Raises ``UserError`` where it cannot be written.
+    """
     try:
-        handle, name = tempfile.mkstemp(dir=run_folder, prefix=".report-", suffix=".html")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
         temporary = Path(name)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -62,7 +76,6 @@ def write_report(run_folder: Path) -> Path:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    return path
 
 
 def render_report(files: RunFiles) -> str:
@@ -78,8 +91,8 @@ def render_report(files: RunFiles) -> str:
     )
     environment.filters.update(
         percent=percent, points=points, p_value=p_value, count=count, duration=duration,
-        rung_title=rung_title, rung_class=rung_class, shade=_shade, svg=Markup,
-        unbroken=_unbroken, answers=_answers,
+        rung_title=rung_title, rung_class=rung_class, stage_class=_stage_class, shade=_shade,
+        svg=Markup, unbroken=_unbroken, answers=_answers,
     )  # fmt: skip
     here = resources.files("glassmind.evaluate")
     style = here.joinpath("report.css").read_text("utf-8")
@@ -88,8 +101,9 @@ def render_report(files: RunFiles) -> str:
         files=files,
         ladder=files.ladder,
         style=Markup(style),
-        summary=summary(files.ladder),
-        **_ladder_parts(files),
+        summary=training_summary(files) if files.ladder is None else summary(files.ladder),
+        stages=stages_of(files),
+        **({} if files.ladder is None else _ladder_parts(files.ladder)),
         **_curve_parts(files),
         examples=None if files.examples is None else _examples(files.examples),
         attention=files.attention,
@@ -134,16 +148,15 @@ class _ShownExample:
     correct_chains: int
 
 
-def _ladder_parts(files: RunFiles) -> dict[str, Any]:
+def _ladder_parts(ladder: Ladder) -> dict[str, Any]:
     """Pictures, table and comparisons of the ladder, by slice."""
-    ladder = files.ladder
     slices = sorted({row.slice for row in ladder.rows}, key=slice_order)
     by_slice = {name: [row for row in ladder.rows if row.slice == name] for name in slices}
     found: dict[str, list[Finding]] = {name: [] for name in slices}
     for finding in findings(ladder):
         found[finding.slice].append(finding)
     table = {
-        name: [_table_row(files, row) for row in sorted(rows, key=lambda r: rung_order(r.rung))]
+        name: [_table_row(ladder, row) for row in sorted(rows, key=lambda r: rung_order(r.rung))]
         for name, rows in by_slice.items()
     }
     first = slices[0] if slices else None
@@ -161,8 +174,8 @@ def _ladder_parts(files: RunFiles) -> dict[str, Any]:
     }
 
 
-def _table_row(files: RunFiles, row: LadderRow) -> _TableRow:
-    reference = files.ladder.row(row.against, row.slice) if row.against is not None else None
+def _table_row(ladder: Ladder, row: LadderRow) -> _TableRow:
+    reference = ladder.row(row.against, row.slice) if row.against is not None else None
     return _TableRow(
         row=row,
         interval=interval(row.ci_low, row.ci_high),
@@ -172,23 +185,13 @@ def _table_row(files: RunFiles, row: LadderRow) -> _TableRow:
 
 
 def _curve_parts(files: RunFiles) -> dict[str, Any]:
-    """Votes, losses and accuracy by steps; ``None`` where the run left no such file."""
+    """Votes and accuracy by steps; ``None`` where the run left no such file."""
     votes = [row for row in files.votes or () if row.n > 0 and row.tokens_per_problem > 0]
-    losses = None
-    if files.metrics is not None:
-        stages = list(dict.fromkeys(metric.stage for metric in files.metrics))
-        drawn = [
-            (stage, what, draw(files.metrics, stage))
-            for draw, what in ((loss_panel, "loss"), (validation_panel, "validation accuracy"))
-            for stage in stages
-        ]
-        losses = [(stage, what, svg) for stage, what, svg in drawn if svg is not None]
     by_steps = [r for r in files.by_steps or () if r.rung in _SHOWN_BY_STEPS and r.n > 0]
     slices = sorted({row.slice for row in by_steps}, key=slice_order)
     return {
         "votes_svg": votes_panel(votes) if votes else None,
         "votes_legend": legend([row.rung for row in votes]),
-        "losses": losses,
         "steps_svg": {name: steps_panel(by_steps, name) for name in slices},
         "steps_legend": legend([row.rung for row in by_steps]),
     }
@@ -226,6 +229,12 @@ def _examples(examples: Sequence[Example]) -> list[_ShownExample]:
 def _answers(given: str | None, example: Example) -> bool:
     """Whether ``given`` is the example's answer."""
     return grade(example.answer, given)
+
+
+def _stage_class(stage: str) -> str:
+    """A stage's colour: its rung's; the verifier's is that of the vote it makes possible."""
+    other = "verifier-vote" if stage == "verifier" else "chain-of-thought"
+    return rung_class(stage if stage in RUNGS else other)
 
 
 def _shade(score: float) -> int:

@@ -1,8 +1,9 @@
 """What a finished run left in its folder, as typed records.
 
 The report is made from files alone, so it can be rebuilt at any time, on another machine, without
-the model. ``ladder.json`` must be there; every other file may be missing, and then its part of the
-report says so. A file that is there but malformed is a ``UserError`` that names it.
+the model. The results of a ladder (``ladder.json``) or the metrics of a training run
+(``metrics.jsonl``) must be there; every other file may be missing, and then its part of the report
+says so. A file that is there but malformed is a ``UserError`` that names it.
 """
 
 from __future__ import annotations
@@ -68,18 +69,44 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """A line of ``metrics.jsonl``: a training step, or a validation now and then.
+class Inspection:
+    """A look inside one training step (``train.inspection`` says what is measured and how).
 
-    A loss that was not a number (a diverged run) is read as ``None``.
+    ``gradients`` and ``updates`` are by parameter; ``residual`` goes from the embedding to the last
+    block, the other lists have an entry for each of ``blocks``. ``None`` is what could not be
+    measured, or was not a number.
+    """
+
+    blocks: tuple[str, ...]
+    gradients: dict[str, float | None]
+    updates: dict[str, float | None]
+    residual: tuple[float | None, ...] = ()
+    attention: tuple[float | None, ...] = ()
+    feed_forward: tuple[float | None, ...] = ()
+    silent: tuple[float | None, ...] = ()
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A line of ``metrics.jsonl``: a training step, or a validation or an inspection now and then.
+
+    A loss that was not a number (a diverged run) is read as ``None``. ``tokens`` and ``seconds``
+    are those spent up to the step, ``lr`` is the share of the peak learning rates, ``trouble`` is
+    what the trainer's guard said about a step.
     """
 
     stage: str
     step: int
     loss: float | None = None
+    lr: float | None = None
+    tokens: float | None = None
+    seconds: float | None = None
     tokens_per_second: float | None = None
     validation_loss: float | None = None
     validation_accuracy: float | None = None
+    trouble: str | None = None
+    inspection: Inspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +186,14 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
+class Validation:
+    """``validation.json``: how a pretrained model does on held-out text; nats a token."""
+
+    validation_loss: float | None = None
+    bits_per_byte: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """``run.json``: where, when and with what the run was made; ``seconds`` for each stage."""
 
@@ -175,7 +210,7 @@ class RunFiles:
     """Everything the report is made from; ``None`` where the file is missing."""
 
     name: str
-    ladder: Ladder
+    ladder: Ladder | None
     metrics: tuple[Metric, ...] | None
     by_steps: tuple[StepsRow, ...] | None
     votes: tuple[VotesRow, ...] | None
@@ -183,24 +218,31 @@ class RunFiles:
     attention: Attention | None
     run: RunInfo | None
     recipe: str | None
+    validation: Validation | None
 
 
 def read_run_files(folder: Path) -> RunFiles:
     """Read a run folder. Raises ``UserError`` where it is not one, or a file is malformed."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
-    if not (folder / "ladder.json").is_file():
-        raise UserError(f"{folder} has no ladder.json; run the ladder there before its report")
+    has_ladder = (folder / "ladder.json").is_file()
+    metrics = read_metrics(folder / "metrics.jsonl")
+    if not has_ladder and not metrics:
+        raise UserError(
+            f"{folder} has no ladder.json and no metrics.jsonl; run the ladder or a training there "
+            "before its report"
+        )
     return RunFiles(
         name=folder.resolve().name,
-        ladder=read_ladder(folder / "ladder.json"),
-        metrics=_read_metrics(folder / "metrics.jsonl"),
+        ladder=read_ladder(folder / "ladder.json") if has_ladder else None,
+        metrics=metrics,
         by_steps=_read(tuple[StepsRow, ...], folder / "by_steps.json"),
         votes=_read(tuple[VotesRow, ...], folder / "votes.json"),
         examples=_check_examples(folder / "examples.json"),
         attention=_check_attention(folder / "attention.json"),
         run=_read(RunInfo, folder / "run.json"),
         recipe=_text(folder / "recipe.toml"),
+        validation=_read(Validation, folder / "validation.json"),
     )
 
 
@@ -246,7 +288,11 @@ def _check_attention(path: Path) -> Attention | None:
     return attention
 
 
-def _read_metrics(path: Path) -> tuple[Metric, ...] | None:
+def read_metrics(path: Path) -> tuple[Metric, ...] | None:
+    """Read a ``metrics.jsonl``, ``None`` where there is none.
+
+    Raises ``UserError``, with file and line, where a line is malformed.
+    """
     text = _text(path)
     if text is None:
         return None
@@ -257,9 +303,18 @@ def _read_metrics(path: Path) -> tuple[Metric, ...] | None:
     metrics = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            value = _loads(line, f"{path}, line {number}", allow_nan=True)
-            metrics.append(decode(Metric, value, f"{path}, line {number}:"))
+            where = f"{path}, line {number}"
+            metric = decode(Metric, _loads(line, where, allow_nan=True), f"{where}:")
+            _check_inspection(metric.inspection, where)
+            metrics.append(metric)
     return tuple(metrics)
+
+
+def _check_inspection(looked: Inspection | None, where: str) -> None:
+    if looked is not None:
+        lists = (looked.attention, looked.feed_forward, looked.silent, looked.residual[1:])
+        if any(len(values) not in (0, len(looked.blocks)) for values in lists):
+            raise UserError(f"{where}: inspection should have a value for each of its blocks")
 
 
 def _read(kind: type[T], path: Path) -> T | None:

@@ -260,6 +260,7 @@ def test_shared_options() -> None:
     assert vars(args) == {
         "run_folder": None,
         "overrides": [],
+        "trackers": [],
         "resume": False,
         "seed": None,
         "device": None,
@@ -270,6 +271,7 @@ def test_shared_options() -> None:
     assert vars(_parser().parse_args(line.split())) == {
         "run_folder": Path("runs/a"),
         "overrides": ["a=1", "b=2"],
+        "trackers": [],
         "resume": True,
         "seed": 7,
         "device": "cuda:1",

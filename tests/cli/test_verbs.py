@@ -357,8 +357,8 @@ def test_questions_that_cannot_be_asked(pristine: Path, capsys: pytest.CaptureFi
 def test_a_stage_that_was_not_trained(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("eval", "--task", "test", "--model", str(run), "--stage", "pretrain")
     assert "no finished model pretrain; it has chain-of-thought" in complaint(capsys, *arguments)
-    (run / "ladder.json").unlink()
-    assert "ladder.json" in complaint(capsys, "report", str(run))
+    (run / "ladder.json").unlink()  # then it is a training, and has a report of its own
+    assert "chain-of-thought" in product(capsys, "report", str(run))
 
 
 @pytest.mark.parametrize("temperature", ["-1", "nan", "1000"])

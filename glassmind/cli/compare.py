@@ -1,0 +1,41 @@
+"""Lay the curves of training runs over each other, and say what differs.
+
+    glassmind compare runs/a runs/b
+    glassmind compare runs/a runs/b runs/c --out curves.html
+
+Prints the settings that are not the same, the losses and speeds, and what each run spent until it
+was as good as the worst of them ever got; the page shows the curves.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="two or more run folders")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("compare.html"),
+        metavar="FILE",
+        help="where the page is written (compare.html)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def run(args: argparse.Namespace) -> int:
+    from glassmind.cli.console import console, out, print_json
+    from glassmind.evaluate.compare import compare_runs
+    from glassmind.evaluate.comparison_page import write_comparison
+    from glassmind.evaluate.comparison_table import comparison_record, comparison_text
+
+    comparison = compare_runs(args.runs)
+    write_comparison(comparison, args.out)
+    if args.json:
+        print_json(comparison_record(comparison) | {"page": args.out})
+    else:
+        out().file.write(comparison_text(comparison) + "\n")  # a pipe has no width to fold at
+    console().print(f"The curves are in {args.out}")
+    return 0
