@@ -6,13 +6,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.data.loader import RowLoader, Rows
+from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.generate import Engine, SamplingParams
 from glassmind.model import TokenScorer, Transformer
@@ -27,6 +27,7 @@ from glassmind.runs.samples import load_completions, save_completions
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
+from glassmind.train.distributed import World
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
@@ -42,12 +43,15 @@ class Job:
     tokenizer: SavedTokenizer
     device: torch.device
     progress: Progress
+    world: World = field(default_factory=World)
 
     def done(self, stage: str) -> bool:
         return (self.run.model_folder(stage) / "model.json").is_file()
 
     def forget_checkpoints(self, stage: str) -> None:
         """Drop what only served to resume a stage that is now finished."""
+        if not self.world.first:
+            return
         shutil.rmtree(self.run.path / "checkpoints" / stage, ignore_errors=True)
 
     @contextmanager
@@ -57,7 +61,8 @@ class Job:
         try:
             yield
         finally:
-            self.run.add_seconds(stage, time.monotonic() - started)
+            if self.world.first:
+                self.run.add_seconds(stage, time.monotonic() - started)
 
 
 def fresh_model(job: Job) -> Transformer:
@@ -69,8 +74,8 @@ def fresh_model(job: Job) -> Transformer:
 def train_language_model(
     job: Job,
     stage: str,
-    make_rows: Callable[[], PackedRows],
-    held_out: PackedRows | None = None,
+    make_rows: Callable[[], Rows],
+    held_out: Rows | None = None,
 ) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
@@ -85,7 +90,7 @@ def train_language_model(
     objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
     validate = None
     if held_out is not None:
-        validate = partial(validation_loss, objective, held_out, job.device)
+        validate = partial(validation_loss, job.world.measured(objective), held_out, job.device)
     with job.timed(stage):
         loader = RowLoader(make_rows(), recipe.train.batch_rows, recipe.seed)
         trainer = Trainer(
@@ -97,9 +102,13 @@ def train_language_model(
             device=job.device,
             progress=job.progress,
             validate=validate,
+            world=job.world,
         )
         trainer.train()
-        save_model(folder, model, job.tokenizer, stage)
+        whole = job.world.whole(model)
+        if job.world.first:
+            save_model(folder, whole, job.tokenizer, stage)
+        job.world.barrier()
         job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
 

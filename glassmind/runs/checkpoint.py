@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.runs import distributed_checkpoint
 from glassmind.runs.files import read_json, require_space, write_json
 
 FORMAT = 2
@@ -113,6 +114,11 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int, kind: Kind 
         unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    prune(folder, keep, kind)
+
+
+def prune(folder: Path, keep: int, kind: Kind) -> None:
+    """Delete all checkpoints of a kind but the ``keep`` newest."""
     for old in _numbered(folder, kind)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -147,6 +153,20 @@ def load(folder: Path) -> Checkpoint:
     Raises:
         UserError: something in it is missing, damaged or of another format.
     """
+    state = header(folder)
+    check(folder, state, state["checksums"])
+    if state.get("sharded"):
+        return Checkpoint(distributed_checkpoint.read_shards(folder), state)
+    files = {name.removesuffix(".safetensors"): folder / name for name in state["checksums"]}
+    return Checkpoint({part: load_tensors(path) for part, path in files.items()}, state)
+
+
+def header(folder: Path) -> dict[str, Any]:
+    """A checkpoint's state, without the tensors.
+
+    Raises:
+        UserError: it is none of this format.
+    """
     state = read_json(folder / "state.json")
     written = state.get("format") if isinstance(state, dict) else None
     if not isinstance(written, int):
@@ -160,17 +180,27 @@ def load(folder: Path) -> Checkpoint:
     checksums = state.get("checksums")
     if not isinstance(checksums, dict) or any(Path(name).name != name for name in checksums):
         raise UserError(f"{folder}/state.json has no valid checksums")
-    tensors = {}
-    for name, expected in checksums.items():
-        loaded = load_tensors(folder / name)
-        if sha256(folder / name) != expected:
+    return state
+
+
+def check(folder: Path, state: dict[str, Any], names: Iterable[str]) -> None:
+    """Compare the named files with their checksums.
+
+    Raises:
+        UserError: one is missing or was changed.
+    """
+    for name in names:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing")
+        if sha256(folder / name) != state["checksums"][name]:
             raise UserError(f"{folder / name} does not match its checksum")
-        tensors[name.removesuffix(".safetensors")] = loaded
-    return Checkpoint(tensors, state)
 
 
 def newest(
-    folder: Path, warn: Callable[[str], None] = lambda sentence: None, kind: Kind = "step"
+    folder: Path,
+    warn: Callable[[str], None] = lambda sentence: None,
+    kind: Kind = "step",
+    read: Callable[[Path], Checkpoint] = load,
 ) -> Checkpoint | None:
     """The newest checkpoint that is whole, or ``None``; ``warn`` hears of each damaged one.
 
@@ -180,7 +210,7 @@ def newest(
     candidates = _numbered(folder, kind)
     while candidates:
         try:
-            return load(candidates.pop())
+            return read(candidates.pop())
         except OtherVersion:
             raise
         except UserError as error:

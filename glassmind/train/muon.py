@@ -34,12 +34,29 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+def orthogonalise_together(
+    matrices: list[Tensor], iterate: Callable[[Tensor], Tensor] = orthogonalise
+) -> list[Tensor]:
+    """Each matrix, or stack of them (X, R, C), orthogonalised, all in one batch.
+
+    They must have the same shape up to transposition. ``iterate`` does the work on (N, R, C).
+    """
+    wide = [m if m.shape[-2] <= m.shape[-1] else m.mT for m in matrices]
+    stacks = [m.reshape(-1, *m.shape[-2:]) for m in wide]
+    updates = iterate(torch.cat(stacks)).split([len(stack) for stack in stacks])
+    return [
+        (update if m.shape[-2] <= m.shape[-1] else update.mT).reshape(m.shape)
+        for update, m in zip(updates, matrices, strict=True)
+    ]
+
+
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum for hidden matrices, or stacks of them (X, R, C).
 
     ``lr`` is the step's spectral size: an update has singular values of about
     ``lr * sqrt(max(1, rows/columns))``, whatever the gradient's scale. ``weight_decay`` is
-    decoupled, as in AdamW.
+    decoupled, as in AdamW. ``together`` orthogonalises matrices of one shape; several processes
+    have their own way of doing that (``distributed``).
     """
 
     def __init__(
@@ -48,8 +65,10 @@ class Muon(torch.optim.Optimizer):
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
+        together: Callable[[list[Tensor]], list[Tensor]] = orthogonalise_together,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.together = together
         for group in self.param_groups:
             if any(p.dim() not in (2, 3) for p in group["params"]):
                 raise ValueError("Muon is for matrices; give other parameters to AdamW")
@@ -74,13 +93,8 @@ class Muon(torch.optim.Optimizer):
             gradient, momentum = p.grad, state["momentum"]
             assert gradient is not None  # the caller chose parameters that have one
             momentum.lerp_(gradient, 1 - group["momentum"])
-            nesterov = gradient.lerp(momentum, group["momentum"])
-            wide = nesterov if p.shape[-2] <= p.shape[-1] else nesterov.mT
-            directions.append(wide.reshape(-1, *wide.shape[-2:]))
-        counts = [len(stack) for stack in directions]
-        updates = orthogonalise(torch.cat(directions)).split(counts)
-        for p, update in zip(params, updates, strict=True):
+            directions.append(gradient.lerp(momentum, group["momentum"]))
+        for p, update in zip(params, self.together(directions), strict=True):
             rows, columns = p.shape[-2:]
             p.mul_(1 - group["lr"] * group["weight_decay"])
-            step = (update if rows <= columns else update.mT).reshape(p.shape)
-            p.add_(step, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            p.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)

@@ -2,11 +2,14 @@
 
 Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases,
 routers and heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv
-1711.05101), without weight decay on vectors.
+1711.05101), without weight decay on vectors. So do the factors of a low-rank change (LoRA): what
+matters there is their product, and no factor by itself is to be orthogonal.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,21 +17,28 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train.muon import Muon
+from glassmind.train.muon import Muon, orthogonalise_together
 
 ADAM_BETAS = (0.9, 0.95)
+ADAMS = re.compile(r"\brouter\b|\blora_")
+"""Matrices in a block that are none of Muon's."""
 
 
 class Optimizers:
-    """Muon and AdamW over one module, stepped as one."""
+    """Muon and AdamW over one module, stepped as one; ``together`` is Muon's."""
 
-    def __init__(self, module: nn.Module, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        config: TrainConfig,
+        together: Callable[[list[Tensor]], list[Tensor]] = orthogonalise_together,
+    ) -> None:
         self.names = {p: name for name, p in module.named_parameters() if p.requires_grad}
         matrices, others, vectors = [], [], []
         for parameter, name in self.names.items():
             if parameter.dim() < 2:
                 vectors.append(parameter)
-            elif "blocks." in name and "router" not in name and config.muon_lr > 0:
+            elif "blocks." in name and not ADAMS.search(name) and config.muon_lr > 0:
                 matrices.append(parameter)
             else:
                 others.append(parameter)
@@ -37,9 +47,9 @@ class Optimizers:
         adamw = torch.optim.AdamW(groups, lr=config.adamw_lr, betas=ADAM_BETAS, fused=True)
         self.optimizers: list[torch.optim.Optimizer] = [adamw]
         if matrices:
-            self.optimizers.append(
-                Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay)
-            )
+            decay = config.weight_decay
+            muon = Muon(matrices, lr=config.muon_lr, weight_decay=decay, together=together)
+            self.optimizers.append(muon)
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
 
     def step(self, factor: float) -> None:

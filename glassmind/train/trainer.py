@@ -21,18 +21,20 @@ from torch import Tensor, nn
 
 from glassmind.data.loader import RowLoader
 from glassmind.errors import UserError
-from glassmind.model import Block, rebalance
+from glassmind.model import Block, Transformer, rebalance
 from glassmind.progress import Progress, Silent
 from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
+from glassmind.train.distributed import World
 from glassmind.train.guard import Guard, Trouble
-from glassmind.train.metrics_file import MetricsFile
+from glassmind.train.inspection import Inspector
 from glassmind.train.objective import Batch, Objective, to_batch
 from glassmind.train.optimizers import Optimizers
 from glassmind.train.precision import choose_precision
 from glassmind.train.schedules import learning_rate_factor
+from glassmind.train.trackers import Trackers, last_step
 from glassmind.train.trouble import keep_evidence
 
 MOST_REWINDS = 3
@@ -44,7 +46,7 @@ class Trainer:
     ``stage`` names the run in metrics and progress. With a ``folder`` (a run's), metrics are
     appended to ``folder/metrics.jsonl`` and checkpoints kept in ``folder/checkpoints/<stage>``;
     ``train`` goes on from the newest one there is. ``validate`` is asked for the loss on held-out
-    data every ``config.validate_every`` steps.
+    data every ``config.validate_every`` steps. ``world`` are the processes that train together.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Trainer:
         device: torch.device | str = "cpu",
         progress: Progress | None = None,
         validate: Callable[[], float] | None = None,
+        world: World | None = None,
     ) -> None:
         self.objective, self.loader, self.config = objective, loader, config
         self.stage, self.folder = stage, folder
         self.device = torch.device(device)
         self.progress = progress or Silent()
         self.validate = validate
+        self.world = world or World()
         self.step = self.tokens = self.rewinds = 0
         self.seconds = 0.0
         self.best = math.inf  # the lowest validation loss so far
@@ -71,15 +75,19 @@ class Trainer:
         self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
         self.metrics = self.writer = None
         if folder is not None:
-            self.metrics = MetricsFile(folder / "metrics.jsonl", stage)
-            self.writer = checkpoint.Writer(folder / "checkpoints" / stage)
+            self.metrics = self.world.metrics(folder, stage)
+            self.writer = self.world.writer(folder / "checkpoints" / stage)
         objective.module.to(self.device).train()
-        self.optimizers = Optimizers(objective.module, config)
         self.choice = choose_precision(self.device, config.precision, config.compile)
-        if self.choice.compile:
-            for block in objective.module.modules():
-                if isinstance(block, Block):
-                    block.compile(dynamic=False)
+        for module in objective.module.modules():
+            if isinstance(module, Block) and self.choice.compile:
+                module.compile(dynamic=False)
+            elif isinstance(module, Transformer):
+                module.recompute = config.recompute
+        self.world.adopt(objective.module, self.device, self.choice.autocast_dtype)
+        self.optimizers = Optimizers(objective.module, config, self.world.orthogonalise)
+        self.inspector = Inspector(objective, config.inspect_every, config.steps)
+        self.trackers = Trackers((), folder, stage, warn=self.progress.end)
 
     # ------------------------------------------------------------------------- the loop
 
@@ -90,7 +98,9 @@ class Trainer:
             UserError: a step went wrong and the recipe says to stop, or a checkpoint to resume
                 from is foreign.
         """
+        sent = 0 if self.folder is None else last_step(self.folder / "metrics.jsonl", self.stage)
         self._resume()
+        self._open_trackers(sent)
         self.progress.start(self.stage, self.config.steps)
         try:
             self._loop()
@@ -98,6 +108,7 @@ class Trainer:
             self.progress.end()  # gives the terminal back, also after Ctrl-C
             raise
         finally:
+            self.trackers.close()
             if self.writer is not None:
                 self.writer.wait()
         if self.config.weights == "best" and self.validate is not None:
@@ -123,19 +134,27 @@ class Trainer:
             if self.validate is not None and (last or self.step % config.validate_every == 0):
                 self._validate(self.validate)
             minutes = (time.monotonic() - saved_at) / 60
-            if last or minutes >= config.checkpoint_minutes:
+            if last or self.world.together(minutes >= config.checkpoint_minutes):
                 self._save(config.keep_checkpoints)
                 saved_at = time.monotonic()
 
     def _one_step(self) -> dict[str, float] | None:
         """One update from the next batches, and figures worth logging; ``None`` after a rewind."""
-        batches = [to_batch(self.loader.next(), self.device) for _ in range(self.config.accumulate)]
+        rows = [self.world.share(self.loader.next()) for _ in range(self.config.accumulate)]
+        batches = [to_batch(share, self.device) for share in rows]
+        watched = self.inspector.due(self.step + 1)
+        if watched:
+            self.inspector.look(
+                lambda: self.world.loss(self.objective, batches[0]), self._autocast()
+            )
         loss, figures = self._gradients(batches)
+        if watched:
+            self.inspector.before_step()
         gradients = [p.grad for p in self.objective.module.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
+        norm = self.world.gradient_norm(gradients)
         trouble = self.guard.judge(loss.item(), norm.item())
         self.step += 1
-        self.tokens += sum(batch.n_tokens for batch in batches)
+        self.tokens += self.world.size * sum(batch.n_tokens for batch in batches)
         if trouble is not None:
             where = self._evidence(trouble, batches, loss.item(), norm.item())
             if not self._react(trouble, where):
@@ -146,8 +165,11 @@ class Trainer:
                     self.objective.module.parameters(), self.config.clip, norm
                 )
             self.optimizers.step(self._factor(self.step - 1))
+            self.world.add_up_loads(self.objective.module)
             rebalance(self.objective.module)
             self._recent.append(loss)
+            if watched:
+                self._log({"inspection": self.inspector.after_step(loss)})
         return figures | {"gradient_norm": norm.item()}
 
     def _gradients(self, batches: list[Batch]) -> tuple[Tensor, dict[str, float]]:
@@ -156,18 +178,28 @@ class Trainer:
         A batch with more terms weighs more: the update is then that of one large batch.
         """
         weights = [self.objective.weight(batch) for batch in batches]
-        total = max(1.0, sum(weights))
+        alone = self.world.size == 1 and len(batches) == 1
+        total = max(1.0, *self.world.sum([sum(weights)]))
         mean = torch.zeros((), device=self.device)
         figures: dict[str, float] = {}
-        for batch, weight in zip(batches, weights, strict=True):
-            share = weight / total if len(batches) > 1 else 1.0
-            with self._autocast():
-                loss, told = self.objective.loss(batch)
-            (loss * share).backward()
-            mean += loss.detach() * share
+        for number, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
+            share = 1.0 if alone else weight / total
+            with self.world.waiting(last=number == len(batches) - 1):
+                with self._autocast():
+                    loss, told = self.world.loss(self.objective, batch)
+                (loss * (share * self.world.size)).backward()  # for gradients are averaged
+            if share:  # a share without a term has a mean of nothing, which is no number
+                mean += loss.detach() * share
             for name, value in told.items():
                 figures[name] = figures.get(name, 0.0) + float(value) * share
-        return mean, figures
+        return self._over_all(mean, figures)
+
+    def _over_all(self, mean: Tensor, figures: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
+        """The sums over all processes of what each of them counted by its share."""
+        if self.world.size == 1:
+            return mean, figures
+        sums = self.world.sum([mean.item(), *figures.values()])
+        return torch.tensor(sums[0], device=self.device), dict(zip(figures, sums[1:], strict=True))
 
     def _autocast(self) -> torch.autocast:
         dtype = self.choice.autocast_dtype
@@ -187,7 +219,7 @@ class Trainer:
 
     def _evidence(self, trouble: Trouble, batches: list[Batch], loss: float, norm: float) -> str:
         """Keep what the step met; the end of a sentence that says where."""
-        if self.folder is None:
+        if self.folder is None or not (self.world.first and self.world.holds_all):
             return ""
         module, folder = self.objective.module, self.folder / "trouble"
         kept = keep_evidence(folder, self.stage, self.step, trouble, batches, module, loss, norm)
@@ -196,6 +228,8 @@ class Trainer:
     def _react(self, trouble: Trouble, where: str) -> bool:
         """Do as the recipe says; False where training went back to an earlier step."""
         sentence = f"{self.stage}, step {self.step}: {trouble.sentence}"
+        if trouble.policy != "rewind":  # which takes the row back with the steps
+            self._log({"trouble": trouble.sentence, "policy": trouble.policy})
         if trouble.policy == "stop":
             raise UserError(
                 f"{sentence}: the learning rate is probably too high (lower train.muon_lr and "
@@ -209,7 +243,6 @@ class Trainer:
         did = "left out" if trouble.policy == "skip" else "noted"
         self.progress.end(f"{sentence}: {did}{where}")
         self.progress.start(self.stage, self.config.steps)
-        self._log({"trouble": trouble.sentence, "policy": trouble.policy})
         return True
 
     def _rewind(self, sentence: str, where: str) -> None:
@@ -221,6 +254,7 @@ class Trainer:
         cursor, rewinds, seconds = self.loader.state(), self.rewinds + 1, self.seconds
         came_from = self.step
         self._restore(found)
+        self.trackers.rewind(self.step)
         self.loader.restore(cursor)
         self.rewinds, self.seconds = rewinds, seconds
         self.progress.end(f"{sentence}: back to step {self.step}, on with other batches{where}")
@@ -245,12 +279,21 @@ class Trainer:
         self._log(row | figures)
         self.progress.update(self.step, loss=mean, tokens_per_second=speed)
 
+    def _open_trackers(self, sent: int) -> None:
+        names = self.config.trackers if self.world.first else ()
+        self.trackers = Trackers(
+            names, self.folder, self.stage, done=self.step, sent=sent, warn=self.progress.end
+        )
+
     def _log(self, figures: dict[str, Any]) -> None:
         if self.metrics is not None:
             self.metrics.append(self.step, figures)
+            self.trackers.log(self.step, figures)
 
     def _validate(self, validate: Callable[[], float]) -> None:
-        loss = validate()
+        measured = validate()
+        # What follows is decided by one process's number, were another machine's a bit off.
+        loss = self.world.sum([measured if self.world.first else 0.0])[0]
         self._log({"validation_loss": loss})
         if loss < self.best:
             self.best = loss
@@ -285,7 +328,7 @@ class Trainer:
         tensors = {
             "model": self._changing(),
             "optimizer": self.optimizers.state(),
-            "random": random,
+            "random": self.world.random_states(random),
         }
         self.writer.write(self.step, Checkpoint(tensors, state), keep, kind)
 
@@ -293,7 +336,7 @@ class Trainer:
         if self.writer is None:
             return None
         self.writer.wait()
-        return checkpoint.newest(self.writer.folder, self.progress.end, kind)
+        return self.world.newest(self.writer.folder, self.progress.end, kind)
 
     def _resume(self) -> None:
         if self.metrics is None:
@@ -308,7 +351,7 @@ class Trainer:
         """Become the trainer that wrote ``found``."""
         assert self.metrics is not None
         try:
-            state, random = found.state, found.tensors["random"]
+            state, random = found.state, self.world.own_random(found.tensors["random"])
             copy_weights(self._changing(), found.tensors["model"], "the checkpoint")
             self.optimizers.restore(found.tensors["optimizer"])
             torch.set_rng_state(random["torch"])

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import torch
 
-from glassmind.data.packing import PackedRows
-from glassmind.train.objective import to_batch
-from glassmind.train.pretrain import Pretrain
+from glassmind.data.loader import Rows
+from glassmind.train.objective import Objective, to_batch
 
 ROWS_AT_ONCE = 16
 
 
 @torch.inference_mode()
-def validation_loss(objective: Pretrain, rows: PackedRows, device: torch.device) -> float:
+def validation_loss(objective: Objective, rows: Rows, device: torch.device) -> float:
     """Mean loss (nats) over all tokens of ``rows`` that the objective counts."""
-    total, count = 0.0, 0
+    total = count = 0.0
     # A trainer compiled the blocks for training; these few passes are not worth compiling again.
     with torch.compiler.set_stance("force_eager"):
         for start in range(0, len(rows), ROWS_AT_ONCE):
             batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
-            n = int(objective.learned(batch).sum())
+            n = objective.weight(batch)
             if n:
                 total, count = total + float(objective.loss(batch)[0]) * n, count + n
-    return total / max(1, count)
+    return total / max(1.0, count)

@@ -1,0 +1,139 @@
+"""How a process finds out that torchrun started it, and joins the others.
+
+    with launched() as launch:
+        ...                                    # read the recipe, choose the device
+        world = launch.join(parallel, device)  # from here on, collectives work
+        ...
+
+A mistake of the user is usually met by every process at once. Inside the block, the first to meet
+one raises it, and so says it; the others end without a word, with the same exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from glassmind.errors import UserError
+from glassmind.train.distributed import Replicas, World
+from glassmind.train.fully_sharded import Shards
+
+Parallel = Literal["auto", "none", "ddp", "fsdp"]
+
+
+class Launch:
+    """What torchrun says in the environment, and a store that all of its processes share."""
+
+    def __init__(self) -> None:
+        store, self.rank, self.size = next(iter(rendezvous("env://")))
+        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+        # torchrun may keep its store through a restart, with the addresses of those who are gone.
+        self.store = PrefixStore(f"attempt-{restarts}", store)
+        self.restarted = restarts > 0
+
+    def device(self, device: torch.device) -> torch.device:
+        """This process's own GPU, where ``device`` is a GPU without a number.
+
+        Raises:
+            UserError: the machine has fewer GPUs than torchrun started processes.
+        """
+        if device.type != "cuda":
+            return device
+        found = torch.cuda.device_count()
+        if self.local_rank >= found:
+            raise UserError(
+                f"torchrun started a process for GPU {self.local_rank} and this machine has "
+                f"{found}: use --nproc-per-node {found}, or --device cpu"
+            )
+        return torch.device("cuda", self.local_rank)
+
+    def join(self, parallel: Parallel, device: torch.device) -> World:
+        """The world of all processes, over nccl on GPUs and gloo elsewhere.
+
+        Raises:
+            UserError: this build of PyTorch cannot.
+        """
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        there = dist.is_nccl_available() if backend == "nccl" else dist.is_gloo_available()
+        if not there:
+            raise UserError(
+                f"this build of PyTorch has no {backend}, which training in several processes on "
+                f"{device.type} needs: install a build that has it, or run without torchrun"
+            )
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        store = PrefixStore("group", self.store)
+        dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
+        kind = Shards if parallel == "fsdp" else Replicas
+        return kind(self.rank, self.size, PrefixStore("world", self.store), device)
+
+    def claims_to_speak(self) -> bool:
+        """True for the first process that asks."""
+        return self.store.add("spoken", 1) == 1
+
+
+class Alone(Launch):
+    """A process that was started by itself."""
+
+    def __init__(self) -> None:
+        self.restarted = False
+
+    def device(self, device: torch.device) -> torch.device:
+        return device
+
+    def join(self, parallel: Parallel, device: torch.device) -> World:
+        return World()
+
+    def claims_to_speak(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def launched() -> Iterator[Launch]:
+    """How this process was started; see above.
+
+    Raises:
+        UserError: another process of the run went away, or what the block raises.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield Alone()
+        return
+    if not dist.is_available():
+        raise UserError("this build of PyTorch has no torch.distributed: run without torchrun")
+    launch = Launch()
+    try:
+        yield launch
+    except UserError:
+        if not launch.claims_to_speak():
+            raise SystemExit(2) from None
+        raise
+    except KeyboardInterrupt:
+        if launch.rank:
+            raise SystemExit(130) from None
+        raise
+    except RuntimeError as error:
+        if not _lost_a_process(error):
+            raise
+        if not launch.claims_to_speak():
+            raise SystemExit(2) from None
+        raise UserError(
+            "another process of this run is gone: torchrun --max-restarts 3 starts all of them "
+            "again from the last checkpoint, and so does the same command with --resume"
+        ) from None
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _lost_a_process(error: RuntimeError) -> bool:
+    """Whether a collective failed because its other end is no longer there."""
+    text = str(error)
+    signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo", "NCCL")
+    return isinstance(error, dist.DistError) or any(sign in text for sign in signs)
