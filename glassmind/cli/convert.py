@@ -3,6 +3,8 @@
     glassmind convert models/SmolLM2 smollm2.gguf --dtype q8_0      for llama.cpp
     glassmind convert model.gguf exported                           for transformers
     glassmind convert runs/text exported --dtype bfloat16           a model trained here
+    glassmind convert runs/tuned adapter --to peft                  only what LoRA learned
+    glassmind convert models/SmolLM2 merged --adapter adapter       a PEFT adapter, merged
 
 FROM is a run's folder, a Hugging Face folder, a .gguf, a llama2.c checkpoint, or smollm2. What
 the model computes stays the same; what a format cannot express is refused by name. The path goes to
@@ -20,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM", help="the model")
     parser.add_argument("target", metavar="TO", type=Path, help="a new folder, or NAME.gguf")
     parser.add_argument(
-        "--to", choices=("hf", "gguf"), help="the format (default: gguf for NAME.gguf, else hf)"
+        "--to",
+        choices=("hf", "gguf", "peft"),
+        help="the format (default: gguf for NAME.gguf, else hf); peft: a run's LoRA adapter",
     )
     parser.add_argument(
         "--dtype",
@@ -33,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="write it as a model of this model_type (default: the first that can express it)",
     )
+    parser.add_argument(
+        "--adapter", metavar="FOLDER", help="merge this PEFT adapter into the model first"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
@@ -42,10 +49,18 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.pipeline.convert import convert
 
     with console().status(f"converting {args.source} ..."):
-        done = convert(args.source, args.target, to=args.to, dtype=args.dtype, family=args.family)
+        done = convert(
+            args.source,
+            args.target,
+            to=args.to,
+            dtype=args.dtype,
+            family=args.family,
+            adapter=args.adapter,
+        )
     kind = "GGUF" if done.family is None else f"model of type {done.family}"
+    kind = f"a {kind}" if done.base is None else f"an adapter for {done.base} as a {kind}"
     console().print(
-        f"a {kind}, {done.n_parameters:,} parameters as {done.dtype}, {done.n_bytes / 1e6:.1f} MB",
+        f"{kind}, {done.n_parameters:,} parameters as {done.dtype}, {done.n_bytes / 1e6:.1f} MB",
         style="dim",
     )
     if args.json:

@@ -7,6 +7,7 @@ file is ever executed, and what is wrong is said with the file and the field.
 - ``huggingface``: folders with config.json and safetensors, family by family
 - ``gguf``: files of llama.cpp; ``gguf_header`` reads what stands before the weights
 - ``llama2c``: checkpoints of llama2.c
+- ``peft``: low-rank adapters of Hugging Face's library of that name
 - ``tokenizers``: tokenizer files of Hugging Face, OpenAI, SentencePiece and llama.cpp
 - ``hub``: models from the Hugging Face Hub, downloaded file by file (``resumable``)
 - ``shipped_packages``: models that are Python packages

@@ -2,6 +2,7 @@
 
     convert("runs/text", Path("exported"))
     convert("smollm2", Path("smollm2-q8.gguf"), to="gguf", dtype="q8_0")
+    convert("runs/tuned", Path("adapter"), to="peft")       what it learned, without the model
 
 Nothing is approximated silently: a format that has no way to say what the model does is refused,
 with the value that stands against it.
@@ -21,13 +22,15 @@ from glassmind.interop.gguf import save_gguf
 from glassmind.interop.gguf.save import Kind
 from glassmind.interop.huggingface import choose_family, refuse_taken, save_folder
 from glassmind.interop.load import is_pretrained, load_pretrained
+from glassmind.interop.peft import apply_adapter, load_adapter, save_adapter
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
+from glassmind.pipeline.adapters import kept_adapter
 from glassmind.runs.models import SHIPPED, load
 from glassmind.tokenize.composed import TokenizerFacts
 from glassmind.tokenize.special import ANSWER, END, PAD, QUESTION, SPECIAL_IDS, THINK
 
-Format = Literal["hf", "gguf"]
+Format = Literal["hf", "gguf", "peft"]
 DType = Literal["float32", "float16", "bfloat16", "q8_0"]
 _TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _GGUF: dict[DType, Kind] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "q8_0": "q8_0"}
@@ -36,7 +39,7 @@ _GGUF: dict[DType, Kind] = {"float32": "f32", "float16": "f16", "bfloat16": "bf1
 @dataclass(frozen=True)
 class Converted:
     """What was written: where, as what, and how large. ``family`` is a ``model_type`` of Hugging
-    Face, and ``None`` for a GGUF."""
+    Face, and ``None`` for a GGUF; of an adapter, ``base`` is the model that it changes."""
 
     target: Path
     to: Format
@@ -44,6 +47,7 @@ class Converted:
     family: str | None
     n_parameters: int
     n_bytes: int
+    base: str | None = None
 
 
 def convert(
@@ -53,6 +57,7 @@ def convert(
     to: Format | None = None,
     dtype: DType = "float32",
     family: str | None = None,
+    adapter: str | None = None,
 ) -> Converted:
     """Load ``source`` and write it to ``target``, whole or not at all.
 
@@ -60,7 +65,8 @@ def convert(
     name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
     ends in .gguf, else a folder of Hugging Face, there of the ``family`` (by default the first that
     can express the model). ``dtype`` is how matrices are stored; the default, 32 bits, loses
-    nothing of any source.
+    nothing of any source. ``adapter`` is a folder of ``peft`` that is merged into the model first.
+    To ``peft`` goes only the low-rank change that a fine-tuned run has learned.
 
     Raises:
         UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken;
@@ -76,12 +82,16 @@ def convert(
     if to == "gguf" and family is not None:
         raise UserError("a family can be chosen for a folder of Hugging Face only, not for a GGUF")
     refuse_taken(target)
+    if to == "peft":
+        return _convert_adapter(source, target, dtype, family, adapter)
     if to == "gguf":
         # Whatever the matrices become: vectors stay exact there.
-        pretrained, chosen = _load(source, torch.float32), None
+        pretrained, chosen = load_any(source, torch.float32), None
+        _merge_adapter(pretrained, adapter, family)
         save_gguf(pretrained, target, _GGUF[dtype])
     else:
-        pretrained = _load(source, _TORCH[dtype])
+        pretrained = load_any(source, _TORCH[dtype])
+        _merge_adapter(pretrained, adapter, family)
         chosen = choose_family(pretrained.model.config, family).model_type
         save_folder(pretrained, target, chosen)
     n_parameters = sum(parameter.numel() for parameter in pretrained.model.parameters())
@@ -90,11 +100,39 @@ def convert(
     return Converted(target, to, dtype, chosen, n_parameters, n_bytes)
 
 
-def _load(source: str, dtype: torch.dtype) -> Pretrained:
+def _merge_adapter(pretrained: Pretrained, adapter: str | None, family: str | None) -> None:
+    if adapter is not None:
+        model = pretrained.model
+        apply_adapter(model, load_adapter(adapter, model, family))
+
+
+def _convert_adapter(
+    source: str, target: Path, dtype: DType, family: str | None, adapter: str | None
+) -> Converted:
+    if adapter is not None or dtype != "float32":
+        raise UserError("an adapter is written as the run learned it: in float32, by itself")
+    kept, base = kept_adapter(source)
+    model = load_any(source).model
+    chosen = save_adapter(kept, model, target, base=base, family=family)
+    n_parameters = sum(a.numel() + b.numel() for a, b in kept.factors.values())
+    n_bytes = sum(file.stat().st_size for file in target.iterdir())
+    return Converted(target, "peft", dtype, chosen, n_parameters, n_bytes, base)
+
+
+def is_own(source: str) -> bool:
+    """Whether ``source`` is a run with a model of our own kind, or the one that is shipped. (A run
+    that fine-tuned a model from elsewhere is a folder of Hugging Face as well.)"""
     is_run = source == SHIPPED or (Path(source) / "run.json").is_file()
-    if is_run and not is_pretrained(source):
-        return _of_a_run(source, dtype)
-    return load_pretrained(source, dtype)
+    return is_run and not is_pretrained(source)
+
+
+def load_any(source: str, dtype: torch.dtype = torch.float32) -> Pretrained:
+    """Whatever model is at ``source``, a run's too, as if it came from somewhere else.
+
+    Raises:
+        UserError: as ``convert``.
+    """
+    return _of_a_run(source, dtype) if is_own(source) else load_pretrained(source, dtype)
 
 
 def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:

@@ -1,0 +1,66 @@
+"""Say which kind of text this is, by a classifier trained with `glassmind train classify`.
+
+    glassmind classify --model runs/classify-train "Mia has 3 boxes of 12 pencils. How many?"
+    glassmind classify --model runs/spam --file mails.txt --json         one text a line
+
+A line holds the label and its probability, with --json all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from glassmind.errors import UserError
+
+MOST_BYTES = 1 << 26  # of a file of texts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``glassmind classify``."""
+    parser.add_argument("text", nargs="?", help="the text, or - to read texts, one a line")
+    parser.add_argument("--model", metavar="RUN", required=True, help="the classifier's folder")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="texts, one a line")
+    parser.add_argument("--json", action="store_true", help="one JSON object a text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify, and print a line a text; return 0."""
+    texts = _texts(args)
+    from glassmind.cli.console import out, print_json
+    from glassmind.pipeline.classify import classify, load_classifier
+
+    for found in classify(texts, load_classifier(args.model)):
+        if args.json:
+            print_json(vars(found))
+        elif len(texts) == 1:
+            for label, share in found.probabilities.items():
+                out().print(f"{share:6.1%}  {label}", markup=False, highlight=False)
+        else:
+            share = found.probabilities[found.label]
+            print(f"{found.label}\t{share:.4f}\t{found.text}")
+    return 0
+
+
+def _texts(args: argparse.Namespace) -> list[str]:
+    if (args.text is None) == (args.file is None):
+        raise UserError("give either a text or --file FILE, not both")
+    if args.text not in (None, "-"):
+        return [args.text]
+    where = args.file or "standard input"
+    if args.file is None:
+        data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    else:
+        with args.file.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{where} holds more than {MOST_BYTES >> 20} MiB; split it")
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not UTF-8 text: {error}") from None
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        raise UserError(f"{where} holds no text: give one a line")
+    return texts

@@ -1,0 +1,249 @@
+"""LoRA adapters in the format of Hugging Face's library ``peft``, both ways.
+
+An adapter is a folder beside the model that it changes::
+
+    adapter_config.json          rank, alpha, which layers
+    adapter_model.safetensors    base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight …
+
+Its names are those of the model as Hugging Face lays it out, so it needs the model's family to be
+translated. Their layer's change is scale · B A, as ours; only where they order the rows of a matrix
+differently has B to follow. A family that keeps several of our layers in one matrix (GPT-2's query,
+key and value) has one pair of factors where we have three: such an adapter is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from glassmind.errors import UserError
+from glassmind.interop.huggingface import FAMILIES, choose_family, refuse_taken
+from glassmind.interop.huggingface.family import Family
+from glassmind.interop.huggingface.json_fields import Fields, read_object, shown
+from glassmind.interop.huggingface.safetensors_file import read_header, read_tensor, write_file
+from glassmind.interop.huggingface.tensor_names import Binding, bind
+from glassmind.interop.huggingface.transforms import Same, Transposed, Unpaired
+from glassmind.model import Transformer
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+_LAYERWISE = (Same, Transposed, Unpaired)  # one matrix of theirs for one of ours
+_PATTERNS = ("rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication")
+
+Factors = Mapping[str, tuple[Tensor, Tensor]]
+"""A (r, in) and B (out, r) by the name of the layer, such as ``blocks.0.attention.query``."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A low-rank change of a model: ``weight + scale · B A`` for each layer of ``factors``."""
+
+    factors: Factors
+    rank: int
+    alpha: float
+    rank_stabilized: bool = False
+    dropout: float = 0.0
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / (self.rank**0.5 if self.rank_stabilized else self.rank)
+
+
+def is_adapter(path: str | Path) -> bool:
+    """Whether a folder holds an adapter."""
+    return (Path(path) / CONFIG).is_file()
+
+
+def save_adapter(
+    adapter: Adapter, model: Transformer, path: str | Path, *, base: str, family: str | None = None
+) -> str:
+    """Write an adapter that ``peft`` loads onto ``model`` as ``save_folder`` writes it.
+
+    ``base`` is where that model is to be found, ``family`` its ``model_type`` (by default the one
+    that ``save_folder`` takes), which is returned. Only the names and shapes of ``model`` matter.
+
+    Raises:
+        UserError: there is something at ``path``, or the family has no such layers.
+    """
+    folder = Path(path)
+    chosen = choose_family(model.config, family)
+    bindings = _by_layer(model, chosen)
+    tensors: dict[str, Tensor] = {}
+    for name, (a, b) in sorted(adapter.factors.items()):
+        binding = _layerwise(bindings, name, chosen)
+        theirs = binding.theirs[0].removesuffix(".weight")
+        # What only reorders rows does so to B as well; a transposed matrix has the same factors.
+        if isinstance(binding.how, Unpaired):
+            (b,) = binding.how.save([b], model.config)
+        tensors[f"{_PREFIX}{theirs}.lora_A.weight"] = a.float()
+        tensors[f"{_PREFIX}{theirs}.lora_B.weight"] = b.float()
+    transposed = {isinstance(bindings[name].how, Transposed) for name in adapter.factors}
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": adapter.rank,
+        "lora_alpha": adapter.alpha,
+        "lora_dropout": adapter.dropout,
+        "use_rslora": adapter.rank_stabilized,
+        "target_modules": _targets(bindings, adapter.factors),
+        "fan_in_fan_out": transposed == {True},
+        "bias": "none",
+        "inference_mode": True,
+    }
+    refuse_taken(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        temporary.mkdir()
+        outlines = [(name, tensor.dtype, tensor.shape) for name, tensor in tensors.items()]
+        write_file(temporary / WEIGHTS, outlines, tensors.values())
+        text = json.dumps(config, indent=2) + "\n"
+        (temporary / CONFIG).write_text(text, encoding="utf-8")
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return chosen.model_type
+
+
+def load_adapter(path: str | Path, model: Transformer, family: str | None = None) -> Adapter:
+    """Read an adapter for ``model``, which is written by this package or by ``peft``.
+
+    ``family`` is the ``model_type`` of the folder that it was trained on, by default the one that
+    ``save_folder`` takes.
+
+    Raises:
+        UserError: a file is missing or damaged; it is no LoRA, or a kind that is not computed here;
+            its layers are not those of ``model``.
+    """
+    folder = Path(path)
+    fields = Fields(read_object(folder / CONFIG), str(folder / CONFIG))
+    if fields.word("peft_type") != "LORA":
+        raise fields.wrong("peft_type", "is not LORA, the one kind of adapter that is read here")
+    for name in ("use_dora", "use_qalora", "lora_bias"):
+        if fields.flag(name, False):
+            raise fields.wrong(name, "is not supported: give an adapter that is plain LoRA")
+    if fields.word("bias", "none") != "none":
+        raise fields.wrong("bias", "is not supported: an adapter may change matrices only")
+    for name in _PATTERNS:
+        if fields.members.get(name):
+            raise fields.wrong(name, "is not supported: all layers must be changed alike")
+    rank = fields.size("r")
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder} has no {WEIGHTS}; other formats of an adapter are not read")
+    if not 1 <= rank <= model.config.d_model * model.config.vocab_size:
+        raise fields.wrong("r", "must be at least 1")
+    chosen = _family_of(model, folder, family)
+    return Adapter(
+        factors=_read_factors(folder / WEIGHTS, model, chosen, rank),
+        rank=rank,
+        alpha=fields.number("lora_alpha"),
+        rank_stabilized=fields.flag("use_rslora", False),
+        dropout=fields.number("lora_dropout", 0.0),
+    )
+
+
+@torch.no_grad()
+def apply_adapter(model: Transformer, adapter: Adapter) -> None:
+    """Add the adapter's change to the weights of ``model``, for good."""
+    for name, (a, b) in adapter.factors.items():
+        weight = model.get_parameter(f"{name}.weight")
+        weight.add_((b @ a).to(weight), alpha=adapter.scale)
+
+
+def _family_of(model: Transformer, folder: Path, name: str | None) -> Family:
+    if name is None:
+        return choose_family(model.config)
+    if name not in FAMILIES:
+        raise UserError(f"{folder}: {shown(name)} is no family that is known here")
+    return FAMILIES[name]
+
+
+def _by_layer(model: Transformer, family: Family) -> dict[str, Binding]:
+    """How each layer's weight of ours is bound to theirs, by the layer's name."""
+    config = model.config
+    bindings = bind(
+        _plain_names(model),
+        family.layouts(config)[0],
+        family.prefixes[0],
+        config.experts.n_experts,
+    )
+    return {
+        ours.removesuffix(".weight"): binding
+        for binding in bindings
+        for ours in binding.ours
+        if ours.endswith(".weight")
+    }
+
+
+def _plain_names(model: Transformer) -> list[str]:
+    """The parameters that a model of this config has, whatever its layers are wrapped in now."""
+    with torch.device("meta"):
+        return [name for name, _ in Transformer(model.config).named_parameters()]
+
+
+def _layerwise(bindings: Mapping[str, Binding], name: str, family: Family) -> Binding:
+    binding = bindings[name]
+    if len(binding.theirs) != 1 or not isinstance(binding.how, _LAYERWISE):
+        raise UserError(
+            f"a model of type {family.model_type} keeps {name} and others in one matrix, for which "
+            "an adapter has one pair of factors and not several: convert it to hf, merged"
+        )
+    return binding
+
+
+def _targets(bindings: Mapping[str, Binding], factors: Factors) -> list[str]:
+    """Which layers have factors, in as few words as ``peft`` takes: the last part of their names,
+    or where not all layers of that name have factors, the whole names."""
+    whole: dict[str, set[str]] = {}
+    for name, binding in bindings.items():
+        for theirs in binding.theirs:
+            layer = theirs.removesuffix(".weight")
+            whole.setdefault(layer.rpartition(".")[2], set()).add(layer if name in factors else "")
+    words: set[str] = set()
+    for last, layers in whole.items():
+        words.update({last} if "" not in layers else layers - {""})
+    return sorted(words)
+
+
+def _read_factors(path: Path, model: Transformer, family: Family, rank: int) -> Factors:
+    stored = read_header(path)
+    bindings = _by_layer(model, family)
+    by_theirs = {binding.theirs[0]: name for name, binding in bindings.items()}
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in stored.items():
+        inner = key.removeprefix(_PREFIX)
+        theirs, dot, which = inner.removesuffix(".weight").rpartition(".lora_")
+        name = by_theirs.get(f"{theirs}.weight")
+        if not dot or which not in ("A", "B") or name is None:
+            raise UserError(
+                f"{path}: tensor {shown(key)} is for another model: this one, of type "
+                f"{family.model_type}, has no such layer"
+            )
+        _layerwise(bindings, name, family)
+        weight = model.get_parameter(f"{name}.weight")
+        expected = (rank, weight.shape[1]) if which == "A" else (weight.shape[0], rank)
+        if tensor.shape != expected:
+            raise UserError(
+                f"{path}: tensor {shown(key)} is for another model: it has shape {tensor.shape} "
+                f"instead of {expected}"
+            )
+        found.setdefault(name, {})[which] = read_tensor(tensor).float()
+    factors: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, pair in found.items():
+        if len(pair) != 2:
+            missing = "B" if "A" in pair else "A"
+            raise UserError(f"{path}: {name} has no factor {missing}")
+        how = bindings[name].how
+        b = how.load([pair["B"]], model.config)[0] if isinstance(how, Unpaired) else pair["B"]
+        factors[name] = (pair["A"], b)
+    if not factors:
+        raise UserError(f"{path} holds no factors")
+    return factors

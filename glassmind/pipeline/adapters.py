@@ -1,0 +1,69 @@
+"""The low-rank change that a fine-tuned run has learned, kept beside the model it was merged into.
+
+lora.safetensors     A and B of every layer, by our names
+lora.json            rank, scale, and what was started from
+
+From these two, ``glassmind convert RUN OUT --to peft`` writes an adapter for the library ``peft``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from glassmind.errors import UserError
+from glassmind.interop.huggingface.json_fields import Fields, read_object
+from glassmind.interop.peft import Adapter
+from glassmind.runs.checkpoint import load_tensors, save_tensors
+from glassmind.runs.files import write_json
+from glassmind.runs.recipe import Recipe
+from glassmind.train.lora import factors
+
+TENSORS, FACTS = "lora.safetensors", "lora.json"
+
+
+def keep_adapter(folder: Path, module: nn.Module, recipe: Recipe) -> None:
+    """Write the factors of ``module`` (of its trunk, where it is a classifier) into a run."""
+    tensors: dict[str, Tensor] = {}
+    for name, (a, b) in factors(module).items():
+        layer = name.removeprefix("trunk.")
+        tensors |= {f"{layer}.lora_a": a, f"{layer}.lora_b": b}
+    save_tensors(tensors, folder / TENSORS)
+    lora = recipe.lora
+    facts = {
+        "start": recipe.start,
+        "rank": lora.rank,
+        "alpha": lora.alpha,
+        "rank_stabilized": lora.rank_stabilized,
+        "dropout": lora.dropout,
+        "base": lora.base,
+    }
+    write_json(folder / FACTS, facts)
+
+
+def kept_adapter(source: str) -> tuple[Adapter, str]:
+    """The adapter that a run keeps, and what it was started from.
+
+    Raises:
+        UserError: the run has none, or its files are damaged.
+    """
+    folder = Path(source)
+    if not (folder / FACTS).is_file():
+        raise UserError(
+            f"{source} holds no adapter: an adapter is what a run learns that fine-tunes with "
+            "lora.rank above 0"
+        )
+    facts = Fields(read_object(folder / FACTS), str(folder / FACTS))
+    tensors = load_tensors(folder / TENSORS)
+    layers = [name.removesuffix(".lora_a") for name in tensors if name.endswith(".lora_a")]
+    if {f"{layer}.lora_{x}" for layer in layers for x in "ab"} != tensors.keys() or not layers:
+        raise UserError(f"{folder / TENSORS} must hold lora_a and lora_b of every layer")
+    adapter = Adapter(
+        factors={n: (tensors[f"{n}.lora_a"], tensors[f"{n}.lora_b"]) for n in layers},
+        rank=facts.size("rank"),
+        alpha=facts.number("alpha"),
+        rank_stabilized=facts.flag("rank_stabilized"),
+        dropout=facts.number("dropout"),
+    )
+    return adapter, facts.word("start")

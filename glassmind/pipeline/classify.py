@@ -1,0 +1,271 @@
+"""Classification: a finished model learns to sort texts, and says how well it does.
+
+    train_classifier(recipe, Path("runs/spam"), ...)
+    classify(["Win a prize now!"], load_classifier("runs/spam"))
+
+The run's folder then holds, beside the model::
+
+    classifier.safetensors     the head
+    classifier.json            its labels
+    classification.json        how often it is right, on what, and which labels it confuses
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from glassmind.data.labelled import (
+    Labelled,
+    LabelledSplits,
+    label_documents,
+    load_labelled,
+    problem_texts,
+    split_labelled,
+)
+from glassmind.data.packing import PackedRows, pack
+from glassmind.errors import UserError
+from glassmind.interop.huggingface.json_fields import Fields, read_object
+from glassmind.interop.load import load_pretrained
+from glassmind.interop.pretrained import Pretrained
+from glassmind.pipeline.convert import load_any
+from glassmind.pipeline.finetune import Tuning, is_published, publish, tokenizer_of, with_model_of
+from glassmind.pipeline.prepare import make_slices
+from glassmind.progress import Progress
+from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
+from glassmind.runs.files import write_json
+from glassmind.runs.folder import RunFolder, open_run
+from glassmind.runs.recipe import Recipe
+from glassmind.runs.weights import load_weights, named_weights
+from glassmind.statistics import wilson_interval
+from glassmind.train.classify import (
+    Classify,
+    TextClassifier,
+    class_probabilities,
+    set_trained,
+)
+
+HEAD, FACTS, RESULT = "classifier.safetensors", "classifier.json", "classification.json"
+MOST_CONFUSED = 12  # labels a table of confusions still fits on the screen with
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A trained classifier; ``labels`` in the order of its outputs."""
+
+    pretrained: Pretrained
+    classifier: TextClassifier
+    labels: tuple[str, ...]
+    row_tokens: int
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a text was found to be, with the probability of every label, the likeliest first."""
+
+    text: str
+    label: str
+    probabilities: dict[str, float]
+
+
+# --------------------------------------------------------------------------------- training
+
+
+def train_classifier(
+    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+) -> RunFolder:
+    """Train the recipe's classifier above the model at ``recipe.start``.
+
+    Raises:
+        UserError: as ``fine_tune``.
+    """
+    part = recipe.classify.train
+    if (part == "lora") != (recipe.lora.rank > 0):
+        raise UserError(
+            'lora.rank above 0 and classify.train = "lora" belong together: set both or neither, '
+            f"not rank {recipe.lora.rank} with {part!r}"
+        )
+    started = load_any(recipe.start)
+    recipe = with_model_of(recipe, started)
+    splits = _splits(recipe)
+    labels = sorted({row.label for part in splits for row in part})
+    rows = [_rows(part, labels, started, recipe.train.row_tokens) for part in splits]
+    run = open_run(folder, recipe, resume=resume)
+    if is_published(run):
+        return run
+    n_cut = sum(cut for _, cut in rows)
+    if n_cut:
+        progress.end(
+            f"{n_cut:,} texts have more than {recipe.train.row_tokens} tokens; of these only the "
+            "last are read"
+        )
+    tuning = Tuning(run, recipe, device, progress, "classifier")
+    torch.manual_seed(recipe.seed)
+    classifier = TextClassifier(started.model, len(labels)).to(device)
+    if part != "lora":
+        set_trained(classifier, part)
+    tuning.prepare(classifier)
+    tuning.train(Classify(classifier), rows[0][0])
+    result = _measured(classifier, labels, splits, [packed for packed, _ in rows], device)
+    write_json(run.path / RESULT, result)
+    progress.end(summary(result))
+    classifier.cpu()
+    head = {n: w for n, w in named_weights(classifier).items() if n.startswith("head.")}
+    save_tensors(head, run.path / HEAD)
+    facts = {
+        "labels": labels,
+        "row_tokens": recipe.train.row_tokens,
+        "sha256": sha256(run.path / HEAD),
+    }
+    write_json(run.path / FACTS, facts)
+    publish(replace(started, model=classifier.trunk, name=run.name), run)
+    tuning.forget_checkpoints()
+    return run
+
+
+def _splits(recipe: Recipe) -> LabelledSplits:
+    config = recipe.classify
+    if config.file:
+        rows = load_labelled(config.file, config.text_column, config.label_column)
+        splits = split_labelled(rows, recipe.seed)
+        for name, part in zip(splits._fields, splits, strict=True):
+            if not part:
+                raise UserError(
+                    f"{config.file} has too few rows ({len(rows)}): none fell into the {name} "
+                    "part; give at least some dozens"
+                )
+        return splits
+    if recipe.problems.file:
+        raise UserError("problems of a file carry no labels: give classify.file instead")
+    slices = make_slices(recipe)
+    parts = (slices.train, slices.validation, slices.test)
+    return LabelledSplits(*(problem_texts(part, config.task) for part in parts))
+
+
+def _rows(
+    rows: Sequence[Labelled], labels: Sequence[str], started: Pretrained, most: int
+) -> tuple[PackedRows, int]:
+    ids = _ids([row.text for row in rows], started)
+    documents, cut = label_documents(rows, ids, labels, most)
+    return pack(documents, most, pad_id=0), cut
+
+
+def _ids(texts: Sequence[str], pretrained: Pretrained) -> list[list[int]]:
+    """Each text's tokens, after the one a text begins with, if the model expects it."""
+    before = [] if pretrained.bos_id is None else [pretrained.bos_id]
+    return [[*before, *ids] for ids in tokenizer_of(pretrained).encode_batch(texts)]
+
+
+def _measured(
+    classifier: TextClassifier,
+    labels: Sequence[str],
+    splits: LabelledSplits,
+    rows: Sequence[PackedRows],
+    device: torch.device,
+) -> dict[str, Any]:
+    """How often it is right, on texts it has not learned from."""
+    common, _ = Counter(row.label for row in splits.train).most_common(1)[0]
+    result: dict[str, Any] = {
+        "schema": 1,
+        "labels": list(labels),
+        "train": {"n": len(splits.train)},
+        "majority": {"label": common},
+    }
+    for name, packed in (("validation", rows[1]), ("test", rows[2])):
+        probabilities, expected = class_probabilities(classifier, packed, device)
+        found = probabilities.argmax(dim=-1)
+        result[name] = _accuracy(int((found == expected).sum()), len(expected))
+        n_common = int((expected == labels.index(common)).sum())
+        result["majority"][name] = _accuracy(n_common, len(expected))
+    pairs = expected * len(labels) + found  # of the test part
+    table = torch.bincount(pairs, minlength=len(labels) ** 2).view(len(labels), -1)
+    result["confusion"] = table.tolist()
+    return result
+
+
+def _accuracy(correct: int, n: int) -> dict[str, float | int]:
+    low, high = wilson_interval(correct, n)
+    return {"correct": correct, "n": n, "accuracy": correct / n, "low": low, "high": high}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The result in words, and the table of what was taken for what."""
+    lines = []
+    for name in ("validation", "test"):
+        part, usual = result[name], result["majority"][name]
+        lines.append(
+            f"{name}: {part['accuracy']:.1%} of {part['n']} right (95 % interval {part['low']:.1%} "
+            f"to {part['high']:.1%}); always {result['majority']['label']!r}: "
+            f"{usual['accuracy']:.1%}"
+        )
+    labels = [label if len(label) <= 12 else label[:11] + "…" for label in result["labels"]]
+    if len(labels) <= MOST_CONFUSED:
+        widths = [max(5, len(label)) for label in labels]
+        first = max(map(len, labels))
+        cells = "  ".join(f"{label:>{w}}" for label, w in zip(labels, widths, strict=True))
+        lines.append(f"{'':<{first}}  {cells}")
+        for label, row in zip(labels, result["confusion"], strict=True):
+            cells = "  ".join(f"{n:>{w}}" for n, w in zip(row, widths, strict=True))
+            lines.append(f"{label:<{first}}  {cells}")
+        lines.append("(rows: what it is; columns: what the model said)")
+    return "\n".join(lines)
+
+
+# -------------------------------------------------------------------------------------- use
+
+
+def load_classifier(source: str | Path) -> LoadedClassifier:
+    """The classifier of a finished run, in evaluation mode.
+
+    Raises:
+        UserError: there is none, or its files are damaged.
+    """
+    folder = Path(source)
+    if not (folder / FACTS).is_file() or not (folder / "config.json").is_file():
+        raise UserError(
+            f"{source} is not a run with a finished classifier: `glassmind train classify` makes "
+            "one"
+        )
+    facts = Fields(read_object(folder / FACTS), str(folder / FACTS))
+    labels = facts.words("labels")
+    pretrained = load_pretrained(folder)
+    row_tokens = facts.size("row_tokens")
+    if not labels or not 1 <= row_tokens <= pretrained.model.config.max_tokens:
+        raise UserError(f"{folder / FACTS} must name labels, and row_tokens within the context")
+    tensors = load_tensors(folder / HEAD)
+    if facts.word("sha256") != sha256(folder / HEAD):
+        raise UserError(f"{folder / HEAD} does not match its checksum")
+    classifier = TextClassifier(pretrained.model, len(labels))
+    head = {name.removeprefix("head."): tensor for name, tensor in tensors.items()}
+    load_weights(classifier.head, head, str(folder / HEAD))
+    return LoadedClassifier(pretrained, classifier.eval(), tuple(labels), row_tokens)
+
+
+def classify(texts: Sequence[str], loaded: LoadedClassifier) -> list[Classified]:
+    """What each text is.
+
+    Raises:
+        UserError: a text is empty.
+    """
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            raise UserError(f"text {number} is empty: there is nothing to classify")
+    rows = [Labelled(text.strip(), loaded.labels[0]) for text in texts]
+    ids = _ids([row.text for row in rows], loaded.pretrained)
+    documents, _ = label_documents(rows, ids, loaded.labels, loaded.row_tokens)
+    found: list[Classified] = []
+    device = next(loaded.classifier.parameters()).device
+    for text, document in zip(texts, documents, strict=True):
+        alone = pack([document], len(document), pad_id=0)
+        probabilities, _ = class_probabilities(loaded.classifier, alone, device)
+        shares = np.asarray(probabilities[0].tolist())
+        order = np.argsort(-shares, kind="stable")
+        named = {loaded.labels[n]: float(shares[n]) for n in order}
+        found.append(Classified(text, next(iter(named)), named))
+    return found

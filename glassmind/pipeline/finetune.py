@@ -1,0 +1,376 @@
+"""Fine-tuning: go on from a finished model.
+
+``start`` in a recipe names the model: a run, the model that comes with the package, a folder of
+Hugging Face, a GGUF file. Then any objective trains it further, all of it, part of it
+(``finetune.freeze``), or a low-rank change of it (``lora``):
+
+    pretrain   more text                           (this file)
+    sft        problems in our own format          (this file; a model of our own)
+    chat       conversations                       (this file)
+    classify   texts with labels                   (pipeline/classify.py)
+
+A model of our own that goes on as what it was is saved as before. What has learned to chat or to
+classify is saved as a folder of Hugging Face, right in the run's folder, with every change merged
+into the weights: the run can be asked, converted, started from again, and opened by other programs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from glassmind.data.chats import (
+    Chat,
+    ChatDocuments,
+    chat_documents,
+    load_chats,
+    problem_chat,
+    split_chats,
+)
+from glassmind.data.loader import RowLoader
+from glassmind.data.packing import PackedRows, pack, stream
+from glassmind.data.texts import find_texts
+from glassmind.errors import UserError
+from glassmind.interop.huggingface import save_folder
+from glassmind.interop.pretrained import Pretrained
+from glassmind.pipeline.adapters import keep_adapter
+from glassmind.pipeline.ask import save_familiarity
+from glassmind.pipeline.convert import is_own, load_any
+from glassmind.pipeline.prepare import make_slices, training_rows, validation_rows
+from glassmind.pipeline.stages import STYLES
+from glassmind.progress import Progress
+from glassmind.runs.files import write_json
+from glassmind.runs.folder import RunFolder, open_run
+from glassmind.runs.models import load, save_model
+from glassmind.runs.recipe import Recipe
+from glassmind.tokenize import save
+from glassmind.tokenize.chat_template import MAX_SOURCE, ChatTemplate
+from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.special import ANSWER, END, QUESTION
+from glassmind.train import (
+    Objective,
+    Pretrain,
+    SupervisedFineTuning,
+    Trainer,
+    validation_loss,
+)
+from glassmind.train.freezing import freeze
+from glassmind.train.lora import add_lora, remove_lora
+
+# A conversation in this package's own special tokens.
+OWN_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
+    f"{ANSWER}{{{{ message['content'] }}}}{END}"
+    f"{{% else %}}{QUESTION}{{{{ message['content'] }}}}{{% endif %}}{{% endfor %}}"
+    f"{{% if add_generation_prompt %}}{ANSWER}{{% endif %}}"
+)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """One fine-tuning under way."""
+
+    run: RunFolder
+    recipe: Recipe
+    device: torch.device
+    progress: Progress
+    stage: str
+
+    def prepare(self, module: nn.Module) -> None:
+        """Wrap and freeze what the recipe says, with the run's seed."""
+        torch.manual_seed(self.recipe.seed)
+        if self.recipe.lora.rank:
+            add_lora(module, self.recipe.lora)
+        freeze(module, self.recipe.finetune.freeze)
+
+    def train(
+        self,
+        objective: Objective,
+        rows: PackedRows,
+        validate: Callable[[], float] | None = None,
+    ) -> None:
+        """Train (or resume) the objective; a low-rank change is then kept and merged."""
+        config = self.recipe.train
+        Trainer(
+            objective,
+            RowLoader(rows, min(config.batch_rows, len(rows)), self.recipe.seed),
+            config,
+            stage=self.stage,
+            folder=self.run.path,
+            device=self.device,
+            progress=self.progress,
+            validate=validate,
+        ).train()
+        if self.recipe.lora.rank:
+            keep_adapter(self.run.path, objective.module, self.recipe)
+            remove_lora(objective.module)
+
+    def forget_checkpoints(self) -> None:
+        """Drop what only served to resume."""
+        shutil.rmtree(self.run.path / "checkpoints" / self.stage, ignore_errors=True)
+
+
+def fine_tune(
+    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+) -> RunFolder:
+    """Train the model at ``recipe.start`` further, into the run ``folder``.
+
+    Raises:
+        UserError: there is no such model, it or the data cannot be used for the objective, or
+            ``folder`` holds something else.
+    """
+    if not recipe.start:
+        what = "lora.rank is for" if recipe.lora.rank else f"objective {recipe.objective!r} needs"
+        raise UserError(
+            f"{what} a finished model to start from: set start to a run's folder, a Hugging Face "
+            "folder, a .gguf file, smollm2 or word-problems"
+        )
+    if recipe.objective == "classify":
+        from glassmind.pipeline.classify import train_classifier
+
+        return train_classifier(recipe, folder, resume=resume, device=device, progress=progress)
+    if recipe.objective == "chat":
+        return _tune_chats(recipe, folder, resume=resume, device=device, progress=progress)
+    if is_own(recipe.start):
+        return _go_on(recipe, folder, resume=resume, device=device, progress=progress)
+    if recipe.objective == "sft":
+        raise UserError(
+            f"{recipe.start} was not made by Glassmind, so it lacks the special tokens of its "
+            'chains: set objective = "chat", which tells the problems as conversations'
+        )
+    return _read_on(recipe, folder, resume=resume, device=device, progress=progress)
+
+
+def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
+    """The recipe with the model it really trains.
+
+    Raises:
+        UserError: a row has more tokens than that model reads.
+    """
+    config = pretrained.model.config
+    if recipe.train.row_tokens > config.max_tokens:
+        raise UserError(
+            f"train.row_tokens ({recipe.train.row_tokens}) exceeds the context of {recipe.start}, "
+            f"{config.max_tokens} tokens: lower it"
+        )
+    return replace(recipe, model=config)
+
+
+def publish(pretrained: Pretrained, run: RunFolder) -> None:
+    """Make the run's folder a folder of Hugging Face too; config.json comes last, so one that has
+    it is complete."""
+    temporary = run.path / ".model"
+    shutil.rmtree(temporary, ignore_errors=True)
+    save_folder(pretrained, temporary)
+    for file in sorted(temporary.iterdir(), key=lambda file: file.name == "config.json"):
+        file.replace(run.path / file.name)
+    temporary.rmdir()
+
+
+def is_published(run: RunFolder) -> bool:
+    return (run.path / "config.json").is_file()
+
+
+def tokenizer_of(pretrained: Pretrained) -> ComposedTokenizer:
+    """The model's tokenizer.
+
+    Raises:
+        UserError: it has none.
+    """
+    if pretrained.tokenizer is None:
+        raise UserError(f"{pretrained.source} holds no tokenizer, and without one no text is read")
+    return pretrained.tokenizer
+
+
+# ------------------------------------------------------------------------------------- chats
+
+
+def _tune_chats(
+    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+) -> RunFolder:
+    started = load_any(recipe.start)
+    recipe = with_model_of(recipe, started)
+    tokenizer = tokenizer_of(started)
+    source = _template(recipe, started)
+    template = ChatTemplate.of(replace(tokenizer.facts, chat_template=source))
+    training, held_out = _chats(recipe)
+
+    def documents(chats: list[Chat]) -> ChatDocuments:
+        return chat_documents(
+            chats,
+            tokenizer,
+            template,
+            most_tokens=recipe.train.row_tokens,
+            turns=recipe.chats.turns,
+            stop_ids=started.stop_ids,
+        )
+
+    learned, measured = documents(training), documents(held_out)
+    if not learned.documents:
+        raise UserError(
+            f"none of the {len(training)} conversations has an answer that ends within "
+            f"{recipe.train.row_tokens} tokens: raise train.row_tokens"
+        )
+    run = open_run(folder, recipe, resume=resume)
+    if is_published(run):
+        return run
+    tuning = Tuning(run, recipe, device, progress, "chat")
+    progress.end(_counted(len(training), learned, recipe.train.row_tokens))
+    objective = SupervisedFineTuning(started.model)
+    tuning.prepare(started.model)
+    rows = pack(learned.documents, recipe.train.row_tokens, pad_id=0)
+    validate = None
+    if measured.documents:
+        held = pack(measured.documents, recipe.train.row_tokens, pad_id=0)
+        validate = partial(validation_loss, objective, held, device)
+    _train_and_measure(tuning, objective, rows, validate, len(held_out))
+    tuned = replace(started, model=started.model.cpu(), chat_template=source, name=run.name)
+    publish(tuned, run)
+    tuning.forget_checkpoints()
+    return run
+
+
+def _template(recipe: Recipe, started: Pretrained) -> str:
+    """The chat template: the recipe's, our own for our own models, else what the model brings."""
+    if recipe.chats.template:
+        path = Path(recipe.chats.template)
+        try:
+            source = path.read_text("utf-8")
+        except OSError as error:
+            raise UserError(f"chats.template: cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"chats.template: {path} is not UTF-8 text") from None
+        if not source.strip() or len(source) > MAX_SOURCE:
+            raise UserError(f"chats.template: {path} must hold a Jinja chat template")
+        return source
+    if is_own(recipe.start):
+        return OWN_TEMPLATE
+    if started.chat_template is None:
+        raise UserError(
+            f"{recipe.start} has no chat template, since it was not made for conversations: give "
+            "one, a Jinja file, by chats.template"
+        )
+    return started.chat_template
+
+
+def _chats(recipe: Recipe) -> tuple[list[Chat], list[Chat]]:
+    """Training and validation conversations: the file's, or the generated problems."""
+    config = recipe.chats
+    if config.file:
+        training, held_out = split_chats(
+            load_chats(config.file), recipe.seed, config.validation_fraction
+        )
+        if not training:
+            raise UserError(f"{config.file} has too few conversations: none is left to train on")
+        return training, held_out
+    slices = make_slices(recipe)
+    return [problem_chat(p) for p in slices.train], [problem_chat(p) for p in slices.validation]
+
+
+def _counted(n_chats: int, found: ChatDocuments, most: int) -> str:
+    n_learned = sum(int(document.completion.sum()) for document in found.documents)
+    n_tokens = sum(map(len, found.documents))
+    sentence = f"{n_chats:,} conversations, {n_learned:,} of {n_tokens:,} tokens learned"
+    if found.too_long:
+        sentence += f"; {found.too_long:,} answers end after {most} tokens and were left out"
+    return sentence
+
+
+def _train_and_measure(
+    tuning: Tuning,
+    objective: Pretrain,
+    rows: PackedRows,
+    validate: Callable[[], float] | None,
+    n_held_out: int,
+) -> None:
+    """Train; note the held-out loss before and after in ``validation.json``."""
+    objective.module.to(tuning.device)
+    before = validate() if validate else None
+    tuning.train(objective, rows, validate)
+    if validate and before is not None:
+        after = validate()  # of the merged weights
+        write_json(
+            tuning.run.path / "validation.json",
+            {"before": before, "validation_loss": after, "n": n_held_out},
+        )
+        tuning.progress.end(
+            f"validation loss {after:.4f} nats a token ({before:.4f} before) on {n_held_out} "
+            "held-out examples"
+        )
+
+
+# ---------------------------------------------------------------------- problems, and more text
+
+
+def _go_on(
+    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+) -> RunFolder:
+    """Train a model of our own further, on problems or on text; it stays what it is."""
+    loaded = load(recipe.start)
+    recipe = with_model_of(recipe, load_any(recipe.start))
+    model, tokenizer = loaded.model, loaded.tokenizer
+    slices = None
+    if recipe.objective == "sft":
+        stage = next(name for name, style in STYLES.items() if style == recipe.style)
+        slices = make_slices(recipe)
+        rows = training_rows(recipe, tokenizer, slices.train, recipe.style)
+        held = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
+        objective: Pretrain = SupervisedFineTuning(model)
+    else:
+        stage = "pretrain"
+        rows, held = _text_rows(recipe, tokenizer.encode)
+        objective = Pretrain(model)
+    run = open_run(folder, recipe, resume=resume)
+    if (run.model_folder(stage) / "model.json").is_file():
+        return run
+    save(tokenizer, run.path / "tokenizer.json")
+    if slices is not None:
+        save_familiarity(run.path / "familiarity.json", slices.train)
+    tuning = Tuning(run, recipe, device, progress, stage)
+    tuning.prepare(model)
+    validate = partial(validation_loss, objective, held, device) if held is not None else None
+    _train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
+    save_model(run.model_folder(stage), model, tokenizer, stage)
+    tuning.forget_checkpoints()
+    return run
+
+
+def _read_on(
+    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+) -> RunFolder:
+    """Continue the pretraining of a model from elsewhere."""
+    started = load_any(recipe.start)
+    recipe = with_model_of(recipe, started)
+    rows, held = _text_rows(recipe, tokenizer_of(started).encode)
+    run = open_run(folder, recipe, resume=resume)
+    if is_published(run):
+        return run
+    tuning = Tuning(run, recipe, device, progress, "pretrain")
+    tuning.prepare(started.model)
+    objective = Pretrain(started.model)
+    validate = partial(validation_loss, objective, held, device) if held is not None else None
+    _train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
+    publish(replace(started, model=started.model.cpu(), name=run.name), run)
+    tuning.forget_checkpoints()
+    return run
+
+
+def _text_rows(
+    recipe: Recipe, encode: Callable[[str], list[int]]
+) -> tuple[PackedRows, PackedRows | None]:
+    """The recipe's text in rows, the end of it kept aside to measure on."""
+    if not recipe.pretrain.file:
+        raise UserError("a recipe that pretrains needs a text: set pretrain.file")
+    pieces = [encode(piece.text) for piece in find_texts(recipe.pretrain.file).pieces()]
+    ids = np.array([token for piece in pieces for token in piece], np.int32)
+    cut = int(len(ids) * (1 - recipe.pretrain.validation_fraction))
+    width = recipe.train.row_tokens
+    held = stream(ids[cut:], width) if len(ids) - cut >= width else None
+    return stream(ids[:cut], width), held

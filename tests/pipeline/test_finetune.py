@@ -1,0 +1,285 @@
+"""Fine-tuning through the command line: from a small run to one that chats, sorts, or goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import command_line
+import peft
+import pytest
+import torch
+import transformers
+from interrupt import Stop
+
+from glassmind.cli import console
+from glassmind.cli.settings import apply_overrides
+from glassmind.interop.load import load_pretrained
+from glassmind.model import AttentionConfig, ModelConfig, Transformer
+from glassmind.pipeline.classify import classify, load_classifier
+from glassmind.pipeline.single import run_training
+from glassmind.runs.checkpoint import load_tensors
+from glassmind.runs.folder import open_run
+from glassmind.runs.models import load, save_model
+from glassmind.runs.recipe import read_recipe
+from glassmind.tokenize import save, train_bpe
+
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+
+TEXTS = ["Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"]
+SMALL = (
+    *("train.steps=6", "train.batch_rows=2", "train.row_tokens=96", "train.precision=float32"),
+    *("train.log_every=1", "train.checkpoint_minutes=0", "train.compile=off"),
+    "train.warmup=1",
+    *("problems.train=24", "problems.validation=8", "problems.test=8", "lora.rank=2"),
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose model was made and never trained."""
+    folder = tmp_path_factory.mktemp("runs") / "start"
+    torch.manual_seed(0)
+    tokenizer = train_bpe(TEXTS, 300)
+    config = ModelConfig(
+        tokenizer.vocab_size,
+        max_tokens=192,
+        d_model=16,
+        n_layers=2,
+        attention=AttentionConfig(n_heads=2),
+    )
+    run = open_run(folder, replace(read_recipe("text"), model=config), resume=False)
+    save(tokenizer, run.path / "tokenizer.json")
+    model = Transformer(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.1)
+    save_model(run.model_folder("chain-of-thought"), model, tokenizer, "chain-of-thought")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Consoles on this test's streams, and nothing written outside its own folder."""
+    monkeypatch.chdir(tmp_path)
+    for cached in (console.console, console.out):
+        cached.cache_clear()
+    yield
+    for cached in (console.console, console.out):
+        cached.cache_clear()
+
+
+def options(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def train(capsys: pytest.CaptureFixture[str], recipe: str, *settings: str) -> Path:
+    command_line.product(capsys, "train", recipe, "--run", "tuned", *options(*SMALL, *settings))
+    return Path("tuned")
+
+
+# ------------------------------------------------------------------------------------- chats
+
+
+@pytest.mark.parametrize("base", ["float", "nf4"])
+def test_a_tuned_chat_can_be_asked_and_converted(
+    capsys: pytest.CaptureFixture[str], start: Path, base: str
+) -> None:
+    run = train(capsys, "instruct", f"start={start}", f"lora.base={base}", "train.adamw_lr=0.05")
+    losses = json.loads((run / "validation.json").read_text("utf-8"))
+    assert losses["validation_loss"] < losses["before"]
+    assert not (run / "checkpoints" / "chat").exists()
+    said = command_line.product(capsys, "ask", "--model", str(run), TEXTS[0], "--max-tokens", "3")
+    assert TEXTS[0] in said
+
+    command_line.product(capsys, "convert", str(run), "adapter", "--to", "peft")
+    command_line.product(capsys, "convert", str(start), "base")
+    command_line.product(capsys, "convert", str(run), "merged")
+    ids = torch.randint(300, (2, 30))
+    with torch.no_grad():
+        merged = transformers.AutoModelForCausalLM.from_pretrained("merged", dtype=torch.float32)
+        ours = load_pretrained(run).model(ids)
+        assert torch.allclose(merged.eval()(input_ids=ids).logits, ours, atol=1e-4)
+        if base == "float":
+            theirs = transformers.AutoModelForCausalLM.from_pretrained("base", dtype=torch.float32)
+            theirs = peft.PeftModel.from_pretrained(theirs, "adapter").eval()
+            assert torch.allclose(theirs(input_ids=ids).logits, ours, atol=1e-5 * ours.abs().max())
+            command_line.product(capsys, "convert", "base", "again", "--adapter", "adapter")
+            again = load_pretrained("again").model(ids)
+            assert torch.allclose(again, ours, atol=1e-5 * ours.abs().max())
+
+
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_an_interrupted_tuning_ends_like_one_that_was_not(start: Path, at: int) -> None:
+    recipe = apply_overrides(
+        read_recipe("instruct"), [*SMALL, f"start={start}", "lora.dropout=0.2"]
+    )
+    run_training(recipe, Path("whole"))
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, Path("cut"), progress=Stop(at))
+    torch.rand(3)  # a new process has drawn other numbers
+    run_training(recipe, Path("cut"), resume=True)
+    for name in ("model.safetensors", "lora.safetensors", "validation.json"):
+        assert (Path("whole") / name).read_bytes() == (Path("cut") / name).read_bytes()
+    run_training(recipe, Path("cut"), resume=True)  # finished: nothing happens
+
+
+def test_conversations_of_a_file_and_frozen_layers(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    rows = [
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "1"}]}
+        for n in range(40)
+    ]
+    Path("chats.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    run = train(
+        capsys,
+        "instruct",
+        f"start={start}",
+        "chats.file=chats.jsonl",
+        "lora.rank=0",
+        "finetune.freeze=embed,blocks.0,blocks.*.attention",
+    )
+    before = load_tensors(start / "models" / "chain-of-thought" / "model.safetensors")
+    after = dict(load_pretrained(run).model.named_parameters())
+    moved = {name for name, weight in before.items() if not torch.equal(after[name], weight)}
+    assert moved
+    assert all(
+        not name.startswith(("embed", "blocks.0")) and ".attention." not in name for name in moved
+    )
+    # What was tuned can be the start of more.
+    command_line.product(
+        capsys, "train", "instruct", "--run", "more", *options(*SMALL, "start=tuned")
+    )
+
+
+def test_a_model_from_elsewhere_keeps_its_own_template(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    command_line.product(capsys, "convert", str(start), "theirs")
+    for name in ("chat_template.jinja", "tokenizer_config.json"):
+        Path("theirs", name).unlink()
+    said = command_line.complaint(
+        capsys, "train", "instruct", *options(*SMALL, "start=theirs"), "--run", "x"
+    )
+    assert "theirs has no chat template" in said
+    Path("mine.jinja").write_text(
+        "{% for m in messages %}<|question|>{{ m['content'] }}<|end|>{% endfor %}", "utf-8"
+    )
+    run = train(capsys, "instruct", "start=theirs", "chats.template=mine.jinja")
+    assert (run / "chat_template.jinja").read_text("utf-8") == Path("mine.jinja").read_text("utf-8")
+
+
+# ------------------------------------------------------------------------------ classification
+
+
+@pytest.mark.parametrize("part", ["head", "last-block", "all", "lora"])
+def test_a_classifier_learns_what_is_easy(
+    capsys: pytest.CaptureFixture[str], start: Path, part: str
+) -> None:
+    rows = [f"the answer to {n} is {'yes' if n % 3 else 'no'},{n % 3 > 0}" for n in range(240)]
+    Path("rows.csv").write_text("text,label\n" + "\n".join(rows), "utf-8")
+    rank = 2 if part == "lora" else 0
+    run = train(
+        capsys,
+        "classify",
+        *(f"start={start}", "classify.file=rows.csv", f"classify.train={part}"),
+        *(f"lora.rank={rank}", "train.steps=30", "train.adamw_lr=0.05", "train.batch_rows=8"),
+    )
+    result = json.loads((run / "classification.json").read_text("utf-8"))
+    assert result["labels"] == ["False", "True"]
+    assert result["majority"]["label"] == "True"
+    n = result["test"]["n"]
+    assert sum(map(sum, result["confusion"])) == n
+    right = sum(result["confusion"][k][k] for k in range(2))
+    assert result["test"]["accuracy"] == right / n == 1.0
+    assert result["test"]["low"] < 1.0
+
+    loaded = load_classifier(run)
+    (found,) = classify(["the answer to 999 is no"], loaded)
+    assert found.label == "False"
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    said = command_line.product(
+        capsys, "classify", "--model", str(run), "the answer to 5 is yes", "--json"
+    )
+    assert json.loads(said)["label"] == "True"
+    Path("texts").write_text("the answer to 5 is yes\n\nthe answer to 6 is no\n", "utf-8")
+    lines = command_line.product(capsys, "classify", "--model", str(run), "--file", "texts")
+    assert [line.split("\t")[0] for line in lines.splitlines()] == ["True", "False"]
+
+
+def test_a_trunk_that_was_not_to_learn_has_not(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    run = train(capsys, "classify", f"start={start}", "classify.train=head", "lora.rank=0")
+    before = load_tensors(start / "models" / "chain-of-thought" / "model.safetensors")
+    after = dict(load_pretrained(run).model.named_parameters())
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+
+
+# ---------------------------------------------------------------------------------- going on
+
+
+def test_a_model_of_our_own_goes_on_as_what_it_is(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    Path("sft.toml").write_text(f'start = "{start}"\n', "utf-8")
+    run = train(capsys, "sft.toml", "train.row_tokens=192", "problems.dial.max_steps=2")
+    assert load(run).stage == "chain-of-thought"
+    assert load(run).recipe.model == load(start).model.config
+    command_line.product(capsys, "convert", str(run), "adapter", "--to", "peft")
+    Path("book.txt").write_text("A line of text.\n" * 300, "utf-8")
+    again = options(*SMALL, "lora.rank=0", f"start={start}", "pretrain.file=book.txt")
+    command_line.product(capsys, "train", "text", "--run", "read", *again)
+    assert load("read").stage == "pretrain"
+    command_line.product(capsys, "convert", str(start), "theirs")
+    again = options(*SMALL, "lora.rank=0", "start=theirs", "pretrain.file=book.txt")
+    command_line.product(capsys, "train", "text", "--run", "read-theirs", *again)
+    assert load_pretrained("read-theirs").tokenizer is not None
+
+
+# ----------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "said"),
+    [
+        ("instruct", ["start="], "lora.rank is for a finished model to start from"),
+        ("classify", ["start=", "lora.rank=0"], "objective 'classify' needs a finished model"),
+        ("instruct", ["start=nowhere"], "there is no model nowhere"),
+        ("instruct", ["train.row_tokens=193"], "exceeds the context of"),
+        ("instruct", ["train.row_tokens=8"], "none of the 24 conversations has an answer"),
+        ("instruct", ["lora.rank=99"], "lora.rank 99 is more than"),
+        ("instruct", ["lora.rank=-1"], "rank must be at least 0"),
+        ("instruct", ["lora.targets=q_proj"], "'q_proj', and the model's blocks have no such"),
+        ("instruct", ["finetune.freeze=head"], "finetune.freeze names 'head'"),
+        ("instruct", ["finetune.freeze=*"], "leaves nothing to train"),
+        ("instruct", ["chats.file=none.jsonl"], "cannot read none.jsonl"),
+        ("instruct", ["chats.template=none"], "cannot read none"),
+        ("classify", ["classify.file=none.csv", "lora.rank=0"], "cannot read none.csv"),
+        ("classify", [], "belong together"),
+        ("classify", ["problems.file=x", "lora.rank=0"], "give classify.file instead"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) and value else "",
+)
+def test_what_cannot_be_tuned_is_said(
+    capsys: pytest.CaptureFixture[str], start: Path, recipe: str, settings: list[str], said: str
+) -> None:
+    argv = options(*SMALL, f"start={start}", *settings)
+    assert said in command_line.complaint(capsys, "train", recipe, "--run", "x", *argv)
+
+
+def test_verbs_refuse_what_is_no_adapter_and_no_classifier(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    path = str(start)
+    said = command_line.complaint(capsys, "convert", path, "out", "--to", "peft")
+    assert "holds no adapter" in said
+    said = command_line.complaint(capsys, "convert", path, "out", "--adapter", path)
+    assert "adapter_config.json is missing" in said
+    said = command_line.complaint(capsys, "classify", "--model", path, "text")
+    assert "is not a run with a finished classifier" in said
+    assert "give either" in command_line.complaint(capsys, "classify", "--model", path)
