@@ -44,7 +44,7 @@ from glassmind.data.packing import stream
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.counting import flops_per_token, kv_bytes
-from glassmind.pipeline.single import TOKENIZER_CHARACTERS, read_text
+from glassmind.pipeline.pretraining import TOKENIZER_CHARACTERS
 from glassmind.progress import Silent
 from glassmind.runs.dataclass_tree import replace_many
 from glassmind.runs.files import read_json, write_json
@@ -52,6 +52,7 @@ from glassmind.runs.folder import commit
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
 from glassmind.statistics import mean_and_interval
 from glassmind.tokenize import load, save, train_bpe
+from glassmind.tokenize.documents import read_stretches
 from glassmind.train import Pretrain, Trainer
 
 CALIBRATION_STEPS = 40
@@ -147,10 +148,10 @@ class StepTimes(Silent):
 def prepare(folder: Path, texts: Path, recipe: Recipe, megabytes: float) -> Recipe:
     """Tokenise both texts once, as ``train.npy``, ``valid.npy``; the recipe, vocabulary known."""
     if not (folder / "valid.npy").is_file():
-        text = read_text(str(texts / "books_train.txt.xz"))[: int(megabytes * 1e6)]
+        text = "".join(read_stretches(texts / "books_train.txt.xz"))[: int(megabytes * 1e6)]
         tokenizer = train_bpe([text[:TOKENIZER_CHARACTERS]], recipe.tokenizer.vocab_size)
         save(tokenizer, folder / "tokenizer.json")
-        held_out = read_text(str(texts / "books_valid.txt.xz"))
+        held_out = "".join(read_stretches(texts / "books_valid.txt.xz"))
         for name, content in (("train", text), ("valid", held_out)):
             ids = np.array(tokenizer.encode(content), np.int32)
             np.save(folder / f"{name}.tmp.npy", ids)

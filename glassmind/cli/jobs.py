@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +15,81 @@ from glassmind.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+    from glassmind.progress import Progress
     from glassmind.runs.folder import RunFolder
     from glassmind.runs.recipe import Recipe, SamplingConfig
 
 
-def resolve(args: argparse.Namespace, name: str) -> tuple[Recipe, Path]:
-    """The recipe with the command line's changes, and the folder of its run."""
+def resolve(
+    args: argparse.Namespace, name: str, shape: Callable[[Recipe], Recipe] | None = None
+) -> tuple[Recipe, Path]:
+    """The recipe with the command line's changes, and the folder of its run.
+
+    What ``shape`` makes of it is changed once more: what is set by hand wins.
+    """
     from glassmind.runs.recipe import read_recipe
 
-    recipe = apply_overrides(read_recipe(name), args.overrides)
-    if args.seed is not None:
-        recipe = replace(recipe, seed=args.seed)
+    recipe = changed(args, read_recipe(name))
+    if shape is not None:
+        recipe = changed(args, shape(recipe))
     return recipe, args.run_folder or Path("runs") / recipe.name
+
+
+def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """``recipe`` with what ``--set``, ``--track`` and ``--seed`` say."""
+    overrides = list(args.overrides)
+    if args.trackers:
+        named = ",".join(args.trackers)
+        overrides += [f"train.trackers={named}", f"verifier.train.trackers={named}"]
+    recipe = apply_overrides(recipe, overrides)
+    return recipe if args.seed is None else replace(recipe, seed=args.seed)
+
+
+def dial(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """The recipe as ``--depth`` shapes it; with ``--minutes`` alone, before anything is timed."""
+    if args.depth is None and args.minutes is None:
+        return recipe
+    from glassmind.pipeline.time_budget import FIRST_GUESS, vocabulary_size
+    from glassmind.runs.dial import dialled, require_new
+
+    require_new(recipe)
+    depth = FIRST_GUESS if args.depth is None else args.depth
+    return dialled(recipe, depth, vocab_size=vocabulary_size(recipe))
+
+
+def timed(
+    args: argparse.Namespace,
+    asked: Recipe,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    *,
+    resume: bool,
+    processes: int,
+) -> Recipe:
+    """The recipe as ``--minutes`` shapes it; ``asked`` is the one that ``--depth`` alone gives.
+
+    A run that is resumed is not timed again: its folder says what the minutes came to.
+    """
+    from glassmind.pipeline.time_budget import within
+    from glassmind.runs.recipe import read_recipe
+
+    if resume and (folder / "recipe.toml").is_file():
+        stored = changed(args, read_recipe(str(folder)))
+        if args.depth is not None and stored.model != asked.model:
+            raise UserError(
+                f"{folder} was started at depth {stored.model.n_layers}, not {args.depth}: resume "
+                "it with its own, or name another folder by --run"
+            )
+        return stored
+    if processes > 1:
+        raise UserError(
+            "--minutes is measured in one process: under torchrun give --depth and, for the time "
+            "you have, --set train.steps"
+        )
+    finish = partial(changed, args)
+    recipe = finish(read_recipe(args.recipe))
+    return within(recipe, args.minutes, args.depth, finish, device=device, progress=progress)
 
 
 def choose_device(args: argparse.Namespace) -> torch.device:

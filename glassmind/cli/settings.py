@@ -16,15 +16,16 @@ from glassmind.errors import UserError
 Recipe = TypeVar("Recipe")
 
 _LARGEST_SEED = 2**63 - 1
+_MOST_MINUTES = 1e6  # two years
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the shared options. They arrive in the namespace as
 
-    ``overrides`` (list of ``KEY=VALUE``), ``run_folder`` (``Path | None``), ``seed``, ``threads``
-    (``int | None``), ``device`` (``str | None``), ``resume`` and ``json`` (``bool``); ``None``
-    leaves the choice to the recipe.
+    ``overrides`` (list of ``KEY=VALUE``), ``trackers`` (list of names), ``run_folder``
+    (``Path | None``), ``seed``, ``threads`` (``int | None``), ``device`` (``str | None``),
+    ``resume`` and ``json`` (``bool``); ``None`` leaves the choice to the recipe.
     """
     group = parser.add_argument_group("options of every run")
     group.add_argument(
@@ -37,6 +38,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="change one value of the recipe, for example train.steps=300; repeatable",
+    )
+    group.add_argument(
+        "--track",
+        dest="trackers",
+        action="append",
+        default=[],
+        choices=["tensorboard", "trackio", "wandb"],
+        help="send the figures of training there too; repeatable",
     )
     group.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     group.add_argument("--seed", type=_seed, metavar="N", help="the seed of everything random")
@@ -66,6 +75,17 @@ def apply_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
             )
         changes.append((key.strip(), text))
     return replace_many(recipe, changes) if changes else recipe
+
+
+def minutes(text: str) -> float:
+    """The type of ``--minutes``: a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_MINUTES:  # a NaN fails this too
+        raise argparse.ArgumentTypeError(f"a number of minutes above 0, not {text[:40]!r}")
+    return value
 
 
 def _seed(text: str) -> int:

@@ -42,6 +42,7 @@ from glassmind.records import Completion, Problem, Verdict
 from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
+from glassmind.train.trackers import require_trackers
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def run_ladder(
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
     """
     watcher = progress or Silent()
+    require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
     slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
     run = open_run(folder, recipe, resume=resume)
     check_disjoint(slices.train, slices.validation)

@@ -1,0 +1,178 @@
+"""The trainer, killed with kill -9 at random moments, ends bit for bit where it would have ended.
+
+    python benchmarks/crash_test.py [--kills 60]
+
+``glassmind train text`` runs once undisturbed, and once killed again and again: four times of five
+at a random moment after it began to train (it writes a checkpoint after every step, so many hit
+one being written), else while it starts, reads and tokenizes. Then the two run folders are
+compared. Optimizer state and random generators of the last checkpoint are gone by then, so what is
+held together are the finished model's file, the metrics row for row (but for what the clock says),
+the tokens and the validation figures. Every other kill is followed by damage to the newest
+checkpoint, in turn a cut-off file and a flipped bit, which the next process has to notice.
+
+Also measured: how long a step waits for a checkpoint that is written in the background, for a model
+of some 30 million parameters with AdamW's state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glassmind.runs.checkpoint import Checkpoint, Writer
+
+TEXT = "The cook counts {} eggs, {} pots and {} spoons, and writes the sum, {}, on the door.\n"
+CLOCK = ("seconds", "tokens_per_second")
+
+
+def command(folder: Path, text: Path, steps: int) -> list[str]:
+    settings = {
+        "pretrain.file": text, "train.steps": steps, "train.checkpoint_minutes": 0,
+        "train.log_every": 3, "train.batch_rows": 4, "train.row_tokens": 64,
+        "model.max_tokens": 64, "model.d_model": 64, "model.n_layers": 2, "tokenizer.kind": "char",
+        "train.compile": "off", "model.attention.n_heads": 2,
+    }  # fmt: skip
+    changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    return [
+        sys.executable, "-m", "glassmind", "train", "text", "--run", str(folder), "--resume",
+        *changes,
+    ]  # fmt: skip
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in CLOCK} for line in lines]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """What must be the same to the bit."""
+    names = ["tokenizer.json", "validation.json", "recipe.toml"]
+    found = [folder / name for name in names]
+    found += sorted((folder / "tokens").glob("*.bin"))
+    found += sorted((folder / "models").rglob("*.safetensors"))
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
+    }
+
+
+def newest(folder: Path) -> str:
+    return max((p.name for p in folder.glob("checkpoints/*/step-*")), default="")
+
+
+def damage(folder: Path, draw: random.Random) -> bool:
+    """Cut off or flip a bit of a file of the newest checkpoint, if there is one to fall back to."""
+    places = sorted(folder.glob("checkpoints/*/step-*"))
+    if len(places) < 2:
+        return False
+    file = draw.choice(sorted(places[-1].iterdir()))
+    data = bytearray(file.read_bytes())
+    if draw.random() < 0.5:
+        data = data[: draw.randrange(len(data))]
+    else:
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    file.write_bytes(data)
+    return True
+
+
+def blocking(parameters: int, saves: int) -> tuple[float, float]:
+    """Longest wait of a step for the writer, and seconds a checkpoint takes to be written."""
+    weights = {f"w{i}": torch.randn(parameters // 10) for i in range(10)}
+    moments = {f"{n}|{k}": torch.randn_like(w) for n, w in weights.items() for k in ("m", "v")}
+    waits, writes = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        writer = Writer(Path(folder))
+        for step in range(saves):
+            began = time.perf_counter()
+            parts = {"model": weights, "optimizer": moments}
+            writer.write(step, Checkpoint(parts, {"step": step}), keep=2)
+            waits.append(time.perf_counter() - began)
+            writer.wait()
+            writes.append(time.perf_counter() - began)
+    return max(waits), statistics.median(writes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    draw = random.Random(args.seed)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as scratch:
+        text = Path(scratch) / "text.txt"
+        figures = [[draw.randrange(100) for _ in range(3)] for _ in range(4000)]
+        text.write_text("".join(TEXT.format(*f, sum(f)) for f in figures), "utf-8")
+        straight, crashed = Path(scratch) / "straight", Path(scratch) / "crashed"
+        began = time.perf_counter()
+        subprocess.run(
+            command(straight, text, args.steps), env=environment, check=True, capture_output=True
+        )
+        life = time.perf_counter() - began
+        work = json.loads((straight / "run.json").read_text("utf-8"))["seconds"]["pretrain"]
+        kills = damages = while_training = 0
+        while kills < args.kills:
+            process = subprocess.Popen(
+                command(crashed, text, args.steps),
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            early = kills % 5 == 4
+            if early:
+                time.sleep(draw.uniform(0, life - work))
+            else:
+                before = newest(crashed)
+                while newest(crashed) == before and process.poll() is None:
+                    time.sleep(0.002)
+                # Small enough that something is left to do after the last kill.
+                time.sleep(draw.uniform(0, work / args.kills))
+            if process.poll() is not None:
+                sys.exit("the run ended before it was killed often enough: give more --steps")
+            process.kill()
+            process.wait()
+            kills += 1
+            while_training += not early
+            if kills % 2 == 0:
+                damages += damage(crashed, draw)
+        last = subprocess.run(
+            command(crashed, text, args.steps), env=environment, check=True, capture_output=True
+        )
+        assert last.returncode == 0
+        same_bits = digests(crashed) == digests(straight)
+        same_rows = rows(crashed) == rows(straight)
+        left = [str(p) for p in crashed.rglob(".*") if p.name.startswith(".unfinished")]
+    wait, write = blocking(30_000_000, 5)
+    result = {
+        "benchmark": "crash_test",
+        "kills": kills,
+        "damaged_checkpoints": damages,
+        "of_them_while_training": while_training,
+        "same_bits": same_bits,
+        "same_metrics_rows": same_rows,
+        "files_left_behind": len(left),
+        "step_waits_seconds": round(wait, 3),
+        "checkpoint_written_in_seconds": round(write, 3),
+    }
+    for name, value in result.items():
+        print(f"{name:32}{value}")
+    print(json.dumps(result))
+    if not (same_bits and same_rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

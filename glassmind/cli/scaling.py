@@ -1,0 +1,91 @@
+"""Show that the dial holds: train several depths, and fit loss against compute.
+
+    glassmind scaling                                     the demo's problems, depths 2 to 5
+    glassmind scaling text --set pretrain.file=book.txt --depths 2,3,4,5,6
+    glassmind scaling short --depths 1,2,3 --tokens-per-parameter 2        minutes
+
+Every size is a run of its own in the folder; the law, how well it fits and how well it predicts the
+largest size from the others are printed, and drawn in scaling.html.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from glassmind.cli.settings import add_run_options
+from glassmind.errors import UserError
+
+MOST_SEEDS = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "recipe", nargs="?", default="demo", help="a recipe as for train (default demo)"
+    )
+    parser.add_argument(
+        "--depths", default="2,3,4,5", metavar="LIST", help="three or more (default 2,3,4,5)"
+    )
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each depth")
+    parser.add_argument(
+        "--tokens-per-parameter",
+        type=float,
+        metavar="R",
+        help="how long each size is trained (default: as the dial does, 8)",
+    )
+    add_run_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from functools import partial
+
+    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.jobs import changed, choose_device
+    from glassmind.cli.live import LiveProgress
+    from glassmind.evaluate.scaling_page import HEADINGS, scaling_record, sentences, table_rows
+    from glassmind.pipeline.scaling import run_scaling
+    from glassmind.runs.dial import TOKENS_PER_PARAMETER
+    from glassmind.runs.recipe import read_recipe
+
+    depths = _depths(args.depths)
+    if not 1 <= args.seeds <= MOST_SEEDS:
+        raise UserError(f"--seeds takes a number from 1 to {MOST_SEEDS}, not {args.seeds}")
+    ratio = args.tokens_per_parameter
+    if ratio is not None and not 0 < ratio <= 1e6:
+        raise UserError(f"--tokens-per-parameter takes a number above 0, not {ratio}")
+    recipe = read_recipe(args.recipe)
+    folder = args.run_folder or Path("runs") / f"{recipe.name}-scaling"
+    with LiveProgress() as progress:
+        scaling = run_scaling(
+            recipe,
+            folder,
+            depths,
+            seeds=args.seeds,
+            tokens_per_parameter=TOKENS_PER_PARAMETER if ratio is None else ratio,
+            finish=partial(changed, args),
+            resume=args.resume,
+            device=choose_device(args),
+            progress=progress,
+        )
+    if args.json:
+        print_json(scaling_record(scaling))
+    else:
+        from rich.table import Table
+
+        table = Table(box=None)
+        for heading in HEADINGS:
+            table.add_column(heading, justify="right")
+        for row in table_rows(scaling):
+            table.add_row(*row)
+        out().print(table)
+        for sentence in sentences(scaling):
+            out().print(sentence)
+    console().print(f"The page is {folder / 'scaling.html'}")
+    return 0
+
+
+def _depths(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+        raise UserError(f"--depths takes whole numbers such as 2,3,4,5, not {text[:40]!r}")
+    return [int(part) for part in parts]
