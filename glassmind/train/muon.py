@@ -34,6 +34,10 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+AT_ONCE = 2**22
+"""Numbers orthogonalised as one batch: enough to keep a machine busy, little to hold beside it."""
+
+
 def orthogonalise_together(
     matrices: list[Tensor], iterate: Callable[[Tensor], Tensor] = orthogonalise
 ) -> list[Tensor]:
@@ -81,7 +85,9 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     shapes[tuple(sorted(p.shape[-2:]))].append(p)
             for members in shapes.values():
-                self._step_together(members, group)
+                most = max(1, AT_ONCE // members[0].numel())
+                for start in range(0, len(members), most):
+                    self._step_together(members[start : start + most], group)
 
     def _step_together(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """One batched step for parameters that have the same shape, up to transposition."""
