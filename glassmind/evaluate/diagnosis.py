@@ -28,6 +28,9 @@ they are compared: one lucky batch is no trend."""
 FEWEST_ROWS = 10
 """Below so many rows of losses a run is too short for its curve to be judged."""
 
+FAR = 2.0
+"""A loss that doubled has risen, however few its rows."""
+
 STILL = 0.02
 """A loss that fell by less than this share has not fallen: batches alone differ by as much."""
 
@@ -180,6 +183,10 @@ def _too_high(run: _Run) -> Diagnosis | None:
                 f"{run.losses[lowest][0]:,}"
             )
             steps.append(run.losses[-1][0])
+    elif len(run.losses) > 1 and run.losses[-1][1] > FAR * run.losses[0][1]:
+        first, last = run.losses[0], run.losses[-1]
+        signs.append(f"the loss went from {first[1]:.3g} to {last[1]:.3g} in {last[0]:,} steps")
+        steps.append(last[0])
     # The weights of the first step may be zero, and any step from there is infinitely large.
     moved = [(s, u) for s, look in run.looks if s > 1 and (u := typical_update(look)) is not None]
     step, ratio = max(moved, key=lambda pair: pair[1], default=(0, 0.0))

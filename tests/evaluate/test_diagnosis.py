@@ -157,6 +157,10 @@ def test_a_short_run_is_not_judged_and_an_empty_one_has_nothing_to_say() -> None
     assert diagnose(losses(3, 2, 1), "another") == []
 
 
+def test_a_short_run_that_went_wrong_is_judged() -> None:
+    assert kinds(losses(258, 300, 1154)) == ["learning rate too high"]
+
+
 def test_figures_that_could_not_be_measured_do_no_harm() -> None:
     metrics = train_tiny(tiny_model(), 12)
     blank = []
