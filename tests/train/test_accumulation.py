@@ -58,4 +58,6 @@ def test_micro_batches_give_the_update_of_the_whole(
     for one, two in zip(
         whole.objective.module.parameters(), parts.objective.module.parameters(), strict=True
     ):
-        torch.testing.assert_close(one, two, rtol=0, atol=1e-5 * max(1.0, float(one.abs().max())))
+        torch.testing.assert_close(
+            one, two, rtol=0, atol=1e-5 * max(1.0, float(one.detach().abs().max()))
+        )
