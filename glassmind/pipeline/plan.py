@@ -33,11 +33,11 @@ from glassmind.model.memory_plan import (
     logits_bytes,
     training_flops,
 )
+from glassmind.train.chunked_loss import chunk_rows
 
 Strategy = Literal["ddp", "zero1", "zero2", "fsdp"]
 STAGES: dict[Strategy, Stage] = {"ddp": 0, "zero1": 1, "zero2": 2, "fsdp": 3}
 USABLE = 0.9  # of a GPU's memory; the rest goes to its context, the library's buffers and gaps
-LOGITS_AT_ONCE = 2048  # tokens whose logits exist at one time
 SAME = 1.02  # closer than 2 % the arithmetic cannot tell two layouts apart
 MOST_GPUS = 1 << 20
 
@@ -215,7 +215,7 @@ def estimate(job: Job, cluster: Cluster, layout: Layout) -> Estimate:
         state=IN_BFLOAT16.per_gpu(counted, STAGES[layout.strategy], replicas),
         gathered=_gathered(config) / tensor if layout.strategy == "fsdp" else 0.0,
         activations=_activations(config, tokens, layout.checkpointing) / tensor,
-        logits=logits_bytes(config, min(tokens, LOGITS_AT_ONCE)) / tensor,
+        logits=logits_bytes(config, min(tokens, chunk_rows(config.vocab_size))) / tensor,
         sent=replica | ({"tensor": inside} if tensor > 1 else {}),
         compute_seconds=compute,
         send_seconds=seconds + tensor_seconds,

@@ -24,17 +24,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK_LOGITS = 2**20
-"""Logits that exist at once: 4 MiB in float32."""
+"""Logits that exist at once: 4 MiB in float32, which a processor's cache holds."""
+
+FEWEST_ROWS = 512
+"""Rows of a chunk in any case. W is read, and its gradient read and written, for every chunk: with
+a large vocabulary and few rows that takes longer than the arithmetic."""
+
+
+def chunk_rows(vocab_size: int) -> int:
+    """Rows whose logits exist at once."""
+    return max(FEWEST_ROWS, CHUNK_LOGITS // vocab_size)
 
 
 def chunked_cross_entropy(
-    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, chunk_logits: int = CHUNK_LOGITS
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, rows: int = 0
 ) -> Tensor:
     """Mean of -log p(target) (nats) with logits ``hidden_ND @ weight_VD.T``; a scalar in float32.
 
     Equal to ``F.cross_entropy`` of those logits up to rounding; its gradient can be taken once.
+    ``rows`` are worked off at once (0: ``chunk_rows``).
     """
-    rows = max(1, chunk_logits // len(weight_VD))
+    rows = rows or chunk_rows(len(weight_VD))
     apply: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
     return apply(hidden_ND, weight_VD, targets_N, rows)
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from glassmind.train.chunked_loss import chunked_cross_entropy
+from glassmind.train.chunked_loss import chunk_rows, chunked_cross_entropy
 
 N, D, V = 37, 16, 23
 
@@ -25,7 +25,7 @@ def test_value_and_gradients(rows: int) -> None:
     hidden, weight, targets = inputs()
     mine = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     theirs = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
-    ours = chunked_cross_entropy(*mine, targets, chunk_logits=rows * V)
+    ours = chunked_cross_entropy(*mine, targets, rows=rows)
     reference = F.cross_entropy(F.linear(*theirs), targets)
     (3 * ours).backward()
     (3 * reference).backward()
@@ -49,7 +49,7 @@ def test_bfloat16_under_autocast() -> None:
     hidden = hidden.bfloat16().requires_grad_()
     weight.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = chunked_cross_entropy(hidden, weight, targets, chunk_logits=8 * V)
+        loss = chunked_cross_entropy(hidden, weight, targets, rows=8)
         reference = F.cross_entropy(F.linear(hidden, weight).float(), targets)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, reference, rtol=1e-3, atol=0)
@@ -94,5 +94,11 @@ def test_the_logits_of_a_whole_batch_never_exist() -> None:
     hidden, weight = torch.randn(512, 8, requires_grad=True), torch.randn(4096, 8)
     with Largest() as largest:
         targets = torch.randint(0, 4096, (512,))
-        chunked_cross_entropy(hidden, weight.requires_grad_(), targets, 2**17).backward()
-    assert largest.elements == 2**17  # 32 rows of 512
+        chunked_cross_entropy(hidden, weight.requires_grad_(), targets, 32).backward()
+    assert largest.elements == 32 * 4096
+
+
+def test_chunks_fit_the_cache_or_have_rows_enough() -> None:
+    assert chunk_rows(64) == 2**14
+    assert chunk_rows(1024) == 1024
+    assert chunk_rows(49_152) == chunk_rows(128_256) == 512
