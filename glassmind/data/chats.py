@@ -22,9 +22,7 @@ its own.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassmind.data.packing import Document
-from glassmind.data.splits import content_key
+from glassmind.data.splits import deal
+from glassmind.data.whole_file import read_whole
 from glassmind.errors import UserError
 from glassmind.records import Problem
 from glassmind.tokenize.chat_template import ChatTemplate, Message
 from glassmind.tokenize.composed import ComposedTokenizer
 
-MAX_BYTES = 1 << 30  # of a file, unpacked
 ASSISTANT = "assistant"
 
 Turns = Literal["all", "last"]
@@ -72,7 +70,7 @@ def load_chats(path: str | Path) -> list[Chat]:
             form, a message no role or content, or nobody answers.
     """
     file = Path(path)
-    text = _read(file)
+    text = read_whole(file)
     chats = [_chat(row, where) for row, where in _rows(text, file)]
     if not chats:
         raise UserError(f"{file} holds no conversation; {_FORMS}")
@@ -80,23 +78,6 @@ def load_chats(path: str | Path) -> list[Chat]:
 
 
 _FORMS = 'each is {"messages": [...]} or {"instruction": ..., "output": ...}'
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as raw:
-            packed = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-            data = packed.read(MAX_BYTES + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be unpacked: {error}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path} holds more than {MAX_BYTES >> 20} MiB; split it")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text at byte {error.start}") from None
 
 
 def _rows(text: str, path: Path) -> Iterable[tuple[Any, str]]:
@@ -176,13 +157,12 @@ def split_chats(chats: Sequence[Chat], seed: int, fraction: float) -> tuple[list
 
     Conversations that begin with the same words stay together.
     """
-    training: list[Chat] = []
-    validation: list[Chat] = []
-    for chat in chats:
-        opening = next(m["content"] for m in chat.messages if m["role"] != "system")
-        place = int(content_key(f"{seed} {' '.join(opening.casefold().split())}"), 16) / 2**64
-        (validation if place < fraction else training).append(chat)
+    training, validation, _ = deal(chats, _opening, seed, validation=fraction, test=0.0)
     return training, validation
+
+
+def _opening(chat: Chat) -> str:
+    return next(m["content"] for m in chat.messages if m["role"] != "system")
 
 
 # ---------------------------------------------------------------------------------- encoding

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glassmind.data.splits import content_key
+from glassmind.data.splits import content_key, deal
 from glassmind.errors import UserError
 from glassmind.grade.numbers import canonical, parse_number
 from glassmind.records import Problem, Step
@@ -100,17 +100,9 @@ def split_problems(
             f"validation {validation} and test {test} must be fractions that leave some problems "
             "for training"
         )
-    splits = ProblemSplits([], [], [])
-    for problem in problems:
-        question = " ".join(problem.question.casefold().split())
-        place = int(content_key(f"{seed} {question}"), 16) / 2**64
-        if place < test:
-            splits.test.append(problem)
-        elif place < test + validation:
-            splits.validation.append(problem)
-        else:
-            splits.train.append(problem)
-    return splits
+    return ProblemSplits(
+        *deal(problems, lambda problem: problem.question, seed, validation=validation, test=test)
+    )
 
 
 def _problem(line: bytes, where: str, default_id: str, source: str) -> Problem:

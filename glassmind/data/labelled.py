@@ -25,11 +25,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from glassmind.data.packing import Document
-from glassmind.data.splits import content_key
+from glassmind.data.splits import deal
+from glassmind.data.whole_file import read_whole
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
-MAX_BYTES = 1 << 30  # of a file
 MAX_LABELS = 1000
 
 Task = Literal["operation", "story"]
@@ -62,7 +62,7 @@ def load_labelled(
             lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
     """
     file = Path(path)
-    text = _read(file)
+    text = read_whole(file)
     if file.suffix in (".jsonl", ".json"):
         found = _of_lines(text, file, text_column, label_column)
     else:
@@ -93,17 +93,7 @@ def split_labelled(
 ) -> LabelledSplits:
     """Deal texts out by a hash of seed and text; the fractions are expected sizes. Texts that
     differ in case or white space only stay together."""
-    splits = LabelledSplits([], [], [])
-    for row in rows:
-        words = " ".join(row.text.casefold().split())
-        place = int(content_key(f"{seed} {words}"), 16) / 2**64
-        if place < test:
-            splits.test.append(row)
-        elif place < test + validation:
-            splits.validation.append(row)
-        else:
-            splits.train.append(row)
-    return splits
+    return LabelledSplits(*deal(rows, lambda row: row.text, seed, validation=validation, test=test))
 
 
 def label_documents(
@@ -132,20 +122,6 @@ def _label(problem: Problem, task: Task) -> str:
 
 
 # ---------------------------------------------------------------------------------- reading
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path} holds more than {MAX_BYTES >> 20} MiB; split it")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text at byte {error.start}") from None
 
 
 def _of_table(text: str, path: Path, *columns: str) -> list[Labelled]:

@@ -9,12 +9,13 @@ turn up in validation or test in other clothes: the splits are disjoint by const
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeVar
 
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
+Row = TypeVar("Row")
 Split = Literal["train", "validation", "test", "longer", "reworded"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test", "longer", "reworded")
 
@@ -31,6 +32,22 @@ _SIDES: dict[Split, tuple[int, int]] = {
 def content_key(content: str) -> str:
     """A stable 64-bit hash of a problem's abstract content, as 16 hexadecimal digits."""
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def deal(
+    rows: Iterable[Row], text: Callable[[Row], str], seed: int, *, validation: float, test: float
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """Training, validation and test rows, dealt out by a hash of the seed and each row's ``text``.
+
+    The fractions are expected sizes. Texts that differ in case or white space only stay together,
+    and a row that is added moves none of the others.
+    """
+    hands: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
+    for row in rows:
+        words = " ".join(text(row).casefold().split())
+        place = int(content_key(f"{seed} {words}"), 16) / 2**64
+        hands[2 if place < test else 1 if place < test + validation else 0].append(row)
+    return hands
 
 
 def residue(key: str) -> int:
