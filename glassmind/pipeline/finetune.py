@@ -6,7 +6,7 @@ Hugging Face, a GGUF file. Then any objective trains it further, all of it, part
 
     pretrain   more text                           (this file)
     sft        problems in our own format          (this file; a model of our own)
-    chat       conversations                       (this file)
+    chat       conversations                       (pipeline/chat_tuning.py)
     classify   texts with labels                   (pipeline/classify.py)
 
 A model of our own that goes on as what it was is saved as before. What has learned to chat or to
@@ -26,16 +26,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from glassmind.data.chats import (
-    Chat,
-    ChatDocuments,
-    chat_documents,
-    load_chats,
-    problem_chat,
-    split_chats,
-)
 from glassmind.data.loader import RowLoader
-from glassmind.data.packing import PackedRows, pack, stream
+from glassmind.data.packing import PackedRows, stream
 from glassmind.data.texts import find_texts
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
@@ -51,9 +43,7 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.tokenize.chat_template import MAX_SOURCE, ChatTemplate
 from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.special import ANSWER, END, QUESTION
 from glassmind.train import (
     Objective,
     Pretrain,
@@ -63,14 +53,6 @@ from glassmind.train import (
 )
 from glassmind.train.freezing import freeze
 from glassmind.train.lora import add_lora, remove_lora
-
-# A conversation in this package's own special tokens.
-OWN_TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
-    f"{ANSWER}{{{{ message['content'] }}}}{END}"
-    f"{{% else %}}{QUESTION}{{{{ message['content'] }}}}{{% endif %}}{{% endfor %}}"
-    f"{{% if add_generation_prompt %}}{ANSWER}{{% endif %}}"
-)
 
 
 @dataclass(frozen=True)
@@ -137,7 +119,9 @@ def fine_tune(
 
         return train_classifier(recipe, folder, resume=resume, device=device, progress=progress)
     if recipe.objective == "chat":
-        return _tune_chats(recipe, folder, resume=resume, device=device, progress=progress)
+        from glassmind.pipeline.chat_tuning import tune_chats
+
+        return tune_chats(recipe, folder, resume=resume, device=device, progress=progress)
     if is_own(recipe.start):
         return _go_on(recipe, folder, resume=resume, device=device, progress=progress)
     if recipe.objective == "sft":
@@ -189,101 +173,7 @@ def tokenizer_of(pretrained: Pretrained) -> ComposedTokenizer:
     return pretrained.tokenizer
 
 
-# ------------------------------------------------------------------------------------- chats
-
-
-def _tune_chats(
-    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
-) -> RunFolder:
-    started = load_any(recipe.start)
-    recipe = with_model_of(recipe, started)
-    tokenizer = tokenizer_of(started)
-    source = _template(recipe, started)
-    template = ChatTemplate.of(replace(tokenizer.facts, chat_template=source))
-    training, held_out = _chats(recipe)
-
-    def documents(chats: list[Chat]) -> ChatDocuments:
-        return chat_documents(
-            chats,
-            tokenizer,
-            template,
-            most_tokens=recipe.train.row_tokens,
-            turns=recipe.chats.turns,
-            stop_ids=started.stop_ids,
-        )
-
-    learned, measured = documents(training), documents(held_out)
-    if not learned.documents:
-        raise UserError(
-            f"none of the {len(training)} conversations has an answer that ends within "
-            f"{recipe.train.row_tokens} tokens: raise train.row_tokens"
-        )
-    run = open_run(folder, recipe, resume=resume)
-    if is_published(run):
-        return run
-    tuning = Tuning(run, recipe, device, progress, "chat")
-    progress.end(_counted(len(training), learned, recipe.train.row_tokens))
-    objective = SupervisedFineTuning(started.model)
-    tuning.prepare(started.model)
-    rows = pack(learned.documents, recipe.train.row_tokens, pad_id=0)
-    validate = None
-    if measured.documents:
-        held = pack(measured.documents, recipe.train.row_tokens, pad_id=0)
-        validate = partial(validation_loss, objective, held, device)
-    _train_and_measure(tuning, objective, rows, validate, len(held_out))
-    tuned = replace(started, model=started.model.cpu(), chat_template=source, name=run.name)
-    publish(tuned, run)
-    tuning.forget_checkpoints()
-    return run
-
-
-def _template(recipe: Recipe, started: Pretrained) -> str:
-    """The chat template: the recipe's, our own for our own models, else what the model brings."""
-    if recipe.chats.template:
-        path = Path(recipe.chats.template)
-        try:
-            source = path.read_text("utf-8")
-        except OSError as error:
-            raise UserError(f"chats.template: cannot read {path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UserError(f"chats.template: {path} is not UTF-8 text") from None
-        if not source.strip() or len(source) > MAX_SOURCE:
-            raise UserError(f"chats.template: {path} must hold a Jinja chat template")
-        return source
-    if is_own(recipe.start):
-        return OWN_TEMPLATE
-    if started.chat_template is None:
-        raise UserError(
-            f"{recipe.start} has no chat template, since it was not made for conversations: give "
-            "one, a Jinja file, by chats.template"
-        )
-    return started.chat_template
-
-
-def _chats(recipe: Recipe) -> tuple[list[Chat], list[Chat]]:
-    """Training and validation conversations: the file's, or the generated problems."""
-    config = recipe.chats
-    if config.file:
-        training, held_out = split_chats(
-            load_chats(config.file), recipe.seed, config.validation_fraction
-        )
-        if not training:
-            raise UserError(f"{config.file} has too few conversations: none is left to train on")
-        return training, held_out
-    slices = make_slices(recipe)
-    return [problem_chat(p) for p in slices.train], [problem_chat(p) for p in slices.validation]
-
-
-def _counted(n_chats: int, found: ChatDocuments, most: int) -> str:
-    n_learned = sum(int(document.completion.sum()) for document in found.documents)
-    n_tokens = sum(map(len, found.documents))
-    sentence = f"{n_chats:,} conversations, {n_learned:,} of {n_tokens:,} tokens learned"
-    if found.too_long:
-        sentence += f"; {found.too_long:,} answers end after {most} tokens and were left out"
-    return sentence
-
-
-def _train_and_measure(
+def train_and_measure(
     tuning: Tuning,
     objective: Pretrain,
     rows: PackedRows,
@@ -336,7 +226,7 @@ def _go_on(
     tuning = Tuning(run, recipe, device, progress, stage)
     tuning.prepare(model)
     validate = partial(validation_loss, objective, held, device) if held is not None else None
-    _train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
+    train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
     save_model(run.model_folder(stage), model, tokenizer, stage)
     tuning.forget_checkpoints()
     return run
@@ -356,7 +246,7 @@ def _read_on(
     tuning.prepare(started.model)
     objective = Pretrain(started.model)
     validate = partial(validation_loss, objective, held, device) if held is not None else None
-    _train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
+    train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
     publish(replace(started, model=started.model.cpu(), name=run.name), run)
     tuning.forget_checkpoints()
     return run

@@ -1,0 +1,136 @@
+"""Fine-tuning on conversations: what the assistant says is learned, what it hears is only read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from glassmind.data.chats import (
+    Chat,
+    ChatDocuments,
+    chat_documents,
+    load_chats,
+    problem_chat,
+    split_chats,
+)
+from glassmind.data.packing import pack
+from glassmind.errors import UserError
+from glassmind.interop.pretrained import Pretrained
+from glassmind.pipeline.convert import is_own, load_any
+from glassmind.pipeline.finetune import (
+    Tuning,
+    is_published,
+    publish,
+    tokenizer_of,
+    train_and_measure,
+    with_model_of,
+)
+from glassmind.pipeline.prepare import make_slices
+from glassmind.progress import Progress
+from glassmind.runs.folder import RunFolder, open_run
+from glassmind.runs.recipe import Recipe
+from glassmind.tokenize.chat_template import MAX_SOURCE, ChatTemplate
+from glassmind.tokenize.special import ANSWER, END, QUESTION
+from glassmind.train import SupervisedFineTuning, validation_loss
+
+# A conversation in this package's own special tokens.
+OWN_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
+    f"{ANSWER}{{{{ message['content'] }}}}{END}"
+    f"{{% else %}}{QUESTION}{{{{ message['content'] }}}}{{% endif %}}{{% endfor %}}"
+    f"{{% if add_generation_prompt %}}{ANSWER}{{% endif %}}"
+)
+
+
+def tune_chats(
+    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+) -> RunFolder:
+    started = load_any(recipe.start)
+    recipe = with_model_of(recipe, started)
+    tokenizer = tokenizer_of(started)
+    source = _template(recipe, started)
+    template = ChatTemplate.of(replace(tokenizer.facts, chat_template=source))
+    training, held_out = _chats(recipe)
+
+    def documents(chats: list[Chat]) -> ChatDocuments:
+        return chat_documents(
+            chats,
+            tokenizer,
+            template,
+            most_tokens=recipe.train.row_tokens,
+            turns=recipe.chats.turns,
+            stop_ids=started.stop_ids,
+        )
+
+    learned, measured = documents(training), documents(held_out)
+    if not learned.documents:
+        raise UserError(
+            f"none of the {len(training)} conversations has an answer that ends within "
+            f"{recipe.train.row_tokens} tokens: raise train.row_tokens"
+        )
+    run = open_run(folder, recipe, resume=resume)
+    if is_published(run):
+        return run
+    tuning = Tuning(run, recipe, device, progress, "chat")
+    progress.end(_counted(len(training), learned, recipe.train.row_tokens))
+    objective = SupervisedFineTuning(started.model)
+    tuning.prepare(started.model)
+    rows = pack(learned.documents, recipe.train.row_tokens, pad_id=0)
+    validate = None
+    if measured.documents:
+        held = pack(measured.documents, recipe.train.row_tokens, pad_id=0)
+        validate = partial(validation_loss, objective, held, device)
+    train_and_measure(tuning, objective, rows, validate, len(held_out))
+    tuned = replace(started, model=started.model.cpu(), chat_template=source, name=run.name)
+    publish(tuned, run)
+    tuning.forget_checkpoints()
+    return run
+
+
+def _template(recipe: Recipe, started: Pretrained) -> str:
+    """The chat template: the recipe's, our own for our own models, else what the model brings."""
+    if recipe.chats.template:
+        path = Path(recipe.chats.template)
+        try:
+            source = path.read_text("utf-8")
+        except OSError as error:
+            raise UserError(f"chats.template: cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"chats.template: {path} is not UTF-8 text") from None
+        if not source.strip() or len(source) > MAX_SOURCE:
+            raise UserError(f"chats.template: {path} must hold a Jinja chat template")
+        return source
+    if is_own(recipe.start):
+        return OWN_TEMPLATE
+    if started.chat_template is None:
+        raise UserError(
+            f"{recipe.start} has no chat template, since it was not made for conversations: give "
+            "one, a Jinja file, by chats.template"
+        )
+    return started.chat_template
+
+
+def _chats(recipe: Recipe) -> tuple[list[Chat], list[Chat]]:
+    """Training and validation conversations: the file's, or the generated problems."""
+    config = recipe.chats
+    if config.file:
+        training, held_out = split_chats(
+            load_chats(config.file), recipe.seed, config.validation_fraction
+        )
+        if not training:
+            raise UserError(f"{config.file} has too few conversations: none is left to train on")
+        return training, held_out
+    slices = make_slices(recipe)
+    return [problem_chat(p) for p in slices.train], [problem_chat(p) for p in slices.validation]
+
+
+def _counted(n_chats: int, found: ChatDocuments, most: int) -> str:
+    n_learned = sum(int(document.completion.sum()) for document in found.documents)
+    n_tokens = sum(map(len, found.documents))
+    sentence = f"{n_chats:,} conversations, {n_learned:,} of {n_tokens:,} tokens learned"
+    if found.too_long:
+        sentence += f"; {found.too_long:,} answers end after {most} tokens and were left out"
+    return sentence
