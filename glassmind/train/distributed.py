@@ -13,6 +13,7 @@ one, two and four processes give the same losses but for the order in which floa
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -145,6 +146,9 @@ class World:
 
     def barrier(self) -> None:
         """Wait for all."""
+
+    def leave(self) -> None:
+        """Let go of the process group, which is about to be destroyed."""
 
 
 class Company(World):
@@ -326,3 +330,10 @@ class Replicas(Company):
 
     def writer(self, folder: Path) -> checkpoint.Writer:
         return checkpoint.Writer(folder) if self.first else NoWriter(folder)
+
+    def leave(self) -> None:
+        # DDP's reducer owns a part of the group. Were it the last to, the group's destructor would
+        # wait for its threads while this one holds the GIL, and a thread that is just letting go
+        # of a tensor would wait for the GIL: for ever (github.com/pytorch/pytorch/issues/56297).
+        self.__dict__.pop("ddp", None)
+        gc.collect()

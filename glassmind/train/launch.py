@@ -38,6 +38,7 @@ class Launch:
         # torchrun may keep its store through a restart, with the addresses of those who are gone.
         self.store = PrefixStore(f"attempt-{restarts}", store)
         self.restarted = restarts > 0
+        self.world = World()
 
     def device(self, device: torch.device) -> torch.device:
         """This process's own GPU, where ``device`` is a GPU without a number.
@@ -73,7 +74,8 @@ class Launch:
         store = PrefixStore("group", self.store)
         dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
         kind = Shards if parallel == "fsdp" else Replicas
-        return kind(self.rank, self.size, PrefixStore("world", self.store), device)
+        self.world = kind(self.rank, self.size, PrefixStore("world", self.store), device)
+        return self.world
 
     def claims_to_speak(self) -> bool:
         """True for the first process that asks."""
@@ -129,6 +131,7 @@ def launched() -> Iterator[Launch]:
             "again from the last checkpoint, and so does the same command with --resume"
         ) from None
     if dist.is_initialized():
+        launch.world.leave()
         dist.destroy_process_group()
 
 

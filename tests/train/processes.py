@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
-import socket
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,44 +25,38 @@ needs_gloo = pytest.mark.skipif(
 )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def together(size: int, job: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What ``job(*arguments)``, a function of a module, returns in each of ``size`` processes.
 
     An exception comes back as an instance, ``SystemExit`` included. As under torchrun, when one
     process fails (an exception, or an exit code that is not 0) the others are ended: ``None``.
     """
-    port = free_port()
-    pipes, workers = [], []
-    for rank in range(size):
-        ours, theirs = CONTEXT.Pipe()
-        worker = CONTEXT.Process(target=_work, args=(theirs, rank, size, port, job, arguments))
-        worker.start()
-        theirs.close()
-        pipes.append(ours)
-        workers.append(worker)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     results: list[Any] = [None] * size
-    open_pipes = dict(zip(pipes, range(size), strict=True))
-    patience: float = PATIENCE
-    try:
-        while open_pipes and (ready := wait(list(open_pipes), patience)):
-            for pipe in ready:
-                rank = open_pipes.pop(pipe)  # type: ignore[arg-type]
-                results[rank] = result = pipe.recv()  # type: ignore[union-attr]
-                if isinstance(result, BaseException) or (isinstance(result, int) and result):
-                    patience = GRACE
-        assert not open_pipes or patience == GRACE, "the processes do not answer"
-    finally:
-        for pipe in pipes:
-            pipe.close()
-        for worker in workers:
-            worker.join(0 if open_pipes else 10)
-            worker.kill()
+    workers: dict[Connection, Any] = {}
+    with tempfile.TemporaryDirectory() as stuck:
+        for rank in range(size):
+            ours, theirs = CONTEXT.Pipe()
+            given = (theirs, rank, size, store.port, Path(stuck) / f"rank {rank}", job, arguments)
+            workers[ours] = CONTEXT.Process(target=_work, args=given)
+            workers[ours].start()
+            theirs.close()
+        waiting = list(workers)
+        patience: float = PATIENCE
+        try:
+            while waiting and (ready := wait(waiting, patience)):
+                for pipe in ready:
+                    waiting.remove(pipe)
+                    results[list(workers).index(pipe)] = result = pipe.recv()
+                    if isinstance(result, BaseException) or (isinstance(result, int) and result):
+                        patience = GRACE
+            if waiting and patience == PATIENCE:
+                where = [f"{p.name}: {p.read_text('utf-8')}" for p in Path(stuck).iterdir()]
+                pytest.fail("\n".join(["the processes do not answer; they are at", *where]))
+        finally:
+            for worker in workers.values():
+                worker.join(0 if waiting else 10)
+                worker.kill()
     return results
 
 
@@ -69,19 +65,23 @@ def _work(
     rank: int,
     size: int,
     port: int,
+    stuck: Path,
     job: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",  # as under torchrun, the parent serves the store
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(size),
     }
-    try:
-        pipe.send(job(*arguments))
-    except BaseException as error:
-        pipe.send(error)
-    pipe.poll(PATIENCE)  # the first process serves the store that the others may still ask
+    with stuck.open("w", encoding="utf-8") as file:
+        faulthandler.dump_traceback_later(PATIENCE - 5, file=file)
+        try:
+            pipe.send(job(*arguments))
+        except BaseException as error:
+            pipe.send(error)
+        faulthandler.cancel_dump_traceback_later()
