@@ -44,7 +44,7 @@ from glassmind.data.packing import stream
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.counting import flops_per_token, kv_bytes
-from glassmind.pipeline.pretraining import TOKENIZER_CHARACTERS
+from glassmind.pipeline.text_rows import TOKENIZER_CHARACTERS
 from glassmind.progress import Silent
 from glassmind.runs.dataclass_tree import replace_many
 from glassmind.runs.files import read_json, write_json

@@ -1,12 +1,17 @@
-"""What every test may use: the folder of real data, and hypothesis without a stopwatch."""
+"""What every test may use: the folder of real data, a folder of its own to run verbs in, and
+hypothesis without a stopwatch."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
 import pytest
+from command_line import complaint
+
+from glassmind.cli import console
 
 # A busy machine makes a single example slow; that says nothing about the code.
 hypothesis.settings.register_profile("glassmind", deadline=None)
@@ -20,3 +25,34 @@ def data_folder() -> Path:
     if not name or not Path(name).is_dir():
         pytest.skip("GLASSMIND_DATA does not name a folder of real data")
     return Path(name)
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The working directory, this test's own; consoles on its streams, and one thread."""
+    for name in ("GLASSMIND_DEBUG", "FORCE_COLOR", "GLASSMIND_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    import torch  # here: tests of what needs no torch start without it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for cached in (console.console, console.out):
+        cached.cache_clear()
+    yield tmp_path
+    for cached in (console.console, console.out):
+        cached.cache_clear()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[[Sequence[str], str], None]:
+    """Checks that a command says so in one sentence, and begins no run in the folder ``run``."""
+
+    def check(argv: Sequence[str], sentence: str) -> None:
+        assert sentence in complaint(capsys, *argv)
+        assert not (tmp_path / "run").exists()
+
+    return check

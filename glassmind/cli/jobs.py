@@ -71,8 +71,10 @@ def timed(
 
     A run that is resumed is not timed again: its folder says what the minutes came to.
     """
-    from glassmind.pipeline.time_budget import within
+    from glassmind.pipeline.time_budget import require_data, within
+    from glassmind.runs.folder import require_free
     from glassmind.runs.recipe import read_recipe
+    from glassmind.train.trackers import require_trackers
 
     if resume and (folder / "recipe.toml").is_file():
         stored = changed(args, read_recipe(str(folder)))
@@ -87,6 +89,9 @@ def timed(
             "--minutes is measured in one process: under torchrun give --depth and, for the time "
             "you have, --set train.steps"
         )
+    require_free(folder, resume=False)
+    require_trackers(asked.train.trackers)
+    require_data(asked)
     finish = partial(changed, args)
     recipe = finish(read_recipe(args.recipe))
     return within(recipe, args.minutes, args.depth, finish, device=device, progress=progress)

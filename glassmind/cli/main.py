@@ -41,6 +41,9 @@ VERBS: dict[str, str] = {
     "doctor": "check this machine and this installation",
 }
 
+# The verbs whose work several processes of torchrun can share.
+SHARED = ("train",)
+
 EXIT_DONE, EXIT_USER_ERROR, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 0, 2, 130, 141
 
 _REASONS = {
@@ -73,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         module.add_arguments(parser)
         args = parser.parse_args(rest)
+        if verb not in SHARED:
+            _refuse_company(verb)
         code = int(module.run(args))
         sys.stdout.flush()  # here, where a reader who went away can still be answered quietly
         return code
@@ -128,6 +133,22 @@ def _choose(argv: list[str]) -> tuple[str, list[str]]:
         remedy = f"did you mean {close[0]}?" if close else f"it is one of: {', '.join(VERBS)}"
         raise UserError(f"there is no verb {verb[:40]!r}; {remedy}")
     return verb, argv[place + 1 :]
+
+
+def _refuse_company(verb: str) -> None:
+    """Refuse several processes, each of which would do all of the work in the same folder.
+
+    The first one says so. The others just end, and well: torchrun stops all when one of them
+    fails, and the first might not have spoken yet.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
+        return
+    if os.environ.get("RANK", "0") != "0":
+        raise SystemExit(EXIT_DONE)
+    raise UserError(
+        f"torchrun started {os.environ['WORLD_SIZE']} processes, and {verb} works in one: run "
+        f"glassmind {verb} without torchrun (several are for glassmind {' and '.join(SHARED)})"
+    )
 
 
 def _os_sentence(error: OSError, args: argparse.Namespace | None) -> str:

@@ -55,7 +55,7 @@ class Shard:
     characters: int
     bytes: int
     tokenizer: str
-    end_of_document: int
+    end_of_document: int | None
     checksum: str
 
 
@@ -64,6 +64,7 @@ def write_shard(
     pieces: Iterable[Piece],
     tokenizer: Tokenizer,
     *,
+    end_of_document: int | None = None,
     workers: int = 1,
     expected_characters: int = 0,
     require_space: Callable[[Path, int], None],
@@ -71,14 +72,16 @@ def write_shard(
 ) -> Shard:
     """Encode ``pieces`` into ``target`` (``.bin``) and a ``.json`` beside it, both whole or absent.
 
-    The first piece is taken to begin a document. ``require_space(folder, bytes)`` is asked before
-    the first batch is written, if it is known how many characters to expect, and now and then
-    after; it refuses by raising. ``on_batch`` is told the ids written so far.
+    The first piece is taken to begin a document. ``end_of_document`` is the id between two of
+    them: by default our own end token, and none where the tokenizer has no such.
+    ``require_space(folder, bytes)`` is asked before the first batch is written, if it is known how
+    many characters to expect, and now and then after; it refuses by raising. ``on_batch`` is told
+    the ids written so far.
 
     Raises:
         UserError: the text cannot be read, or the file not be written.
     """
-    end = tokenizer.special[END]
+    end = tokenizer.special.get(END) if end_of_document is None else end_of_document
     encoder = Encoder(tokenizer, id_type(tokenizer), None)
     dtype = np.dtype(encoder.dtype).newbyteorder("<")
     counter = _Counter()
@@ -88,8 +91,9 @@ def write_shard(
         for encoded in encode_all(encoder, counter.batches(pieces), workers):
             begins = counter.begins.popleft()
             ids = np.frombuffer(encoded.ids, dtype)
-            starts = np.cumsum([0, *encoded.lengths[:-1]])[begins]
-            ids = np.insert(ids, starts if count else starts[1:], end)
+            if end is not None:
+                starts = np.cumsum([0, *encoded.lengths[:-1]])[begins]
+                ids = np.insert(ids, starts if count else starts[1:], end)
             data = ids.tobytes()
             if count == 0 and expected_characters:
                 share = len(data) / max(1, encoded.read)  # bytes of ids for a character

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from glassmind.errors import UserError
-from glassmind.evaluate.diagnosis import smoothed
 from glassmind.evaluate.run_files import Metric, read_metrics
+from glassmind.evaluate.stage_figures import smoothed
 
 MOST_RUNS = 8
 """So many colours can be told apart."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from glassmind.evaluate.diagnosis import UPDATE_BAND, block_gradients
 from glassmind.evaluate.line_chart import Band, Line, keys, line_chart
+from glassmind.evaluate.loss_judgements import UPDATE_BAND
 from glassmind.evaluate.run_files import Inspection, Metric
+from glassmind.evaluate.stage_figures import block_gradients
 from glassmind.evaluate.svg import element, label, picture
 from glassmind.evaluate.wording import count
 

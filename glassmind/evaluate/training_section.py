@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glassmind.evaluate.diagnosis import Diagnosis, diagnose
+from glassmind.evaluate.diagnosis import diagnose
+from glassmind.evaluate.judgement import Diagnosis
 from glassmind.evaluate.loss_curves import loss_panel, validation_panel
 from glassmind.evaluate.run_files import Metric, RunFiles
 from glassmind.evaluate.training_panels import (

@@ -22,13 +22,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import PackedRows, stream
-from glassmind.data.texts import find_texts
+from glassmind.data.loader import RowLoader, Rows
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.pretrained import Pretrained
@@ -37,6 +34,7 @@ from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices, training_rows, validation_rows
 from glassmind.pipeline.stages import STYLES
+from glassmind.pipeline.text_rows import begun, text_rows
 from glassmind.progress import Progress
 from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder, open_run
@@ -75,7 +73,7 @@ class Tuning:
     def train(
         self,
         objective: Objective,
-        rows: PackedRows,
+        rows: Rows,
         validate: Callable[[], float] | None = None,
     ) -> None:
         """Train (or resume) the objective; a low-rank change is then kept and merged."""
@@ -122,14 +120,14 @@ def fine_tune(
         from glassmind.pipeline.chat_tuning import tune_chats
 
         return tune_chats(recipe, folder, resume=resume, device=device, progress=progress)
-    if is_own(recipe.start):
-        return _go_on(recipe, folder, resume=resume, device=device, progress=progress)
-    if recipe.objective == "sft":
+    if recipe.objective == "pretrain":
+        return _read_on(recipe, folder, resume=resume, device=device, progress=progress)
+    if not is_own(recipe.start):
         raise UserError(
             f"{recipe.start} was not made by Glassmind, so it lacks the special tokens of its "
             'chains: set objective = "chat", which tells the problems as conversations'
         )
-    return _read_on(recipe, folder, resume=resume, device=device, progress=progress)
+    return _teach_on(recipe, folder, resume=resume, device=device, progress=progress)
 
 
 def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
@@ -176,14 +174,18 @@ def tokenizer_of(pretrained: Pretrained) -> ComposedTokenizer:
 def train_and_measure(
     tuning: Tuning,
     objective: Pretrain,
-    rows: PackedRows,
+    rows: Rows,
     validate: Callable[[], float] | None,
     n_held_out: int,
+    often: Callable[[], float] | None = None,
 ) -> None:
-    """Train; note the held-out loss before and after in ``validation.json``."""
+    """Train; note the held-out loss before and after in ``validation.json``.
+
+    ``often`` is asked for it on the way, where ``validate`` would take too long.
+    """
     objective.module.to(tuning.device)
     before = validate() if validate else None
-    tuning.train(objective, rows, validate)
+    tuning.train(objective, rows, often or validate)
     if validate and before is not None:
         after = validate()  # of the merged weights
         write_json(
@@ -199,32 +201,25 @@ def train_and_measure(
 # ---------------------------------------------------------------------- problems, and more text
 
 
-def _go_on(
+def _teach_on(
     recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
 ) -> RunFolder:
-    """Train a model of our own further, on problems or on text; it stays what it is."""
+    """Train a model of our own on problems; it stays what it is."""
     loaded = load(recipe.start)
     recipe = with_model_of(recipe, load_any(recipe.start))
     model, tokenizer = loaded.model, loaded.tokenizer
-    slices = None
-    if recipe.objective == "sft":
-        stage = next(name for name, style in STYLES.items() if style == recipe.style)
-        slices = make_slices(recipe)
-        rows = training_rows(recipe, tokenizer, slices.train, recipe.style)
-        held = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
-        objective: Pretrain = SupervisedFineTuning(model)
-    else:
-        stage = "pretrain"
-        rows, held = _text_rows(recipe, tokenizer.encode)
-        objective = Pretrain(model)
+    stage = next(name for name, style in STYLES.items() if style == recipe.style)
+    slices = make_slices(recipe)
+    rows = training_rows(recipe, tokenizer, slices.train, recipe.style)
+    held = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
     run = open_run(folder, recipe, resume=resume)
     if (run.model_folder(stage) / "model.json").is_file():
         return run
     save(tokenizer, run.path / "tokenizer.json")
-    if slices is not None:
-        save_familiarity(run.path / "familiarity.json", slices.train)
+    save_familiarity(run.path / "familiarity.json", slices.train)
     tuning = Tuning(run, recipe, device, progress, stage)
     tuning.prepare(model)
+    objective = SupervisedFineTuning(model)
     validate = partial(validation_loss, objective, held, device) if held is not None else None
     train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
     save_model(run.model_folder(stage), model, tokenizer, stage)
@@ -235,32 +230,30 @@ def _go_on(
 def _read_on(
     recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
 ) -> RunFolder:
-    """Continue the pretraining of a model from elsewhere."""
+    """Continue the pretraining of a model, of our own or from elsewhere, on more text."""
     started = load_any(recipe.start)
+    own = load(recipe.start) if is_own(recipe.start) else None
     recipe = with_model_of(recipe, started)
-    rows, held = _text_rows(recipe, tokenizer_of(started).encode)
-    run = open_run(folder, recipe, resume=resume)
-    if is_published(run):
-        return run
+    with begun(folder, recipe, resume=resume) as run:
+        done = run.model_folder("pretrain") / "model.json"
+        if done.is_file() if own else is_published(run):
+            return run
+        if own is not None:
+            save(own.tokenizer, run.path / "tokenizer.json")
+        rows, held = text_rows(run, recipe, progress, None if own else tokenizer_of(started))
     tuning = Tuning(run, recipe, device, progress, "pretrain")
-    tuning.prepare(started.model)
-    objective = Pretrain(started.model)
-    validate = partial(validation_loss, objective, held, device) if held is not None else None
-    train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
-    publish(replace(started, model=started.model.cpu(), name=run.name), run)
+    model = started.model if own is None else own.model
+    tuning.prepare(model)
+    objective = Pretrain(model)
+    measure = sample = None
+    if held is not None:
+        measure = partial(validation_loss, objective, held.rows, device)
+        sample = partial(validation_loss, objective, held.sample, device)
+    n_held_out = 0 if held is None else len(held.rows)
+    train_and_measure(tuning, objective, rows, measure, n_held_out, often=sample)
+    if own is not None:
+        save_model(run.model_folder("pretrain"), model, own.tokenizer, "pretrain")
+    else:
+        publish(replace(started, model=model.cpu(), name=run.name), run)
     tuning.forget_checkpoints()
     return run
-
-
-def _text_rows(
-    recipe: Recipe, encode: Callable[[str], list[int]]
-) -> tuple[PackedRows, PackedRows | None]:
-    """The recipe's text in rows, the end of it kept aside to measure on."""
-    if not recipe.pretrain.file:
-        raise UserError("a recipe that pretrains needs a text: set pretrain.file")
-    pieces = [encode(piece.text) for piece in find_texts(recipe.pretrain.file).pieces()]
-    ids = np.array([token for piece in pieces for token in piece], np.int32)
-    cut = int(len(ids) * (1 - recipe.pretrain.validation_fraction))
-    width = recipe.train.row_tokens
-    held = stream(ids[cut:], width) if len(ids) - cut >= width else None
-    return stream(ids[:cut], width), held

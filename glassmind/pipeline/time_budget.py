@@ -23,6 +23,8 @@ from glassmind.data.packing import Document, pack, stream
 from glassmind.errors import UserError
 from glassmind.model import Transformer
 from glassmind.model.memory_plan import training_flops
+from glassmind.pipeline.prepare import make_slices
+from glassmind.pipeline.text_rows import require_texts
 from glassmind.progress import Progress, Silent, watched
 from glassmind.runs.dial import (
     DEEPEST,
@@ -57,6 +59,18 @@ def vocabulary_size(recipe: Recipe) -> int:
     """The size of the vocabulary, read from the tokenizer's file where the recipe names one."""
     file = recipe.tokenizer.file
     return load(file).vocab_size if file else vocabulary(recipe)
+
+
+def require_data(recipe: Recipe) -> None:
+    """Nobody is to wait for a measurement and then hear that a file is not there.
+
+    Raises:
+        UserError: the recipe's text or problems cannot be read.
+    """
+    if recipe.objective == "pretrain":
+        require_texts(recipe)
+    elif recipe.problems.file:
+        make_slices(recipe)
 
 
 def within(

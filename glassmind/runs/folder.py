@@ -73,12 +73,8 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
             to be resumed; another process is writing it; or it cannot be written.
     """
     run = RunFolder(path)
-    if (path / "recipe.toml").is_file() and (path / "run.json").is_file():
-        if not resume:
-            raise UserError(
-                f"{path} already holds a run: go on with it by --resume, "
-                "or name another folder by --run"
-            )
+    require_free(path, resume=resume)
+    if _holds_run(path):
         kept, asked = to_dict(run.recipe()), to_dict(recipe)
         if kept != asked:
             raise UserError(
@@ -87,8 +83,6 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
             )
         hold(path)
         return run
-    if path.exists() and (not path.is_dir() or any(map(_foreign, path.iterdir()))):
-        raise UserError(f"{path} exists and is not a run: name another folder by --run")
     try:
         path.mkdir(parents=True, exist_ok=True)
         hold(path)
@@ -97,6 +91,26 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
     return run
+
+
+def require_free(path: Path, *, resume: bool) -> None:
+    """Refuse a folder in which no run can be begun, or, with ``resume``, gone on with.
+
+    Raises:
+        UserError: it holds a run that was not asked to be resumed, or something else.
+    """
+    if _holds_run(path):
+        if not resume:
+            raise UserError(
+                f"{path} already holds a run: go on with it by --resume, "
+                "or name another folder by --run"
+            )
+    elif path.exists() and (not path.is_dir() or any(map(_foreign, path.iterdir()))):
+        raise UserError(f"{path} exists and is not a run: name another folder by --run")
+
+
+def _holds_run(path: Path) -> bool:
+    return (path / "recipe.toml").is_file() and (path / "run.json").is_file()
 
 
 def _foreign(path: Path) -> bool:

@@ -1,10 +1,11 @@
 """Data → weights: one trainer, many objectives.
 
-Read ``trainer`` (the loop), ``objective`` (what an objective is), then the objectives, each the
-equation of its paper: ``pretrain``, ``sft``, ``verify``, ``classify``. ``lora`` and ``freezing``
-train part of a finished model under any of them. ``optimizers`` and ``muon`` move the
-weights, ``schedules`` sets their pace, ``precision`` decides how numbers are held. Several
-processes train one model through ``launch``, ``distributed`` and ``fully_sharded``.
+Read ``trainer`` (the loop), ``saved_state`` (what its checkpoints hold), ``objective`` (what an
+objective is), then the objectives, each the equation of its paper: ``pretrain``, ``sft``,
+``verify``, ``classify``. ``lora`` and ``freezing`` train part of a finished model under any of
+them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets their pace, ``precision``
+decides how numbers are held. Several processes train one model through ``launch``, ``distributed``
+and ``fully_sharded``.
 """
 
 from glassmind.train.classify import Classify, TextClassifier

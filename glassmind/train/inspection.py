@@ -13,9 +13,10 @@ A loss curve says *that* a run is ill; these figures say where. On the steps tha
   ReLU these are the dead units; for smooth activations, the ones saturated near zero.
 
 Gradients and weights are read where they lie. Activations are read in a forward pass of their own,
-eager, without gradients, in evaluation mode, on the step's first micro-batch: hooks inside compiled
-blocks would change the program, and an eager step in between compiled ones would change the last
-bits of the run. So a run that is watched ends with the same weights as one that is not.
+eager, without gradients, in evaluation mode, on the step's first micro-batch (of several processes:
+on the first one's share of it): hooks inside compiled blocks would change the program, and an eager
+step in between compiled ones would change the last bits of the run. So a run that is watched ends
+with the same weights as one that is not.
 
 Cost of a step that is looked at: that forward pass, and a copy of the weights until it is over.
 """

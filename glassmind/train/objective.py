@@ -8,6 +8,7 @@ trainer does the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -50,12 +51,14 @@ def to_batch(rows: PackedRows, device: torch.device) -> Batch:
     """Move packed rows to ``device`` and lower their mask."""
 
     def tensor(array: np.ndarray, dtype: torch.dtype) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype)
+        return torch.from_numpy(np.array(array)).to(device, dtype)
 
     documents, branches = tensor(rows.documents, torch.long), tensor(rows.branches, torch.long)
     lowered = None
     if rows.branches.any() or (rows.documents != 1).any():
-        lowered = _lower(documents, branches)
+        lowered = _lower_in_pieces(rows) if device.type == "cpu" else None
+        if lowered is None:
+            lowered = _lower(documents, branches)
     return Batch(
         ids=tensor(rows.ids, torch.long),
         completion=tensor(rows.completion, torch.bool),
@@ -75,6 +78,25 @@ def _lower(documents: Tensor, branches: Tensor) -> Tensor:
     visible = mask.dense(documents.shape[0], documents.shape[1], documents.device)
     hidden = torch.zeros(visible.shape, device=documents.device)
     return hidden.masked_fill_(~visible, float("-inf"))
+
+
+def _lower_in_pieces(rows: PackedRows) -> Tensor | None:
+    """``_lower`` for documents that stand one behind the other without branches, else ``None``.
+
+    Such a mask is the causal one with, for every document, a rectangle more hidden: what lies
+    before it. Filling those takes a tenth of the time of asking the predicate about all pairs.
+    """
+    order = (rows.documents - 1).astype(np.uint16)  # padding, 0, comes last
+    if rows.branches.any() or (order[:, 1:] < order[:, :-1]).any():
+        return None
+    n_rows, n_tokens = order.shape
+    causal_TT = torch.full((n_tokens, n_tokens), float("-inf")).triu_(1)
+    mask_BTT = causal_TT.expand(n_rows, -1, -1).contiguous()
+    for row, mask_TT in zip(order, mask_BTT, strict=True):
+        starts = np.flatnonzero(np.diff(row)) + 1
+        for start, end in pairwise([*starts.tolist(), n_tokens]):
+            mask_TT[start:end, :start] = float("-inf")
+    return mask_BTT
 
 
 class Objective(Protocol):

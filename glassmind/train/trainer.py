@@ -4,8 +4,8 @@
         gradient of the next batches' loss;  is it sound?;  clip;  optimizer step
 
 Around that it keeps what a run needs: metrics as JSON lines, checkpoints that hold the *complete*
-state (weights, optimizers, data cursor, random generators, place in the metrics file), and the
-resumption from them, after which every number is the one an uninterrupted run would have had.
+state (``saved_state`` says what that is), and the resumption from them, after which every number is
+the one an uninterrupted run would have had.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
+from glassmind.train import saved_state
 from glassmind.train.distributed import World
 from glassmind.train.guard import Guard, Trouble
 from glassmind.train.inspection import Inspector
@@ -71,7 +72,7 @@ class Trainer:
         self.step = self.tokens = self.rewinds = 0
         self.seconds = 0.0
         self.best = math.inf  # the lowest validation loss so far
-        self._recent: list[Tensor] = []  # losses since the last logged row
+        self.recent: list[Tensor] = []  # losses since the last logged row
         self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
         self.metrics = self.writer = None
         if folder is not None:
@@ -167,7 +168,7 @@ class Trainer:
             self.optimizers.step(self._factor(self.step - 1))
             self.world.add_up_loads(self.objective.module)
             rebalance(self.objective.module)
-            self._recent.append(loss)
+            self.recent.append(loss)
             if watched:
                 self._log({"inspection": self.inspector.after_step(loss)})
         return figures | {"gradient_norm": norm.item()}
@@ -265,10 +266,10 @@ class Trainer:
     # -------------------------------------------------------------- metrics, save, resume
 
     def _log_step(self, figures: dict[str, float], speed: float) -> None:
-        if not self._recent:  # every step since the last row was left out
+        if not self.recent:  # every step since the last row was left out
             return
-        mean = torch.stack(self._recent).mean().item()
-        self._recent.clear()
+        mean = torch.stack(self.recent).mean().item()
+        self.recent.clear()
         row = {
             "loss": mean,
             "lr": self._factor(self.step - 1),
@@ -300,37 +301,10 @@ class Trainer:
             if self.config.weights == "best":
                 self._save(1, "best")
 
-    def _changing(self) -> dict[str, Tensor]:
-        """The parameters that training moves, by name: by gradient, or a router's balance."""
-        named = self.objective.module.named_parameters()
-        return {
-            name: p.detach() for name, p in named if p.requires_grad or name.endswith(".balance")
-        }
-
     def _save(self, keep: int, kind: checkpoint.Kind = "step") -> None:
-        if self.writer is None or self.metrics is None:
-            return
-        state = {
-            "stage": self.stage,
-            "step": self.step,
-            "tokens": self.tokens,
-            "seconds": self.seconds,
-            "best": self.best if math.isfinite(self.best) else None,
-            "rewinds": self.rewinds,
-            "recent": [loss.item() for loss in self._recent],
-            "guard": list(self.guard.recent),
-            "loader": self.loader.state(),
-            "metrics_bytes": self.metrics.n_bytes(),
-        }
-        random = {"torch": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
-        tensors = {
-            "model": self._changing(),
-            "optimizer": self.optimizers.state(),
-            "random": self.world.random_states(random),
-        }
-        self.writer.write(self.step, Checkpoint(tensors, state), keep, kind)
+        if self.writer is not None and self.metrics is not None:
+            found = saved_state.snapshot(self, self.metrics.n_bytes())
+            self.writer.write(self.step, found, keep, kind)
 
     def _newest(self, kind: checkpoint.Kind = "step") -> Checkpoint | None:
         if self.writer is None:
@@ -348,31 +322,15 @@ class Trainer:
             self._restore(found)
 
     def _restore(self, found: Checkpoint) -> None:
-        """Become the trainer that wrote ``found``."""
         assert self.metrics is not None
-        try:
-            state, random = found.state, self.world.own_random(found.tensors["random"])
-            copy_weights(self._changing(), found.tensors["model"], "the checkpoint")
-            self.optimizers.restore(found.tensors["optimizer"])
-            torch.set_rng_state(random["torch"])
-            if "cuda" in random and self.device.type == "cuda":
-                torch.cuda.set_rng_state(random["cuda"], self.device)
-            self.step, self.tokens = int(state["step"]), int(state["tokens"])
-            self.seconds, self.rewinds = float(state["seconds"]), int(state["rewinds"])
-            self.best = math.inf if state["best"] is None else float(state["best"])
-            self._recent = [torch.tensor(x, device=self.device) for x in state["recent"]]
-            self.guard.recent.clear()
-            self.guard.recent.extend(map(float, state["guard"]))
-            self.loader.restore(state["loader"])
-            self.metrics.cut(int(state["metrics_bytes"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"the checkpoint of {self.stage} in {self.folder} lacks a part of its state "
-                f"({error}): delete its checkpoints folder to start the stage over"
-            ) from None
+        self.metrics.cut(saved_state.restore(self, found))
 
     def _take_best(self) -> None:
         found = self._newest("best")
         if found is not None:
-            copy_weights(self._changing(), found.tensors["model"], "the best checkpoint")
+            copy_weights(
+                saved_state.changing(self.objective.module),
+                found.tensors["model"],
+                "the best checkpoint",
+            )
             self.progress.end(f"{self.stage}: the weights are those of step {found.state['step']}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,54 +10,31 @@ import command_line
 import pytest
 import torch
 import transformers
+from untrained_runs import TEXTS, untrained_run
 
-from glassmind.cli import console
 from glassmind.interop.load import load_pretrained
-from glassmind.model import FeedForwardConfig, ModelConfig, Transformer
+from glassmind.model import FeedForwardConfig, ModelConfig
+from glassmind.model.config import FeedForwardKind
 from glassmind.pipeline.ask import Answer, ask
 from glassmind.pipeline.ask_chat import ask_chat
-from glassmind.runs.folder import open_run
-from glassmind.runs.models import load, save_model
-from glassmind.runs.recipe import read_recipe
-from glassmind.tokenize import encode_prompt, save, train_bpe
+from glassmind.runs.models import load
+from glassmind.tokenize import encode_prompt
 from glassmind.tokenize.special import END, PAD, SPECIAL_IDS
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
-TEXTS = ["Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"]
 IDS = torch.tensor([[5, 9, 2, 61, 3, 3, 17, 40]])
 
 
-@pytest.fixture(autouse=True)
-def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Consoles on this test's streams, and nothing written outside its own folder."""
-    monkeypatch.chdir(tmp_path)
-    for cached in (console.console, console.out):
-        cached.cache_clear()
-    yield
-    for cached in (console.console, console.out):
-        cached.cache_clear()
+pytestmark = pytest.mark.usefixtures("scratch")
 
 
-def make_run(name: str, feed_forward: str) -> None:
-    """A run whose model was made and never trained."""
-    torch.manual_seed(0)
-    tokenizer = train_bpe(TEXTS, 280)
-    config = ModelConfig(
-        tokenizer.vocab_size,
-        max_tokens=64,
-        d_model=32,
-        n_layers=2,
-        feed_forward=FeedForwardConfig(feed_forward),  # type: ignore[arg-type]
+def make_run(name: str, feed_forward: FeedForwardKind) -> None:
+    model = ModelConfig(
+        280, max_tokens=64, d_model=32, n_layers=2, feed_forward=FeedForwardConfig(feed_forward)
     )
-    run = open_run(Path(name), replace(read_recipe("text"), model=config), resume=False)
-    save(tokenizer, run.path / "tokenizer.json")
-    model = Transformer(config)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn_like(weight) * 0.1)
-    save_model(run.model_folder("pretrain"), model, tokenizer, "pretrain")
+    untrained_run(Path(name), "pretrain", model)
 
 
 def product(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

@@ -171,6 +171,26 @@ def test_faults_of_our_own_are_not_hidden(error: Exception, verb: Any) -> None:
         main(["report"])
 
 
+def test_a_verb_that_works_alone_says_so_once_under_torchrun(
+    verb: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(lambda args: 0)
+    for name, value in (("TORCHELASTIC_RUN_ID", "1"), ("WORLD_SIZE", "4"), ("RANK", "0")):
+        monkeypatch.setenv(name, value)
+    assert main(["report"]) == 2
+    assert capsys.readouterr().err == (
+        "glassmind: error: torchrun started 4 processes, and report works in one: run glassmind "
+        "report without torchrun (several are for glassmind train)\n"
+    )
+    assert main(["report", "--help"]) == 0
+    assert "--resume" in capsys.readouterr().out
+    monkeypatch.setenv("RANK", "3")
+    assert main(["report"]) == 0
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert main(["report"]) == 0
+
+
 def test_interrupt(verb: Any, capsys: pytest.CaptureFixture[str]) -> None:
     verb(_raise(KeyboardInterrupt()))
     assert main(["report"]) == 130

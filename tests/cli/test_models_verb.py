@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from command_line import complaint, product
 
-from glassmind.cli import console
 from glassmind.learn import page, pictures
 from glassmind.model import PRESETS, ModelConfig
 from glassmind.runs.dataclass_tree import from_dict
@@ -31,18 +28,7 @@ QUICK = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Consoles on this test's streams, and nothing written outside its own folder."""
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for cached in (console.console, console.out):
-        cached.cache_clear()
-    yield
-    for cached in (console.console, console.out):
-        cached.cache_clear()
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("scratch")
 
 
 def test_the_table_has_every_preset(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,9 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from command_line import complaint, product
 
 from glassmind.cli import console
@@ -64,20 +62,7 @@ precision = "float32"
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
 
-@pytest.fixture(autouse=True)
-def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Consoles on this test's streams, and nothing written outside its own folder."""
-    for name in ("GLASSMIND_DEBUG", "FORCE_COLOR", "GLASSMIND_DATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for cached in (console.console, console.out):
-        cached.cache_clear()
-    yield
-    for cached in (console.console, console.out):
-        cached.cache_clear()
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("scratch")
 
 
 @pytest.fixture(scope="module")

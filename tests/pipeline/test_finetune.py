@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import command_line
+import numpy as np
 import peft
 import pytest
 import torch
 import transformers
 from interrupt import Stop
+from untrained_runs import TEXTS, untrained_run
 
-from glassmind.cli import console
 from glassmind.cli.settings import apply_overrides
+from glassmind.data.loader import Rows
+from glassmind.data.packing import stream
 from glassmind.interop.load import load_pretrained
-from glassmind.model import AttentionConfig, ModelConfig, Transformer
+from glassmind.model import AttentionConfig, ModelConfig
+from glassmind.pipeline import finetune
 from glassmind.pipeline.classify import classify, load_classifier
 from glassmind.pipeline.single import run_training
 from glassmind.runs.checkpoint import load_tensors
-from glassmind.runs.folder import open_run
-from glassmind.runs.models import load, save_model
+from glassmind.runs.models import load
 from glassmind.runs.recipe import read_recipe
-from glassmind.tokenize import save, train_bpe
+from glassmind.tokenize.special import END
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
-TEXTS = ["Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"]
+pytestmark = pytest.mark.usefixtures("scratch")
 SMALL = (
     *("train.steps=6", "train.batch_rows=2", "train.row_tokens=96", "train.precision=float32"),
     *("train.log_every=1", "train.checkpoint_minutes=0", "train.compile=off"),
@@ -40,36 +42,12 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose model was made and never trained."""
     folder = tmp_path_factory.mktemp("runs") / "start"
-    torch.manual_seed(0)
-    tokenizer = train_bpe(TEXTS, 300)
-    config = ModelConfig(
-        tokenizer.vocab_size,
-        max_tokens=192,
-        d_model=16,
-        n_layers=2,
-        attention=AttentionConfig(n_heads=2),
+    model = ModelConfig(
+        300, max_tokens=192, d_model=16, n_layers=2, attention=AttentionConfig(n_heads=2)
     )
-    run = open_run(folder, replace(read_recipe("text"), model=config), resume=False)
-    save(tokenizer, run.path / "tokenizer.json")
-    model = Transformer(config)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn_like(weight) * 0.1)
-    save_model(run.model_folder("chain-of-thought"), model, tokenizer, "chain-of-thought")
+    untrained_run(folder, "chain-of-thought", model)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Consoles on this test's streams, and nothing written outside its own folder."""
-    monkeypatch.chdir(tmp_path)
-    for cached in (console.console, console.out):
-        cached.cache_clear()
-    yield
-    for cached in (console.console, console.out):
-        cached.cache_clear()
 
 
 def options(*settings: str) -> list[str]:
@@ -239,6 +217,62 @@ def test_a_model_of_our_own_goes_on_as_what_it_is(
     again = options(*SMALL, "lora.rank=0", "start=theirs", "pretrain.file=book.txt")
     command_line.product(capsys, "train", "text", "--run", "read-theirs", *again)
     assert load_pretrained("read-theirs").tokenizer is not None
+
+
+@pytest.mark.parametrize("where", ["our own", "elsewhere"])
+def test_more_text_is_streamed_filtered_and_kept_as_tokens(
+    capsys: pytest.CaptureFixture[str],
+    start: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    """The plain way beside it: encode each document, an end token between two, cut into rows."""
+    seen: list[Rows] = []
+    measure = finetune.train_and_measure
+
+    def remember(tuning: Any, objective: Any, rows: Rows, *rest: Any, **options: Any) -> None:
+        seen.append(rows)
+        measure(tuning, objective, rows, *rest, **options)
+
+    monkeypatch.setattr(finetune, "train_and_measure", remember)
+    source, tokenizer = str(start), load(start).tokenizer
+    if where == "elsewhere":
+        command_line.product(capsys, "convert", source, "theirs")
+        source = "theirs"
+    stories = [f"{name} has {n} pencils. " * 9 for n, name in enumerate(("Mia", "Tom", "Ada"))]
+    lines = [json.dumps({"body": story}) for story in (*stories, stories[0].upper())]
+    Path("web.jsonl").write_text("\n".join(lines), "utf-8")
+    Path("held.txt").write_text(stories[1] * 2, "utf-8")
+    argv = [
+        *("train", "text", "--run", "read"),
+        *options(*SMALL, "lora.rank=0", "train.row_tokens=48", f"start={source}"),
+        *options("pretrain.file=web.jsonl", "pretrain.field=body", "pretrain.document_mask=true"),
+        *options("pretrain.validation_file=held.txt", "pretrain.filter.near_duplicates=0.8"),
+    ]
+    command_line.product(capsys, *argv)
+    ids: list[int] = []
+    for story in stories:
+        ids += [tokenizer.special[END]] * bool(ids) + tokenizer.encode(story)
+    rows = seen[0].take(slice(None))
+    np.testing.assert_array_equal(rows.ids, stream(np.array(ids, np.int32), 48).ids)
+    assert rows.documents.max() == 2
+    report = json.loads(Path("read", "data-report.json").read_text("utf-8"))
+    assert report["near_duplicates"]["documents"] == 1
+    n = len(tokenizer.encode(stories[1] * 2)) // 48
+    assert json.loads(Path("read", "validation.json").read_text("utf-8"))["n"] == n
+    for name in ("web.jsonl", "held.txt"):
+        Path(name).unlink()
+    command_line.product(capsys, *argv, "--resume")  # finished: the text is no longer needed
+
+
+def test_a_text_that_cannot_be_used_leaves_nothing_behind(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    Path("line.txt").write_text("To be.", "utf-8")
+    argv = options(*SMALL, "lora.rank=0", f"start={start}", "pretrain.file=line.txt")
+    said = command_line.complaint(capsys, "train", "text", "--run", "read", *argv)
+    assert "has only 6 characters to train on" in said
+    assert not Path("read").exists()
 
 
 # ----------------------------------------------------------------------------------- refusals

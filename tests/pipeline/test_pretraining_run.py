@@ -16,7 +16,7 @@ from glassmind.data.packing import PackedRows, stream
 from glassmind.data.token_shards import mapped_ids, open_shard
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig
-from glassmind.pipeline import pretraining
+from glassmind.pipeline import pretraining, text_rows
 from glassmind.pipeline.single import run_training
 from glassmind.pipeline.stages import Job
 from glassmind.progress import Silent
@@ -128,7 +128,7 @@ def test_a_run_is_resumed_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "book.txt").write_text(STORY * 40)
     recipe = recipe_for(tmp_path / "book.txt", document_mask=True, separator=". ")
     once = run_training(recipe, tmp_path / "once").path
-    write = pretraining.write_shard
+    write = text_rows.write_shard
     calls: list[Path] = []
 
     def killed(target: Path, *arguments: Any, **options: Any) -> Any:
@@ -139,7 +139,7 @@ def test_a_run_is_resumed_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
         return write(target, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretraining, "write_shard", killed)
+        patch.setattr(text_rows, "write_shard", killed)
         with pytest.raises(KeyboardInterrupt):
             run_training(recipe, tmp_path / "again")
     run_training(recipe, tmp_path / "again", resume=True)
@@ -228,7 +228,7 @@ def test_a_full_disk_is_found_out_before_it_is_full(
     def full(folder: Path, n_bytes: int) -> None:
         raise UserError(f"the disk of {folder.name} is full")
 
-    monkeypatch.setattr(pretraining, "require_space", full)
+    monkeypatch.setattr(text_rows, "require_space", full)
     with pytest.raises(UserError, match="the disk of tokens is full"):
         run_training(recipe_for(tmp_path / "book.txt"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from glassmind.runs.recipe import Recipe, read_recipe
 
 CPU = torch.device("cpu")
 TEXT = read_recipe("text")
+Command = Callable[..., list[str]]
+Refused = Callable[[Sequence[str], str], None]
 STORY = "The cat sat on the mat, and the dog sat on the log, for it was late. "
 
 
@@ -103,7 +105,7 @@ def test_timing_leaves_every_random_generator_as_it_was(objective: str) -> None:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., list[str]]:
+def command(tmp_path: Path) -> Command:
     (tmp_path / "story.txt").write_text(STORY * 400)
 
     def build(*options: str) -> list[str]:
@@ -116,7 +118,7 @@ def command(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_minutes_are_timed_once_and_stored(
-    command: Callable[..., list[str]],
+    command: Command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -135,8 +137,30 @@ def test_minutes_are_timed_once_and_stored(
     assert "train.steps (17, now 9)" in refused
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--set", "pretrain.file=no.txt"), "there is no text file no.txt"),
+        (("--set", "pretrain.validation_file=no.txt"), "there is no text file no.txt"),
+        (("--set", "pretrain.file="), "needs a text: set pretrain.file"),
+        (("--set", "objective=sft", "--set", "problems.file=no.jsonl"), "cannot read no.jsonl"),
+        (("--run", "."), "exists and is not a run"),
+    ],
+    ids=["text", "validation", "none", "problems", "folder"],
+)
+def test_what_cannot_be_trained_is_not_timed(
+    command: Command,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(time_budget, "step_seconds", lambda *_: pytest.fail("was timed"))
+    refused([*command("--minutes", "3"), *options], sentence)
+
+
 def test_depth_and_set_on_the_command_line(
-    command: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     product(
         capsys,
@@ -162,11 +186,6 @@ def test_depth_and_set_on_the_command_line(
     ids=str,
 )
 def test_mistakes_are_one_sentence(
-    command: Callable[..., list[str]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    options: tuple[str, ...],
-    sentence: str,
+    command: Command, refused: Refused, options: tuple[str, ...], sentence: str
 ) -> None:
-    assert sentence in complaint(capsys, *command(*options))
-    assert not (tmp_path / "run").exists()
+    refused(command(*options), sentence)

@@ -156,6 +156,29 @@ def test_several_processes_train_as_one(
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_looking_inside_tells_of_the_whole_and_changes_nothing(
+    parallel: str, tmp_path: Path
+) -> None:
+    watched = replace(CONFIG, inspect_every=2)
+    seen = run(2, parallel, tmp_path / "seen", config=watched)
+    unseen = run(2, parallel, tmp_path / "unseen")
+    assert_equal(seen[0]["weights"], unseen[0]["weights"])
+    (tmp_path / "alone").mkdir()
+    train("none", tmp_path / "alone", watched, MODEL)
+    mine, single = (
+        [row["inspection"] for row in rows(tmp_path / name) if "inspection" in row]
+        for name in ("seen", "alone")
+    )
+    assert len(mine) == len(single) == 4
+    for look, other in zip(mine, single, strict=True):
+        for group in ("gradients", "updates"):
+            # No ratio where a weight was zero before the step.
+            told, expected = ({k: v or 0.0 for k, v in x[group].items()} for x in (look, other))
+            assert told == pytest.approx(expected, rel=1e-2, abs=1e-4)
+        assert len(look["residual"]) == len(other["residual"])
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_experts_are_balanced_by_what_all_processes_sent_them(
     parallel: str, tmp_path: Path
 ) -> None:

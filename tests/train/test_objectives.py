@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ import torch
 from torch import Tensor
 
 from glassmind.data.packing import Document, pack, stream
-from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
+from glassmind.model import (
+    AttentionConfig,
+    ModelConfig,
+    TokenScorer,
+    Transformer,
+    causal,
+    same_document,
+)
 from glassmind.train import Batch, Pretrain, SupervisedFineTuning, Verify, to_batch
 
 VOCAB, END = 29, 6
@@ -49,6 +57,33 @@ def losses_alone(model: Transformer, document: Document) -> list[float]:
     ids = torch.from_numpy(document.ids).long()
     logp = model(ids[None])[0].log_softmax(-1)
     return [-float(logp[t - 1, ids[t]]) for t in range(1, len(ids))]
+
+
+def masks_of(documents: list[list[int]]) -> tuple[Tensor | None, Tensor]:
+    """The mask of rows with these document numbers: of the batch, and of the predicates."""
+    numbers = np.array(documents, np.int16)
+    rows = stream(np.zeros(numbers.size, np.int32), numbers.shape[1])
+    visible = (causal & same_document(torch.from_numpy(numbers))).dense(*numbers.shape)
+    expected = torch.zeros(visible.shape).masked_fill_(~visible, -math.inf)
+    return to_batch(replace(rows, documents=numbers), CPU).mask, expected
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [[1, 1, 1, 1, 1, 1]],
+        [[1, 1, 1, 2, 2, 3], [1, 2, 3, 4, 5, 6], [1, 1, 1, 1, 1, 1]],
+        [[1, 1, 2, 0, 0, 0], [1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0]],
+        [[1, 1, 2, 2, 1, 1], [0, 0, 1, 1, 0, 0]],  # in two pieces: not what packing makes
+    ],
+    ids=["one", "many", "padding", "in pieces"],
+)
+def test_the_quick_mask_has_the_bits_of_the_predicates(documents: list[list[int]]) -> None:
+    mask, expected = masks_of(documents)
+    if mask is None:
+        assert torch.equal(expected, torch.full_like(expected, -math.inf).triu_(1))
+    else:
+        assert torch.equal(mask.view(torch.int32), expected.view(torch.int32))
 
 
 def test_pretrain_is_the_mean_over_all_tokens_but_the_first() -> None:

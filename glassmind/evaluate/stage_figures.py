@@ -1,0 +1,117 @@
+"""One stage's figures, sorted out for those who judge them.
+
+Losses are smoothed before they are compared, and how much a row wavers by itself (``noise``) is
+told from the steps between neighbours, so that a judgement can ask for more than chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, median
+
+from glassmind.evaluate.run_files import Inspection, Metric
+
+SMOOTH = 5
+"""Losses are averaged over so many rows, or over a tenth of the run where that is more, before
+they are compared: one lucky batch is no trend."""
+
+FEWEST_ROWS = 10
+"""Below so many rows of losses a run is too short for its curve to be judged."""
+
+RISE, CERTAIN = 0.05, 4
+"""A loss has risen, not wavered, when its mean lies this share, and this many standard errors,
+above its lowest (or its first) value. Four, because the lowest is the best of many."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageFigures:
+    """What a stage recorded, each as (step, value); ``smooth`` goes with ``losses``."""
+
+    losses: list[tuple[int, float]]
+    smooth: list[float]
+    noise: float  # standard error of the difference of two smoothed losses
+    checks: list[tuple[int, float]]
+    looks: list[tuple[int, Inspection]]
+    troubles: list[tuple[int, str]]  # what the trainer's guard noted
+    lost: int | None  # the step at which the loss was not a number
+
+
+def stage_figures(metrics: Sequence[Metric], stage: str) -> StageFigures:
+    """The figures of ``stage``, out of all that a run recorded."""
+    rows = [m for m in metrics if m.stage == stage]
+    losses = [(m.step, m.loss) for m in rows if m.loss is not None]
+    # A row of a step, with its learning rate, but without a loss: the loss was not a number.
+    lost = next((m.step for m in rows if m.loss is None and m.lr is not None), None)
+    values = [value for _, value in losses]
+    window = max(SMOOTH, len(values) // 10)
+    return StageFigures(
+        losses,
+        smoothed(values, window),
+        noise_of(values) * math.sqrt(2 / window),
+        [(m.step, m.validation_loss) for m in rows if m.validation_loss is not None],
+        [(m.step, m.inspection) for m in rows if m.inspection is not None],
+        [(m.step, m.trouble) for m in rows if m.trouble is not None],
+        lost,
+    )
+
+
+def smoothed(values: Sequence[float], window: int = SMOOTH) -> list[float]:
+    """The mean of each value and up to ``window`` - 1 before it."""
+    return [fmean(values[max(0, i + 1 - window) : i + 1]) for i in range(len(values))]
+
+
+def block_gradients(look: Inspection) -> list[float | None]:
+    """The gradient norm of each block, over all its matrices; ``None`` where it has none."""
+    norms: list[float | None] = []
+    for block in look.blocks:
+        mine = [g for name, g in look.gradients.items() if name.startswith(f"{block}.")]
+        known = [g for g in mine if g is not None]
+        norms.append(math.hypot(*known) if known else None)
+    return norms
+
+
+def typical_update(look: Inspection) -> float | None:
+    """The median update-to-weight ratio of all matrices that were not zero before the step."""
+    known = [ratio for ratio in look.updates.values() if ratio is not None]
+    return median(known) if known else None
+
+
+def later_half(looks: list[tuple[int, Inspection]]) -> list[tuple[int, Inspection]]:
+    """The second half of what was looked at: what a run is like once it is under way."""
+    return looks[len(looks) // 2 :]
+
+
+def fell_less(run: StageFigures, share: float) -> bool:
+    """Whether the loss fell by less than ``share`` of what it began with."""
+    if len(run.losses) < FEWEST_ROWS:
+        return False
+    first = fmean(value for _, value in run.losses[:SMOOTH])
+    return run.smooth[-1] > first - share * abs(first)
+
+
+def fall(run: StageFigures) -> str:
+    """From where to where the loss went, as the beginning of a sentence."""
+    first = fmean(value for _, value in run.losses[:SMOOTH])
+    return f"The loss went from {first:.3g} to {run.smooth[-1]:.3g}"
+
+
+def above(loss: float, run: StageFigures) -> float:
+    """A smoothed loss beyond this has risen above ``loss``, not wavered."""
+    return loss + max(RISE * abs(loss), CERTAIN * run.noise)
+
+
+def noise_of(values: Sequence[float]) -> float:
+    """Standard deviation of one row around the curve, from the steps between neighbours.
+
+    By their median, so that neither the fall of the curve nor a spike counts as noise.
+    """
+    steps = [abs(b - a) for a, b in pairwise(values)]
+    return 1.4826 * median(steps) / math.sqrt(2) if steps else 0.0
+
+
+def span(looks: list[tuple[int, Inspection]]) -> tuple[int, int] | None:
+    """The first and the last step that was looked at."""
+    return (looks[0][0], looks[-1][0]) if looks else None
