@@ -1,23 +1,36 @@
 """logits → text: sampling, the shared cache, the engine.
 
 Read in this order: ``request`` (what is asked and answered), ``random_numbers`` (randomness that
-depends on what it is for), ``sampler`` (logits to a token), ``shared_prefix`` (the cache in which
-samples share their prompt), ``waves`` (which requests run together), ``decode`` (one wave, step by
-step), ``engine`` (the whole).
+depends on what it is for), ``sampler`` (logits to a token), ``paged_attention`` (keys and values in
+blocks), ``blocks`` (whose they are), ``paged_cache`` (the model's view of them), ``sample`` (one
+continuation on its way), ``scheduler`` (who is worked on next), ``engine`` (the whole); then what
+may follow a sample: ``companion``, ``stop_texts``, ``calculator``, and ``constraint`` with
+``vocabulary``, ``token_trie`` and ``grammar``.
 """
 
-from glassmind.generate.engine import Engine
+from glassmind.generate.constraint import (
+    Constraint,
+    JSONObjectConstraint,
+    JSONSchemaConstraint,
+    RegexConstraint,
+)
+from glassmind.generate.engine import Engine, Event
 from glassmind.generate.random_numbers import derive_seed
 from glassmind.generate.request import Generation, Request, SamplingParams
 from glassmind.generate.sampler import Sampler
-from glassmind.generate.shared_prefix import SharedPrefixCache
+from glassmind.generate.vocabulary import Vocabulary
 
 __all__ = [
+    "Constraint",
     "Engine",
+    "Event",
     "Generation",
+    "JSONObjectConstraint",
+    "JSONSchemaConstraint",
+    "RegexConstraint",
     "Request",
     "Sampler",
     "SamplingParams",
-    "SharedPrefixCache",
+    "Vocabulary",
     "derive_seed",
 ]

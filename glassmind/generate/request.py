@@ -8,30 +8,61 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from glassmind.errors import UserError
 
+if TYPE_CHECKING:
+    from glassmind.generate.constraint import Constraint
+
 # Below this, dividing the logits by the temperature leaves nothing but the largest: ask for 0.
 LEAST_TEMPERATURE = 1e-4
+
+# Bounds on what one request may cost beside its tokens.
+MOST_SAMPLES = 1024
+MOST_STOP_TEXTS = 16
+LONGEST_STOP_TEXT = 256  # characters
+MOST_BIASES = 1024
+MOST_TOP_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How to turn logits into tokens.
 
-    ``temperature`` divides the logits: below 1 sharper, above 1 flatter, exactly 0 takes the
-    likeliest token each time (greedy). ``top_k`` then keeps the k likeliest tokens (0 = all; Fan et
-    al. 2018, arXiv 1805.04833), and ``top_p`` the smallest set of likeliest tokens whose
-    probabilities, after temperature and top-k, sum to at least p (1 = all; Holtzman et al. 2019,
-    arXiv 1904.09751). Tokens as likely as the last one kept are kept too.
+    What is done to the logits, in this order:
 
-    A generation ends with the first token in ``stop`` or after ``max_new_tokens``; the model's
-    context may end it earlier. ``samples`` independent continuations are drawn per prompt.
+    1. ``logit_bias``: pairs (token id, -100 to 100) that are added. 100 all but forces a token.
+    2. ``repetition_penalty`` (CTRL: Keskar et al. 2019, arXiv 1909.05858): the logit of every token
+       that occurs in the prompt or the continuation is divided by it where positive and multiplied
+       where negative; 1 changes nothing. Then the penalties of the OpenAI API, which look at the
+       continuation alone: ``frequency_penalty`` is subtracted once per occurrence and
+       ``presence_penalty`` once if there is any (-2 to 2 each).
+    3. ``constraint``: only the tokens it allows remain.
+    4. ``temperature`` divides the logits: below 1 sharper, above 1 flatter, exactly 0 takes the
+       likeliest token each time (greedy), and 5 to 7 do not matter.
+    5. ``top_k`` keeps the k likeliest tokens (0 = all; Fan et al. 2018, arXiv 1805.04833).
+    6. ``top_p`` keeps the smallest set of likeliest tokens whose probabilities, after all of the
+       above, sum to at least p (1 = all; Holtzman et al. 2019, arXiv 1904.09751).
+    7. ``min_p`` keeps the tokens at least ``min_p`` times as probable as the likeliest (0 = all;
+       Nguyen et al. 2024, arXiv 2407.01082).
+
+    5 and 6 keep tokens as likely as the last one kept, too. The order is that of ``transformers``;
+    vLLM's differs in doing 7 before 5.
+
+    A generation ends with the first token in ``stop``, or when its text contains one of
+    ``stop_texts`` (wherever the tokens' borders are), or after ``max_new_tokens``; the model's
+    context may end it earlier. ``samples`` independent continuations are returned per prompt: the
+    best ``samples`` by mean log-probability of ``best_of`` drawn ones, or, where ``best_of`` is 0,
+    all that are drawn.
 
     ``seed`` fixes the outcome of this request whatever else runs beside it. Requests with the same
     seed draw the same random numbers, so many problems of one evaluation want a seed each:
     ``derive_seed(run_seed, problem_index)``.
+
+    ``top_logprobs`` (0 to 20) asks for the likeliest tokens beside each token, and
+    ``prompt_logprobs`` for the log-probabilities of the prompt's tokens. ``calculator`` lets
+    ``<<48/2=`` be completed by arithmetic instead of the model.
 
     Raises ``UserError`` for values outside the ranges above.
     """
@@ -43,12 +74,28 @@ class SamplingParams:
     stop: frozenset[int] = frozenset()
     samples: int = 1
     seed: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    stop_texts: tuple[str, ...] = ()
+    best_of: int = 0
+    top_logprobs: int = 0
+    prompt_logprobs: bool = False
+    constraint: Constraint | None = None
+    calculator: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise UserError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
-        if self.samples < 1:
-            raise UserError(f"samples must be at least 1, not {self.samples}")
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise UserError(f"samples must be from 1 to {MOST_SAMPLES}, not {self.samples}")
+        if self.best_of and not self.samples <= self.best_of <= MOST_SAMPLES:
+            raise UserError(
+                f"best_of must be 0 (as many as samples) or from samples, here {self.samples}, "
+                f"to {MOST_SAMPLES}, not {self.best_of}"
+            )
         if self.temperature != 0 and not LEAST_TEMPERATURE <= self.temperature < math.inf:
             raise UserError(
                 f"temperature must be 0 (greedy) or a number from {LEAST_TEMPERATURE} up, "
@@ -58,6 +105,65 @@ class SamplingParams:
             raise UserError(f"top_k must be 0 (keep all) or more, not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if not 0 <= self.min_p <= 1:
+            raise UserError(f"min_p must be from 0 (keep all) to 1, not {self.min_p}")
+        if not 0.01 <= self.repetition_penalty <= 100:
+            raise UserError(
+                "repetition_penalty must be from 0.01 to 100 (1 changes nothing), "
+                f"not {self.repetition_penalty}"
+            )
+        for name in ("presence_penalty", "frequency_penalty"):
+            if not -2 <= getattr(self, name) <= 2:
+                raise UserError(f"{name} must be from -2 to 2, not {getattr(self, name)}")
+        if not 0 <= self.top_logprobs <= MOST_TOP_LOGPROBS:
+            raise UserError(
+                f"top_logprobs must be from 0 to {MOST_TOP_LOGPROBS}, not {self.top_logprobs}"
+            )
+        self._check_logit_bias()
+        self._check_stop_texts()
+
+    def _check_logit_bias(self) -> None:
+        if len(self.logit_bias) > MOST_BIASES:
+            raise UserError(
+                f"logit_bias has {len(self.logit_bias)} entries; {MOST_BIASES} are the most"
+            )
+        for token_id, bias in self.logit_bias:
+            if not -100 <= bias <= 100:
+                raise UserError(
+                    f"logit_bias of token {token_id} must be from -100 to 100, not {bias}"
+                )
+        if len({token_id for token_id, _ in self.logit_bias}) < len(self.logit_bias):
+            raise UserError("logit_bias names a token twice; one entry a token is right")
+
+    def _check_stop_texts(self) -> None:
+        if isinstance(self.stop_texts, str):
+            raise UserError("stop_texts must be a tuple of texts, not one text")
+        if len(self.stop_texts) > MOST_STOP_TEXTS:
+            raise UserError(
+                f"stop_texts has {len(self.stop_texts)} entries; {MOST_STOP_TEXTS} are the most"
+            )
+        for text in self.stop_texts:
+            if not 1 <= len(text) <= LONGEST_STOP_TEXT:
+                raise UserError(
+                    f"each of stop_texts must have 1 to {LONGEST_STOP_TEXT} characters; "
+                    f"one has {len(text)}"
+                )
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError("one of stop_texts has half a surrogate pair; it is not text")
+
+    @property
+    def drawn_samples(self) -> int:
+        """How many continuations are drawn; ``samples`` of them are returned."""
+        return self.best_of or self.samples
+
+    @property
+    def penalised(self) -> bool:
+        """Whether what to draw depends on the tokens so far."""
+        return (
+            self.repetition_penalty != 1
+            or self.presence_penalty != 0
+            or self.frequency_penalty != 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +174,33 @@ class Request:
     params: SamplingParams
 
 
+TopLogprobs = tuple[tuple[int, float], ...]
+"""The likeliest tokens at one place, likeliest first: (id, natural log of its probability)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One continuation: its tokens (the stop token included) and what the model thought of them.
 
     ``logprobs[i]`` is the natural log of the probability the *unmodified* model (temperature 1,
-    nothing filtered) gave ``token_ids[i]``. ``finish`` is ``"stop"`` if a stop token ended it and
-    ``"length"`` if a limit did.
+    nothing filtered, biased, penalised or constrained) gave ``token_ids[i]``; ``top_logprobs[i]``
+    are the likeliest tokens there, in the same measure (empty unless asked for).
+
+    ``finish`` is ``"stop"`` if a stop token, a stop text (then ``stopped_by``) or the end of what
+    a constraint allows ended it, ``"length"`` if a limit did, ``"cancelled"`` if the caller did.
+    ``forced[i]`` says that a tool, not the model, chose ``token_ids[i]``; empty means none. A
+    request with ``stop_texts`` gets ``text``: what comes before the stop text.
+
+    ``prompt_logprobs`` has an entry for every token of the prompt but the first, which nothing
+    predicts, and ``prompt_top_logprobs`` likewise.
     """
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "cancelled"]
+    forced: tuple[bool, ...] = ()
+    top_logprobs: tuple[TopLogprobs, ...] = ()
+    prompt_logprobs: tuple[float, ...] = ()
+    prompt_top_logprobs: tuple[TopLogprobs, ...] = ()
+    stopped_by: str | None = None
+    text: str | None = None

@@ -1,4 +1,4 @@
-"""Does the equation in a line of text hold? Read by hand, exactly, in bounded time: no ``eval``.
+"""What is this sum, does that equation hold? Read by hand, exactly, in bounded time: no ``eval``.
 
 The grammar is the one grade-school solutions use: non-negative decimals (``3``, ``.5``,
 ``1,800``, ``20%``), ``+ - * /`` (also written ``x``, ``×``, ``÷`` or as a dash), parentheses,
@@ -18,6 +18,9 @@ MAX_TEXT = 400
 
 MAX_DIGITS = 12
 """A number with more digits is not read."""
+
+MAX_DEPTH = 20
+"""An expression with more parentheses, or signs, inside one another is not read."""
 
 _EXPRESSION = frozenset("0123456789.,+-*/x×÷−–() $%")
 _BINARY = re.compile(r"\$?([0-9]{1,12}) *([+\-*/x×÷−–]) *\$?([0-9]{1,12})")
@@ -65,8 +68,17 @@ def read_equation(text: str) -> Equation | None:
         a, operator, b = int(plain[1]), _SAME.get(plain[2], plain[2]), int(plain[3])
         c = result.numerator
         return Equation(_holds(a, operator, b, c), operator, a, b, c)
-    value = _Reader(written).value()
+    value = _Reader(written.lstrip("x×+*/) ")).value()  # less the tail of a word before
     return None if value is None else Equation(value == result)
+
+
+def evaluate(expression: str) -> Fraction | None:
+    """The exact value of ``expression``, or ``None`` where it is none that can be read.
+
+    Here, where all of the text is the expression, numbers and parentheses may have a sign before
+    them: ``3*-2``, ``-(4+1)``, ``+5+3``.
+    """
+    return _Reader(expression, signed=True).value() if len(expression) <= MAX_TEXT else None
 
 
 def _holds(a: int, operator: str, b: int, c: int) -> bool:
@@ -89,9 +101,10 @@ def _number(digits: str, percent: str) -> Fraction | None:
 class _Reader:
     """Recursive descent over at most ``MAX_TEXT`` characters; ``value`` is None on any error."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, signed: bool = False) -> None:
+        self.signed = signed
         self.tokens: list[Fraction | str] | None = []
-        at = len(text) - len(text.lstrip("x×+*/) "))  # the tail of a word before
+        at = 0
         while at < len(text):
             found = _TOKEN.match(text, at)
             number = _number(found[1], found[2]) if found and found[1] else None
@@ -139,7 +152,10 @@ class _Reader:
         self.at += 1
         if isinstance(token, Fraction):
             return token
-        if token != "(" or depth > 20:
+        if self.signed and token in ("+", "-") and depth <= MAX_DEPTH:
+            value = self._atom(depth + 1)
+            return -value if token == "-" else value
+        if token != "(" or depth > MAX_DEPTH:
             raise ValueError(token)
         value = self._level(0, depth + 1)
         if self.tokens[self.at] != ")":

@@ -136,9 +136,7 @@ def ask(
         samples=config.samples,
         seed=seed,
     )
-    engine = Engine(
-        loaded.model, pad_id=loaded.tokenizer.special["<|pad|>"], max_rows=config.max_rows
-    )
+    engine = Engine(loaded.model, max_rows=config.max_rows)
     style: Style = "direct" if loaded.stage == "base" else "chain"
     limit = loaded.model.config.max_tokens
     for problem in problems:
@@ -155,7 +153,7 @@ def ask(
     answers = []
     for question, row in zip(several, chains, strict=True):
         warning = familiarity.warning(question) if familiarity else None
-        answers.append(_answer(question, row, warning))
+        answers.append(conclude(question, row, warning))
     return answers[0] if isinstance(questions, str) else answers
 
 
@@ -164,7 +162,8 @@ def _tidy(question: str) -> str:
     return " ".join(question.split())
 
 
-def _answer(question: str, row: Sequence[Completion], warning: str | None) -> Answer:
+def conclude(question: str, row: Sequence[Completion], warning: str | None) -> Answer:
+    """The answer that a question's chains vote for, by the verifier's scores where they have any."""
     weighted: dict[str, float] = {}
     if row[0].score is not None:
         weights = tally(row, verifier_weights(row))

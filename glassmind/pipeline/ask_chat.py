@@ -82,7 +82,7 @@ def ask_chat(
         samples=samples,
         seed=seed,
     )
-    engine = Engine(model, pad_id=0)
+    engine = Engine(model)
     started = time.perf_counter()
     with _counted(model, progress or Silent(), min(max_tokens, limit - len(prompt))):
         generations = engine.generate([Request(tuple(prompt), params)])[0]

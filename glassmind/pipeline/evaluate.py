@@ -74,9 +74,7 @@ def evaluate_task(
     watcher = progress or Silent()
     problems = task_problems(task, loaded, limit)
     config = sampling or loaded.recipe.sampling
-    engine = Engine(
-        loaded.model, pad_id=loaded.tokenizer.special["<|pad|>"], max_rows=config.max_rows
-    )
+    engine = Engine(loaded.model, max_rows=config.max_rows)
     greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
     sampled = SamplingParams(
         max_new_tokens=config.max_new_tokens,

@@ -137,7 +137,6 @@ def sampled(
     with job.timed(f"sample {name}"):
         engine = Engine(
             model,
-            pad_id=job.tokenizer.special["<|pad|>"],
             max_rows=job.recipe.sampling.max_rows,
         )
         total = len(problems) * params.samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from dataclasses import replace
 
@@ -9,10 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-import glassmind.generate.decode as decode
 from glassmind.errors import UserError
 from glassmind.generate import Engine, Generation, Request, Sampler, SamplingParams
-from glassmind.generate.waves import Share, cut_into_waves
 from glassmind.model import AttentionConfig, ModelConfig, PositionConfig, Transformer
 
 VOCAB = 37
@@ -62,8 +61,7 @@ def plain_loop(model: Transformer, request: Request, sample: int) -> Generation:
     finish = "length"
     for step in range(min(params.max_new_tokens, model.config.max_tokens - len(ids))):
         logits = model(torch.tensor([ids]))[:, -1]
-        token, _ = sampler.draw(logits, step)
-        ids.append(int(token))
+        ids.append(int(sampler.draw(logits, step).tokens_R))
         logprobs.append(float(logits.log_softmax(1)[0, ids[-1]]))
         if ids[-1] in params.stop:
             finish = "stop"
@@ -87,66 +85,154 @@ def test_engine_equals_the_plain_loop(n_kv_heads: int, kind: str) -> None:
     requests = make_requests(8)
     expected = [[plain_loop(model, r, i) for i in range(r.params.samples)] for r in requests]
     assert {g.finish for gs in expected for g in gs} == {"stop", "length"}
-    assert_same(Engine(model, pad_id=0).generate(requests), expected)
+    assert_same(Engine(model).generate(requests), expected)
 
 
 def test_greedy_equals_the_plain_loop() -> None:
     model = tiny_model()
     requests = make_requests(6, temperature=0.0, samples=2, max_new_tokens=40)
     expected = [[plain_loop(model, r, i) for i in range(2)] for r in requests]
-    generated = Engine(model, pad_id=0).generate(requests)
+    generated = Engine(model).generate(requests)
     assert_same(generated, expected)
     assert all(one.token_ids == two.token_ids for one, two in generated)
 
 
-@pytest.mark.parametrize("max_rows", [2, 7])
-def test_alone_in_small_waves_and_in_a_crowd_are_the_same(max_rows: int) -> None:
-    model = tiny_model(2)
-    requests = make_requests(20)
-    crowd = Engine(model, pad_id=0).generate(requests)
-    assert_same(Engine(model, pad_id=0, max_rows=max_rows).generate(requests), crowd)
-    alone = Engine(model, pad_id=5)
-    assert_same([alone.generate([request])[0] for request in requests[:8]], crowd[:8])
+@functools.cache
+def crowd() -> tuple[Transformer, list[Request], list[list[Generation]]]:
+    """Requests, some with a common beginning of two blocks and more, and what they should give."""
+    model = tiny_model()
+    requests = make_requests(12)
+    long = tuple(range(18)) * 2
+    settings = SamplingParams(9, samples=3, temperature=0.8, seed=4)
+    requests += [Request((*long, last), settings) for last in (1, 2, 3, 1)]
+    expected = [[plain_loop(model, r, i) for i in range(r.params.samples)] for r in requests]
+    assert {g.finish for gs in expected for g in gs} == {"stop", "length"}
+    return model, requests, expected
 
 
-@pytest.mark.parametrize("drop_at", [0.0, 0.1, 0.5, 2.0])
-def test_dropping_finished_rows_changes_nothing(drop_at: float) -> None:
-    """From "after every step" to "never": 2.0 lets finished rows run on past the context."""
-    model = tiny_model(2, max_tokens=40)
-    requests = make_requests(20, max_new_tokens=39)
-    shares = [Share(i, 0, requests[i].params.samples) for i in range(len(requests))]
-    shares.sort(key=lambda share: len(requests[share.request].prompt_ids))
-    with torch.inference_mode():
-        got, expected = (
-            decode.decode_wave(
-                model, requests, shares, pad_id=0, device=torch.device("cpu"), drop_at=d
-            )
-            for d in (drop_at, decode.DROP_AT)
+BLOCK_BYTES = 16 * 3 * 2 * 32 * 4  # of the tiny model with 4 kv heads
+
+
+@pytest.mark.parametrize(
+    ("max_rows", "n_blocks", "chunk_tokens"),
+    [(2, 1000, 4096), (7, 4, 3), (7, 9, 4096), (100, 4, 4096), (100, 9, 3), (100, 1000, 3)],
+)
+def test_nothing_around_a_request_changes_it(
+    max_rows: int, n_blocks: int, chunk_tokens: int
+) -> None:
+    """Who else is there, the order of arrival, pieces of prompts, being put off, shared blocks."""
+    model, requests, expected = crowd()
+    shuffled = list(range(len(requests)))
+    random.Random(max_rows * n_blocks).shuffle(shuffled)
+    engine = Engine(
+        model, max_rows=max_rows, max_cache_bytes=n_blocks * BLOCK_BYTES, chunk_tokens=chunk_tokens
+    )
+    assert engine.n_blocks == n_blocks
+    for _ in range(2):  # the second time, beginnings are still in the cache
+        generated = engine.generate([requests[i] for i in shuffled])
+        assert_same(generated, [expected[i] for i in shuffled])
+        assert not engine.busy
+        assert engine.n_free_blocks == n_blocks
+    if n_blocks == 4:
+        assert engine.scheduler.put_off
+    assert_same([engine.generate([request])[0] for request in requests], expected)
+
+
+def test_requests_that_come_and_go_while_others_run() -> None:
+    model, requests = tiny_model(), make_requests(14)
+    expected = Engine(model).generate(requests)
+    engine = Engine(model, max_rows=8, max_cache_bytes=12 * BLOCK_BYTES, chunk_tokens=7)
+    rng = random.Random(3)
+    tickets: dict[int, int] = {}
+    cancelled: set[int] = set()
+    told: dict[tuple[int, int], list[int]] = {}
+    done: dict[tuple[int, int], Generation] = {}
+    while len(tickets) < len(requests) or engine.busy:
+        if len(tickets) < len(requests) and rng.random() < 0.5:
+            tickets[engine.submit(requests[len(tickets)])] = len(tickets)
+        if rng.random() < 0.1 and tickets:
+            gone = rng.choice(list(tickets))
+            if not any(key[0] == gone for key in done):
+                engine.cancel(gone)
+                cancelled.add(gone)
+        for event in engine.step():
+            assert event.ticket not in cancelled
+            key = (event.ticket, event.sample)
+            told.setdefault(key, []).extend(event.token_ids)
+            if event.done is not None:
+                done[key] = event.done
+    assert cancelled
+    assert engine.n_free_blocks == 12
+    assert engine.n_running == engine.n_waiting == 0
+    for ticket, index in tickets.items():
+        if ticket not in cancelled:
+            finished = [done[ticket, i] for i in range(requests[index].params.samples)]
+            assert_same([finished], [expected[index]])
+            assert [tuple(told[ticket, i]) for i in range(len(finished))] == [
+                g.token_ids for g in finished
+            ]
+
+
+def test_a_prompt_is_read_once_for_all_its_samples_and_again_only_where_it_differs() -> None:
+    model, read = tiny_model(), 0
+    hidden = model.hidden
+
+    def counting(ids_BT: torch.Tensor, **how: object) -> torch.Tensor:
+        nonlocal read
+        read += ids_BT.shape[1]
+        return hidden(ids_BT, **how)  # type: ignore[arg-type]
+
+    model.hidden = counting  # type: ignore[method-assign]
+    engine = Engine(model)
+    prompt = tuple(range(36))
+    engine.generate([Request(prompt, SamplingParams(1, samples=8))])
+    assert read == 36
+    engine.generate([Request((*prompt, 7), SamplingParams(1))])
+    assert read == 36 + 37 - 32  # two whole blocks are found
+    engine.generate([Request((5, *prompt), SamplingParams(1))])
+    assert read == 36 + 5 + 37
+
+
+def test_log_probabilities_of_the_prompt_and_of_what_else_was_likely() -> None:
+    model = tiny_model()
+    prompt = (3, 1, 4, 1, 5, 9, 2, 6)
+    params = SamplingParams(4, prompt_logprobs=True, top_logprobs=3, samples=2, seed=1)
+    for chunk_tokens in (3, 100):
+        first, second = Engine(model, chunk_tokens=chunk_tokens).generate(
+            [Request(prompt, params)]
+        )[0]
+        ids = torch.tensor([[*prompt, *first.token_ids]])
+        with torch.no_grad():
+            logprobs_TV = model(ids)[0].log_softmax(1)
+        scored = [*first.prompt_logprobs, *first.logprobs]
+        assert scored == pytest.approx(
+            [float(logprobs_TV[i, ids[0, i + 1]]) for i in range(ids.shape[1] - 1)], abs=1e-5
         )
-    assert_same(got, expected)
+        tops = [*first.prompt_top_logprobs, *first.top_logprobs]
+        for place, top in enumerate(tops):
+            values, indices = logprobs_TV[place].topk(3)
+            assert [token for token, _ in top] == indices.tolist()
+            assert [value for _, value in top] == pytest.approx(values.tolist(), abs=1e-5)
+        assert len(second.top_logprobs) == 4
+        assert not second.prompt_logprobs
 
 
-def test_prompts_prefilled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, requests = tiny_model(), make_requests(15)
-    whole = Engine(model, pad_id=0).generate(requests)
-    monkeypatch.setattr(decode, "PREFILL_TOKENS", 16)
-    assert_same(Engine(model, pad_id=0).generate(requests), whole)
-
-
-def test_nothing_is_read_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With deterministic algorithms on, torch fills new memory with not-a-number."""
-    model, requests = tiny_model(2), make_requests(15)
-    expected = Engine(model, pad_id=0).generate(requests)
-    monkeypatch.setattr(decode, "PREFILL_TOKENS", 16)
-    torch.use_deterministic_algorithms(True)
-    try:
-        assert_same(Engine(model, pad_id=0).generate(requests), expected)
-    finally:
-        torch.use_deterministic_algorithms(False)
+def test_the_best_of_many_by_mean_log_probability() -> None:
+    model, prompt = tiny_model(), (1, 2, 3)
+    every = Engine(model).generate([Request(prompt, SamplingParams(6, samples=9, seed=2))])[0]
+    by_mean = sorted(every, key=lambda g: -sum(g.logprobs) / len(g.logprobs))
+    engine = Engine(model)
+    engine.submit(Request(prompt, SamplingParams(6, samples=2, best_of=9, seed=2)))
+    events = []
+    while engine.busy:
+        events += engine.step()
+    assert [event.sample for event in events] == [0, 1]
+    best = [event.done for event in events if event.done is not None]
+    assert [g.token_ids for g in best] == [g.token_ids for g in by_mean[:2]]
 
 
 def test_samples_of_one_request_differ_and_seeds_matter() -> None:
-    engine = Engine(tiny_model(), pad_id=0)
+    engine = Engine(tiny_model())
     params = SamplingParams(12, samples=16, seed=1)
     first, again, other = (
         engine.generate([Request((1, 2), p)])[0] for p in (params, params, replace(params, seed=2))
@@ -157,7 +243,7 @@ def test_samples_of_one_request_differ_and_seeds_matter() -> None:
 
 
 def test_the_context_bounds_prompt_and_generation_together() -> None:
-    engine = Engine(tiny_model(max_tokens=16), pad_id=0)
+    engine = Engine(tiny_model(max_tokens=16))
     params = SamplingParams(50)
     [[generation]] = engine.generate([Request((1,) * 10, params)])
     assert len(generation.token_ids) == 6
@@ -169,7 +255,7 @@ def test_the_context_bounds_prompt_and_generation_together() -> None:
 def test_progress_counts_every_sample_once() -> None:
     requests = make_requests(10)
     seen: list[tuple[int, int]] = []
-    engine = Engine(tiny_model(), pad_id=0, max_rows=5)
+    engine = Engine(tiny_model(), max_rows=5)
     engine.generate(requests, progress=lambda done, total: seen.append((done, total)))
     total = sum(request.params.samples for request in requests)
     assert seen[-1] == (total, total)
@@ -183,7 +269,7 @@ def test_model_is_left_as_it_was() -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    engine = Engine(model, pad_id=0)
+    engine = Engine(model)
     with pytest.raises(KeyboardInterrupt):
         engine.generate(make_requests(3), progress=interrupt)
     assert model.training
@@ -208,9 +294,9 @@ def test_bad_requests_are_refused(
     good = Request((1,), SamplingParams(2))
     bad = Request(prompt, SamplingParams(2, stop=frozenset(stop)))
     with pytest.raises(UserError, match=message):
-        Engine(tiny_model(), pad_id=0).generate([good, bad])
+        Engine(tiny_model()).generate([good, bad])
     with pytest.raises(UserError, match="max_rows"):
-        Engine(tiny_model(), pad_id=0, max_rows=0)
+        Engine(tiny_model(), max_rows=0)
 
 
 def test_damaged_weights_are_named() -> None:
@@ -218,20 +304,4 @@ def test_damaged_weights_are_named() -> None:
     with torch.no_grad():
         model.embed.weight[:, 0] = torch.nan
     with pytest.raises(UserError, match="not numbers"):
-        Engine(model, pad_id=0).generate([Request((1,), SamplingParams(3))])
-
-
-def test_waves_hold_every_sample_once_within_the_limits() -> None:
-    requests = make_requests(60)
-    requests.append(Request((1, 2, 3), SamplingParams(10, samples=100)))
-    for max_rows, max_tokens in [(1, 10**9), (10, 10**9), (1000, 200), (16, 700), (1000, 1)]:
-        waves = cut_into_waves(requests, max_rows, max_tokens)
-        done = [(s.request, s.first + i) for wave in waves for s in wave for i in range(s.count)]
-        assert len(done) == len(set(done)) == sum(r.params.samples for r in requests)
-        for wave in waves:
-            lengths = [len(requests[share.request].prompt_ids) for share in wave]
-            rows = sum(share.count for share in wave)
-            most_new = max(requests[share.request].params.max_new_tokens for share in wave)
-            assert lengths == sorted(lengths)
-            assert rows <= max_rows
-            assert rows == 1 or len(wave) * lengths[-1] + rows * most_new <= max_tokens
+        Engine(model).generate([Request((1,), SamplingParams(3))])

@@ -154,7 +154,7 @@ class FamilyParity:
     def test_greedy_tokens_of_the_engine(self, pair: Pair, expected: list[list[int]]) -> None:
         params = SamplingParams(max_new_tokens=NEW, temperature=0)
         requests = [Request(tuple(prompt), params) for prompt in PROMPTS]
-        answers = Engine(pair.ours.model, pad_id=0).generate(requests)
+        answers = Engine(pair.ours.model).generate(requests)
         assert [list(answer[0].token_ids) for answer in answers] == expected
 
     def test_export(self, pair: Pair, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def check_parity(pair: Pair, prompt: list[int]) -> None:
             torch.tensor([prompt]), do_sample=False, max_new_tokens=NEW, min_new_tokens=NEW
         )
     params = SamplingParams(max_new_tokens=NEW, temperature=0)
-    answer = Engine(pair.ours.model, pad_id=0).generate([Request(tuple(prompt), params)])[0][0]
+    answer = Engine(pair.ours.model).generate([Request(tuple(prompt), params)])[0][0]
     assert list(answer.token_ids) == expected[0, len(prompt) :].tolist()
 
 
@@ -130,7 +130,7 @@ def test_stories15m_tells_a_story(data_folder: Path) -> None:
     tokenizer = load_tokenizer(data_folder / "tokenizers" / "llama2")
     params = SamplingParams(max_new_tokens=48, temperature=0, stop=loaded.stop_ids)
     request = Request((1, *tokenizer.encode("Once upon a time")), params)
-    story = Engine(loaded.model, pad_id=0).generate([request])[0][0]
+    story = Engine(loaded.model).generate([request])[0][0]
     assert tokenizer.decode(story.token_ids).startswith(", there was a little girl named Lily.")
 
 

@@ -98,7 +98,7 @@ def test_a_long_prompt_in_a_cache(name: str) -> None:
 @pytest.mark.parametrize("name", ["llama3", "gemma3", "bloom", "deepseek-v3", "mixtral"])
 def test_a_long_prompt_in_the_engine(name: str) -> None:
     prompt = tuple(some_ids()[0, :-2].tolist())
-    engine = Engine(make(name), pad_id=0)
+    engine = Engine(make(name))
     with Largest() as largest:
         engine.generate([Request(prompt, SamplingParams(max_new_tokens=2))])
     assert largest.elements <= ONE_TILE

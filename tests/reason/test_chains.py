@@ -34,7 +34,7 @@ def engine() -> Engine:
     with torch.no_grad():  # special tokens come often, so that chains have steps and ends
         model.unembed.weight.mul_(0.3)
         model.unembed.weight[: len(TOKENIZER.special)].mul_(4.0)
-    return Engine(model, pad_id=TOKENIZER.special["<|pad|>"])
+    return Engine(model)
 
 
 @pytest.mark.parametrize("style", ["chain", "direct"])

@@ -27,7 +27,7 @@ def test_engine_equals_greedy_decoding_without_a_cache(name: str) -> None:
     generator = torch.Generator().manual_seed(1)
     prompts = [torch.randint(VOCAB, (n,), generator=generator).tolist() for n in (9, 2, 20)]
     params = SamplingParams(max_new_tokens=NEW, temperature=0, samples=2, stop=frozenset())
-    generations = Engine(model, pad_id=0).generate([Request(tuple(p), params) for p in prompts])
+    generations = Engine(model).generate([Request(tuple(p), params) for p in prompts])
     for prompt, samples in zip(prompts, generations, strict=True):
         expected = greedily(model, prompt)
         assert [sample.token_ids for sample in samples] == [expected, expected]

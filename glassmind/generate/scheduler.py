@@ -1,0 +1,175 @@
+"""Who is worked on next: continuous batching.
+
+Samples come and go at any step (Orca: Yu et al. 2022, OSDI). Before every pass the scheduler deals
+out three scarce things:
+
+    rows      how many samples are worked on at once
+    blocks    the cache's memory
+    tokens    how many one pass may bring; a long prompt is read in pieces, so that the others do
+              not wait for it (chunked prefill: Sarathi, Agrawal et al. 2023, arXiv 2308.16369)
+
+Running samples come first, oldest first. When memory runs out, the youngest is put off: it gives
+everything back, and later reads its prompt and what it had drawn again, which costs work but
+changes nothing. What is left of the pass goes to those who wait, in order of arrival.
+
+Samples of one prompt: the first reads it, then the others (its ``twins``) *fork* from it, sharing
+its full blocks; only the last, half-filled one is copied, for each goes on writing in its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import torch
+
+from glassmind.generate.blocks import START, Blocks
+from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.paged_cache import PagedCache
+from glassmind.generate.sample import Sample
+
+Work = list[tuple[Sample, int]]
+"""The samples of a pass, and how many of their tokens it brings."""
+
+
+def blocks_for(tokens: int) -> int:
+    """How many blocks so many tokens need."""
+    return -(-tokens // BLOCK)
+
+
+class Scheduler:
+    """Deals out ``n_rows`` rows, the blocks of ``cache``, and ``most_tokens`` a pass."""
+
+    def __init__(self, cache: PagedCache, blocks: Blocks, n_rows: int, most_tokens: int) -> None:
+        self.cache, self.blocks = cache, blocks
+        self.most_tokens = most_tokens
+        self.waiting: deque[Sample] = deque()
+        self.running: list[Sample] = []  # in the order in which they were admitted
+        self._rows = list(range(n_rows - 1, -1, -1))
+        self.put_off = 0  # how often a sample was
+
+    def plan(self) -> Work:
+        """The next pass; every sample in it has the blocks for its tokens."""
+        work: Work = []
+        left = self.most_tokens
+        at = 0
+        while at < len(self.running):
+            sample = self.running[at]
+            count = min(sample.due, max(1, left))
+            if not self._grow(sample, sample.computed + count):
+                break  # it was the youngest, and is put off itself
+            work.append((sample, count))
+            left -= count
+            at += 1
+        while self.waiting and left > 0 and self._rows and self._admit(self.waiting[0]):
+            sample = self.waiting.popleft()
+            if not self._grow(sample, len(sample.tokens)):
+                break
+            count = min(sample.due, left)
+            work.append((sample, count))
+            left -= count
+        return work
+
+    def _admit(self, sample: Sample) -> bool:
+        """Give it a row, and what the cache still holds of its beginning."""
+        found: list[int] = []
+        if sample.unscored >= sample.n_prompt:  # else its whole prompt has to be seen
+            found = self.blocks.find(sample.tokens[:-1])
+        needed = blocks_for(len(sample.tokens)) - len(found)
+        # Each of the running can still grow by a block before anyone is put off.
+        if self.running and needed > self.blocks.n_free - len(self.running):
+            self.blocks.release(found)
+            return False
+        sample.blocks = found
+        sample.computed = len(found) * BLOCK
+        sample.remembered, sample.content = len(found), self.blocks.last_content(found)
+        self._place(sample)
+        return True
+
+    def _place(self, sample: Sample) -> None:
+        sample.row = self._rows.pop()
+        self._write_table(sample, 0)
+        self.running.append(sample)
+
+    def _write_table(self, sample: Sample, first: int) -> None:
+        new = torch.tensor(sample.blocks[first:], dtype=torch.int32)
+        self.cache.tables_RW[sample.row, first : len(sample.blocks)] = new
+
+    def _grow(self, sample: Sample, tokens: int) -> bool:
+        """Blocks for so many tokens, the youngest giving theirs up if need be; False: it did."""
+        had = len(sample.blocks)
+        while len(sample.blocks) < blocks_for(tokens):
+            block = self.blocks.take()
+            if block is not None:
+                sample.blocks.append(block)
+                continue
+            youngest = self.running[-1]
+            self._put_off(youngest)
+            if youngest is sample:
+                return False
+        if len(sample.blocks) > had:
+            self._write_table(sample, had)
+        return True
+
+    def _put_off(self, sample: Sample) -> None:
+        self.remove(sample)
+        sample.computed = sample.remembered = 0
+        sample.content = START
+        self.waiting.appendleft(sample)
+        self.put_off += 1
+
+    def fork(self, sample: Sample) -> list[Sample]:
+        """Those of its twins that can start now, as far as ``sample``; the others have to wait."""
+        started: list[Sample] = []
+        full, rest = divmod(sample.n_prompt, BLOCK)
+        targets: list[int] = []
+        while sample.twins and self._rows and self.blocks.n_free > len(self.running):
+            own = self.blocks.take() if rest else None
+            if rest and own is None:
+                break
+            twin = sample.twins.pop(0)
+            shared = sample.blocks[:full]
+            self.blocks.share(shared)
+            twin.blocks = shared if own is None else [*shared, own]
+            if own is not None:
+                targets.append(own)
+            twin.computed = sample.n_prompt
+            twin.remembered, twin.content = sample.remembered, sample.content
+            self._place(twin)
+            started.append(twin)
+        if targets:
+            self.cache.copy([sample.blocks[full]] * len(targets), targets)
+        self.waiting.extendleft(reversed(sample.twins))  # they find the full blocks again
+        sample.twins = []
+        return started
+
+    def remember(self, sample: Sample) -> None:
+        """Let others find the blocks that the last pass filled."""
+        while (sample.remembered + 1) * BLOCK <= sample.computed:
+            at = sample.remembered * BLOCK
+            block, tokens = sample.blocks[sample.remembered], sample.tokens[at : at + BLOCK]
+            sample.content = self.blocks.remember(sample.content, block, tokens)
+            sample.remembered += 1
+
+    def remove(self, sample: Sample) -> None:
+        """Take back what a running sample has."""
+        self.running.remove(sample)
+        self.blocks.release(sample.blocks)
+        sample.blocks = []
+        self._rows.append(sample.row)
+        sample.row = -1
+
+    def remove_all(self, samples: Iterable[Sample]) -> None:
+        """``remove`` for many at once."""
+        gone = set(map(id, samples))
+        for sample in [s for s in self.running if id(s) in gone]:
+            self.blocks.release(sample.blocks)
+            sample.blocks = []
+            self._rows.append(sample.row)
+            sample.row = -1
+        self.running = [s for s in self.running if id(s) not in gone]
+
+    def cancel(self, ticket: int) -> None:
+        """Forget every sample of a request, waiting or running."""
+        self.waiting = deque(s for s in self.waiting if s.ticket != ticket)
+        self.remove_all(s for s in self.running if s.ticket == ticket)

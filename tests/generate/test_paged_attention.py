@@ -1,0 +1,147 @@
+"""Compiled attention over blocks against the formula, and both against plain attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from glassmind.generate import native, paged_attention
+from glassmind.generate.paged_attention import BLOCK, attend, attend_formula, empty_blocks, store
+from glassmind.model import Scoring
+from glassmind.model.attention import explicit_attention
+
+LENGTHS = (33, 7, 64, 100, 1)
+
+needs_compiler = pytest.mark.skipif(
+    native.library("paged_attention") is None, reason="there is no C++ compiler here"
+)
+
+
+class Case:
+    """Rows of ``LENGTHS`` tokens in blocks that lie anywhere; the last tokens of each ask."""
+
+    def __init__(
+        self,
+        kv_heads: int = 2,
+        groups: int = 1,
+        widths: tuple[int, ...] = (24, 40),
+        asking: int = 1,
+        dtype: torch.dtype = torch.float32,
+        scoring: Callable[[int], Scoring] = lambda heads: Scoring(0.2),
+    ) -> None:
+        random = torch.Generator().manual_seed(0)
+        longest = -(-max(LENGTHS) // BLOCK)
+        n_blocks = len(LENGTHS) * longest + 3
+        order = torch.randperm(n_blocks, generator=random)[: len(LENGTHS) * longest]
+        self.tables = order.view(len(LENGTHS), longest).int()
+        self.blocks = empty_blocks(n_blocks, kv_heads, widths, dtype, torch.device("cpu"))
+        self.past = [
+            tuple(torch.randn(n, kv_heads, width, generator=random) for width in widths)
+            for n in LENGTHS
+        ]
+        for table, past in zip(self.tables, self.past, strict=True):
+            places = torch.arange(len(past[0]))
+            slots = table[places // BLOCK].long() * BLOCK + places % BLOCK
+            store(self.blocks, past, slots)
+        asked = [(r, n - i) for r, n in enumerate(LENGTHS) for i in range(min(n, asking))]
+        self.rows = torch.tensor([row for row, _ in asked]).int()
+        self.visible = torch.tensor([seen for _, seen in asked]).int()
+        self.queries = torch.randn(len(asked), kv_heads * groups, widths[0], generator=random)
+        self.scoring = scoring(kv_heads * groups)
+
+    def arguments(self) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor, Tensor, Scoring]:
+        return (self.queries, self.blocks, self.tables, self.rows, self.visible, self.scoring)
+
+
+SCORINGS: dict[str, Callable[[int], Scoring]] = {
+    "plain": lambda heads: Scoring(0.2),
+    "window": lambda heads: Scoring(0.2, window=20),
+    "narrow": lambda heads: Scoring(0.2, window=1),
+    "alibi": lambda heads: Scoring(0.2, slopes_H=torch.arange(heads) / 8),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("scoring", SCORINGS)
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("widths", [(24, 40), (32, 32), (20,)], ids=str)
+def test_compiled_equals_the_formula(widths: tuple[int, ...], groups: int, scoring: str) -> None:
+    case = Case(groups=groups, widths=widths, asking=3, scoring=SCORINGS[scoring])
+    torch.testing.assert_close(
+        attend(*case.arguments()), attend_formula(*case.arguments()), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiler), False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_blocks_attend_as_one_piece_would(
+    compiled: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(paged_attention, "_loaded", {dtype: None})
+    case = Case(groups=2, dtype=dtype)
+    got = attend(*case.arguments())
+    for row, past in enumerate(case.past):
+        q, k, v = (
+            part.transpose(0, 1)[None].float()
+            for part in (case.queries[row : row + 1], *(p.to(dtype) for p in past))
+        )
+        everything = torch.ones(1, k.shape[2], dtype=torch.bool)
+        expected = explicit_attention(q, k, v, everything, case.scoring.scale)[0, :, 0]
+        torch.testing.assert_close(got[row], expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_compiler
+def test_the_batch_around_a_token_changes_no_bit() -> None:
+    case = Case(groups=3, asking=4)
+    together = attend(*case.arguments())
+    for token in range(len(together)):
+        one = slice(token, token + 1)
+        alone = attend(
+            case.queries[one], case.blocks, case.tables, case.rows[one], case.visible[one],
+            case.scoring,
+        )  # fmt: skip
+        assert torch.equal(alone[0], together[token])
+
+
+@needs_compiler
+def test_large_scores_and_numbers_that_are_none() -> None:
+    case = Case()
+    case.queries *= 1e4
+    torch.testing.assert_close(
+        attend(*case.arguments()), attend_formula(*case.arguments()), rtol=1e-4, atol=1e-4
+    )
+    case.queries[1] = torch.nan
+    got = attend(*case.arguments())
+    assert got[1].isnan().all()
+    assert got[[0, 2, 3, 4]].isfinite().all()
+
+
+def test_without_a_compiler_there_is_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for setting, value in (
+        ("CXX", "no-such-compiler"),
+        ("CXX", "false"),
+        ("GLASSMIND_NATIVE", "0"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(setting, value)
+            assert native.library.__wrapped__("paged_attention") is None
+    assert not list(tmp_path.rglob("*.so"))
+
+
+@needs_compiler
+def test_a_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.library.__wrapped__("paged_attention") is not None
+    [library] = tmp_path.rglob("*.so")
+    assert [path.name for path in library.parent.iterdir()] == [library.name]
+    before = library.stat().st_mtime_ns
+    assert native.library.__wrapped__("paged_attention") is not None
+    assert library.stat().st_mtime_ns == before
