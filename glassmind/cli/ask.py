@@ -54,14 +54,15 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}")
     if args.threads is not None:
-        _set_threads(args.threads)
+        set_threads(args.threads)
     if args.model and is_pretrained(args.model):
         return _chat(args)
-    _refuse_misspelled(args.model)
+    refuse_misspelled(args.model)
     return _reason(args)
 
 
-def _refuse_misspelled(model: str | None) -> None:
+def refuse_misspelled(model: str | None) -> None:
+    """Raise ``UserError`` for what is not there and looks like the name of a known model."""
     from glassmind.interop.shipped_packages import SHIPPED_MODELS
 
     if model and not Path(model).exists():
@@ -123,7 +124,8 @@ def _chat(args: argparse.Namespace) -> int:
     return 0
 
 
-def _set_threads(threads: int) -> None:
+def set_threads(threads: int) -> None:
+    """Compute with so many threads."""
     import torch
 
     if threads < 1:

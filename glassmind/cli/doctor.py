@@ -72,6 +72,7 @@ def examine() -> list[Finding]:
         ("torch", _torch),
         ("cpu", _cpu),
         ("compiler", _compiler),
+        ("native", _native),
         ("memory", _memory),
         ("disk", _disk),
         ("gpu", _gpu),
@@ -160,6 +161,20 @@ def _compiler() -> Iterator[Finding]:
         )
     else:
         yield Finding("compiler", "ok", compiler)
+
+
+def _native() -> Iterator[Finding]:
+    """The engine's compiled loops; made here if they were not yet."""
+    from glassmind.generate.native import library
+
+    if library("paged_attention") is None:
+        yield Finding(
+            "native",
+            "note",
+            "the engine's loops cannot be compiled here; attention runs its formula, more slowly",
+        )
+    else:
+        yield Finding("native", "ok", "the engine's loops are compiled")
 
 
 def _memory() -> Iterator[Finding]:

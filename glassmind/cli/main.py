@@ -27,6 +27,8 @@ VERBS: dict[str, str] = {
     "train": "run a recipe: a shipped one by its name, or your own TOML file",
     "ladder": "run the ladder of methods on generated problems or on your own",
     "ask": "answer a question, and show the steps, the votes and the scores",
+    "chat": "talk with a model in the terminal",
+    "serve": "answer over HTTP, as OpenAI's API does, with a chat page",
     "classify": "say which kind of text this is, by a classifier you trained",
     "eval": "grade a model on a task such as gsm8k",
     "report": "write the report of a run again",

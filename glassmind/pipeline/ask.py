@@ -163,7 +163,7 @@ def _tidy(question: str) -> str:
 
 
 def conclude(question: str, row: Sequence[Completion], warning: str | None) -> Answer:
-    """The answer that a question's chains vote for, by the verifier's scores where they have any."""
+    """What a question's chains vote for, by the verifier's scores where they have any."""
     weighted: dict[str, float] = {}
     if row[0].score is not None:
         weights = tally(row, verifier_weights(row))

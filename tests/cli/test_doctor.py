@@ -14,7 +14,7 @@ from glassmind.cli.main import main
 
 NAMES = [
     *("python", "packages", "extras", "torch", "cpu"),
-    *("compiler", "memory", "disk", "gpu", "precision"),
+    *("compiler", "native", "memory", "disk", "gpu", "precision"),
 ]
 
 

@@ -1,0 +1,149 @@
+"""Serve a model over HTTP: the API that OpenAI's clients speak, and a chat page.
+
+    glassmind serve smollm2
+    glassmind serve runs/demo --port 8080
+    glassmind serve smollm2 --host 0.0.0.0 --keys keys.txt --per-minute 60
+
+Then open the address in a browser, or point a client at it:
+
+    OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")
+
+API keys come from a file, one a line, or from the environment variable GLASSMIND_API_KEYS. Without
+any, whoever reaches the port may ask; so it listens on this machine alone unless told otherwise.
+SIGTERM or Ctrl-C ends it, after the answers that are under way.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from glassmind.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder",
+    )
+    parser.add_argument("--name", default="", help="what clients call the model")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes one that is free (8000)")
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="API keys, one a line")
+    parser.add_argument(
+        "--per-minute", type=int, default=0, metavar="N", help="requests a minute of a client"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=0, metavar="N", help="requests of a client at once"
+    )
+    parser.add_argument(
+        "--queue", type=int, default=1024, metavar="N", help="samples under way at once (1024)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, default=1024, metavar="N", help="of an answer, unless asked"
+    )
+    parser.add_argument(
+        "--request-seconds", type=float, default=600, metavar="S", help="for an answer (600)"
+    )
+    parser.add_argument(
+        "--body-bytes", type=int, default=4 << 20, metavar="N", help="of a request (4194304)"
+    )
+    parser.add_argument(
+        "--drain-seconds", type=float, default=30, metavar="S", help="for the last answers (30)"
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a web site whose pages may ask (CORS); may be given several times",
+    )
+    parser.add_argument(
+        "--rows", type=int, default=256, metavar="N", help="samples computed at once (256)"
+    )
+    parser.add_argument(
+        "--cache-mb", type=int, default=1024, metavar="N", help="for keys and values (1024)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+
+
+def run(args: argparse.Namespace) -> int:
+    _check(args)
+    require_server()
+    from glassmind.cli.ask import refuse_misspelled, set_threads
+    from glassmind.cli.console import console
+    from glassmind.serve.app import create_app
+    from glassmind.serve.gate import Limits
+    from glassmind.serve.keys import read_keys
+    from glassmind.serve.running import bound_socket, serve
+    from glassmind.serve.served_model import ServedModel
+
+    screen = console()
+    if args.threads is not None:
+        set_threads(args.threads)
+    refuse_misspelled(args.model)
+    keys = read_keys(args.keys)
+    listening = bound_socket(args.host, args.port)  # before the model: a taken port is quick to say
+    port = listening.getsockname()[1]
+    try:
+        with screen.status("loading the model ..."):
+            served = ServedModel.load(args.model or "", args.name)
+            engine = served.engine(max_rows=args.rows, max_cache_bytes=args.cache_mb << 20)
+        limits = Limits(
+            body_bytes=args.body_bytes,
+            request_seconds=args.request_seconds,
+            sequences=args.queue,
+            max_tokens=args.max_tokens,
+            per_minute=args.per_minute,
+            at_once=args.at_once,
+        )
+        app = create_app(served, engine, keys=keys, limits=limits, origins=args.origin)
+
+        def say_started() -> None:
+            host = f"[{args.host}]" if ":" in args.host else args.host
+            screen.print(f"{served.name} answers at http://{host}:{port} (Ctrl-C ends it)")
+            if args.host not in LOOPBACK and not keys:
+                screen.print(
+                    "warning: other machines can reach this, and no API key is asked for (--keys)",
+                    style="yellow",
+                )
+
+        serve(app, listening, drain_seconds=args.drain_seconds, started=say_started)
+    finally:
+        listening.close()
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not 0 <= args.port <= 65535:
+        raise UserError(f"--port must be from 0 to 65535, not {args.port}")
+    for option, least in (("per_minute", 0), ("at_once", 0), ("queue", 1), ("max_tokens", 1),
+                          ("body_bytes", 1024), ("rows", 1), ("cache_mb", 1)):  # fmt: skip
+        if getattr(args, option) < least:
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} must be at least {least}, not {getattr(args, option)}")
+    for option in ("request_seconds", "drain_seconds"):
+        if not 0 < getattr(args, option) < 1e9:
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} must be above 0, not {getattr(args, option)}")
+    for origin in args.origin:
+        if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+            raise UserError(
+                f"--origin must be like https://example.org, without a path, not {origin!r}"
+            )
+
+
+def require_server() -> None:
+    """Raise ``UserError`` where the packages of the extra ``serve`` are missing."""
+    from importlib.util import find_spec
+
+    missing = [n for n in ("fastapi", "uvicorn", "prometheus_client") if find_spec(n) is None]
+    if missing:
+        raise UserError(
+            f"serving needs {' and '.join(missing)}, which is not installed here: "
+            "pip install 'glassmind[serve]'"
+        )

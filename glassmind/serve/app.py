@@ -1,0 +1,157 @@
+"""The whole server, as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from glassmind import __version__
+from glassmind.errors import UserError
+from glassmind.generate import Engine
+from glassmind.serve import chat, completions, reasoning, response_schema, texts
+from glassmind.serve.constraints import Constraints
+from glassmind.serve.engine_thread import EngineThread
+from glassmind.serve.gate import Gate, Limits
+from glassmind.serve.keys import Keys
+from glassmind.serve.metrics import Metrics
+from glassmind.serve.refusals import AsciiJSON, Refusal, invalid_fields
+from glassmind.serve.served_model import ServedModel
+from glassmind.serve.service import Service
+
+STATIC = Path(__file__).with_name("static")
+# The page needs nothing from elsewhere, and may load nothing from elsewhere.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(
+    served: ServedModel,
+    engine: Engine,
+    *,
+    keys: Keys | None = None,
+    limits: Limits | None = None,
+    origins: Sequence[str] = (),
+) -> FastAPI:
+    """The application that serves ``served`` through ``engine``, which from now on is its own.
+
+    ``origins`` are web sites whose pages may ask (CORS): none unless given.
+    """
+    limits, metrics = limits or Limits(), Metrics()
+    thread = EngineThread(
+        engine, metrics, max_sequences=limits.sequences, seconds=limits.request_seconds
+    )
+    metrics.watch(lambda: thread.state)
+    service = Service(served, thread, limits, metrics, Constraints(served.vocabulary))
+
+    @contextlib.asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        thread.start()
+        yield
+        await thread.stop()
+        service.close()
+
+    app = FastAPI(
+        title="Glassmind", version=__version__, lifespan=running, docs_url=None, redoc_url=None
+    )
+    for endpoints in (completions, chat, reasoning, texts):
+        app.include_router(endpoints.routes(service))
+    _add_state(app, service)
+    _add_page(app)
+    _add_refusals(app)
+    app.add_middleware(Gate, keys=keys or Keys(), limits=limits, metrics=metrics)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    return app
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    served = service.served
+    model = {
+        "id": served.name,
+        "object": "model",
+        "created": service.started,
+        "owned_by": "glassmind",
+        "max_model_len": service.thread.context,
+        "format": served.format,
+    }
+
+    @app.get("/v1/models", response_model=None, responses=response_schema.of("Models"))
+    async def models() -> Response:
+        """The one model that is served."""
+        return AsciiJSON({"object": "list", "data": [model]})
+
+    @app.get("/v1/models/{name:path}", response_model=None, responses=response_schema.of("Model"))
+    async def one_model(name: str) -> Response:
+        """The same, by its name."""
+        service.check_model(name)
+        return AsciiJSON(model)
+
+    @app.get("/health", response_model=None, responses=response_schema.of("Health"))
+    async def health() -> Response:
+        """Whether the server can answer: 200 or 503."""
+        if not service.thread.alive:
+            raise Refusal(503, "the engine has stopped")
+        return AsciiJSON({"status": "ok"})
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Counters for Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Everything that goes wrong, in one shape."""
+
+    async def refused(_: Request, error: Any) -> Response:
+        return error.response()
+
+    async def mistaken(_: Request, error: Any) -> Response:
+        return Refusal(400, str(error)).response()
+
+    async def invalid(_: Request, error: Any) -> Response:
+        return invalid_fields(error.errors()).response()
+
+    async def by_framework(_: Request, error: Any) -> Response:
+        sentences = {
+            400: "the body is not JSON in UTF-8",
+            404: "there is no such page",
+            405: "this page takes another method",
+        }
+        answer = Refusal(error.status_code, sentences.get(error.status_code, str(error.detail)))
+        response = answer.response()
+        response.headers.update(error.headers or {})
+        return response
+
+    async def failed(_: Request, error: Exception) -> Response:  # uvicorn logs it
+        return Refusal(500, "the server failed on this request").response()
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(UserError, mistaken)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, by_framework)
+    app.add_exception_handler(Exception, failed)

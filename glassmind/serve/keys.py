@@ -1,0 +1,68 @@
+"""API keys: who may ask.
+
+A key is a secret that a client sends with every request. Keys come from a file, one a line, or from
+the environment, never from the command line, which every process of a machine can read. They are
+compared by their digests and in constant time, so that how long a refusal takes says nothing about
+how much of a guess was right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from glassmind.errors import UserError
+
+VARIABLE = "GLASSMIND_API_KEYS"
+SHORTEST, LONGEST = 8, 512  # characters
+
+
+class Keys:
+    """A set of keys. An empty one lets everybody in."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._digests = []
+        for number, key in enumerate(keys, 1):
+            if not (SHORTEST <= len(key) <= LONGEST and key.isascii() and key.isprintable()):
+                raise UserError(
+                    f"API key {number} must have {SHORTEST} to {LONGEST} printable ASCII characters"
+                )
+            self._digests.append(_digest(key))
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def owner(self, key: str) -> int | None:
+        """The number of this key, from 0; ``None`` for a key that is not known."""
+        given, found = _digest(key), None
+        for number, digest in enumerate(self._digests):
+            if hmac.compare_digest(given, digest):  # no early end: all are compared
+                found = number
+        return found
+
+
+def read_keys(path: Path | None) -> Keys:
+    """The keys of a file (one a line; blank lines and lines with ``#`` are skipped), or of the
+    environment variable ``GLASSMIND_API_KEYS``, where commas separate them.
+
+    Raises:
+        UserError: the file holds none, or a key is too short to be one.
+    """
+    if path is None:
+        given = os.environ.get(VARIABLE, "").split(",")
+        return Keys(key.strip() for key in given if key.strip())
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file of API keys, one a line") from None
+    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not keys:
+        raise UserError(f"{path} holds no API key: give one a line")
+    return Keys(keys)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

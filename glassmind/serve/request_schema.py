@@ -1,0 +1,245 @@
+"""What may be asked: the bodies of requests, with every bound.
+
+Types are strict (the text ``"5"`` is no number), numbers are finite, every list and text has a
+longest length. Fields that other servers know and that would change the answer, but that this one
+cannot honour, are refused if they are set; fields that change nothing (``user``, ``metadata`` ...)
+are ignored, because clients send them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_CHOICES = 128  # n and best_of
+MAX_PROMPTS = 128  # in one request
+MAX_MESSAGES = 2048
+MAX_TOKENS = 1 << 20  # what the model's context leaves is less
+
+JsonObject = dict[str, Any]
+
+
+def _unset(value: object) -> None:
+    if value is not None:
+        raise ValueError("this server does not know this field; leave it out")
+
+
+Unsupported = Annotated[None, BeforeValidator(_unset)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 24)]
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
+Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)]
+Ids = Annotated[list[TokenId], Field(min_length=1)]
+ManyIds = Annotated[list[Ids], Field(min_length=1, max_length=MAX_PROMPTS)]
+Prompt = str | Ids | Texts | ManyIds
+
+
+class Strict(BaseModel):
+    """Strict types, finite numbers."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class StreamOptions(Strict):
+    """``include_usage``: one more chunk at the end, with the numbers of tokens."""
+
+    include_usage: bool = False
+
+
+class Sampled(Strict):
+    """What every endpoint that samples understands. ``seed``: none given is a random one."""
+
+    model: str = Field(default="", max_length=512)
+    temperature: float | None = Field(default=None, ge=0, le=100)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0, le=1 << 24)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
+        default=None, max_length=1024
+    )
+    stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
+    n: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
+    seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 63)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    regex: str | None = Field(default=None, max_length=10_000)
+
+
+class CompletionRequest(Sampled):
+    """Body of ``/v1/completions``. A prompt may be text, token ids, or a list of either."""
+
+    prompt: Prompt
+    max_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
+    best_of: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+    echo: bool | None = None
+    suffix: Unsupported = None
+
+
+class FunctionCall(Strict):
+    """The call of a tool: its name, and its arguments as a text of JSON."""
+
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+
+
+class ToolCall(Strict):
+    """A call as it stands in a message of the assistant."""
+
+    id: str = Field(default="", max_length=256)
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class TextPart(Strict):
+    """A part of a message; text is the only kind this server reads."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Strict):
+    """One message of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | Annotated[list[TextPart], Field(max_length=256)] | None = None
+    name: str | None = Field(default=None, max_length=256)
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = Field(default=None, max_length=128)
+    tool_call_id: str | None = Field(default=None, max_length=256)
+
+
+class Function(Strict):
+    """A function the model may call; ``parameters`` is a JSON schema."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    description: str | None = None
+    parameters: JsonObject | None = None
+    strict: bool | None = None
+
+
+class Tool(Strict):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(Strict):
+    """Just a function's name."""
+
+    name: str = Field(min_length=1, max_length=256)
+
+
+class NamedTool(Strict):
+    """``tool_choice``: this function and no other."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class NamedSchema(Strict):
+    """A JSON schema with a name, as ``response_format`` wants it."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
+
+    name: str = Field(default="answer", max_length=256)
+    description: str | None = None
+    schema_: JsonObject | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class TextFormat(Strict):
+    """Free text, the default."""
+
+    type: Literal["text"]
+
+
+class JsonFormat(Strict):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaFormat(Strict):
+    """JSON that fits a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat = Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")]
+
+
+def _no_arguments(variables: JsonObject) -> JsonObject:
+    taken = sorted(_ARGUMENTS & variables.keys())
+    if taken:
+        raise ValueError(f"{taken[0]} is not for a client to set")
+    return variables
+
+
+_ARGUMENTS = {"add_generation_prompt", "documents", "messages", "self", "tokenizer", "tools"}
+TemplateVariables = Annotated[JsonObject, Field(max_length=32), AfterValidator(_no_arguments)]
+
+
+class ChatRequest(Sampled):
+    """Body of ``/v1/chat/completions``.
+
+    ``chat_template_kwargs`` are handed to the model's chat template. ``enable_thinking`` false asks
+    for the answer at once, where the model knows how.
+    """
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    tools: list[Tool] | None = Field(default=None, max_length=128)
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    enable_thinking: bool | None = None
+    chat_template_kwargs: TemplateVariables | None = None
+    functions: Unsupported = None
+    function_call: Unsupported = None
+    audio: Unsupported = None
+
+
+class ReasonRequest(Strict):
+    """Body of ``/v1/reason``: a question, and how many chains of thought vote on it."""
+
+    question: str = Field(min_length=1)
+    model: str = Field(default="", max_length=512)
+    samples: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
+    temperature: float | None = Field(default=None, ge=0, le=100)
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    seed: int = Field(default=0, ge=-(1 << 63), lt=1 << 63)
+    stream: bool = False
+
+
+class EmbeddingRequest(Strict):
+    """Body of ``/v1/embeddings``."""
+
+    input: Prompt
+    model: str = Field(default="", max_length=512)
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Unsupported = None
+
+
+class TokenizeRequest(Strict):
+    """Body of ``/tokenize``: a text, or a conversation as the model would read it."""
+
+    model: str = Field(default="", max_length=512)
+    prompt: str | None = None
+    messages: list[ChatMessage] | None = Field(default=None, min_length=1, max_length=MAX_MESSAGES)
+    add_special_tokens: bool = True
+
+
+class DetokenizeRequest(Strict):
+    """Body of ``/detokenize``."""
+
+    tokens: list[TokenId] = Field(max_length=1 << 20)
+    model: str = Field(default="", max_length=512)

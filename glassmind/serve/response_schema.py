@@ -1,0 +1,236 @@
+"""What is answered, for the page that documents the API (``/docs``, ``/openapi.json``).
+
+The endpoints build plain objects; the tests hold every answer against these models.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorBody(_Exact):
+    """What was wrong, in one sentence, and the field at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(_Exact):
+    """Every answer with a status of 400 and above."""
+
+    error: ErrorBody
+
+
+class UsageDetails(_Exact):
+    """Tokens of the answer that were reasoning."""
+
+    reasoning_tokens: int
+
+
+class Usage(_Exact):
+    """Numbers of tokens."""
+
+    prompt_tokens: int
+    total_tokens: int
+    completion_tokens: int | None = None
+    completion_tokens_details: UsageDetails | None = None
+
+
+class CompletionLogprobs(_Exact):
+    """Token by token; the first token of an echoed prompt has no probability."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+    text_offset: list[int]
+
+
+class CompletionChoice(_Exact):
+    """One continuation."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class Completion(_Exact):
+    """Answer of ``/v1/completions``; streamed, each chunk has this form."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage | None = None
+
+
+class TokenLogprob(_Exact):
+    """A token, its log-probability, its bytes."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ChatToken(TokenLogprob):
+    """A token of a reply, and the likeliest in its place."""
+
+    top_logprobs: list[TokenLogprob]
+
+
+class ChatLogprobs(_Exact):
+    """Token by token, of the answer without the reasoning."""
+
+    content: list[ChatToken]
+
+
+class CalledFunction(_Exact):
+    """Name, and arguments as a text of JSON."""
+
+    name: str
+    arguments: str
+
+
+class Call(_Exact):
+    """A call of a tool."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+class Reply(_Exact):
+    """What the model said."""
+
+    role: Literal["assistant"]
+    content: str | None
+    reasoning_content: str | None = None
+    tool_calls: list[Call] | None = None
+
+
+class ChatChoice(_Exact):
+    """One reply."""
+
+    index: int
+    message: Reply
+    logprobs: ChatLogprobs | None
+    finish_reason: Literal["stop", "length", "tool_calls"]
+
+
+class Chat(_Exact):
+    """Answer of ``/v1/chat/completions``."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+class Chain(_Exact):
+    """One chain of thought. ``score`` and ``step_scores`` are a verifier's probabilities."""
+
+    sample: int
+    steps: list[str]
+    step_scores: list[float]
+    answer: str | None
+    score: float | None
+    logprob: float
+    tokens: int
+    finish: Literal["stop", "length"]
+
+
+class Reason(_Exact):
+    """Answer of ``/v1/reason``."""
+
+    question: str
+    answer: str | None
+    warning: str | None
+    votes: dict[str, int]
+    weighted: dict[str, float]
+    chains: list[Chain]
+
+
+class Embedding(_Exact):
+    """A vector, as numbers or as base64 of little-endian float32."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class Embeddings(_Exact):
+    """Answer of ``/v1/embeddings``."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class Tokens(_Exact):
+    """Answer of ``/tokenize``; ``max_model_len`` is the model's context."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    texts: list[str]
+
+
+class TokenizerInfo(_Exact):
+    """Answer of ``/tokenizer_info``: how a text begins and ends, and the chat template."""
+
+    bos_token: str | None
+    eos_token: str | None
+    chat_template: str | None
+
+
+class Text(_Exact):
+    """Answer of ``/detokenize``."""
+
+    prompt: str
+
+
+class Model(_Exact):
+    """A model that is served. ``format`` says how it is spoken to: ``chat``, ``question``, or
+    ``text`` for one that only continues text."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    max_model_len: int
+    format: Literal["chat", "question", "text"]
+
+
+class Models(_Exact):
+    """Answer of ``/v1/models``."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Health(_Exact):
+    """Answer of ``/health``."""
+
+    status: Literal["ok"]
+
+
+def of(name: str, *, streamed: bool = False) -> dict[int | str, dict[str, Any]]:
+    """What an endpoint may answer: the model of this name, or events, or an ``Error``."""
+    statuses = (400, 401, 404, 408, 413, 422, 429, 500, 503)
+    answers: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in statuses}
+    answers[200] = {"model": globals()[name]}
+    if streamed:
+        answers[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    return answers

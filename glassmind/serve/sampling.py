@@ -1,0 +1,112 @@
+"""From a request's fields to ``SamplingParams``: defaults, and what the fields mean together."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from glassmind.errors import UserError
+from glassmind.generate import Request, SamplingParams, derive_seed
+from glassmind.generate.constraint import Constraint
+from glassmind.serve.refusals import Refusal
+from glassmind.serve.request_schema import Sampled
+from glassmind.serve.served_model import ServedModel
+from glassmind.serve.service import Service
+
+
+def sampling_params(
+    body: Sampled,
+    served: ServedModel,
+    *,
+    max_tokens: int,
+    top_logprobs: int = 0,
+    constraint: Constraint | None = None,
+    best_of: int = 0,
+    prompt_logprobs: bool = False,
+) -> SamplingParams:
+    """How ``body`` wants its answers drawn.
+
+    Raises:
+        UserError: values that do not go together.
+    """
+    given: dict[str, Any] = {
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "top_k": body.top_k,
+        "min_p": body.min_p,
+        "repetition_penalty": body.repetition_penalty,
+        "presence_penalty": body.presence_penalty,
+        "frequency_penalty": body.frequency_penalty,
+    }
+    return SamplingParams(
+        max_new_tokens=max_tokens,
+        samples=body.n or 1,
+        best_of=best_of,
+        seed=secrets.randbits(62) if body.seed is None else body.seed % (1 << 62),
+        stop=served.stop_ids,
+        stop_texts=stop_texts(body),
+        logit_bias=_logit_bias(body, served),
+        top_logprobs=top_logprobs,
+        prompt_logprobs=prompt_logprobs,
+        constraint=constraint,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def stop_texts(body: Sampled) -> tuple[str, ...]:
+    """Texts that end an answer."""
+    if body.stop is None:
+        return ()
+    return (body.stop,) if isinstance(body.stop, str) else tuple(dict.fromkeys(body.stop))
+
+
+def requests(prompts: Sequence[Sequence[int]], params: SamplingParams) -> list[Request]:
+    """One request a prompt. The first is seeded as if it were alone, the others apart from it."""
+    return [
+        Request(
+            tuple(prompt),
+            params if number == 0 else replace(params, seed=derive_seed(params.seed, number)),
+        )
+        for number, prompt in enumerate(prompts)
+    ]
+
+
+def check_room(service: Service, prompt: Sequence[int], asked: int | None, most: int) -> int:
+    """How many tokens an answer to ``prompt`` may have: what is asked for, else ``most``, and never
+    more than the context leaves.
+
+    Raises:
+        Refusal: the prompt is empty or fills the context.
+    """
+    served, context = service.served, service.thread.context
+    room = context - len(prompt)
+    if not prompt:
+        raise Refusal(400, "the prompt is empty; it needs at least one token", param="prompt")
+    if max(prompt) >= served.model.config.vocab_size:
+        raise Refusal(
+            400,
+            f"the prompt holds the token id {max(prompt)}; ids of {served.name} end at "
+            f"{served.model.config.vocab_size - 1}",
+            param="prompt",
+        )
+    if room < 1:
+        raise Refusal(
+            400,
+            f"the prompt has {len(prompt)} tokens and the context holds {context}, the answer "
+            "included",
+            code="context_length_exceeded",
+        )
+    return min(room, most if asked is None else max(1, asked))
+
+
+def _logit_bias(body: Sampled, served: ServedModel) -> tuple[tuple[int, float], ...]:
+    biases = []
+    for text, bias in (body.logit_bias or {}).items():
+        if not (text.isascii() and text.isdigit() and len(text) <= 9):
+            raise UserError(f"logit_bias must map token ids to numbers; {text[:20]!r} is no id")
+        if int(text) >= served.model.config.vocab_size:
+            raise UserError(f"logit_bias names the id {text}, which {served.name} does not have")
+        biases.append((int(text), bias))
+    return tuple(biases)

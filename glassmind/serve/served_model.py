@@ -1,0 +1,170 @@
+"""One face for every model: a run's own, or one from elsewhere.
+
+The two differ in how a question becomes a prompt and in how a reply says what is reasoning and what
+is the answer; the endpoints see neither. A model of a run reads one question between special
+tokens (``tokenize.reasoning``), one from elsewhere reads a conversation through its chat template.
+
+What is reasoning shows in single tokens of the vocabulary, our own ``<|think|>`` and ``<|/think|>``
+or the ``<think>`` and ``</think>`` of others: ``marks`` says which id does what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from glassmind.errors import UserError
+from glassmind.generate import Engine
+from glassmind.generate.paged_cache import token_bytes
+from glassmind.generate.vocabulary import Vocabulary
+from glassmind.interop.load import is_pretrained, load_pretrained
+from glassmind.interop.pretrained import Pretrained
+from glassmind.model import Transformer
+from glassmind.runs.models import SHIPPED, Loaded, load
+from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.tokenize.chat_template import ChatTemplate
+from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.special import ANSWER, END, END_THINK, STEP, THINK
+
+Mark = Literal["think", "answer", "step"]
+"""What a token does to a reply: reasoning begins, the answer begins, a step ends."""
+
+Format = Literal["question", "chat", "text"]
+
+CHUNK_TOKENS = 512  # of prompts in one pass: so long at most do running answers stand still
+
+_THINKING = {"<think>": "think", "</think>": "answer"}
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A model with all that is needed to talk to it.
+
+    ``format`` is how it is spoken to: ``question`` (a run's model), ``chat`` (through
+    ``template``), or ``text`` (only continued). ``loaded`` is there for a run's model.
+    """
+
+    name: str
+    model: Transformer
+    tokenizer: SavedTokenizer | ComposedTokenizer
+    format: Format
+    stop_ids: frozenset[int]
+    bos_id: int | None = None
+    template: ChatTemplate | None = None
+    loaded: Loaded | None = None
+
+    @classmethod
+    def load(cls, model: str = "", name: str = "") -> ServedModel:
+        """The model of a run's folder, of a file or folder from elsewhere, or of a known name; the
+        one that comes with the package unless one is given.
+
+        Raises ``UserError`` where there is none, or one without a tokenizer.
+        """
+        model = model or SHIPPED
+        if is_pretrained(model):
+            return cls.of_pretrained(load_pretrained(model), name or Path(model).name)
+        return cls.of_run(load(model), name or Path(model).name)
+
+    @classmethod
+    def of_run(cls, loaded: Loaded, name: str) -> ServedModel:
+        """A run's model. One that has only been pretrained continues text."""
+        return cls(
+            name=name,
+            model=loaded.model,
+            tokenizer=loaded.tokenizer,
+            format="text" if loaded.stage == "pretrain" else "question",
+            stop_ids=frozenset({loaded.tokenizer.special[END]}),
+            loaded=loaded,
+        )
+
+    @classmethod
+    def of_pretrained(cls, pretrained: Pretrained, name: str) -> ServedModel:
+        """A model from elsewhere."""
+        tokenizer = pretrained.tokenizer
+        if tokenizer is None:
+            raise UserError(f"{pretrained.source} holds no tokenizer: without one nothing is read")
+        template = None
+        if pretrained.chat_template is not None:
+            facts = replace(tokenizer.facts, chat_template=pretrained.chat_template)
+            template = ChatTemplate.of(facts)
+        return cls(
+            name=name,
+            model=pretrained.model.eval(),
+            tokenizer=tokenizer,
+            format="text" if template is None else "chat",
+            stop_ids=pretrained.stop_ids,
+            bos_id=pretrained.bos_id,
+            template=template,
+        )
+
+    @property
+    def context(self) -> int:
+        """Tokens that a prompt and its answer may have together."""
+        return self.model.config.max_tokens
+
+    @property
+    def style(self) -> Style:
+        """How a run's model was trained to answer."""
+        return "direct" if self.loaded is not None and self.loaded.stage == "base" else "chain"
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What each id of the model's output stands for."""
+        return Vocabulary.of(
+            self.tokenizer, end_ids=self.stop_ids, size=self.model.config.vocab_size
+        )
+
+    @cached_property
+    def token_bytes(self) -> tuple[bytes, ...]:
+        """The same, with nothing for what stands for nothing."""
+        return tuple(data or b"" for data in self.vocabulary.token_bytes)
+
+    @cached_property
+    def marks(self) -> Mapping[int, Mark]:
+        """Which ids begin the reasoning, begin the answer, or end a step."""
+        special = self.tokenizer.special
+        marks: dict[int, Mark] = {}
+        if self._has_our_special_tokens:
+            marks[special[THINK]] = "think"
+            marks[special[END_THINK]] = "answer"
+            marks[special[ANSWER]] = "answer"
+            marks[special[STEP]] = "step"
+        elif isinstance(self.tokenizer, ComposedTokenizer):
+            for spelling, mark in _THINKING.items():
+                token_id = self.tokenizer.id_of(spelling)
+                if token_id is not None:
+                    marks[token_id] = "think" if mark == "think" else "answer"
+        return marks
+
+    @property
+    def _has_our_special_tokens(self) -> bool:
+        return all(name in self.tokenizer.special for name in (THINK, END_THINK, ANSWER, STEP))
+
+    @cached_property
+    def longest_text(self) -> int:
+        """Bytes of text that no tokenizer could squeeze into the context: refused unread."""
+        return self.context * max(1, max(map(len, self.token_bytes), default=1))
+
+    def spelling(self, token_id: int) -> str:
+        """A token for display: its text, or its name if it is special."""
+        data = self.token_bytes[token_id]
+        if data:
+            return data.decode("utf-8", "replace")
+        known = token_id < self.tokenizer.vocab_size
+        return self.tokenizer.token_text(token_id) if known else f"<id {token_id}>"
+
+    def engine(self, *, max_rows: int, max_cache_bytes: int) -> Engine:
+        """An engine of its own for this model. Its cache is no larger than all rows can fill."""
+        row_bytes = token_bytes(self.model.config, self.model.embed.weight.dtype) * self.context
+        max_cache_bytes = min(max_cache_bytes, (max_rows + 1) * row_bytes)
+        return Engine(
+            self.model,
+            vocabulary=self.vocabulary,
+            encode=self.tokenizer.encode,
+            max_rows=max_rows,
+            max_cache_bytes=max_cache_bytes,
+            chunk_tokens=CHUNK_TOKENS,
+        )

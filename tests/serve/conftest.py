@@ -1,0 +1,27 @@
+"""One server for the tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_servers import chat_model, serving, write_run
+
+from glassmind.serve.served_model import ServedModel
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ServedModel:
+    return chat_model()
+
+
+@pytest.fixture(scope="session")
+def server(tiny: ServedModel) -> Iterator[str]:
+    with serving(tiny) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("serve") / "run")

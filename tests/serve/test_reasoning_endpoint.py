@@ -1,0 +1,78 @@
+"""``/v1/reason`` against ``ask``: the same chains, votes, scores; and a run's model in a chat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from tiny_servers import serving
+
+from glassmind.pipeline.ask import Answer, ask
+from glassmind.runs.models import load
+from glassmind.serve.response_schema import Reason
+from glassmind.serve.served_model import ServedModel
+
+QUESTION = "What is  12 times 7?"
+
+
+@pytest.fixture(scope="module")
+def http(run_folder: Path) -> Iterator[httpx2.Client]:
+    served = ServedModel.load(str(run_folder))
+    with serving(served) as address, httpx2.Client(base_url=address, timeout=30) as client:
+        yield client
+
+
+def test_the_answer_is_that_of_ask(http: httpx2.Client, run_folder: Path) -> None:
+    offline = ask(QUESTION, load(run_folder), seed=3)
+    assert isinstance(offline, Answer)
+    served = Reason.model_validate(
+        http.post("/v1/reason", json={"question": QUESTION, "seed": 3}).json()
+    )
+    assert served.answer == offline.text and served.votes == offline.votes
+    assert served.weighted == pytest.approx(offline.weighted)
+    for ours, theirs in zip(served.chains, offline.chains, strict=True):
+        assert (ours.steps, ours.answer) == (list(theirs.steps), theirs.answer)
+        assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
+        assert ours.score == pytest.approx(theirs.score, abs=1e-5)
+        assert ours.step_scores == pytest.approx(theirs.step_scores, abs=1e-5)
+
+
+def test_it_is_streamed_as_it_forms(http: httpx2.Client) -> None:
+    body = {"question": QUESTION, "seed": 3, "samples": 4, "max_tokens": 40}
+    whole = http.post("/v1/reason", json=body).json()
+    text = http.post("/v1/reason", json={**body, "stream": True}).text
+    lines = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    assert lines.pop() == "[DONE]"
+    events = [json.loads(line) for line in lines]
+    assert events[0] == {"type": "start", "question": QUESTION, "samples": 4}
+    assert {"type": "answer", **whole} == events[-1]
+    chains = [event for event in events if event["type"] == "chain"]
+    assert sorted(chain["sample"] for chain in chains) == [0, 1, 2, 3]
+    for chain in chains:
+        steps = [e for e in events if e["type"] == "step" and e["sample"] == chain["sample"]]
+        assert [step["text"] for step in steps] == chain["steps"]
+        assert [step["step"] for step in steps] == list(range(len(steps)))
+        assert all(events.index(step) < events.index(chain) for step in steps)
+
+
+def test_a_run_answers_in_a_chat(http: httpx2.Client) -> None:
+    assert http.get("/v1/models").json()["data"][0]["format"] == "question"
+    turns = [
+        {"role": "user", "content": "nothing"},
+        {"role": "assistant", "content": "5"},
+        {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
+    ]
+    asked = {"max_tokens": 10, "temperature": 0}
+    long = http.post("/v1/chat/completions", json={"messages": turns, **asked}).json()
+    short = http.post("/v1/chat/completions", json={"messages": turns[2:], **asked}).json()
+    assert long["choices"] == short["choices"]
+    assert "reasoning_content" in long["choices"][0]["message"]
+    direct = {"messages": turns, **asked, "enable_thinking": False}
+    answer = http.post("/v1/chat/completions", json=direct).json()["choices"][0]["message"]
+    assert "reasoning_content" not in answer and answer["content"]
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    refused = http.post("/v1/chat/completions", json={"messages": turns, "tools": tools})
+    assert refused.status_code == 400 and "knows no tools" in refused.text

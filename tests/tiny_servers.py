@@ -1,0 +1,140 @@
+"""Tiny models behind a real server, in this process: a chat model, and a run with a verifier."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import uvicorn
+
+from glassmind.interop.pretrained import Pretrained
+from glassmind.interop.tokenizers import composed
+from glassmind.model import (
+    AttentionConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    TokenScorer,
+    Transformer,
+)
+from glassmind.runs.folder import open_run
+from glassmind.runs.models import VERIFIER, save_model
+from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.serve.app import create_app
+from glassmind.serve.gate import Limits
+from glassmind.serve.keys import Keys
+from glassmind.serve.running import bound_socket
+from glassmind.serve.served_model import ServedModel
+from glassmind.tokenize import SPECIAL_TOKENS, save, train_bpe
+from glassmind.tokenize.composed import TokenizerFacts
+
+# Every turn between special tokens; thinking begins the reasoning, else the answer.
+TEMPLATE = (
+    "{% for m in messages %}<|question|>{{ m.role }}: {{ m.content }}<|end|>{% endfor %}"
+    "{{ '<|answer|>' if enable_thinking is false else '<|think|>' }}"
+)
+TEXT = 'What is 12 times 7? Mia has 3 boxes of 12 pencils. {"name": "add", "arguments": {}}'
+
+
+def config(vocab_size: int) -> ModelConfig:
+    return ModelConfig(
+        vocab_size=vocab_size,
+        max_tokens=512,
+        d_model=32,
+        n_layers=2,
+        attention=AttentionConfig(n_heads=2, qk_norm=False),
+        feed_forward=FeedForwardConfig("swiglu", d_hidden=32),
+    )
+
+
+def shaken(module: torch.nn.Module) -> torch.nn.Module:
+    """Weights that say something, if nothing sensible."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.4, generator=generator)
+    return module.eval()
+
+
+def pretrained(template: str | None = TEMPLATE) -> Pretrained:
+    """A model from elsewhere with random weights; its special tokens are ours."""
+    tokenizer = train_bpe([TEXT * 9], len(SPECIAL_TOKENS) + 256 + 24)
+    model = shaken(Transformer(config(tokenizer.vocab_size)))
+    assert isinstance(model, Transformer)
+    end = frozenset({tokenizer.special["<|end|>"]})
+    given = composed(tokenizer, TokenizerFacts(eos_token="<|end|>"))
+    return Pretrained(model, given, template, end, None, "tiny", Path("tiny"))
+
+
+def chat_model(template: str | None = TEMPLATE) -> ServedModel:
+    """The same, ready to be served."""
+    return ServedModel.of_pretrained(pretrained(template), "tiny")
+
+
+def write_run(path: Path) -> Path:
+    """A run's folder with random models in it."""
+    tokenizer = train_bpe([TEXT * 9], len(SPECIAL_TOKENS) + 256 + 24)
+    sampling = SamplingConfig(samples=3, max_new_tokens=24)
+    model_config = config(tokenizer.vocab_size)
+    folder = open_run(path, Recipe(name="r", model=model_config, sampling=sampling), resume=False)
+    save(tokenizer, folder.path / "tokenizer.json")
+    for stage, module in (
+        ("chain-of-thought", shaken(Transformer(model_config))),
+        (VERIFIER, shaken(TokenScorer(Transformer(model_config), 2))),
+    ):
+        assert isinstance(module, (Transformer, TokenScorer))
+        save_model(folder.model_folder(stage), module, tokenizer, stage)
+    return folder.path
+
+
+@contextlib.contextmanager
+def serving(
+    served: ServedModel,
+    *,
+    keys: Keys | None = None,
+    limits: Limits | None = None,
+    origins: tuple[str, ...] = (),
+) -> Iterator[str]:
+    """A server in a thread of its own; yields its address."""
+    engine = served.engine(max_rows=32, max_cache_bytes=4 << 20)
+    app = create_app(served, engine, keys=keys, limits=limits, origins=origins)
+    listening = bound_socket("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=5))
+    ready = threading.Event()
+
+    async def run() -> None:
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        ready.set()
+        await task
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield f"http://127.0.0.1:{port_of(listening)}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+        assert engine.n_running == engine.n_waiting == 0
+        assert engine.n_free_blocks == engine.n_blocks
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def port_of(listening: socket.socket) -> int:
+    port: int = listening.getsockname()[1]
+    return port
