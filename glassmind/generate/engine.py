@@ -24,16 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.generate.admission import Admission
 from glassmind.generate.blocks import Blocks
-from glassmind.generate.calculator import Calculator
-from glassmind.generate.companion import Companion
 from glassmind.generate.paged_attention import BLOCK
 from glassmind.generate.paged_cache import PagedCache, token_bytes
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.sample import Sample
 from glassmind.generate.sampler import Drawn, Sampler
-from glassmind.generate.scheduler import Scheduler, Work, blocks_for
-from glassmind.generate.stop_texts import StopTexts
+from glassmind.generate.scheduler import Scheduler, Work
 from glassmind.generate.vocabulary import Vocabulary
 from glassmind.model import Transformer
 
@@ -83,11 +81,11 @@ class Engine:
         if chunk_tokens < 1:
             raise UserError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
         self.model = model if device is None else model.to(device)
-        self.vocabulary, self.encode = vocabulary, encode
         weight = model.embed.weight
         self.device = weight.device
         block_bytes = BLOCK * token_bytes(model.config, weight.dtype)
         self.n_blocks = max(1, max_cache_bytes // block_bytes)
+        self._admission = Admission(model.config, self.n_blocks, vocabulary, encode)
         self.blocks = Blocks(self.n_blocks)
         cache = PagedCache(model.config, self.n_blocks, max_rows, weight.dtype, self.device)
         self.scheduler = Scheduler(cache, self.blocks, max_rows, chunk_tokens)
@@ -109,10 +107,13 @@ class Engine:
         A generation, its prompt included, never exceeds the context (``config.max_tokens``).
 
         Raises ``UserError``, before any work, for a prompt that is empty, leaves no room in the
-        context, or holds an id outside the vocabulary.
+        context, or holds an id outside the vocabulary. The engine must not be busy with requests
+        that were submitted one by one.
         """
+        if self.busy:
+            raise RuntimeError("the engine is busy: generate would lose the others' events")
         for number, request in enumerate(requests):
-            self._check(request, f"prompt {number}")
+            self._admission.check(request, f"prompt {number}")
         first = self._tickets
         for request in requests:
             self.submit(request)
@@ -142,14 +143,10 @@ class Engine:
         Raises ``UserError`` as ``generate`` does, and if the request needs what the engine was not
         given, or a longer context than its cache holds.
         """
-        self._check(request, "the prompt")
+        self._admission.check(request, "the prompt")
         params, ticket = request.params, self._tickets
         self._tickets += 1
-        limit = min(len(request.prompt_ids) + params.max_new_tokens, self.model.config.max_tokens)
-        samples = [
-            Sample(ticket, number, request, limit, self._companions(request))
-            for number in range(params.drawn_samples)
-        ]
+        samples = self._admission.samples(ticket, request)
         samples[0].twins = samples[1:]
         if params.drawn_samples > params.samples:
             self._contests[ticket] = []
@@ -353,57 +350,6 @@ class Engine:
         contest.sort(key=lambda entry: (-_mean(entry[1].logprobs), entry[0]))
         best = contest[: params.samples]
         return [Event(ticket, number, done=done) for number, (_, done) in enumerate(best)]
-
-    # ------------------------------------------------------------------ what may be asked
-
-    def _companions(self, request: Request) -> list[Companion]:
-        params = request.params
-        companions: list[Companion] = []
-        if params.constraint is not None:
-            companions.append(params.constraint.begin())
-        if params.stop_texts or params.calculator:
-            if self.vocabulary is None:
-                raise UserError(
-                    "stop texts and the calculator need to know what tokens stand for: give the "
-                    "engine the tokenizer's vocabulary"
-                )
-            token_bytes = self.vocabulary.token_bytes
-            if params.stop_texts:
-                companions.append(StopTexts(params.stop_texts, token_bytes))
-            if params.calculator:
-                if self.encode is None:
-                    raise UserError("the calculator needs the tokenizer's encode")
-                companions.append(Calculator(self.encode, token_bytes))
-        return companions
-
-    def _check(self, request: Request, what: str) -> None:
-        config, prompt, params = self.model.config, request.prompt_ids, request.params
-        if not prompt:
-            raise UserError(f"{what} is empty; it needs at least one token")
-        if len(prompt) >= config.max_tokens:
-            raise UserError(
-                f"{what} has {len(prompt)} tokens, but the model's context holds "
-                f"{config.max_tokens}, the generated ones included; shorten the prompt"
-            )
-        longest = min(len(prompt) + params.max_new_tokens, config.max_tokens)
-        if blocks_for(longest) > self.n_blocks:
-            raise UserError(
-                f"{what} and its continuation can take {longest} tokens, but the cache holds "
-                f"{self.n_blocks * BLOCK}: raise max_cache_bytes or lower max_new_tokens"
-            )
-        if params.calculator and params.constraint is not None:
-            raise UserError(
-                f"{what} asks for the calculator and for constrained output: the calculator "
-                "writes what the constraint may forbid; leave one of them out"
-            )
-        biased = [token for token, _ in params.logit_bias]
-        for part, ids in ((what, prompt), (f"the stop set of {what}", params.stop),
-                          (f"the logit bias of {what}", biased)):  # fmt: skip
-            if ids and not (min(ids) >= 0 and max(ids) < config.vocab_size):
-                raise UserError(
-                    f"{part} has a token id outside the model's vocabulary "
-                    f"(0 to {config.vocab_size - 1}): tokenizer and model do not belong together"
-                )
 
 
 def _top_of(

@@ -1,0 +1,96 @@
+"""May this be asked, and what is needed to do it?
+
+Everything that can be wrong with a request is found before any work is done for it, and said in one
+sentence; what is right becomes samples, each with the companions that will follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from glassmind.errors import UserError
+from glassmind.generate.calculator import Calculator
+from glassmind.generate.companion import Companion
+from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.request import Request
+from glassmind.generate.sample import Sample
+from glassmind.generate.scheduler import blocks_for
+from glassmind.generate.stop_texts import StopTexts
+from glassmind.generate.vocabulary import Vocabulary
+from glassmind.model import ModelConfig
+
+
+class Admission:
+    """The door of an engine for a model of ``config`` with ``n_blocks`` blocks of cache."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        n_blocks: int,
+        vocabulary: Vocabulary | None,
+        encode: Callable[[str], Sequence[int]] | None,
+    ) -> None:
+        self._config, self._n_blocks = config, n_blocks
+        self._vocabulary, self._encode = vocabulary, encode
+
+    def samples(self, ticket: int, request: Request) -> list[Sample]:
+        """The samples to be drawn for a request that ``check`` found nothing wrong with.
+
+        Raises ``UserError`` if it needs what the engine was not given.
+        """
+        params = request.params
+        limit = min(len(request.prompt_ids) + params.max_new_tokens, self._config.max_tokens)
+        return [
+            Sample(ticket, number, request, limit, self._companions(request))
+            for number in range(params.drawn_samples)
+        ]
+
+    def _companions(self, request: Request) -> list[Companion]:
+        params = request.params
+        companions: list[Companion] = []
+        if params.constraint is not None:
+            companions.append(params.constraint.begin())
+        if params.stop_texts or params.calculator:
+            if self._vocabulary is None:
+                raise UserError(
+                    "stop texts and the calculator need to know what tokens stand for: give the "
+                    "engine the tokenizer's vocabulary"
+                )
+            token_bytes = self._vocabulary.token_bytes
+            if params.stop_texts:
+                companions.append(StopTexts(params.stop_texts, token_bytes))
+            if params.calculator:
+                if self._encode is None:
+                    raise UserError("the calculator needs the tokenizer's encode")
+                companions.append(Calculator(self._encode, token_bytes))
+        return companions
+
+    def check(self, request: Request, what: str) -> None:
+        """Raise ``UserError`` for what cannot be done; ``what`` is the prompt's name in it."""
+        config, prompt, params = self._config, request.prompt_ids, request.params
+        if not prompt:
+            raise UserError(f"{what} is empty; it needs at least one token")
+        if len(prompt) >= config.max_tokens:
+            raise UserError(
+                f"{what} has {len(prompt)} tokens, but the model's context holds "
+                f"{config.max_tokens}, the generated ones included; shorten the prompt"
+            )
+        longest = min(len(prompt) + params.max_new_tokens, config.max_tokens)
+        if blocks_for(longest) > self._n_blocks:
+            raise UserError(
+                f"{what} and its continuation can take {longest} tokens, but the cache holds "
+                f"{self._n_blocks * BLOCK}: raise max_cache_bytes or lower max_new_tokens"
+            )
+        if params.calculator and params.constraint is not None:
+            raise UserError(
+                f"{what} asks for the calculator and for constrained output: the calculator "
+                "writes what the constraint may forbid; leave one of them out"
+            )
+        biased = [token for token, _ in params.logit_bias]
+        for part, ids in ((what, prompt), (f"the stop set of {what}", params.stop),
+                          (f"the logit bias of {what}", biased)):  # fmt: skip
+            if ids and not (min(ids) >= 0 and max(ids) < config.vocab_size):
+                raise UserError(
+                    f"{part} has a token id outside the model's vocabulary "
+                    f"(0 to {config.vocab_size - 1}): tokenizer and model do not belong together"
+                )
