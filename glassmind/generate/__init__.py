@@ -4,8 +4,9 @@ Read in this order: ``request`` (what is asked and answered), ``random_numbers``
 depends on what it is for), ``sampler`` (logits to a token), ``paged_attention`` (keys and values in
 blocks), ``blocks`` (whose they are), ``paged_cache`` (the model's view of them), ``sample`` (one
 continuation on its way), ``scheduler`` (who is worked on next), ``admission`` (what may be asked),
-``engine`` (the whole); then what may follow a sample: ``companion``, ``stop_texts``,
-``calculator``, and ``constraint`` with ``vocabulary``, ``token_trie`` and ``grammar``.
+``prompt_lookup`` (guessing ahead), ``engine`` (the whole); then what may follow a sample:
+``companion``, ``stop_texts``, ``calculator``, and ``constraint`` with ``vocabulary``,
+``token_trie`` and ``grammar``.
 """
 
 from glassmind.generate.constraint import (

@@ -86,6 +86,11 @@ class Admission:
                 f"{what} asks for the calculator and for constrained output: the calculator "
                 "writes what the constraint may forbid; leave one of them out"
             )
+        if params.lookup and (params.calculator or params.constraint is not None):
+            raise UserError(
+                f"{what} asks for guesses (lookup) with a calculator or a constraint, which follow "
+                "one token at a time; leave one of them out"
+            )
         biased = [token for token, _ in params.logit_bias]
         for part, ids in ((what, prompt), (f"the stop set of {what}", params.stop),
                           (f"the logit bias of {what}", biased)):  # fmt: skip

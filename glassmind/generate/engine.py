@@ -39,6 +39,10 @@ CACHE_BYTES = 1 << 30
 SCORED_AT_ONCE = 512  # rows of logits: a long prompt's are never all there together
 
 
+Drawing = tuple[Sample, int]
+"""A token to be drawn: whose, and how many guesses stand before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What a step added to one sample of the request that ``ticket`` names.
@@ -90,7 +94,7 @@ class Engine:
         cache = PagedCache(model.config, self.n_blocks, max_rows, weight.dtype, self.device)
         self.scheduler = Scheduler(cache, self.blocks, max_rows, chunk_tokens)
         self._tickets = 0
-        self._sampler: tuple[list[Sample], Sampler] | None = None
+        self._sampler: tuple[list[Drawing], Sampler] | None = None
         # Requests of which the best are chosen: what is drawn already.
         self._contests: dict[int, list[tuple[int, Generation]]] = {}
 
@@ -192,7 +196,7 @@ class Engine:
         hidden_TD = self._forward(work)
         self._score(work, hidden_TD)
         for sample, count in work:
-            sample.computed += count
+            sample.computed += count - len(sample.guesses)  # whether those stand is not known yet
             self.scheduler.remember(sample)
         self._draw(work, hidden_TD)
         events = [self._event(sample) for sample in self.scheduler.running] if told else []
@@ -222,6 +226,7 @@ class Engine:
         for sample, count in work:
             at = sample.computed
             ids += sample.tokens[at : at + count]
+            ids += sample.guesses
             positions += range(at, at + count)
             rows += [sample.row] * count
         cache, device = self.scheduler.cache, self.device
@@ -256,8 +261,12 @@ class Engine:
                 owner.score(value, _top_of(owner, tops, row))
 
     def _draw(self, work: Work, hidden_TD: Tensor) -> None:
-        """The next token of every sample that has none left to read; twins start here."""
-        samples: list[Sample] = []
+        """The next token of every sample that has none left to read; twins start here.
+
+        A sample with guesses draws in the place of each, too, and keeps what the guesses that came
+        true lead to.
+        """
+        drawing: list[Drawing] = []
         places: list[int] = []
         allowed: dict[int, Tensor] = {}
         start = 0
@@ -265,23 +274,25 @@ class Engine:
             start += count
             if sample.due or sample.finish is not None:
                 continue
+            last = start - 1 - len(sample.guesses)  # where its last known token stands
             for one in (sample, *(self.scheduler.fork(sample) if sample.twins else ())):
                 mask = self._allowed(one) if one.companions else None
                 if mask is not None:
                     if not mask.any():  # its constraint has come to an end, or to a dead one
                         one.finish = "stop"
                         continue
-                    allowed[len(samples)] = mask
-                samples.append(one)
-                places.append(start - 1)
-        if not samples:
+                    allowed[len(drawing)] = mask
+                for ahead in range(len(one.guesses) + 1):
+                    drawing.append((one, ahead))
+                    places.append(last + ahead)
+        if not drawing:
             return
         unique = sorted(set(places))
         logits_RV = self.model.logits(hidden_TD[unique])
         if len(unique) < len(places):
             row_of = {place: row for row, place in enumerate(unique)}
             logits_RV = logits_RV[[row_of[place] for place in places]]
-        drawn = self._drawn(samples, logits_RV, allowed)
+        drawn = self._drawn(drawing, logits_RV, allowed)
         if not torch.isfinite(drawn.logprobs_R).all():
             raise UserError(
                 "the model's logits are not numbers (NaN): its weights are damaged, or training "
@@ -289,21 +300,29 @@ class Engine:
             )
         tops = None if drawn.top is None else (drawn.top[0].tolist(), drawn.top[1].tolist())
         tokens, logprobs = drawn.tokens_R.tolist(), drawn.logprobs_R.tolist()
-        for row, sample in enumerate(samples):
+        for row, (sample, ahead) in enumerate(drawing):
+            if ahead:
+                if sample.finish is not None or not sample.came_true(ahead):
+                    continue
+                sample.computed += 1
             sample.append(tokens[row])
             sample.score(logprobs[row], _top_of(sample, tops, row))
 
-    def _drawn(self, samples: list[Sample], logits_RV: Tensor, allowed: dict[int, Tensor]) -> Drawn:
-        if self._sampler is None or self._sampler[0] != samples:
-            params = [sample.request.params for sample in samples]
-            numbers = [sample.number for sample in samples]
-            self._sampler = (samples, Sampler(params, numbers, self.device))
+    def _drawn(
+        self, drawing: list[Drawing], logits_RV: Tensor, allowed: dict[int, Tensor]
+    ) -> Drawn:
+        if self._sampler is None or self._sampler[0] != drawing:
+            params = [sample.request.params for sample, _ in drawing]
+            numbers = [sample.number for sample, _ in drawing]
+            self._sampler = (drawing, Sampler(params, numbers, self.device))
         sampler = self._sampler[1]
-        steps = torch.tensor([sample.n_new for sample in samples], device=self.device)
+        steps = torch.tensor([one.n_new + ahead for one, ahead in drawing], device=self.device)
         histories = None
         if sampler.needs_history:
-            asking = [samples[row] for row in sampler.needs_history]
-            histories = [(s.tokens[: s.n_prompt], s.tokens[s.n_prompt :]) for s in asking]
+            histories = []
+            for one, ahead in (drawing[row] for row in sampler.needs_history):
+                new = [*one.tokens[one.n_prompt :], *one.guesses[:ahead]]
+                histories.append((one.tokens[: one.n_prompt], new))
         return sampler.draw(logits_RV, steps, histories, allowed)
 
     def _allowed(self, sample: Sample) -> Tensor | None:

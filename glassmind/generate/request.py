@@ -24,6 +24,7 @@ MOST_STOP_TEXTS = 16
 LONGEST_STOP_TEXT = 256  # characters
 MOST_BIASES = 1024
 MOST_TOP_LOGPROBS = 20
+MOST_GUESSES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ class SamplingParams:
 
     ``top_logprobs`` (0 to 20) asks for the likeliest tokens beside each token, and
     ``prompt_logprobs`` for the log-probabilities of the prompt's tokens. ``calculator`` lets
-    ``<<48/2=`` be completed by arithmetic instead of the model.
+    ``<<48/2=`` be completed by arithmetic instead of the model. ``lookup`` (0 to 32) guesses up to
+    so many tokens at a time from what came before, which changes no token but may save passes
+    (see ``prompt_lookup``); not with a constraint or the calculator.
 
     Raises ``UserError`` for values outside the ranges above.
     """
@@ -85,6 +88,7 @@ class SamplingParams:
     prompt_logprobs: bool = False
     constraint: Constraint | None = None
     calculator: bool = False
+    lookup: int = 0
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -119,6 +123,8 @@ class SamplingParams:
             raise UserError(
                 f"top_logprobs must be from 0 to {MOST_TOP_LOGPROBS}, not {self.top_logprobs}"
             )
+        if not 0 <= self.lookup <= MOST_GUESSES:
+            raise UserError(f"lookup must be from 0 (none) to {MOST_GUESSES}, not {self.lookup}")
         self._check_logit_bias()
         self._check_stop_texts()
 

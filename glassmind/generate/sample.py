@@ -15,6 +15,7 @@ from typing import Literal
 
 from glassmind.generate.blocks import START
 from glassmind.generate.companion import Companion
+from glassmind.generate.prompt_lookup import PromptLookup
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.stop_texts import StopTexts
 
@@ -49,6 +50,10 @@ class Sample:
         self.top_logprobs: list[TopLogprobs] = []
         self.forced: set[int] = set()  # indices into ``tokens``
         self.told = self.n_prompt  # tokens that events have reported
+        # What may come after the last known token, to be checked in the next pass.
+        self.guesses: list[int] = []
+        self._guessed_at = self.n_prompt
+        self._lookup = PromptLookup(self.tokens) if request.params.lookup else None
         self.finish: Finish | None = None  # set while the last tokens still lack their scores
         # Its place among the running, and its blocks of the cache; ``remembered`` of them are full
         # and can be found by others, the last of them under ``content``.
@@ -71,9 +76,23 @@ class Sample:
         """Whether it has ended and every token has its log-probability."""
         return self.finish is not None and self.unscored == len(self.tokens)
 
+    def guess(self, most: int) -> None:
+        """Have up to ``most`` guesses checked in the next pass, if it is to draw a token."""
+        self.guesses = []
+        self._guessed_at = len(self.tokens)
+        if self._lookup is not None and self.due == 1 and self.finish is None:
+            left = self.limit - len(self.tokens) - 1  # one token is drawn in any case
+            self.guesses = self._lookup.propose(min(most, left, self.request.params.lookup))
+
+    def came_true(self, count: int) -> bool:
+        """Whether the tokens since the guess are its first ``count``."""
+        return self.tokens[self._guessed_at :] == self.guesses[:count]
+
     def append(self, token: int) -> None:
         """The next token is ``token``; companions may force more, or end the sample."""
         self.tokens.append(token)
+        if self._lookup is not None:
+            self._lookup.extend((token,))
         forced: list[int] = []
         ended = token in self.request.params.stop
         for companion in self.companions:

@@ -29,7 +29,7 @@ from glassmind.generate.paged_cache import PagedCache
 from glassmind.generate.sample import Sample
 
 Work = list[tuple[Sample, int]]
-"""The samples of a pass, and how many of their tokens it brings."""
+"""The samples of a pass, and how many of their tokens it brings, guesses included."""
 
 
 def blocks_for(tokens: int) -> int:
@@ -55,7 +55,9 @@ class Scheduler:
         at = 0
         while at < len(self.running):
             sample = self.running[at]
-            count = min(sample.due, max(1, left))
+            spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
+            sample.guess(max(0, min(left - 1, spare)))
+            count = min(sample.due, max(1, left)) + len(sample.guesses)
             if not self._grow(sample, sample.computed + count):
                 break  # it was the youngest, and is put off itself
             work.append((sample, count))
@@ -115,6 +117,7 @@ class Scheduler:
         self.remove(sample)
         sample.computed = sample.remembered = 0
         sample.content = START
+        sample.guesses = []
         self.waiting.appendleft(sample)
         self.put_off += 1
 

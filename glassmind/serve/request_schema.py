@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from glassmind.generate.request import MOST_GUESSES
+
 MAX_CHOICES = 128  # n and best_of
 MAX_PROMPTS = 128  # in one request
 MAX_MESSAGES = 2048
@@ -54,6 +56,7 @@ class Sampled(Strict):
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=0, le=1 << 24)
     min_p: float | None = Field(default=None, ge=0, le=1)
+    lookup: int | None = Field(default=None, ge=0, le=MOST_GUESSES)
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)

@@ -104,6 +104,13 @@ def test_many_at_once(server: str) -> None:
     assert len(set(together)) > 6
 
 
+def test_guesses_change_nothing(client: OpenAI) -> None:
+    asked = {"model": "tiny", "prompt": "one two one two one", "max_tokens": 40, "seed": 6}
+    plain = client.completions.create(**asked)
+    guessed = client.completions.create(**asked, extra_body={"lookup": 4})
+    assert guessed.choices == plain.choices
+
+
 def test_logprobs(client: OpenAI, tiny: ServedModel) -> None:
     chat = client.chat.completions.create(
         model="tiny",
