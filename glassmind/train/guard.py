@@ -1,9 +1,10 @@
 """The guard: looks at every step before the weights move, and says when something is wrong.
 
-Two things go wrong in training. A loss or a gradient is *no number* (NaN or infinity): one update
-with it, and the weights are gone. Or the loss *spikes*, far above its neighbours: usually a strange
-batch, and the update it asks for does harm that takes hundreds of steps to undo. What to do is the
-recipe's choice (``train.on_nan``, ``train.on_spike``):
+Three things go wrong in training. A loss or a gradient is *no number* (NaN or infinity): one update
+with it, and the weights are gone. Training *diverges*: the loss stays far above where it began, and
+whatever was learned is gone as well. Or the loss *spikes*, far above its neighbours: usually a
+strange batch, and the update it asks for does harm that takes hundreds of steps to undo. What to do
+is the recipe's choice (``train.on_nan`` for the first two, ``train.on_spike``):
 
     stop     end the run with a sentence; the last checkpoint is from before
     skip     leave the batch out: the weights stay, the next step takes the next batch
@@ -42,11 +43,14 @@ class Guard:
     """Judges steps by their loss and the norm of their gradient.
 
     A spike is a loss more than ``sigmas`` standard deviations above the mean of the last ones.
+    Training diverges when ``ENOUGH`` losses in a row are above three times the first, plus one.
     """
 
     def __init__(self, on_nan: Policy, on_spike: Policy, sigmas: float) -> None:
         self.on_nan, self.on_spike, self.sigmas = on_nan, on_spike, sigmas
         self.recent: deque[float] = deque(maxlen=WINDOW)
+        self.first: float | None = None
+        self.above = 0  # losses in a row that are far above the first
 
     def judge(self, loss: float, gradient_norm: float) -> Trouble | None:
         """``None`` for a step to be taken; its loss is then one that later ones are judged by."""
@@ -54,6 +58,15 @@ class Guard:
             return Trouble(f"the loss is {loss}", self.on_nan)
         if not math.isfinite(gradient_norm):
             return Trouble(f"the gradient's norm is {gradient_norm}", self.on_nan)
+        if self.first is None:
+            self.first = loss
+        self.above = self.above + 1 if loss > 3 * abs(self.first) + 1 else 0
+        if self.above == ENOUGH:
+            self.above = 0
+            sentence = (
+                f"the loss is {loss:.4g} and was {self.first:.4g} at first: training diverges"
+            )
+            return Trouble(sentence, self.on_nan)
         if len(self.recent) >= ENOUGH:
             mean, deviation = statistics.fmean(self.recent), statistics.pstdev(self.recent)
             if loss > mean + self.sigmas * deviation:

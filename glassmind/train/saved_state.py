@@ -46,6 +46,8 @@ def snapshot(trainer: Trainer, metrics_bytes: int) -> Checkpoint:
         "rewinds": trainer.rewinds,
         "recent": [loss.item() for loss in trainer.recent],
         "guard": list(trainer.guard.recent),
+        "guard_first": trainer.guard.first,
+        "guard_above": trainer.guard.above,
         "loader": trainer.loader.state(),
         "metrics_bytes": metrics_bytes,
     }
@@ -79,6 +81,9 @@ def restore(trainer: Trainer, found: Checkpoint) -> int:
         trainer.recent = [torch.tensor(x, device=trainer.device) for x in state["recent"]]
         trainer.guard.recent.clear()
         trainer.guard.recent.extend(map(float, state["guard"]))
+        first = state["guard_first"]
+        trainer.guard.first = None if first is None else float(first)
+        trainer.guard.above = int(state["guard_above"])
         trainer.loader.restore(state["loader"])
         return int(state["metrics_bytes"])
     except (KeyError, TypeError, ValueError) as error:

@@ -99,6 +99,17 @@ def test_what_is_no_number() -> None:
     assert not guard.recent
 
 
+def test_a_loss_that_stays_far_above_the_first_is_divergence() -> None:
+    guard = Guard("stop", "note", 6.0)
+    losses = [4.0, *[14.0] * (ENOUGH - 1), 12.0, *[14.0] * ENOUGH]
+    troubles = [trouble for loss in losses if (trouble := guard.judge(loss, 1.0)) is not None]
+    assert [(t.policy, t.sentence) for t in troubles if "diverges" in t.sentence] == [
+        ("stop", "the loss is 14 and was 4 at first: training diverges")
+    ]
+    small = Guard("stop", "note", 6.0)  # the first batch happened to be an easy one
+    assert all(small.judge(loss, 1.0) is None for loss in [0.0, *[1.0] * 200])
+
+
 def test_what_is_a_spike() -> None:
     guard = Guard("stop", "rewind", 3.0)
     assert guard.judge(100.0, 1.0) is None  # nothing to compare with yet
