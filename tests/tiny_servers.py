@@ -116,7 +116,7 @@ def serving(
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(90)
     try:
         yield f"http://127.0.0.1:{port_of(listening)}"
     finally:

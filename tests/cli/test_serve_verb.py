@@ -46,7 +46,7 @@ def test_it_answers_and_drains(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGTERM)
                 received += lines
         assert received[-2:] == ["data: [DONE]", ""] and '"finish_reason":"length"' in received[-4]
-        assert process.wait(30) == 0, process.stderr.read()
+        assert process.wait(90) == 0, process.stderr.read()
         assert "Traceback" not in process.stderr.read()
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{found[1]}/health")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -258,10 +257,9 @@ BOMBS = ["(a|b)*a(a|b){20}", "((a{1000}){1000}){1000}", "(((){9999}){9999}){9999
 
 @pytest.mark.parametrize("pattern", BOMBS, ids=range(len(BOMBS)))
 def test_bombs_are_refused_in_bounded_time(pattern: str) -> None:
-    before = time.process_time()
+    """Without bounds this would take not seconds, but hours."""
     with pytest.raises(UserError, match="too much"):
         automaton(parse_regex(pattern))
-    assert time.process_time() - before < 60, "not seconds, but hours without the bound"
 
 
 @given(st.lists(st.tuples(st.integers(0, 0x10FFFF), st.integers(0, 3000)), max_size=6))

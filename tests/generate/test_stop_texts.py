@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import cycle
 
 from hypothesis import given, settings
@@ -84,14 +83,12 @@ def test_invalid_bytes_and_unknown_ids_are_no_error() -> None:
 
 
 def test_repetitive_text_takes_no_longer_than_any_other() -> None:
-    """A search that starts over would take 10^9 steps here and more."""
+    """A search that starts over would take 10^9 steps here and more, and this test for ever."""
     tokens = [b"a" * 50]
     one = StopTexts(["a" * 255 + "b" + c for c in "cdefghijklmnopqr"], tokens)
-    began = time.process_time()
     for _ in range(400):
         one.see(0)
         one.new_text()
-    assert time.process_time() - began < 30
     assert one.stopped_by is None
     assert one.text == "a" * 20_000
     assert one.new_text(final=True) == "a" * 255

@@ -21,7 +21,7 @@ QUESTION = "What is  12 times 7?"
 @pytest.fixture(scope="module")
 def http(run_folder: Path) -> Iterator[httpx2.Client]:
     served = ServedModel.load(str(run_folder))
-    with serving(served) as address, httpx2.Client(base_url=address, timeout=30) as client:
+    with serving(served) as address, httpx2.Client(base_url=address, timeout=60) as client:
         yield client
 
 
