@@ -196,7 +196,8 @@ def test_one_too_many_is_told_to_come_back(tiny: ServedModel) -> None:
         assert "at most 4" in refused(http.post("/v1/completions", json={"prompt": "x", "n": 5}))
         asked = {**ENDLESS, "stream": True}
         with http.stream("POST", "/v1/completions", json=asked) as stream:
-            next(stream.iter_lines())
+            lines = stream.iter_lines()  # were it forgotten, the connection would be closed
+            next(lines)
             busy = http.post("/v1/completions", json={"prompt": "x"})
             assert "busy" in refused(busy, 429) and int(busy.headers["retry-after"]) >= 1
 
