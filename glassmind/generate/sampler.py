@@ -100,12 +100,6 @@ class Sampler:
     def _params(self, row: int) -> SamplingParams:
         return self._params_U[int(self._set_R[row])]
 
-    def keep(self, rows: Tensor) -> None:
-        """Forget all rows but ``rows`` (int64 indices), in that order."""
-        self._keys_R = self._keys_R[rows]
-        self._set_R = self._set_R[rows.cpu()]
-        self._arrange()
-
     def draw(
         self,
         logits_RV: Tensor,

@@ -18,7 +18,7 @@ from glassmind.generate.request import TopLogprobs
 from glassmind.serve import response_schema
 from glassmind.serve.chat_messages import prompt_of
 from glassmind.serve.engine_thread import Running
-from glassmind.serve.refusals import AsciiJSON, Refusal
+from glassmind.serve.refusals import Refusal
 from glassmind.serve.reply import Piece, ReplyReader
 from glassmind.serve.request_schema import (
     ChatRequest,
@@ -28,7 +28,7 @@ from glassmind.serve.request_schema import (
 )
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.service import NewTokens, Service, Tail
-from glassmind.serve.sse import Events, EventStream, unless_gone
+from glassmind.serve.sse import Events, respond
 from glassmind.serve.tool_calls import ToolCallReader, forced_schema, tools_of
 
 
@@ -236,11 +236,6 @@ def routes(service: Service) -> APIRouter:
         )
         answer = _Answer(service, body, prompt, tools, forced=forced is not None)
         running = await service.begin(requests([prompt], params))
-        if body.stream:
-            return EventStream(answer.streamed(running), running.cancel)
-        try:
-            return AsciiJSON(await unless_gone(request.receive, answer.whole(running)))
-        finally:
-            running.cancel()
+        return await respond(answer, running, request, stream=bool(body.stream))
 
     return router

@@ -21,13 +21,13 @@ from glassmind.generate.request import TopLogprobs
 from glassmind.serve import response_schema
 from glassmind.serve.engine_thread import Running
 from glassmind.serve.prompts import text_prompt
-from glassmind.serve.refusals import AsciiJSON, Refusal
+from glassmind.serve.refusals import Refusal
 from glassmind.serve.reply import ReplyReader
 from glassmind.serve.request_schema import MAX_CHOICES, CompletionRequest, Prompt
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.served_model import ServedModel
 from glassmind.serve.service import NewTokens, Service, Tail
-from glassmind.serve.sse import Events, EventStream, unless_gone
+from glassmind.serve.sse import Events, respond
 
 DEFAULT_TOKENS = 16  # as OpenAI has it
 
@@ -238,11 +238,6 @@ def routes(service: Service) -> APIRouter:
         )
         running = await service.begin(requests(prompts, params))
         answer = _Answer(service, body, prompts)
-        if body.stream:
-            return EventStream(answer.streamed(running), running.cancel)
-        try:
-            return AsciiJSON(await unless_gone(request.receive, answer.whole(running)))
-        finally:
-            running.cancel()
+        return await respond(answer, running, request, stream=bool(body.stream))
 
     return router

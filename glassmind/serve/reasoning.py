@@ -26,13 +26,13 @@ from glassmind.runs.recipe import SamplingConfig
 from glassmind.serve import response_schema
 from glassmind.serve.engine_thread import Running
 from glassmind.serve.prompts import chat_prompt, text_prompt
-from glassmind.serve.refusals import AsciiJSON, Refusal
+from glassmind.serve.refusals import Refusal
 from glassmind.serve.reply import ReplyReader
 from glassmind.serve.request_schema import JsonObject, ReasonRequest
 from glassmind.serve.sampling import check_room, requests
 from glassmind.serve.served_model import ServedModel
 from glassmind.serve.service import Service, Tail
-from glassmind.serve.sse import Events, EventStream, unless_gone
+from glassmind.serve.sse import Events, respond
 from glassmind.tokenize import ParsedCompletion, parse_completion
 
 _ELSEWHERE = SamplingConfig(
@@ -221,11 +221,6 @@ def routes(service: Service) -> APIRouter:
         params = _params(served, body, room)
         running = await service.begin(requests([prompt], params))
         answer = _Reasoning(service, body.question, prompt, params.samples)
-        if body.stream:
-            return EventStream(answer.streamed(running), running.cancel)
-        try:
-            return AsciiJSON(await unless_gone(request.receive, answer.whole(running)))
-        finally:
-            running.cancel()
+        return await respond(answer, running, request, stream=bool(body.stream))
 
     return router

@@ -57,6 +57,7 @@ class Sampled(Strict):
     top_k: int | None = Field(default=None, ge=0, le=1 << 24)
     min_p: float | None = Field(default=None, ge=0, le=1)
     lookup: int | None = Field(default=None, ge=0, le=MOST_GUESSES)
+    calculator: bool | None = None
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)

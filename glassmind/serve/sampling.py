@@ -51,6 +51,7 @@ def sampling_params(
         top_logprobs=top_logprobs,
         prompt_logprobs=prompt_logprobs,
         constraint=constraint,
+        calculator=bool(body.calculator),
         lookup=0 if constraint is not None else body.lookup or 0,
         **{name: value for name, value in given.items() if value is not None},
     )

@@ -15,12 +15,14 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from glassmind.serve.refusals import Refusal
+from glassmind.serve.engine_thread import Running
+from glassmind.serve.refusals import AsciiJSON, Refusal
 
 T = TypeVar("T")
 Events = AsyncGenerator[Mapping[str, Any], None]
@@ -29,6 +31,28 @@ READER_SECONDS = 60.0
 """A reader who takes nothing for so long is given up."""
 
 _LOG = logging.getLogger("glassmind.serve")
+
+
+class Answer(Protocol):
+    """What an endpoint makes of the engine's events."""
+
+    async def whole(self, running: Running) -> Mapping[str, Any]:
+        """All of it, when all is done."""
+        ...
+
+    def streamed(self, running: Running) -> Events:
+        """The same, piece by piece."""
+        ...
+
+
+async def respond(answer: Answer, running: Running, request: Request, *, stream: bool) -> Response:
+    """``answer``, streamed or whole; ``running`` is over when the response is."""
+    if stream:
+        return EventStream(answer.streamed(running), running.cancel)
+    try:
+        return AsciiJSON(await unless_gone(request.receive, answer.whole(running)))
+    finally:
+        running.cancel()
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -253,7 +253,7 @@ def test_a_row_that_nothing_may_follow_is_refused() -> None:
         sampler.draw(torch.zeros(2, 5), 0, allowed=masks)
 
 
-def test_kept_rows_draw_what_they_would_have_drawn() -> None:
+def test_rows_draw_the_same_in_other_company() -> None:
     torch.manual_seed(0)
     params = [
         SamplingParams(1, seed=1),
@@ -263,10 +263,9 @@ def test_kept_rows_draw_what_they_would_have_drawn() -> None:
     ]
     histories = [([], [1, 2, 3]), ([4, 5], [6])]
     logits = torch.randn(4, 8)
-    sampler = Sampler(params, [0, 1, 2, 3], CPU)
-    before = sampler.draw(logits, 4, histories)
-    rows = torch.tensor([3, 1, 2])
-    sampler.keep(rows)
+    before = Sampler(params, [0, 1, 2, 3], CPU).draw(logits, 4, histories)
+    rows = [3, 1, 2]
+    sampler = Sampler([params[row] for row in rows], rows, CPU)
     assert sampler.needs_history == [0, 1]
     after = sampler.draw(logits[rows], 4, histories[::-1])
     assert after.tokens_R.tolist() == before.tokens_R[rows].tolist()

@@ -111,6 +111,15 @@ def test_guesses_change_nothing(client: OpenAI) -> None:
     assert guessed.choices == plain.choices
 
 
+def test_the_calculator_is_there_to_be_asked_for(client: OpenAI) -> None:
+    asked = {"model": "tiny", "prompt": "What", "max_tokens": 12, "seed": 6}
+    plain = client.completions.create(**asked)
+    helped = client.completions.create(**asked, extra_body={"calculator": True})
+    assert helped.choices == plain.choices  # there was nothing to work out
+    with pytest.raises(BadRequestError, match="calculator"):
+        client.completions.create(**asked, extra_body={"calculator": True, "regex": "a+"})
+
+
 def test_logprobs(client: OpenAI, tiny: ServedModel) -> None:
     chat = client.chat.completions.create(
         model="tiny",
