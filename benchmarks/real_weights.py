@@ -50,7 +50,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def generate(model: Any, prompts: list[list[int]], n: int) -> list[list[int]]:
     """What we go on with, each prompt by itself."""
-    engine = Engine(model, pad_id=0)
+    engine = Engine(model)
     params = SamplingParams(max_new_tokens=n, temperature=0)
     return [list(engine.generate([Request(tuple(p), params)])[0][0].token_ids) for p in prompts]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from glassmind.errors import UserError
+from glassmind.runs.recipe import MOST_SAMPLES
 
 if TYPE_CHECKING:
     from glassmind.generate.constraint import Constraint
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 LEAST_TEMPERATURE = 1e-4
 
 # Bounds on what one request may cost beside its tokens.
-MOST_SAMPLES = 1024
 MOST_STOP_TEXTS = 16
 LONGEST_STOP_TEXT = 256  # characters
 MOST_BIASES = 1024

@@ -21,12 +21,22 @@ from glassmind.errors import UserError
 from glassmind.model import ModelConfig
 from glassmind.runs.dataclass_tree import from_dict, to_dict
 
+MOST_SAMPLES = 1024
+"""What one request may ask of the engine; a recipe that asks for more is refused at once."""
+
 
 def _at_least(record: object, minimum: int, *names: str) -> None:
     for name in names:
         value = getattr(record, name)
         if value < minimum:
             raise ValueError(f"{name} must be at least {minimum}, not {value}")
+
+
+def _at_most(record: object, maximum: int, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value > maximum:
+            raise ValueError(f"{name} must be at most {maximum}, not {value}")
 
 
 def _within(record: object, low: float, high: float, *names: str) -> None:
@@ -211,6 +221,7 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "samples", "max_new_tokens", "max_rows")
+        _at_most(self, MOST_SAMPLES, "samples")
         _at_least(self, 0, "top_k")
         _temperature(self)
         _within(self, 0, 1, "top_p")
@@ -240,6 +251,7 @@ class VerifierConfig:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "problems", "samples", "branches")
+        _at_most(self, MOST_SAMPLES, "samples")
         _at_least(self, 0, "layers")
         _temperature(self)
         _within(self, 0, 100, "pair_weight", "language_weight")

@@ -77,6 +77,8 @@ def test_a_shipped_recipe_bears_its_own_name(name: str) -> None:
         ("[train]\nsteps = 0\n", "train: steps must be at least 1, not 0"),
         ("[train]\nmuon_lr = -1.0\n", "train: muon_lr must lie between 0 and 10"),
         ("[sampling]\nsamples = 0\n", "sampling: samples must be at least 1"),
+        ("[sampling]\nsamples = 1025\n", "sampling: samples must be at most 1024"),
+        ("[verifier]\nsamples = 1025\n", "verifier: samples must be at most 1024"),
         ("[sampling]\ntop_p = 1.5\n", "sampling: top_p must lie between 0 and 1"),
         ("[sampling]\ntemperature = -0.1\n", "sampling: temperature must lie between"),
         ("[verifier]\nbranches = 0\n", "verifier: branches must be at least 1"),
