@@ -19,18 +19,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from serving_process import server
 
 from glassmind.generate import Request, SamplingParams
 from glassmind.serve.served_model import ServedModel
@@ -63,30 +60,12 @@ metric_list: [{{metric: exact_match}}]
 """
 
 
-@contextmanager
-def server(model: str, *options: str) -> Iterator[str]:
-    """The address of a server in a process of its own; it has to end with 0."""
-    command = [sys.executable, "-m", "glassmind", "serve", "--port", "0", "--name", "served"]
-    command += [*options, *([model] if model else [])]
-    environment = {**os.environ, "COLUMNS": "200"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stderr is not None
-        found = re.search(r"answers at (\S+)", process.stderr.readline())
-        if found is None:
-            raise SystemExit(process.stderr.read())
-        yield found[1]
-        process.send_signal(signal.SIGTERM)
-        complaints = process.stderr.read()
-        # uvicorn mentions what is not HTTP at all; only a fault of ours is one.
-        if process.wait(60) or "Traceback" in complaints:
-            raise SystemExit(f"the server ended with {process.returncode}: {complaints}")
-
-
 def run_schemathesis(programs: Path, model: str, examples: int) -> dict[str, Any]:
     """What schemathesis found."""
-    with server(model, "--max-tokens", "8") as address:
-        command = [str(programs / "schemathesis"), "run", f"{address}/openapi.json"]
+    with server(model, "--max-tokens", "8") as at:
+        command = [str(programs / "schemathesis"), "run", f"{at.address}/openapi.json"]
         command += ["--max-examples", str(examples), "--seed", "1", "--no-color"]
+        command += ["--request-timeout", "300"]  # 128 samples take a while
         command += ["--exclude-checks", "positive_data_acceptance"]  # a schema says not everything
         done = subprocess.run(command, capture_output=True, text=True)
     print(done.stdout[-6000:])
@@ -96,7 +75,7 @@ def run_schemathesis(programs: Path, model: str, examples: int) -> dict[str, Any
 def run_lm_eval(programs: Path, model: str) -> dict[str, Any]:
     """lm-eval's figures, and ours on the same questions."""
     served = ServedModel.load(model)
-    with tempfile.TemporaryDirectory() as place, server(model) as address:
+    with tempfile.TemporaryDirectory() as place, server(model, "--name", "served") as at:
         folder = Path(place)
         lines = [
             {"question": f"{a} plus {b} is", "choices": [f" {a + b}", f" {a + b + 1}"],
@@ -113,7 +92,7 @@ def run_lm_eval(programs: Path, model: str) -> dict[str, Any]:
         ):
             if kind.startswith("local-chat") and served.format == "text":
                 continue
-            arguments = f"model=served,base_url={address}{path},num_concurrent=4,max_retries=1"
+            arguments = f"model=served,base_url={at.address}{path},num_concurrent=4,max_retries=1"
             if kind == "local-completions":
                 arguments += ",tokenizer_backend=remote,tokenized_requests=True"
             command = [str(programs / "lm_eval"), "--model", kind, "--model_args", arguments]

@@ -27,6 +27,7 @@ from glassmind.runs.models import VERIFIER, save_model
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.serve.app import create_app
 from glassmind.serve.gate import Limits
+from glassmind.serve.hosts import Hosts
 from glassmind.serve.keys import Keys
 from glassmind.serve.running import bound_socket
 from glassmind.serve.served_model import ServedModel
@@ -96,13 +97,15 @@ def write_run(path: Path) -> Path:
 def serving(
     served: ServedModel,
     *,
+    hosts: Hosts | None = None,
     keys: Keys | None = None,
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
+    cache_bytes: int = 4 << 20,
 ) -> Iterator[str]:
     """A server in a thread of its own; yields its address."""
-    engine = served.engine(max_rows=32, max_cache_bytes=4 << 20)
-    app = create_app(served, engine, keys=keys, limits=limits, origins=origins)
+    engine = served.engine(max_rows=32, max_cache_bytes=cache_bytes)
+    app = create_app(served, engine, hosts=hosts, keys=keys, limits=limits, origins=origins)
     listening = bound_socket("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=5))
     ready = threading.Event()

@@ -11,7 +11,8 @@ Its answers appear as they form. A line that begins with / is for the program:
     /help                these lines
     /exit                leave (as Ctrl-D does)
 
-Ctrl-C ends an answer that is too long; what was said of it stays said.
+Ctrl-C ends an answer that is too long; what was said of it stays said. Before an answer it drops
+the line that is being typed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import argparse
 import contextlib
 import math
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from glassmind.cli.chosen_model import add_model_arguments, load_chosen
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,66 +34,50 @@ CACHE_MB = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model",
-        nargs="?",
-        metavar="MODEL",
-        help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder",
-    )
+    add_model_arguments(parser)
     parser.add_argument("--system", default="", metavar="TEXT", help="what the model is told first")
-    parser.add_argument("--temperature", type=float, default=0.7, metavar="T")
-    parser.add_argument("--top-p", type=float, default=0.95, metavar="P")
-    parser.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="of an answer")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument(
+        "--temperature", type=float, default=0.7, metavar="T", help="0 takes the likeliest (0.7)"
+    )
+    parser.add_argument(
+        "--top-p", type=float, default=0.95, metavar="P", help="of the likeliest tokens (0.95)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, default=1024, metavar="N", help="of an answer (1024)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another gives other answers (0)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    from glassmind.cli.ask import refuse_misspelled, set_threads
     from glassmind.cli.console import console
     from glassmind.generate import SamplingParams
     from glassmind.serve.conversation import Conversation
-    from glassmind.serve.served_model import ServedModel
 
-    if args.threads is not None:
-        set_threads(args.threads)
-    refuse_misspelled(args.model)
-    screen = console()
-    with screen.status("loading the model ..."):
-        served = ServedModel.load(args.model or "")
-        engine = served.engine(max_rows=1, max_cache_bytes=CACHE_MB << 20)
+    if args.max_tokens < 1:
+        raise UserError(f"--max-tokens must be at least 1, not {args.max_tokens}")
     params = SamplingParams(
         max_new_tokens=args.max_tokens,
         temperature=args.temperature,
         top_p=args.top_p,
         seed=args.seed,
-        stop=served.stop_ids,
     )
+    screen = console()
+    served, engine = load_chosen(args, max_rows=1, cache_mb=CACHE_MB)
+    params = replace(params, stop=served.stop_ids)
     conversation = Conversation(served, engine, params, system=args.system)
     if served.format == "question":
         screen.print(f"{served.name} was trained on single questions: it forgets the one before.")
     screen.print(f"You talk with {served.name}. /help says what else can be typed.", style="dim")
     chat = _Chat(conversation)
-    while (line := _read_line()) is not None:
+    while (line := chat.read_line()) is not None:
         if line.startswith("/"):
             if not chat.command(line.split()):
                 break
         elif line:
             chat.answer(line)
     return 0
-
-
-def _read_line() -> str | None:
-    """What the person types, without white space around it; ``None`` at the end."""
-    if sys.stdin.isatty():
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401 (arrow keys in input)
-        try:
-            return input("> ").strip()
-        except EOFError:
-            return None
-    line = sys.stdin.readline()
-    return line.strip() if line else None
 
 
 class _Chat:
@@ -102,6 +89,22 @@ class _Chat:
         self._conversation, self._screen = conversation, console()
         self._show_logprobs = False
 
+    def read_line(self) -> str | None:
+        """What the person types, without white space around it; ``None`` at the end."""
+        if not sys.stdin.isatty():
+            line = sys.stdin.readline()
+            return line.strip() if line else None
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401 (arrow keys in input)
+        while True:
+            try:
+                return input("> ").strip()
+            except EOFError:
+                self._screen.print()
+                return None
+            except KeyboardInterrupt:  # perhaps meant for an answer that has just ended
+                self._note("\n/exit or Ctrl-D leaves")
+
     def command(self, words: list[str]) -> bool:
         """Do what a line with a slash says; false where it says to leave."""
         match words:
@@ -112,10 +115,17 @@ class _Chat:
                 self._note("what was said is forgotten")
             case ["/think", "on" | "off" as said]:
                 self._conversation.think = said == "on"
-                self._note(f"thinking is {said}, where the model knows how")
+                known = self._conversation.served.can_think
+                self._note(
+                    f"thinking is {said}" if known else "this model cannot be told whether to think"
+                )
+            case ["/think", *_]:
+                self._note("/think takes on or off")
             case ["/show", "logprobs"]:
                 self._show_logprobs = not self._show_logprobs
                 self._note(f"log-probabilities are {'shown' if self._show_logprobs else 'hidden'}")
+            case ["/show", *_]:
+                self._note("/show takes logprobs")
             case ["/help"]:
                 self._note((__doc__ or "").partition("program:\n\n")[2].rstrip())
             case _:
@@ -140,11 +150,13 @@ class _Chat:
             self._note(str(error))
             return
         except KeyboardInterrupt:
-            self._note("\nstopped")
+            pass  # as the person knows who pressed the keys
         finally:
             pieces.close()
         screen.print()
-        if self._conversation.finish == "length":
+        if self._conversation.finish == "cancelled":
+            self._note("stopped")
+        elif self._conversation.finish == "length":
             self._note("cut off here; --max-tokens allows more")
         if self._show_logprobs:
             self._print_logprobs()

@@ -167,7 +167,7 @@ def _native() -> Iterator[Finding]:
     """The engine's compiled loops; made here if they were not yet."""
     from glassmind.generate.native import library
 
-    if library("paged_attention") is None:
+    if library() is None:
         yield Finding(
             "native",
             "note",

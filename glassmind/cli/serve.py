@@ -18,33 +18,47 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from glassmind.cli.chosen_model import add_model_arguments, load_chosen
 from glassmind.errors import UserError
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model",
-        nargs="?",
-        metavar="MODEL",
-        help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder",
-    )
-    parser.add_argument("--name", default="", help="what clients call the model")
+    add_model_arguments(parser)
+    parser.add_argument("--name", default="", help="what clients call the model (its file's name)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes one that is free (8000)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that it may be called by in an address, beside --host and localhost; may be "
+        "given several times, * is any",
+    )
     parser.add_argument("--keys", type=Path, metavar="FILE", help="API keys, one a line")
     parser.add_argument(
-        "--per-minute", type=int, default=0, metavar="N", help="requests a minute of a client"
+        "--per-minute",
+        type=int,
+        default=0,
+        metavar="N",
+        help="requests a minute of a client (no limit)",
     )
     parser.add_argument(
-        "--at-once", type=int, default=0, metavar="N", help="requests of a client at once"
+        "--at-once",
+        type=int,
+        default=0,
+        metavar="N",
+        help="requests of a client at once (no limit)",
     )
     parser.add_argument(
         "--queue", type=int, default=1024, metavar="N", help="samples under way at once (1024)"
     )
     parser.add_argument(
-        "--max-tokens", type=int, default=1024, metavar="N", help="of an answer, unless asked"
+        "--max-tokens",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="of an answer whose request says nothing (1024)",
     )
     parser.add_argument(
         "--request-seconds", type=float, default=600, metavar="S", help="for an answer (600)"
@@ -68,31 +82,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache-mb", type=int, default=1024, metavar="N", help="for keys and values (1024)"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
 
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
     require_server()
-    from glassmind.cli.ask import refuse_misspelled, set_threads
     from glassmind.cli.console import console
     from glassmind.serve.app import create_app
     from glassmind.serve.gate import Limits
+    from glassmind.serve.hosts import Hosts, is_loopback
     from glassmind.serve.keys import read_keys
     from glassmind.serve.running import bound_socket, serve
-    from glassmind.serve.served_model import ServedModel
 
     screen = console()
-    if args.threads is not None:
-        set_threads(args.threads)
-    refuse_misspelled(args.model)
-    keys = read_keys(args.keys)
+    hosts, keys = Hosts(args.host, args.allow_host), read_keys(args.keys)
     listening = bound_socket(args.host, args.port)  # before the model: a taken port is quick to say
     port = listening.getsockname()[1]
     try:
-        with screen.status("loading the model ..."):
-            served = ServedModel.load(args.model or "", args.name)
-            engine = served.engine(max_rows=args.rows, max_cache_bytes=args.cache_mb << 20)
+        served, engine = load_chosen(
+            args, name=args.name, max_rows=args.rows, cache_mb=args.cache_mb
+        )
         limits = Limits(
             body_bytes=args.body_bytes,
             request_seconds=args.request_seconds,
@@ -101,12 +110,12 @@ def run(args: argparse.Namespace) -> int:
             per_minute=args.per_minute,
             at_once=args.at_once,
         )
-        app = create_app(served, engine, keys=keys, limits=limits, origins=args.origin)
+        app = create_app(served, engine, hosts=hosts, keys=keys, limits=limits, origins=args.origin)
 
         def say_started() -> None:
             host = f"[{args.host}]" if ":" in args.host else args.host
             screen.print(f"{served.name} answers at http://{host}:{port} (Ctrl-C ends it)")
-            if args.host not in LOOPBACK and not keys:
+            if not is_loopback(args.host) and not keys:
                 screen.print(
                     "warning: other machines can reach this, and no API key is asked for (--keys)",
                     style="yellow",

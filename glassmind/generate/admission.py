@@ -21,7 +21,10 @@ from glassmind.model import ModelConfig
 
 
 class Admission:
-    """The door of an engine for a model of ``config`` with ``n_blocks`` blocks of cache."""
+    """The door of an engine for a model of ``config`` with ``n_blocks`` blocks of cache.
+
+    ``draft_tokens`` are guessed at a time by a draft model whose context is ``draft_context``.
+    """
 
     def __init__(
         self,
@@ -29,8 +32,11 @@ class Admission:
         n_blocks: int,
         vocabulary: Vocabulary | None,
         encode: Callable[[str], Sequence[int]] | None,
+        draft_tokens: int = 0,
+        draft_context: int = 0,
     ) -> None:
         self._config, self._n_blocks = config, n_blocks
+        self._draft_tokens, self._draft_context = draft_tokens, draft_context
         self._vocabulary, self._encode = vocabulary, encode
 
     def samples(self, ticket: int, request: Request) -> list[Sample]:
@@ -40,8 +46,15 @@ class Admission:
         """
         params = request.params
         limit = min(len(request.prompt_ids) + params.max_new_tokens, self._config.max_tokens)
+        # One token at a time where something may interfere; looked-up guesses are others.
+        guessed = not (params.lookup or params.calculator or params.constraint is not None)
+        most_drafts = self._draft_tokens if guessed else 0
+        # Behind the guesses one token is drawn, and the draft need not read its last one.
+        drafts_end = min(limit - 1, self._draft_context + 1)
         return [
-            Sample(ticket, number, request, limit, self._companions(request))
+            Sample(
+                ticket, number, request, limit, self._companions(request), most_drafts, drafts_end
+            )
             for number in range(params.drawn_samples)
         ]
 

@@ -4,9 +4,10 @@ Everything that samples goes through here: evaluation, voting, the verifier's tr
 server, a question asked at the command line. One ``step`` is
 
     plan        who is worked on, with how many tokens              scheduler
-    forward     all of those tokens in one pass through the model   paged_cache
-    score       the log-probability of every token that is known
-    draw        the next token of those whose last one was read     sampler
+    guess       what may follow, where a small model runs ahead     draft_model
+    read        all of those tokens in one pass through the model   reader, paged_cache
+    score       the log-probability of every token that is known    scoring
+    draw        the next token of those whose last one was read     drawing, sampler
     react       stop strings, constraints, the calculator           companion
 
 Whoever has all requests at hand calls ``generate``. Whoever gets them one by one, as a server does,
@@ -20,27 +21,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from glassmind.errors import UserError
 from glassmind.generate.admission import Admission
 from glassmind.generate.blocks import Blocks
+from glassmind.generate.contest import Contest
+from glassmind.generate.draft_model import Draft, check_draft
+from glassmind.generate.drawing import Drawer
 from glassmind.generate.paged_attention import BLOCK
-from glassmind.generate.paged_cache import PagedCache, token_bytes
+from glassmind.generate.reader import LanguageModel, Reader, block_bytes
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.sample import Sample
-from glassmind.generate.sampler import Drawn, Sampler
-from glassmind.generate.scheduler import Scheduler, Work
+from glassmind.generate.scheduler import Scheduler
+from glassmind.generate.scoring import score_known
 from glassmind.generate.vocabulary import Vocabulary
 from glassmind.model import Transformer
 
 CACHE_BYTES = 1 << 30
-SCORED_AT_ONCE = 512  # rows of logits: a long prompt's are never all there together
-
-
-Drawing = tuple[Sample, int]
-"""A token to be drawn: whose, and how many guesses stand before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,39 +61,57 @@ class Engine:
     """Samples from ``model``, which it neither copies nor changes.
 
     At most ``max_rows`` samples are worked on at once, their keys and values in at most
-    ``max_cache_bytes``; a pass brings at most ``chunk_tokens`` tokens of prompts. ``vocabulary``
-    says what the tokens stand for, which stop texts and constraints need, and ``encode`` turns text
-    into tokens for the calculator. ``device``, where given, is where the model is moved first.
+    ``max_cache_bytes``, as numbers of ``cache_dtype`` (the model's own unless given); a pass brings
+    at most ``chunk_tokens`` tokens of prompts. ``vocabulary`` says what the tokens stand for, which
+    stop texts and constraints need, and ``encode`` turns text into tokens for the calculator.
+    ``device``, where given, is where the model is moved first.
+
+    ``draft`` is a small model of the same vocabulary that guesses ``draft_tokens`` tokens at a time
+    for every request that asks for no look-up, constraint or calculator. Greedy requests give the
+    same tokens as without, others tokens of the same distribution (``acceptance``).
     """
 
     def __init__(
         self,
-        model: Transformer,
+        model: LanguageModel,
         *,
         vocabulary: Vocabulary | None = None,
         encode: Callable[[str], Sequence[int]] | None = None,
         max_rows: int = 2048,
         max_cache_bytes: int = CACHE_BYTES,
         chunk_tokens: int = 4096,
+        cache_dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
+        draft: LanguageModel | None = None,
+        draft_tokens: int = 4,
     ) -> None:
         if max_rows < 1:
             raise UserError(f"max_rows must be at least 1, not {max_rows}")
         if chunk_tokens < 1:
             raise UserError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
-        self.model = model if device is None else model.to(device)
-        weight = model.embed.weight
-        self.device = weight.device
-        block_bytes = BLOCK * token_bytes(model.config, weight.dtype)
-        self.n_blocks = max(1, max_cache_bytes // block_bytes)
-        self._admission = Admission(model.config, self.n_blocks, vocabulary, encode)
+        both = [model] if draft is None else [model, draft]
+        if draft is not None:
+            check_draft(model, draft, draft_tokens)
+        for one in both:
+            if device is not None and isinstance(one, Transformer):
+                one.to(device)
+        self.model = model
+        self.n_blocks = max(
+            1, max_cache_bytes // sum(block_bytes(one, cache_dtype) for one in both)
+        )
+        guesses = (0, 0) if draft is None else (draft_tokens, draft.config.max_tokens)
+        self._admission = Admission(model.config, self.n_blocks, vocabulary, encode, *guesses)
         self.blocks = Blocks(self.n_blocks)
-        cache = PagedCache(model.config, self.n_blocks, max_rows, weight.dtype, self.device)
-        self.scheduler = Scheduler(cache, self.blocks, max_rows, chunk_tokens)
+        self._reader = Reader(model, self.n_blocks, max_rows, cache_dtype)
+        self.scheduler = Scheduler(self._reader.cache, self.blocks, max_rows, chunk_tokens)
+        self._draft: Draft | None = None
+        if draft is not None:
+            self._draft = Draft(draft, self._reader, self.n_blocks, max_rows, cache_dtype)
+            self.scheduler.caches.append(self._draft.reader.cache)
+        self._drawer = Drawer(model, self.scheduler)
         self._tickets = 0
-        self._sampler: tuple[list[Drawing], Sampler] | None = None
         # Requests of which the best are chosen: what is drawn already.
-        self._contests: dict[int, list[tuple[int, Generation]]] = {}
+        self._contests: dict[int, Contest] = {}
 
     # ------------------------------------------------------------------ all at once
 
@@ -153,7 +168,7 @@ class Engine:
         samples = self._admission.samples(ticket, request)
         samples[0].twins = samples[1:]
         if params.drawn_samples > params.samples:
-            self._contests[ticket] = []
+            self._contests[ticket] = Contest(params)
         self.scheduler.waiting.append(samples[0])
         return ticket
 
@@ -182,6 +197,16 @@ class Engine:
         """Blocks of the cache that nobody uses."""
         return self.blocks.n_free
 
+    @property
+    def guessed(self) -> int:
+        """Guesses that were checked since the beginning, a draft's and looked-up ones."""
+        return self._drawer.guessed
+
+    @property
+    def accepted(self) -> int:
+        """Those of them that stood: each saved a pass for its sample."""
+        return self._drawer.accepted
+
     def step(self) -> list[Event]:
         """One pass through the model; what came of it, oldest sample first."""
         with self._as_it_generates():
@@ -193,149 +218,36 @@ class Engine:
         work = self.scheduler.plan()
         if not work:
             return []
-        hidden_TD = self._forward(work)
-        self._score(work, hidden_TD)
+        if self._draft is not None:
+            self._draft.guess(work)
+        hidden_TD = self._reader.read(
+            (sample.row, sample.computed, sample.ahead(count)) for sample, count in work
+        )
+        score_known(self.model, work, hidden_TD)
         for sample, count in work:
             sample.computed += count - len(sample.guesses)  # whether those stand is not known yet
-            self.scheduler.remember(sample)
-        self._draw(work, hidden_TD)
+            if sample.computed >= (sample.remembered + 1) * BLOCK:
+                self.scheduler.remember(sample)
+        self._drawer.draw(work, hidden_TD)
         events = [self._event(sample) for sample in self.scheduler.running] if told else []
-        done = [sample for sample in self.scheduler.running if sample.complete]
+        done = [s for s in self.scheduler.running if s.finish is not None and s.complete]
         self.scheduler.remove_all(done)
         ends = [end for sample in done for end in self._ends(sample)]
         return [event for event in events if event.token_ids] + ends
 
     @contextlib.contextmanager
     def _as_it_generates(self) -> Iterator[None]:
-        training = self.model.training
-        if training:
-            self.model.eval()
+        readers = [self._reader] if self._draft is None else [self._reader, self._draft.reader]
+        training = [reader for reader in readers if reader.training]
+        for reader in training:
+            reader.train(False)
         try:
             # What a trainer compiled for its one batch shape must not be recompiled for ours.
             with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
                 yield
         finally:
-            if training:
-                self.model.train()
-
-    def _forward(self, work: Work) -> Tensor:
-        """The final hidden states of the pass's tokens (T, D), sample after sample."""
-        ids: list[int] = []
-        rows: list[int] = []
-        positions: list[int] = []
-        for sample, count in work:
-            at = sample.computed
-            ids += sample.tokens[at : at + count]
-            ids += sample.guesses
-            positions += range(at, at + count)
-            rows += [sample.row] * count
-        cache, device = self.scheduler.cache, self.device
-        positions_T = torch.tensor(positions, device=device)
-        cache.expect(torch.tensor(rows, device=device), positions_T)
-        ids_1T = torch.tensor([ids], device=device)
-        return self.model.hidden(ids_1T, positions=positions_T, cache=cache)[0]
-
-    def _score(self, work: Work, hidden_TD: Tensor) -> None:
-        """Give every token that is known and was predicted in this pass its log-probability."""
-        places: list[int] = []
-        targets: list[int] = []
-        owners: list[Sample] = []
-        start = 0
-        for sample, count in work:
-            first = max(sample.unscored, sample.computed + 1)
-            last = min(sample.computed + count + 1, len(sample.tokens))
-            for at in range(first, last):
-                places.append(start + at - 1 - sample.computed)
-                targets.append(sample.tokens[at])
-                owners.append(sample)
-            start += count
-        for first in range(0, len(places), SCORED_AT_ONCE):
-            chunk = slice(first, first + SCORED_AT_ONCE)
-            logprobs_RV = self.model.logits(hidden_TD[places[chunk]]).float().log_softmax(1)
-            wanted = max(owner.request.params.top_logprobs for owner in owners[chunk])
-            top = logprobs_RV.topk(min(wanted, logprobs_RV.shape[1])) if wanted else None
-            target = torch.tensor(targets[chunk], device=self.device)
-            values = logprobs_RV.gather(1, target[:, None])[:, 0].tolist()
-            tops = None if top is None else (top.indices.tolist(), top.values.tolist())
-            for row, (owner, value) in enumerate(zip(owners[chunk], values, strict=True)):
-                owner.score(value, _top_of(owner, tops, row))
-
-    def _draw(self, work: Work, hidden_TD: Tensor) -> None:
-        """The next token of every sample that has none left to read; twins start here.
-
-        A sample with guesses draws in the place of each, too, and keeps what the guesses that came
-        true lead to.
-        """
-        drawing: list[Drawing] = []
-        places: list[int] = []
-        allowed: dict[int, Tensor] = {}
-        start = 0
-        for sample, count in work:
-            start += count
-            if sample.due or sample.finish is not None:
-                continue
-            last = start - 1 - len(sample.guesses)  # where its last known token stands
-            for one in (sample, *(self.scheduler.fork(sample) if sample.twins else ())):
-                mask = self._allowed(one) if one.companions else None
-                if mask is not None:
-                    if not mask.any():  # its constraint has come to an end, or to a dead one
-                        one.finish = "stop"
-                        continue
-                    allowed[len(drawing)] = mask
-                for ahead in range(len(one.guesses) + 1):
-                    drawing.append((one, ahead))
-                    places.append(last + ahead)
-        if not drawing:
-            return
-        unique = sorted(set(places))
-        logits_RV = self.model.logits(hidden_TD[unique])
-        if len(unique) < len(places):
-            row_of = {place: row for row, place in enumerate(unique)}
-            logits_RV = logits_RV[[row_of[place] for place in places]]
-        drawn = self._drawn(drawing, logits_RV, allowed)
-        if not torch.isfinite(drawn.logprobs_R).all():
-            raise UserError(
-                "the model's logits are not numbers (NaN): its weights are damaged, or training "
-                "diverged; use an earlier checkpoint"
-            )
-        tops = None if drawn.top is None else (drawn.top[0].tolist(), drawn.top[1].tolist())
-        tokens, logprobs = drawn.tokens_R.tolist(), drawn.logprobs_R.tolist()
-        for row, (sample, ahead) in enumerate(drawing):
-            if ahead:
-                if sample.finish is not None or not sample.came_true(ahead):
-                    continue
-                sample.computed += 1
-            sample.append(tokens[row])
-            sample.score(logprobs[row], _top_of(sample, tops, row))
-
-    def _drawn(
-        self, drawing: list[Drawing], logits_RV: Tensor, allowed: dict[int, Tensor]
-    ) -> Drawn:
-        if self._sampler is None or self._sampler[0] != drawing:
-            params = [sample.request.params for sample, _ in drawing]
-            numbers = [sample.number for sample, _ in drawing]
-            self._sampler = (drawing, Sampler(params, numbers, self.device))
-        sampler = self._sampler[1]
-        steps = torch.tensor([one.n_new + ahead for one, ahead in drawing], device=self.device)
-        histories = None
-        if sampler.needs_history:
-            histories = []
-            for one, ahead in (drawing[row] for row in sampler.needs_history):
-                new = [*one.tokens[one.n_prompt :], *one.guesses[:ahead]]
-                histories.append((one.tokens[: one.n_prompt], new))
-        return sampler.draw(logits_RV, steps, histories, allowed)
-
-    def _allowed(self, sample: Sample) -> Tensor | None:
-        """What all companions of a sample let through, (V,)."""
-        together: Tensor | None = None
-        for companion in sample.companions:
-            mask = companion.allowed()
-            if mask is not None:
-                together = mask if together is None else together & mask
-        if together is None:
-            return None
-        # A model's vocabulary may be a little larger than its tokenizer's.
-        return F.pad(together, (0, self.model.config.vocab_size - len(together)))
+            for reader in training:
+                reader.train(True)
 
     # ------------------------------------------------------------------ what came of it
 
@@ -360,25 +272,7 @@ class Engine:
         generation, ticket = sample.generation(), sample.ticket
         if ticket not in self._contests:
             return [Event(ticket, sample.number, done=generation)]
-        contest, params = self._contests[ticket], sample.request.params
-        contest.append((sample.number, generation))
-        if len(contest) < params.drawn_samples:
-            return []
-        del self._contests[ticket]
-        # Best first; of equals the one drawn first.
-        contest.sort(key=lambda entry: (-_mean(entry[1].logprobs), entry[0]))
-        best = contest[: params.samples]
-        return [Event(ticket, number, done=done) for number, (_, done) in enumerate(best)]
-
-
-def _top_of(
-    sample: Sample, tops: tuple[list[list[int]], list[list[float]]] | None, row: int
-) -> TopLogprobs | None:
-    wanted = sample.request.params.top_logprobs
-    if not wanted or tops is None:
-        return None
-    return tuple(zip(tops[0][row][:wanted], tops[1][row][:wanted], strict=True))
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / max(1, len(numbers))
+        best = self._contests[ticket].enter(sample.number, generation)
+        if best:
+            del self._contests[ticket]
+        return [Event(ticket, number, done=done) for number, done in enumerate(best)]

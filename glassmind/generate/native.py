@@ -1,4 +1,4 @@
-"""Compile a C++ file of this folder once, and load it: loops that Python is too slow for.
+"""Compile the C++ of ``kernels`` once, and load it: loops that Python is too slow for.
 
 Whoever has a C++ compiler (``torch.compile`` on a CPU needs one too) gets the fast loops; everyone
 else the same results from the formula, slower. The library is kept in the user's cache folder
@@ -23,24 +23,25 @@ from pathlib import Path
 
 import torch
 
-# Sums may be reordered, so that they become vector instructions. Not -ffast-math: linked into a
-# library, that switches off denormal numbers for the whole process.
-FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fassociative-math",
-         "-fno-signed-zeros", "-fno-trapping-math", "-freciprocal-math")  # fmt: skip
+# Nothing that lets sums be reordered: a result must not depend on how many rows a loop was
+# compiled for. (And not -ffast-math: linked into a library, that switches off denormal numbers for
+# the whole process.)
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-signed-zeros",
+         "-fno-trapping-math")  # fmt: skip
+FOLDER = Path(__file__).with_name("kernels")
 SECONDS = 300
 
 
 @functools.cache
-def library(name: str) -> ctypes.CDLL | None:
-    """The functions of ``name``.cpp, or ``None`` where they cannot be compiled here."""
+def library() -> ctypes.CDLL | None:
+    """The functions of ``kernels.cpp``, or ``None`` where they cannot be compiled here."""
     compiler = shutil.which(os.environ.get("CXX") or "c++")
     if compiler is None or os.environ.get("GLASSMIND_NATIVE") == "0" or sys.platform == "win32":
         return None
-    source = Path(__file__).with_name(f"{name}.cpp")
     try:
-        target = cache_folder() / f"{name}-{_fingerprint(source, compiler)}.so"
+        target = cache_folder() / f"kernels-{_fingerprint(compiler)}.so"
         if not target.exists():
-            _compile(compiler, source, target)
+            _compile(compiler, FOLDER / "kernels.cpp", target)
         return ctypes.CDLL(str(target))
     except (OSError, subprocess.SubprocessError):
         return None
@@ -54,10 +55,11 @@ def cache_folder() -> Path:
     return folder
 
 
-def _fingerprint(source: Path, compiler: str) -> str:
+def _fingerprint(compiler: str) -> str:
+    source = b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.?pp")))
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=60)
     machine = f"{platform.machine()} {_processor()} {torch.__version__} {FLAGS}"
-    return hashlib.sha256(source.read_bytes() + version.stdout + machine.encode()).hexdigest()[:24]
+    return hashlib.sha256(source + version.stdout + machine.encode()).hexdigest()[:24]
 
 
 def _processor() -> str:

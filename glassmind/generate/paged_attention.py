@@ -5,7 +5,7 @@ A sequence's past is a list of blocks of ``BLOCK`` tokens anywhere in two big st
 in order, so token *s* of it lies in block ``tables_RW[r, s // BLOCK]`` at place ``s % BLOCK``.
 
 ``attend_formula`` gathers a row's blocks into one piece and writes attention out; it runs anywhere
-and is the one to read. ``paged_attention.cpp`` does the same without the gathering, and a test
+and is the one to read. ``kernels/attention.hpp`` does the same without the gathering, and a test
 holds the two together.
 
 Shapes: T query tokens, R rows, W blocks of the longest row, N blocks of the store, H heads, K kv
@@ -15,29 +15,65 @@ heads, E key width, F value width, S keys.
 from __future__ import annotations
 
 import ctypes
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from glassmind.generate.native import library
+from glassmind.generate import native_calls
+from glassmind.generate.native_calls import STORED, AttentionShape, Calls, at, calls
 from glassmind.model import Scoring
 
 BLOCK = 16
 """Tokens of a block."""
 
-STORED = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+class LayerBlocks(NamedTuple):
+    """The blocks of one layer.
+
+    ``keys`` (N, K, E, BLOCK) lie transposed within a block; without ``values`` (N, K, BLOCK, F)
+    they serve as values too. Where both are int8, every key and value has a scale, float32
+    (N, K, BLOCK): the largest of its numbers stands as 127.
+    """
+
+    keys: Tensor
+    values: Tensor | None = None
+    key_scales: Tensor | None = None
+    value_scales: Tensor | None = None
+
+
+class Places(NamedTuple):
+    """Where the tokens of a pass belong: token *t* sees the first ``visible_T[t]`` keys of row
+    ``row_T[t]`` (int32 both, as ``tables_RW``) and is itself kept in ``slots_T[t]`` (int64), which
+    is ``block * BLOCK + place``."""
+
+    tables_RW: Tensor
+    row_T: Tensor
+    visible_T: Tensor
+    slots_T: Tensor
+
+    def native(self) -> native_calls.Places:
+        """The same for the compiled loops."""
+        tables_RW, row_T, visible_T, slots_T = self
+        return native_calls.Places(
+            tables_RW.data_ptr(), tables_RW.shape[1], row_T.data_ptr(), visible_T.data_ptr(),
+            slots_T.data_ptr(),
+        )  # fmt: skip
 
 
 def empty_blocks(
     n_blocks: int, kv_heads: int, widths: tuple[int, ...], dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, ...]:
-    """Room for one layer: keys (N, K, E, BLOCK), transposed within a block, and, unless keys
-    serve as values too, values (N, K, BLOCK, F)."""
-    keys = _zeros((n_blocks, kv_heads, widths[0], BLOCK), dtype, device)
-    if len(widths) == 1:
-        return (keys,)
-    return keys, _zeros((n_blocks, kv_heads, BLOCK, widths[1]), dtype, device)
+) -> LayerBlocks:
+    """Room for one layer, of float32, bfloat16 or int8."""
+    shapes = [(n_blocks, kv_heads, widths[0], BLOCK)]
+    shapes += [(n_blocks, kv_heads, BLOCK, width) for width in widths[1:]]
+    parts = [_zeros(shape, dtype, device) for shape in shapes]
+    keys, values = parts[0], parts[1] if len(parts) > 1 else None
+    if dtype != torch.int8:
+        return LayerBlocks(keys, values)
+    scales = [_zeros((n_blocks, kv_heads, BLOCK), torch.float32, device) for _ in parts]
+    return LayerBlocks(keys, values, *scales)
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -53,62 +89,74 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     )
 
 
-def store(blocks: tuple[Tensor, ...], new: tuple[Tensor, ...], slots_T: Tensor) -> None:
-    """Write the tokens' keys and values, (T, K, E) and (T, K, F), to ``slots_T``.
-
-    A slot (int64) is ``block * BLOCK + place``.
-    """
-    native = _native(blocks[0])
+def store(blocks: LayerBlocks, new: tuple[Tensor, ...], places: Places) -> None:
+    """Write the tokens' keys and values, (T, K, E) and (T, K, F), to their slots."""
+    native = _native(blocks)
     if native is not None:
-        new = tuple(part.to(blocks[0].dtype).contiguous() for part in new)
-        native.store(blocks, new, slots_T)
+        new = tuple(part.float().contiguous() for part in new)
+        shape = _shape(blocks, 0, None)
+        native.paged_store(
+            STORED[blocks.keys.dtype], ctypes.byref(as_native(blocks)), ctypes.byref(shape),
+            new[0].data_ptr(), at(new[1] if len(new) > 1 else None), places.slots_T.data_ptr(),
+            len(places.slots_T),
+        )  # fmt: skip
         return
-    block, place = slots_T // BLOCK, slots_T % BLOCK
-    blocks[0][block, :, :, place] = new[0].to(blocks[0].dtype)
-    if len(blocks) > 1:
-        blocks[1][block, :, place] = new[1].to(blocks[1].dtype)
+    block, place = places.slots_T // BLOCK, places.slots_T % BLOCK
+    keys, key_scales = _rounded(new[0], blocks.keys.dtype)
+    blocks.keys[block, :, :, place] = keys
+    if blocks.key_scales is not None:
+        blocks.key_scales[block, :, place] = key_scales
+    if blocks.values is not None:
+        values, value_scales = _rounded(new[1], blocks.values.dtype)
+        blocks.values[block, :, place] = values
+        if blocks.value_scales is not None:
+            blocks.value_scales[block, :, place] = value_scales
 
 
-def attend(
-    q_THE: Tensor,
-    blocks: tuple[Tensor, ...],
-    tables_RW: Tensor,
-    row_T: Tensor,
-    visible_T: Tensor,
-    scoring: Scoring,
-) -> Tensor:
-    """Attention of token *t* over the first ``visible_T[t]`` keys of row ``row_T[t]``: (T, H, F).
+def _rounded(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Vectors (..., E) as ``dtype``, and what to multiply each with (...) to have it back."""
+    if dtype != torch.int8:
+        return vectors.to(dtype), vectors.new_ones(vectors.shape[:-1])
+    scales = vectors.float().abs().amax(-1) / 127
+    per_scale = torch.where(scales > 0, 1 / scales, 0)
+    return (vectors.float() * per_scale[..., None]).round().to(dtype), scales
 
-    ``tables_RW``, ``row_T`` and ``visible_T`` are int32. The window and the slopes of ``scoring``
-    come on top.
+
+def attend(q_THE: Tensor, blocks: LayerBlocks, places: Places, scoring: Scoring) -> Tensor:
+    """Attention of each token over what it sees: (T, H, F), float32.
+
+    The window and the slopes of ``scoring`` come on top.
     """
-    native = _native(blocks[0])
+    native = _native(blocks)
     if native is None:
-        return attend_formula(q_THE, blocks, tables_RW, row_T, visible_T, scoring)
-    return native.attend(q_THE, blocks, tables_RW, row_T, visible_T, scoring)
+        return attend_formula(q_THE, blocks, places, scoring)
+    q_THE = q_THE.float().contiguous()
+    shape = _shape(blocks, q_THE.shape[1], scoring)
+    out_THF = torch.empty((*q_THE.shape[:2], shape.value_width))
+    native.paged_attend(
+        STORED[blocks.keys.dtype], q_THE.data_ptr(), ctypes.byref(as_native(blocks)),
+        ctypes.byref(places.native()), len(q_THE), ctypes.byref(shape), out_THF.data_ptr(),
+    )  # fmt: skip
+    return out_THF
 
 
-def attend_formula(
-    q_THE: Tensor,
-    blocks: tuple[Tensor, ...],
-    tables_RW: Tensor,
-    row_T: Tensor,
-    visible_T: Tensor,
-    scoring: Scoring,
-) -> Tensor:
+def attend_formula(q_THE: Tensor, blocks: LayerBlocks, places: Places, scoring: Scoring) -> Tensor:
     """``attend`` as it is defined, one row of the table at a time."""
-    kv_heads = blocks[0].shape[1]
+    kv_heads = blocks.keys.shape[1]
     groups = q_THE.shape[1] // kv_heads
-    width = blocks[-1].shape[3] if len(blocks) > 1 else blocks[0].shape[2]
-    out_THF = q_THE.new_empty((*q_THE.shape[:2], width))
-    for row in row_T.unique().tolist():
-        mine = (row_T == row).nonzero()[:, 0]
-        seen_T = visible_T[mine].long()
-        table = tables_RW[row, : -(-int(seen_T.max()) // BLOCK)].long()
-        k_KES = blocks[0][table].permute(1, 2, 0, 3).flatten(2).float()
+    out: list[tuple[Tensor, Tensor]] = []
+    for row in places.row_T.unique().tolist():
+        mine = (places.row_T == row).nonzero()[:, 0]
+        seen_T = places.visible_T[mine].long()
+        table = places.tables_RW[row, : -(-int(seen_T.max()) // BLOCK)].long()
+        k_KES = blocks.keys[table].permute(1, 2, 0, 3).flatten(2).float()
+        if blocks.key_scales is not None:
+            k_KES = k_KES * blocks.key_scales[table].transpose(0, 1).flatten(1)[:, None]
         v_KSF = k_KES.transpose(1, 2)
-        if len(blocks) > 1:
-            v_KSF = blocks[1][table].transpose(0, 1).flatten(1, 2).float()
+        if blocks.values is not None:
+            v_KSF = blocks.values[table].transpose(0, 1).flatten(1, 2).float()
+            if blocks.value_scales is not None:
+                v_KSF = v_KSF * blocks.value_scales[table].transpose(0, 1).flatten(1)[..., None]
         q_KGTE = q_THE[mine].float().view(len(mine), kv_heads, groups, -1).permute(1, 2, 0, 3)
         scores_KGTS = q_KGTE @ k_KES[:, None] * scoring.scale
         distance_TS = seen_T[:, None] - 1 - torch.arange(k_KES.shape[2], device=q_THE.device)
@@ -120,64 +168,27 @@ def attend_formula(
             hidden_TS |= distance_TS >= scoring.window
         weights_KGTS = scores_KGTS.masked_fill(hidden_TS, -torch.inf).softmax(-1)
         y_TKGF = (weights_KGTS @ v_KSF[:, None]).permute(2, 0, 1, 3)
-        out_THF[mine] = y_TKGF.reshape(len(mine), -1, width).to(q_THE.dtype)
-    return out_THF
+        out.append((mine, y_TKGF.flatten(1, 2)))
+    order, y_THF = torch.cat([mine for mine, _ in out]), torch.cat([y for _, y in out])
+    return torch.empty_like(y_THF).index_copy_(0, order, y_THF)
 
 
-class _Native:
-    """The compiled loops for one kind of stored number."""
-
-    def __init__(self, loaded: ctypes.CDLL, name: str) -> None:
-        self._store = getattr(loaded, f"paged_store_{name}")
-        self._attend = getattr(loaded, f"paged_attend_{name}")
-        self._store.restype = self._attend.restype = None
-        integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        self._store.argtypes = [*[pointer] * 5, *[integer] * 4]
-        self._attend.argtypes = [*[pointer] * 4, integer, pointer, pointer, integer, pointer,
-                                 *[integer] * 5, ctypes.c_float, pointer]  # fmt: skip
-
-    def store(self, blocks: tuple[Tensor, ...], new: tuple[Tensor, ...], slots_T: Tensor) -> None:
-        keys, values = blocks[0], blocks[1] if len(blocks) > 1 else None
-        new_values = new[1] if len(blocks) > 1 else None
-        self._store(
-            keys.data_ptr(), _at(values), new[0].data_ptr(), _at(new_values), slots_T.data_ptr(),
-            len(slots_T), keys.shape[1], keys.shape[2], 0 if values is None else values.shape[3],
-        )  # fmt: skip
-
-    def attend(
-        self,
-        q_THE: Tensor,
-        blocks: tuple[Tensor, ...],
-        tables_RW: Tensor,
-        row_T: Tensor,
-        visible_T: Tensor,
-        scoring: Scoring,
-    ) -> Tensor:
-        keys, values = blocks[0], blocks[1] if len(blocks) > 1 else None
-        tokens, heads, width = q_THE.shape
-        q_THE = q_THE.float().contiguous()
-        value_width = width if values is None else values.shape[3]
-        out_THF = torch.empty((tokens, heads, value_width))
-        self._attend(
-            q_THE.data_ptr(), keys.data_ptr(), _at(values), tables_RW.data_ptr(),
-            tables_RW.shape[1], row_T.data_ptr(), visible_T.data_ptr(), tokens,
-            _at(scoring.slopes_H), heads, keys.shape[1], width, value_width, scoring.window,
-            scoring.scale, out_THF.data_ptr(),
-        )  # fmt: skip
-        return out_THF
+def as_native(blocks: LayerBlocks) -> native_calls.CacheLayer:
+    """The blocks for the compiled loops."""
+    return native_calls.CacheLayer(*(at(part) for part in blocks))
 
 
-def _at(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _shape(blocks: LayerBlocks, heads: int, scoring: Scoring | None) -> AttentionShape:
+    _, kv_heads, key_width, _ = blocks.keys.shape
+    value_width = key_width if blocks.values is None else blocks.values.shape[3]
+    if scoring is None:
+        return AttentionShape(heads, kv_heads, key_width, value_width)
+    return AttentionShape(
+        heads, kv_heads, key_width, value_width, scoring.window, scoring.scale, at(scoring.slopes_H)
+    )
 
 
-_loaded: dict[torch.dtype, _Native | None] = {}
-
-
-def _native(keys: Tensor) -> _Native | None:
-    if keys.device.type != "cpu" or keys.dtype not in STORED:
+def _native(blocks: LayerBlocks) -> Calls | None:
+    if blocks.keys.device.type != "cpu" or blocks.keys.dtype not in STORED:
         return None
-    if keys.dtype not in _loaded:
-        loaded = library("paged_attention")
-        _loaded[keys.dtype] = None if loaded is None else _Native(loaded, STORED[keys.dtype])
-    return _loaded[keys.dtype]
+    return calls()

@@ -10,19 +10,30 @@ Shapes: T tokens of the pass, R rows (sequences that are being worked on), W blo
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from glassmind.generate.paged_attention import BLOCK, attend, empty_blocks, store
+from glassmind.generate.native_calls import CacheLayer
+from glassmind.generate.paged_attention import (
+    BLOCK,
+    Places,
+    as_native,
+    attend,
+    empty_blocks,
+    store,
+)
 from glassmind.model import ModelConfig, Scoring
 
 
 def token_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
     """Bytes that the keys and values of one token take, in all layers."""
-    numbers = config.n_layers * config.cached_heads * sum(config.cached_widths)
-    return numbers * dtype.itemsize
+    scales = 4 * len(config.cached_widths) if dtype == torch.int8 else 0
+    numbers = sum(config.cached_widths) * dtype.itemsize + scales
+    return config.n_layers * config.cached_heads * numbers
 
 
 class PagedCache:
@@ -47,8 +58,9 @@ class PagedCache:
         self.device = device
         widest = min(n_blocks, -(-config.max_tokens // BLOCK))
         self.tables_RW = torch.zeros((n_rows, widest), dtype=torch.int32, device=device)
-        self._positions = self._row_T = self._visible_T = torch.empty(0, dtype=torch.int32)
-        self._slots_T = torch.empty(0, dtype=torch.int64)
+        self.positions_T = torch.empty(0, dtype=torch.int64)
+        nowhere = torch.empty(0, dtype=torch.int32)
+        self.places = Places(self.tables_RW, nowhere, nowhere, self.positions_T)
 
     def expect(self, row_T: Tensor, positions_T: Tensor) -> None:
         """The next pass brings token ``positions_T[t]`` of row ``row_T[t]`` (both int64).
@@ -56,20 +68,26 @@ class PagedCache:
         A row's tokens come in order, and its table names the blocks that they go to.
         """
         block_T = self.tables_RW[row_T, positions_T // BLOCK].long()
-        self._slots_T = block_T * BLOCK + positions_T % BLOCK
-        self._positions = positions_T
-        self._row_T, self._visible_T = row_T.int(), (positions_T + 1).int()
+        slots_T = block_T * BLOCK + positions_T % BLOCK
+        self.positions_T = positions_T
+        self.places = Places(self.tables_RW, row_T.int(), (positions_T + 1).int(), slots_T)
+
+    @functools.cached_property
+    def native_layers(self) -> ctypes.Array[CacheLayer]:
+        """The blocks of all layers for the compiled loops."""
+        return (CacheLayer * len(self.layers))(*map(as_native, self.layers))
 
     def copy(self, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Make each block of ``targets`` hold what the one in ``sources`` does."""
         source = torch.tensor(sources, device=self.device)
         target = torch.tensor(targets, device=self.device)
         for layer in self.layers:
-            for blocks in layer:
-                blocks[target] = blocks[source]
+            for part in layer:
+                if part is not None:
+                    part[target] = part[source]
 
     def positions(self, n_tokens: int) -> Tensor:
-        return self._positions
+        return self.positions_T
 
     def attend(
         self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
@@ -77,8 +95,6 @@ class PagedCache:
         """Store the new keys and values, attend over what each token may see: (1, H, T, F)."""
         blocks = self.layers[layer]
         new = (k_BKTE,) if v_BKTE is None else (k_BKTE, v_BKTE)
-        store(blocks, tuple(part[0].transpose(0, 1) for part in new), self._slots_T)
-        y_THF = attend(
-            q_BHTE[0].transpose(0, 1), blocks, self.tables_RW, self._row_T, self._visible_T, scoring
-        )
+        store(blocks, tuple(part[0].transpose(0, 1) for part in new), self.places)
+        y_THF = attend(q_BHTE[0].transpose(0, 1), blocks, self.places, scoring)
         return y_THF.to(q_BHTE.dtype).transpose(0, 1)[None]

@@ -1,17 +1,8 @@
-"""Several tokens for one pass of the model: guess them, then check all guesses at once.
+"""Guessing that the text goes on as it did the last time these words came.
 
-A small batch spends its time on reading the weights from memory, so a pass over G + 1 tokens costs
-hardly more than one over a single token. Prompt look-up (Saxena 2023, "Prompt lookup decoding")
-guesses that the text goes on as it did the last time these words came, which holds for quotations,
-code, names and numbers.
-
-The general rule for guesses (Leviathan, Kalman & Matias 2022, arXiv 2211.17192; Chen et al. 2023,
-arXiv 2302.01318): where a guess x was drawn with probability q(x), it stands with probability
-min(1, p(x) / q(x)), p being the model's; else the token is drawn from max(0, p - q), made to sum to
-1. A guess without alternatives has q(x) = 1: it stands with probability p(x), and else p without x
-is drawn from. Drawing from p as always and seeing whether x came *is* that, so the sampler draws in
-the place of every guess, and as many stand as came up. The tokens are then the very ones that the
-request gets without any guesses.
+That holds for quotations, code, names and numbers, and costs no model (Saxena 2023, "Prompt lookup
+decoding"). What becomes of the guesses is told in ``acceptance``: the tokens are the very ones that
+the request gets without any.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+# What else a stream is used for than drawing the tokens, each with a ``branch`` of its own.
+GUESSING, JUDGING = 1, 2
+
 _GAMMA = _signed(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _MULTIPLY_1 = _signed(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = _signed(0x94D049BB133111EB)
@@ -45,6 +48,11 @@ def stream_keys(seeds_R: Tensor, samples_R: Tensor) -> Tensor:
     return mix(mix(seeds_R + _GAMMA) + (samples_R + 1) * _GAMMA)
 
 
+def branch(keys_R: Tensor, purpose: int) -> Tensor:
+    """int64 (R,): keys of streams that have nothing to do with those of ``keys_R``."""
+    return mix(keys_R ^ purpose)
+
+
 def uniforms(keys_R: Tensor, step: int | Tensor) -> Tensor:
     """float32 (R,) in [0, 1): the number of each stream at ``step`` (one for all, or (R,)).
 
@@ -52,6 +60,19 @@ def uniforms(keys_R: Tensor, step: int | Tensor) -> Tensor:
     """
     scrambled = mix(keys_R + (torch.as_tensor(step) + 1) * _GAMMA)
     return _shift_right(scrambled, 40).to(torch.float32) * 2.0**-24
+
+
+def land(weights_RV: Tensor, darts_R: Tensor) -> tuple[Tensor, Tensor]:
+    """A token of each row, as likely as its weight: int64 (R, 1), and the weights' sums (R, 1).
+
+    Tokens are laid end to end; ``darts_R`` in [0, 1), stretched to the whole length, lands in the
+    first whose end lies beyond it, which is never one of weight 0. The weights are overwritten.
+    """
+    ends_RV = weights_RV.cumsum_(1)
+    total_R1 = ends_RV[:, -1:].clone()
+    tokens_R1 = torch.searchsorted(ends_RV, darts_R[:, None] * total_R1, right=True)
+    # Only rows that are not numbers run off the end.
+    return tokens_R1.clamp_(max=weights_RV.shape[1] - 1), total_R1
 
 
 def derive_seed(seed: int, *indices: int) -> int:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from torch import Tensor
+
 from glassmind.generate.blocks import START
 from glassmind.generate.companion import Companion
 from glassmind.generate.prompt_lookup import PromptLookup
@@ -26,7 +28,8 @@ class Sample:
     """Sample ``number`` of the request that ``ticket`` names.
 
     ``limit`` is the number of tokens, the prompt's included, at which it ends. ``twins`` are other
-    samples of the same prompt that wait for this one to read it.
+    samples of the same prompt that wait for this one to read it. A draft model guesses
+    ``most_drafts`` tokens at a time, none of which comes to stand beyond ``drafts_end`` tokens.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class Sample:
         request: Request,
         limit: int,
         companions: Sequence[Companion] = (),
+        most_drafts: int = 0,
+        drafts_end: int = 0,
     ) -> None:
         self.ticket, self.number, self.request, self.limit = ticket, number, request, limit
         self.companions = tuple(companions)
@@ -50,10 +55,16 @@ class Sample:
         self.top_logprobs: list[TopLogprobs] = []
         self.forced: set[int] = set()  # indices into ``tokens``
         self.told = self.n_prompt  # tokens that events have reported
-        # What may come after the last known token, to be checked in the next pass.
+        # What may come after the last known token, to be checked in the next pass; how many of
+        # them there are to be; and, for those to be weighed, a draft's probabilities (V,) each.
         self.guesses: list[int] = []
+        self.n_guesses = 0
+        self.odds: list[Tensor] = []
+        self.drafted = 0  # how many of its tokens, guesses included, the draft has read
+        self._most_drafts, self._drafts_end = most_drafts, drafts_end
         self._guessed_at = self.n_prompt
         self._lookup = PromptLookup(self.tokens) if request.params.lookup else None
+        self.guesses_ahead = self._lookup is not None or most_drafts > 0
         self.finish: Finish | None = None  # set while the last tokens still lack their scores
         # Its place among the running, and its blocks of the cache; ``remembered`` of them are full
         # and can be found by others, the last of them under ``content``.
@@ -76,21 +87,66 @@ class Sample:
         """Whether it has ended and every token has its log-probability."""
         return self.finish is not None and self.unscored == len(self.tokens)
 
+    @property
+    def drafts(self) -> int:
+        """How many guesses a draft makes at its next token: a function of the sample alone.
+
+        None at the first token, for there the samples of one prompt part: some are forked from the
+        one that read it, and others, for want of room, read it again.
+        """
+        if not self.n_new or self.finish is not None:
+            return 0
+        return max(0, min(self._most_drafts, self._drafts_end - len(self.tokens)))
+
     def guess(self, most: int) -> None:
-        """Have up to ``most`` guesses checked in the next pass, if it is to draw a token."""
-        self.guesses = []
+        """Have guesses checked in the next pass, which reaches the last known token.
+
+        Looked-up ones are at most ``most``, since they change no token; a draft makes ``drafts``.
+        """
+        self.forget_guesses()
         self._guessed_at = len(self.tokens)
         if self._lookup is not None and self.due == 1 and self.finish is None:
             left = self.limit - len(self.tokens) - 1  # one token is drawn in any case
             self.guesses = self._lookup.propose(min(most, left, self.request.params.lookup))
+            self.n_guesses = len(self.guesses)
+        else:
+            self.n_guesses = self.drafts
+
+    def ahead(self, count: int) -> list[int]:
+        """The next ``count`` tokens to be read, the guesses last."""
+        return self.tokens[self.computed : self.computed + count] + self.guesses
 
     def came_true(self, count: int) -> bool:
         """Whether the tokens since the guess are its first ``count``."""
         return self.tokens[self._guessed_at :] == self.guesses[:count]
 
+    def settle(self) -> int:
+        """How many guesses turned out to stand; they are done with."""
+        came = self.tokens[self._guessed_at :]
+        stood = 0
+        while stood < min(len(came), self.n_guesses) and came[stood] == self.guesses[stood]:
+            stood += 1
+        self.forget_guesses()
+        return stood
+
+    def forget_guesses(self) -> None:
+        """Nothing is to be checked."""
+        self.guesses, self.odds, self.n_guesses = [], [], 0
+
+    def history(self, n_guesses: int) -> tuple[list[int], list[int]]:
+        """The prompt, and what follows it, the first ``n_guesses`` guesses included."""
+        prompt, new = self.tokens[: self.n_prompt], self.tokens[self.n_prompt :]
+        return prompt, new + self.guesses[:n_guesses]
+
     def append(self, token: int) -> None:
         """The next token is ``token``; companions may force more, or end the sample."""
         self.tokens.append(token)
+        if not self.guesses_ahead and not self.companions:
+            if token in self.request.params.stop:
+                self.finish = "stop"
+            elif len(self.tokens) == self.limit:
+                self.finish = "length"
+            return
         if self._lookup is not None:
             self._lookup.extend((token,))
         forced: list[int] = []

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.generate.acceptance import Guesses, draw_or_keep
 from glassmind.generate.filters import filter_thresholds
 from glassmind.generate.penalties import Biases, penalise
-from glassmind.generate.random_numbers import stream_keys, uniforms
+from glassmind.generate.random_numbers import GUESSING, JUDGING, branch, land, stream_keys, uniforms
 from glassmind.generate.request import SamplingParams
 
 Histories = Sequence[tuple[Sequence[int], Sequence[int]]]
@@ -106,12 +107,14 @@ class Sampler:
         steps: int | Tensor,
         histories: Histories | None = None,
         allowed: Mapping[int, Tensor] | None = None,
+        guesses: Guesses | None = None,
     ) -> Drawn:
         """The next token of each row.
 
         ``steps`` is how many tokens each row has drawn before, one for all or int64 (R,): with the
         seed and the sample it decides the random number. ``histories[i]`` belongs to row
         ``needs_history[i]``. ``allowed`` has the constrained rows: bool (V,), what may come next.
+        ``guesses`` are kept where they stand (``acceptance``); their rows must not be greedy.
 
         Raises ``UserError`` for a row that nothing is allowed to follow.
         """
@@ -122,21 +125,47 @@ class Sampler:
             tokens_R1 = asked_RV.argmax(1, keepdim=True)
         else:
             peak_R1, weights_RV = self._weights(asked_RV)
-            # Tokens are laid end to end; the dart lands in the first whose end lies beyond it.
-            ends_RV = weights_RV.cumsum_(1)
-            total_R1 = ends_RV[:, -1:].clone()
-            dart_R1 = uniforms(self._keys_R, steps)[:, None] * total_R1
-            tokens_R1 = torch.searchsorted(ends_RV, dart_R1, right=True)
-            tokens_R1.clamp_(max=logits_RV.shape[1] - 1)  # only not-a-number rows run off the end
+            judged_N1 = None if guesses is None else self._judge(guesses, weights_RV, steps)
+            tokens_R1, total_R1 = land(weights_RV, uniforms(self._keys_R, steps))
             if self._some_greedy:
                 best_R1 = asked_RV.argmax(1, keepdim=True)
                 tokens_R1 = torch.where(self._greedy_R[:, None], best_R1, tokens_R1)
+            if guesses is not None and judged_N1 is not None:
+                tokens_R1[guesses.rows_N] = judged_N1
             if self._all_at_one and not len(self._filtered) and asked_RV is logits_RV:
                 log_total_R1 = peak_R1 + total_R1.log()
         if log_total_R1 is None:
             log_total_R1 = logits_RV.logsumexp(1, keepdim=True)
         logprobs_R = (logits_RV.gather(1, tokens_R1) - log_total_R1)[:, 0]
         return Drawn(tokens_R1[:, 0], logprobs_R, self._top(logits_RV, log_total_R1))
+
+    def guess(
+        self, logits_RV: Tensor, steps: Tensor, histories: Histories | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """A token for each row (R,), from a draft's logits, and what it was drawn from (R, V).
+
+        The random numbers are independent of those of ``draw``. Where all rows are greedy there are
+        no probabilities: a guess then stands where it is the model's choice too.
+        """
+        if self._all_greedy:
+            return self._as_asked(logits_RV.float(), histories, None).argmax(1), None
+        odds_RV = self.distribution(logits_RV, histories)
+        darts_R = uniforms(branch(self._keys_R, GUESSING), steps)
+        return land(odds_RV.clone(), darts_R)[0][:, 0], odds_RV
+
+    def _judge(self, guesses: Guesses, weights_RV: Tensor, steps: int | Tensor) -> Tensor:
+        """The tokens in the places of the guesses, (N, 1); ``weights_RV`` are left as they are."""
+        weights_NV = weights_RV[guesses.rows_N]
+        target_NV = weights_NV.div_(weights_NV.sum(1, keepdim=True))
+        chances_R = uniforms(branch(self._keys_R, JUDGING), steps)
+        darts_R = uniforms(self._keys_R, steps)
+        return draw_or_keep(
+            guesses.tokens_N,
+            guesses.odds_NV,
+            target_NV,
+            chances_R[guesses.rows_N],
+            darts_R[guesses.rows_N],
+        )[:, None]
 
     def distribution(
         self,

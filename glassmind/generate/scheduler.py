@@ -38,10 +38,14 @@ def blocks_for(tokens: int) -> int:
 
 
 class Scheduler:
-    """Deals out ``n_rows`` rows, the blocks of ``cache``, and ``most_tokens`` a pass."""
+    """Deals out ``n_rows`` rows, the blocks of ``cache``, and ``most_tokens`` a pass.
+
+    Running samples get a token each, and a draft's guesses behind it, even where that is more.
+    """
 
     def __init__(self, cache: PagedCache, blocks: Blocks, n_rows: int, most_tokens: int) -> None:
-        self.cache, self.blocks = cache, blocks
+        self.blocks = blocks
+        self.caches = [cache]  # a draft's beside the model's; they have one table
         self.most_tokens = most_tokens
         self.waiting: deque[Sample] = deque()
         self.running: list[Sample] = []  # in the order in which they were admitted
@@ -55,9 +59,20 @@ class Scheduler:
         at = 0
         while at < len(self.running):
             sample = self.running[at]
-            spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
-            sample.guess(max(0, min(left - 1, spare)))
-            count = min(sample.due, max(1, left)) + len(sample.guesses)
+            known = len(sample.tokens)
+            if known - sample.computed == 1 and not sample.guesses_ahead and left > 1:
+                # What nearly all samples need nearly always: their last token read.
+                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known):
+                    break
+                work.append((sample, 1))
+                left -= 1
+                at += 1
+                continue
+            count = min(sample.due, max(1, left))
+            if count == sample.due:
+                spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
+                sample.guess(max(0, min(left - 1, spare)))
+                count += sample.n_guesses
             if not self._grow(sample, sample.computed + count):
                 break  # it was the youngest, and is put off itself
             work.append((sample, count))
@@ -65,9 +80,12 @@ class Scheduler:
             at += 1
         while self.waiting and left > 0 and self._rows and self._admit(self.waiting[0]):
             sample = self.waiting.popleft()
-            if not self._grow(sample, len(sample.tokens)):
-                break
             count = min(sample.due, left)
+            if count == sample.due:
+                sample.guess(0)
+                count += sample.n_guesses
+            if not self._grow(sample, len(sample.tokens) + sample.n_guesses):
+                break
             work.append((sample, count))
             left -= count
         return work
@@ -77,13 +95,13 @@ class Scheduler:
         found: list[int] = []
         if sample.unscored >= sample.n_prompt:  # else its whole prompt has to be seen
             found = self.blocks.find(sample.tokens[:-1])
-        needed = blocks_for(len(sample.tokens)) - len(found)
+        needed = blocks_for(len(sample.tokens) + sample.drafts) - len(found)
         # Each of the running can still grow by a block before anyone is put off.
         if self.running and needed > self.blocks.n_free - len(self.running):
             self.blocks.release(found)
             return False
         sample.blocks = found
-        sample.computed = len(found) * BLOCK
+        sample.computed = sample.drafted = len(found) * BLOCK
         sample.remembered, sample.content = len(found), self.blocks.last_content(found)
         self._place(sample)
         return True
@@ -95,7 +113,7 @@ class Scheduler:
 
     def _write_table(self, sample: Sample, first: int) -> None:
         new = torch.tensor(sample.blocks[first:], dtype=torch.int32)
-        self.cache.tables_RW[sample.row, first : len(sample.blocks)] = new
+        self.caches[0].tables_RW[sample.row, first : len(sample.blocks)] = new
 
     def _grow(self, sample: Sample, tokens: int) -> bool:
         """Blocks for so many tokens, the youngest giving theirs up if need be; False: it did."""
@@ -115,9 +133,9 @@ class Scheduler:
 
     def _put_off(self, sample: Sample) -> None:
         self.remove(sample)
-        sample.computed = sample.remembered = 0
+        sample.computed = sample.drafted = sample.remembered = 0
         sample.content = START
-        sample.guesses = []
+        sample.forget_guesses()
         self.waiting.appendleft(sample)
         self.put_off += 1
 
@@ -137,11 +155,13 @@ class Scheduler:
             if own is not None:
                 targets.append(own)
             twin.computed = sample.n_prompt
+            twin.drafted = min(sample.drafted, sample.n_prompt)
             twin.remembered, twin.content = sample.remembered, sample.content
             self._place(twin)
             started.append(twin)
         if targets:
-            self.cache.copy([sample.blocks[full]] * len(targets), targets)
+            for cache in self.caches:
+                cache.copy([sample.blocks[full]] * len(targets), targets)
         self.waiting.extendleft(reversed(sample.twins))  # they find the full blocks again
         sample.twins = []
         return started

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams
+from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.reason.chains import sample_completions
 from glassmind.reason.verify import score_completions
 from glassmind.reason.vote import tally, verifier_weights, vote
@@ -136,7 +136,7 @@ def ask(
         samples=config.samples,
         seed=seed,
     )
-    engine = Engine(loaded.model, max_rows=config.max_rows)
+    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
     style: Style = "direct" if loaded.stage == "base" else "chain"
     limit = loaded.model.config.max_tokens
     for problem in problems:

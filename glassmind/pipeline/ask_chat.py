@@ -11,17 +11,14 @@ question as a text to continue, which it may do with more questions.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from glassmind.errors import UserError
-from glassmind.generate import Engine, Generation, Request, SamplingParams
+from glassmind.generate import Engine, Generation, Request, SamplingParams, pack_model
 from glassmind.grade import extract_answer
 from glassmind.interop.pretrained import Pretrained
-from glassmind.model import Transformer
 from glassmind.pipeline.ask import LONGEST_QUESTION, Answer
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.vote import tally
@@ -82,10 +79,11 @@ def ask_chat(
         samples=samples,
         seed=seed,
     )
-    engine = Engine(model)
+    engine = Engine(pack_model(model))
     started = time.perf_counter()
-    with _counted(model, progress or Silent(), min(max_tokens, limit - len(prompt))):
-        generations = engine.generate([Request(tuple(prompt), params)])[0]
+    total = min(max_tokens, limit - len(prompt))
+    with watched(progress or Silent(), "answering", total, "tokens") as update:
+        generations = _generate(engine, Request(tuple(prompt), params), update, total)
     seconds = time.perf_counter() - started
     replies = tuple(_text(pretrained, generation) for generation in generations)
     chains = tuple(
@@ -141,13 +139,17 @@ def _text(pretrained: Pretrained, generation: Generation) -> str:
     return "\n".join(filter(None, (tokenizer.decode(line).strip() for line in lines)))
 
 
-@contextmanager
-def _counted(model: Transformer, progress: Progress, total: int) -> Iterator[None]:
-    """Show how many tokens the longest reply has: every call of the model is one more."""
-    with watched(progress, "answering", total, "tokens") as update:
-        count = itertools.count(1)
-        hook = model.register_forward_hook(lambda *_: update(next(count), total))
-        try:
-            yield
-        finally:
-            hook.remove()
+def _generate(
+    engine: Engine, request: Request, update: Callable[[int, int], None], total: int
+) -> list[Generation]:
+    """All samples; ``update`` hears how many tokens of ``total`` the longest one has."""
+    engine.submit(request)
+    lengths = [0] * request.params.samples
+    done: dict[int, Generation] = {}
+    while engine.busy:
+        for event in engine.step():
+            lengths[event.sample] += len(event.token_ids)
+            if event.done is not None:
+                done[event.sample] = event.done
+        update(max(lengths), total)
+    return [done[number] for number in sorted(done)]

@@ -14,7 +14,7 @@ from glassmind.data import Split, generate, gsm8k, jsonl
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder_rows import ladder_row
 from glassmind.evaluate.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
-from glassmind.generate import Engine, SamplingParams
+from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.chains import sample_completions
@@ -74,7 +74,7 @@ def evaluate_task(
     watcher = progress or Silent()
     problems = task_problems(task, loaded, limit)
     config = sampling or loaded.recipe.sampling
-    engine = Engine(loaded.model, max_rows=config.max_rows)
+    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
     greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
     sampled = SamplingParams(
         max_new_tokens=config.max_new_tokens,

@@ -14,7 +14,7 @@ import torch
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams
+from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_completions
@@ -135,10 +135,7 @@ def sampled(
     if path.is_file():
         return load_completions(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
-        engine = Engine(
-            model,
-            max_rows=job.recipe.sampling.max_rows,
-        )
+        engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
         total = len(problems) * params.samples
         with watched(job.progress, f"sampling {name}", total, "chains") as watch:
             completions = sample_completions(engine, job.tokenizer, problems, params, style, watch)

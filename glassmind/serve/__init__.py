@@ -8,10 +8,11 @@ Read in this order:
   conversation into ids
 - ``engine_thread``: the one thread that computes, and how requests reach it
 - ``reply``: from token ids to text, while tokens still come; ``tool_calls``: what in it is a call
-- ``request_schema``, ``response_schema``: what may be asked, and what is answered
+- ``request_schema``, ``response_schema``, ``event_schema``: what may be asked, and what is
+  answered, at once or piece by piece
 - ``sampling``, ``constraints``: from a request's fields to what the engine is asked
-- ``gate``, ``keys``, ``rates``: who may ask, how often, and how much at once; ``refusals``: how a
-  client is told no
+- ``gate``, ``hosts``, ``keys``, ``rates``: who may ask, how often, and how much at once;
+  ``refusals``: how a client is told no
 - ``completions``, ``chat`` (``chat_messages``), ``reasoning``, ``texts``: the endpoints, with
   ``service`` in common; ``sse``: streaming
 - ``metrics``, ``app``, ``running``: the whole, watched and run

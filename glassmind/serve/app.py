@@ -11,16 +11,17 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.generate import Engine
-from glassmind.serve import chat, completions, reasoning, response_schema, texts
+from glassmind.serve import chat, completions, event_schema, reasoning, response_schema, texts
 from glassmind.serve.constraints import Constraints
 from glassmind.serve.engine_thread import EngineThread
 from glassmind.serve.gate import Gate, Limits
+from glassmind.serve.hosts import Hosts
 from glassmind.serve.keys import Keys
 from glassmind.serve.metrics import Metrics
 from glassmind.serve.refusals import AsciiJSON, Refusal, invalid_fields
@@ -40,13 +41,15 @@ def create_app(
     served: ServedModel,
     engine: Engine,
     *,
+    hosts: Hosts | None = None,
     keys: Keys | None = None,
     limits: Limits | None = None,
     origins: Sequence[str] = (),
 ) -> FastAPI:
     """The application that serves ``served`` through ``engine``, which from now on is its own.
 
-    ``origins`` are web sites whose pages may ask (CORS): none unless given.
+    It answers to the names of ``hosts``, which are this machine's alone unless given. ``origins``
+    are web sites whose pages may ask (CORS): none unless given.
     """
     limits, metrics = limits or Limits(), Metrics()
     thread = EngineThread(
@@ -70,7 +73,10 @@ def create_app(
     _add_state(app, service)
     _add_page(app)
     _add_refusals(app)
-    app.add_middleware(Gate, keys=keys or Keys(), limits=limits, metrics=metrics)
+    event_schema.describe(app)
+    app.add_middleware(
+        Gate, hosts=hosts or Hosts(), keys=keys or Keys(), limits=limits, metrics=metrics
+    )
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -110,14 +116,17 @@ def _add_state(app: FastAPI, service: Service) -> None:
             raise Refusal(503, "the engine has stopped")
         return AsciiJSON({"status": "ok"})
 
-    @app.get("/metrics", response_class=Response)
+    # Monitors often ask for the head alone.
+    app.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses=response_schema.ERRORS)
     async def metrics() -> Response:
         """Counters for Prometheus."""
-        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
 def _add_page(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> Response:
         return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
@@ -138,7 +147,7 @@ def _add_refusals(app: FastAPI) -> None:
 
     async def by_framework(_: Request, error: Any) -> Response:
         sentences = {
-            400: "the body is not JSON in UTF-8",
+            400: "the body is not JSON in UTF-8, or is nested too deeply",
             404: "there is no such page",
             405: "this page takes another method",
         }

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate.request import TopLogprobs
-from glassmind.serve import response_schema
+from glassmind.serve import event_schema
 from glassmind.serve.chat_messages import prompt_of
 from glassmind.serve.engine_thread import Running
 from glassmind.serve.refusals import Refusal
@@ -205,7 +205,7 @@ def routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/chat/completions",
         response_model=None,
-        responses=response_schema.of("Chat", streamed=True),
+        responses=event_schema.of("Chat"),
     )
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Answer the last message of a conversation."""

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from glassmind.generate import Generation
 from glassmind.generate.request import TopLogprobs
-from glassmind.serve import response_schema
+from glassmind.serve import event_schema
 from glassmind.serve.engine_thread import Running
 from glassmind.serve.prompts import text_prompt
 from glassmind.serve.refusals import Refusal
@@ -210,7 +210,7 @@ def routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/completions",
         response_model=None,
-        responses=response_schema.of("Completion", streamed=True),
+        responses=event_schema.of("Completion"),
     )
     async def complete(body: CompletionRequest, request: Request) -> Response:
         """Continue one prompt or several."""

@@ -31,12 +31,16 @@ _LOG = logging.getLogger("glassmind.serve")
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """What the engine held after its last step."""
+    """What the engine held after its last step, and what it had counted by then: samples put off,
+    tokens guessed, and guesses that stood."""
 
     waiting: int = 0
     running: int = 0
     used_blocks: int = 0
     blocks: int = 0
+    put_off: int = 0
+    guessed: int = 0
+    accepted: int = 0
 
 
 class Running:
@@ -205,6 +209,9 @@ class EngineThread:
                 engine.n_running,
                 engine.n_blocks - engine.n_free_blocks,
                 engine.n_blocks,
+                engine.scheduler.put_off,
+                engine.guessed,
+                engine.accepted,
             )
 
     def _take(self, stopping: bool) -> bool:

@@ -1,9 +1,9 @@
 """What every request passes before anything is made of it.
 
-In this order, cheapest first: is there a key, is it known; does its owner ask too often; is the
-body too long, or too slow in coming. Only then is a body in memory, whole and of bounded size, and
-only then does anything look inside it. The page, its files and ``/health`` need no key: they say
-nothing.
+In this order, cheapest first: is it meant for this server; is there a key, is it known; does its
+owner ask too often; is the body too long, or too slow in coming. Only then is a body in memory,
+whole and of bounded size, and only then does anything look inside it. The page, its files and
+``/health`` need no key: they say nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from glassmind.serve.hosts import Hosts
 from glassmind.serve.keys import Keys
 from glassmind.serve.metrics import Metrics
 from glassmind.serve.rates import Rates
@@ -42,10 +43,13 @@ class Limits:
 
 
 class Gate:
-    """ASGI middleware: keys, rates, and the size of bodies."""
+    """ASGI middleware: hosts, keys, rates, and the size of bodies."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, limits: Limits, metrics: Metrics) -> None:
-        self._app, self._keys, self._limits, self._metrics = app, keys, limits, metrics
+    def __init__(
+        self, app: ASGIApp, hosts: Hosts, keys: Keys, limits: Limits, metrics: Metrics
+    ) -> None:
+        self._app, self._hosts, self._keys = app, hosts, keys
+        self._limits, self._metrics = limits, metrics
         self._rates = Rates(limits.per_minute, limits.at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +72,14 @@ class Gate:
             self._metrics.request_ended(scope["path"], status, time.monotonic() - started)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
+        path, host = scope["path"], _header(scope, b"host")
+        if not self._hosts.allow(host):
+            raise Refusal(
+                403,
+                f"this server is not called {host[:100]!r}; if it should be, start it with "
+                "--allow-host NAME",
+                code="host_not_allowed",
+            )
         if path in _OPEN or path.startswith("/static/"):
             await self._app(scope, receive, send)
             return

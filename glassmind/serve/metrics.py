@@ -5,17 +5,20 @@ Names follow Prometheus' rules: seconds and bytes as units, ``_total`` behind wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from glassmind.serve.engine_thread import EngineState
@@ -71,15 +74,7 @@ class Metrics:
 
     def watch(self, state: Callable[[], EngineState]) -> None:
         """Show an engine's state whenever somebody looks."""
-        shown: dict[str, tuple[str, Callable[[EngineState], float]]] = {
-            "running_sequences": ("Samples that are computed", lambda s: s.running),
-            "waiting_sequences": ("Samples that wait for room", lambda s: s.waiting),
-            "cache_blocks_used": ("Blocks of the KV cache in use", lambda s: s.used_blocks),
-            "cache_blocks": ("Blocks of the KV cache", lambda s: s.blocks),
-        }
-        for name, (about, read) in shown.items():
-            gauge = Gauge(f"glassmind_{name}", about, registry=self._registry)
-            gauge.set_function(lambda read=read: float(read(state())))  # type: ignore[misc]
+        self._registry.register(_EngineCounters(state))
 
     def request_ended(self, path: str, status: int, seconds: float) -> None:
         """A request has been answered with ``status``."""
@@ -106,3 +101,30 @@ class Metrics:
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+@dataclass(frozen=True)
+class _EngineCounters(Collector):
+    """What an engine counts itself."""
+
+    state: Callable[[], EngineState]
+
+    def collect(self) -> Iterator[Metric]:
+        now = self.state()
+        for name, about, value in (
+            ("running_sequences", "Samples that are computed", now.running),
+            ("waiting_sequences", "Samples that wait for room", now.waiting),
+            ("cache_blocks_used", "Blocks of the KV cache in use", now.used_blocks),
+            ("cache_blocks", "Blocks of the KV cache", now.blocks),
+        ):
+            yield GaugeMetricFamily(f"glassmind_{name}", about, value)
+        for name, about, value in (
+            (
+                "put_off_sequences",
+                "Samples that gave their room in the cache back and were begun again",
+                now.put_off,
+            ),
+            ("guessed_tokens", "Tokens guessed ahead, by a draft or look-up", now.guessed),
+            ("accepted_tokens", "Guesses that stood: each saved a pass", now.accepted),
+        ):
+            yield CounterMetricFamily(f"glassmind_{name}", about, value)

@@ -23,7 +23,7 @@ from glassmind.pipeline.ask_chat import MAX_TOKENS, VOTING_TEMPERATURE
 from glassmind.reason.verify import score_completions
 from glassmind.records import Completion, Problem
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.serve import response_schema
+from glassmind.serve import event_schema
 from glassmind.serve.engine_thread import Running
 from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.refusals import Refusal
@@ -201,9 +201,7 @@ def routes(service: Service) -> APIRouter:
     """The endpoint."""
     router = APIRouter()
 
-    @router.post(
-        "/v1/reason", response_model=None, responses=response_schema.of("Reason", streamed=True)
-    )
+    @router.post("/v1/reason", response_model=None, responses=event_schema.of("Reason"))
     async def reason(body: ReasonRequest, request: Request) -> Response:
         """Answer a question by the vote of several chains of thought."""
         service.check_model(body.model)

@@ -1,6 +1,6 @@
-"""What is answered, for the page that documents the API (``/docs``, ``/openapi.json``).
+"""What is answered, for the description of the API (``/openapi.json``).
 
-The endpoints build plain objects; the tests hold every answer against these models.
+The endpoints build plain objects; the tests hold answers against these models.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 
-class _Exact(BaseModel):
+class Exact(BaseModel):
+    """No field but these."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class ErrorBody(_Exact):
+class ErrorBody(Exact):
     """What was wrong, in one sentence, and the field at fault."""
 
     message: str
@@ -23,19 +25,19 @@ class ErrorBody(_Exact):
     code: str | None
 
 
-class Error(_Exact):
+class Error(Exact):
     """Every answer with a status of 400 and above."""
 
     error: ErrorBody
 
 
-class UsageDetails(_Exact):
+class UsageDetails(Exact):
     """Tokens of the answer that were reasoning."""
 
     reasoning_tokens: int
 
 
-class Usage(_Exact):
+class Usage(Exact):
     """Numbers of tokens."""
 
     prompt_tokens: int
@@ -44,7 +46,7 @@ class Usage(_Exact):
     completion_tokens_details: UsageDetails | None = None
 
 
-class CompletionLogprobs(_Exact):
+class CompletionLogprobs(Exact):
     """Token by token; the first token of an echoed prompt has no probability."""
 
     tokens: list[str]
@@ -53,7 +55,7 @@ class CompletionLogprobs(_Exact):
     text_offset: list[int]
 
 
-class CompletionChoice(_Exact):
+class CompletionChoice(Exact):
     """One continuation."""
 
     index: int
@@ -62,7 +64,7 @@ class CompletionChoice(_Exact):
     finish_reason: Literal["stop", "length"] | None
 
 
-class Completion(_Exact):
+class Completion(Exact):
     """Answer of ``/v1/completions``; streamed, each chunk has this form."""
 
     id: str
@@ -73,7 +75,7 @@ class Completion(_Exact):
     usage: Usage | None = None
 
 
-class TokenLogprob(_Exact):
+class TokenLogprob(Exact):
     """A token, its log-probability, its bytes."""
 
     token: str
@@ -87,20 +89,20 @@ class ChatToken(TokenLogprob):
     top_logprobs: list[TokenLogprob]
 
 
-class ChatLogprobs(_Exact):
+class ChatLogprobs(Exact):
     """Token by token, of the answer without the reasoning."""
 
     content: list[ChatToken]
 
 
-class CalledFunction(_Exact):
+class CalledFunction(Exact):
     """Name, and arguments as a text of JSON."""
 
     name: str
     arguments: str
 
 
-class Call(_Exact):
+class Call(Exact):
     """A call of a tool."""
 
     id: str
@@ -108,7 +110,7 @@ class Call(_Exact):
     function: CalledFunction
 
 
-class Reply(_Exact):
+class Reply(Exact):
     """What the model said."""
 
     role: Literal["assistant"]
@@ -117,7 +119,7 @@ class Reply(_Exact):
     tool_calls: list[Call] | None = None
 
 
-class ChatChoice(_Exact):
+class ChatChoice(Exact):
     """One reply."""
 
     index: int
@@ -126,7 +128,7 @@ class ChatChoice(_Exact):
     finish_reason: Literal["stop", "length", "tool_calls"]
 
 
-class Chat(_Exact):
+class Chat(Exact):
     """Answer of ``/v1/chat/completions``."""
 
     id: str
@@ -137,7 +139,7 @@ class Chat(_Exact):
     usage: Usage
 
 
-class Chain(_Exact):
+class Chain(Exact):
     """One chain of thought. ``score`` and ``step_scores`` are a verifier's probabilities."""
 
     sample: int
@@ -150,7 +152,7 @@ class Chain(_Exact):
     finish: Literal["stop", "length"]
 
 
-class Reason(_Exact):
+class Reason(Exact):
     """Answer of ``/v1/reason``."""
 
     question: str
@@ -161,7 +163,7 @@ class Reason(_Exact):
     chains: list[Chain]
 
 
-class Embedding(_Exact):
+class Embedding(Exact):
     """A vector, as numbers or as base64 of little-endian float32."""
 
     object: Literal["embedding"]
@@ -169,7 +171,7 @@ class Embedding(_Exact):
     embedding: list[float] | str
 
 
-class Embeddings(_Exact):
+class Embeddings(Exact):
     """Answer of ``/v1/embeddings``."""
 
     object: Literal["list"]
@@ -178,7 +180,7 @@ class Embeddings(_Exact):
     usage: Usage
 
 
-class Tokens(_Exact):
+class Tokens(Exact):
     """Answer of ``/tokenize``; ``max_model_len`` is the model's context."""
 
     count: int
@@ -187,7 +189,7 @@ class Tokens(_Exact):
     texts: list[str]
 
 
-class TokenizerInfo(_Exact):
+class TokenizerInfo(Exact):
     """Answer of ``/tokenizer_info``: how a text begins and ends, and the chat template."""
 
     bos_token: str | None
@@ -195,13 +197,13 @@ class TokenizerInfo(_Exact):
     chat_template: str | None
 
 
-class Text(_Exact):
+class Text(Exact):
     """Answer of ``/detokenize``."""
 
     prompt: str
 
 
-class Model(_Exact):
+class Model(Exact):
     """A model that is served. ``format`` says how it is spoken to: ``chat``, ``question``, or
     ``text`` for one that only continues text."""
 
@@ -213,24 +215,25 @@ class Model(_Exact):
     format: Literal["chat", "question", "text"]
 
 
-class Models(_Exact):
+class Models(Exact):
     """Answer of ``/v1/models``."""
 
     object: Literal["list"]
     data: list[Model]
 
 
-class Health(_Exact):
+class Health(Exact):
     """Answer of ``/health``."""
 
     status: Literal["ok"]
 
 
-def of(name: str, *, streamed: bool = False) -> dict[int | str, dict[str, Any]]:
-    """What an endpoint may answer: the model of this name, or events, or an ``Error``."""
-    statuses = (400, 401, 404, 408, 413, 422, 429, 500, 503)
-    answers: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in statuses}
-    answers[200] = {"model": globals()[name]}
-    if streamed:
-        answers[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
-    return answers
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error} for status in (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
+}
+"""What any endpoint may answer instead."""
+
+
+def of(name: str) -> dict[int | str, dict[str, Any]]:
+    """What an endpoint may answer: the model of this name, or an ``Error``."""
+    return {**ERRORS, 200: {"model": globals()[name]}}

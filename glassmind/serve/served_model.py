@@ -16,9 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from glassmind.errors import UserError
-from glassmind.generate import Engine
-from glassmind.generate.paged_cache import token_bytes
+from glassmind.generate import Engine, WeightKind, pack_model
+from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.reader import LanguageModel, block_bytes
 from glassmind.generate.vocabulary import Vocabulary
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.interop.pretrained import Pretrained
@@ -110,6 +113,13 @@ class ServedModel:
         """How a run's model was trained to answer."""
         return "direct" if self.loaded is not None and self.loaded.stage == "base" else "chain"
 
+    @property
+    def can_think(self) -> bool:
+        """Whether it can be told to reason first, or to answer at once."""
+        if self.template is None:
+            return self.format == "question" and self.style == "chain"
+        return "enable_thinking" in self.template.source
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """What each id of the model's output stands for."""
@@ -156,15 +166,38 @@ class ServedModel:
         known = token_id < self.tokenizer.vocab_size
         return self.tokenizer.token_text(token_id) if known else f"<id {token_id}>"
 
-    def engine(self, *, max_rows: int, max_cache_bytes: int) -> Engine:
-        """An engine of its own for this model. Its cache is no larger than all rows can fill."""
-        row_bytes = token_bytes(self.model.config, self.model.embed.weight.dtype) * self.context
+    def engine(
+        self,
+        *,
+        max_rows: int,
+        max_cache_bytes: int,
+        weights: WeightKind = "float32",
+        cache_dtype: torch.dtype | None = None,
+        draft: ServedModel | None = None,
+    ) -> Engine:
+        """An engine of its own for this model, with weights of that kind and keys and values of
+        that type. Its cache is no larger than all rows can fill.
+
+        ``draft`` is a smaller model that guesses ahead. Raises ``UserError`` where its tokens are
+        others than this one's, or weights cannot be of that kind.
+        """
+        models: list[LanguageModel] = [pack_model(self.model, weights)]
+        if draft is not None:
+            if draft.vocabulary.token_bytes != self.vocabulary.token_bytes:
+                raise UserError(
+                    f"{draft.name} cannot draft for {self.name}: its tokens are others, and a "
+                    "draft must share the model's tokenizer"
+                )
+            models.append(pack_model(draft.model, weights))
+        row_bytes = sum(block_bytes(one, cache_dtype) for one in models) * self.context // BLOCK
         max_cache_bytes = min(max_cache_bytes, (max_rows + 1) * row_bytes)
         return Engine(
-            self.model,
+            models[0],
             vocabulary=self.vocabulary,
             encode=self.tokenizer.encode,
             max_rows=max_rows,
             max_cache_bytes=max_cache_bytes,
             chunk_tokens=CHUNK_TOKENS,
+            cache_dtype=cache_dtype,
+            draft=models[1] if draft is not None else None,
         )

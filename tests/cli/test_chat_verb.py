@@ -60,13 +60,38 @@ def test_a_conversation(model: str, terminal: Terminal) -> None:
 
 
 def test_commands(model: str, terminal: Terminal) -> None:
-    text = "/help\n/think off\n/show logprobs\nHello\n/show logprobs\n/think maybe\n/foo\n"
+    text = "/help\n/think off\n/show logprobs\nHello\n/show logprobs\n/think maybe\n/show\n/foo\n"
     out, err = terminal.type(text, model)
     assert "/reset" in err and "thinking is off" in err
     assert err.count("%") == 6 or "<|end|>" in err  # one a token
     assert "log-probabilities are hidden" in err
-    assert err.count("there is no command") == 2
+    assert "/think takes on or off" in err and "/show takes logprobs" in err
+    assert err.count("there is no command") == 1
     assert out.endswith("\n")
+
+
+def test_a_model_that_cannot_be_told_to_think(terminal: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "plain.gguf"
+    save_gguf(pretrained("{% for m in messages %}{{ m.content }}{% endfor %}"), path)
+    assert "cannot be told whether to think" in terminal.type("/think off\n", str(path))[1]
+
+
+def test_interrupts_at_the_prompt_drop_the_line(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed: list[type[BaseException] | str] = [KeyboardInterrupt, "Hello", KeyboardInterrupt]
+
+    def read(prompt: str) -> str:
+        line = typed.pop(0) if typed else EOFError
+        if isinstance(line, str):
+            return line
+        raise line
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", read)
+    assert main(["chat", model, "--max-tokens", "2"]) == 0
+    assert capsys.readouterr().err.count("/exit or Ctrl-D leaves") == 2
 
 
 def test_a_run_forgets(tmp_path: Path, terminal: Terminal) -> None:
@@ -107,5 +132,6 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     complaint = command_line.complaint
     assert "no chat template" in complaint(capsys, "chat", str(silent))
     assert "temperature" in complaint(capsys, "chat", str(silent), "--temperature", "-1")
+    assert "--max-tokens must be" in complaint(capsys, "chat", str(silent), "--max-tokens", "0")
     assert "did you mean smollm2?" in complaint(capsys, "chat", "smollm")
     assert "nowhere" in complaint(capsys, "chat", str(tmp_path / "nowhere"))

@@ -59,6 +59,7 @@ def test_mistakes(
     assert "--rows must be" in complaint(capsys, "--rows", "0")
     assert "--drain-seconds must be" in complaint(capsys, "--drain-seconds", "nan")
     assert "https://example.org" in complaint(capsys, "--origin", "*")
+    assert "chat.example.org" in complaint(capsys, "--allow-host", "https://a.org")
     assert "did you mean smollm2?" in complaint(capsys, "smollm")
     keys = tmp_path / "keys"
     keys.write_text("short\n")

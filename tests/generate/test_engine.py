@@ -138,6 +138,43 @@ def test_nothing_around_a_request_changes_it(
     assert_same([engine.generate([request])[0] for request in requests], expected)
 
 
+@functools.cache
+def crowd_with_a_draft() -> tuple[Transformer, list[list[Generation]]]:
+    """A draft for the crowd's model, and what each of the crowd's requests gives alone with it."""
+    model, requests, _ = crowd()
+    draft = tiny_model()
+    with torch.no_grad():
+        for parameter in draft.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.03)
+    return draft, [Engine(model, draft=draft).generate([request])[0] for request in requests]
+
+
+@pytest.mark.parametrize(
+    ("max_rows", "n_blocks", "chunk_tokens"), [(2, 1000, 4096), (7, 4, 3), (100, 9, 4096)]
+)
+def test_nor_does_it_where_a_draft_guesses(max_rows: int, n_blocks: int, chunk_tokens: int) -> None:
+    model, requests, expected = crowd()
+    draft, guessed = crowd_with_a_draft()
+    for request, plain, alone in zip(requests, expected, guessed, strict=True):
+        if request.params.temperature == 0:
+            assert_same([alone], [plain])
+    shuffled = list(range(len(requests)))
+    random.Random(max_rows * n_blocks).shuffle(shuffled)
+    engine = Engine(
+        model,
+        draft=draft,
+        max_rows=max_rows,
+        max_cache_bytes=2 * n_blocks * BLOCK_BYTES,
+        chunk_tokens=chunk_tokens,
+    )
+    assert engine.n_blocks == n_blocks
+    generated = engine.generate([requests[i] for i in shuffled])
+    assert_same(generated, [guessed[i] for i in shuffled])
+    assert engine.n_free_blocks == n_blocks
+    assert 0 < engine.accepted < engine.guessed
+    assert engine.scheduler.put_off or n_blocks > 4
+
+
 def test_requests_that_come_and_go_while_others_run() -> None:
     model, requests = tiny_model(), make_requests(14)
     expected = Engine(model).generate(requests)

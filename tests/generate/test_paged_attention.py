@@ -10,14 +10,24 @@ import torch
 from torch import Tensor
 
 from glassmind.generate import native, paged_attention
-from glassmind.generate.paged_attention import BLOCK, attend, attend_formula, empty_blocks, store
+from glassmind.generate.native_calls import STORED
+from glassmind.generate.paged_attention import (
+    BLOCK,
+    LayerBlocks,
+    Places,
+    attend,
+    attend_formula,
+    empty_blocks,
+    store,
+)
 from glassmind.model import Scoring
 from glassmind.model.attention import explicit_attention
 
 LENGTHS = (33, 7, 64, 100, 1)
+NOWHERE = torch.empty(0, dtype=torch.int64)
 
 needs_compiler = pytest.mark.skipif(
-    native.library("paged_attention") is None, reason="there is no C++ compiler here"
+    native.library() is None, reason="there is no C++ compiler here"
 )
 
 
@@ -46,15 +56,16 @@ class Case:
         for table, past in zip(self.tables, self.past, strict=True):
             places = torch.arange(len(past[0]))
             slots = table[places // BLOCK].long() * BLOCK + places % BLOCK
-            store(self.blocks, past, slots)
+            store(self.blocks, past, Places(self.tables, NOWHERE, NOWHERE, slots))
         asked = [(r, n - i) for r, n in enumerate(LENGTHS) for i in range(min(n, asking))]
-        self.rows = torch.tensor([row for row, _ in asked]).int()
-        self.visible = torch.tensor([seen for _, seen in asked]).int()
+        rows = torch.tensor([row for row, _ in asked]).int()
+        visible = torch.tensor([seen for _, seen in asked]).int()
+        self.places = Places(self.tables, rows, visible, NOWHERE)
         self.queries = torch.randn(len(asked), kv_heads * groups, widths[0], generator=random)
         self.scoring = scoring(kv_heads * groups)
 
-    def arguments(self) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor, Tensor, Scoring]:
-        return (self.queries, self.blocks, self.tables, self.rows, self.visible, self.scoring)
+    def arguments(self) -> tuple[Tensor, LayerBlocks, Places, Scoring]:
+        return (self.queries, self.blocks, self.places, self.scoring)
 
 
 SCORINGS: dict[str, Callable[[int], Scoring]] = {
@@ -66,11 +77,14 @@ SCORINGS: dict[str, Callable[[int], Scoring]] = {
 
 
 @needs_compiler
+@pytest.mark.parametrize("dtype", STORED, ids=str)
 @pytest.mark.parametrize("scoring", SCORINGS)
 @pytest.mark.parametrize("groups", [1, 2, 3, 4, 9])
 @pytest.mark.parametrize("widths", [(24, 40), (32, 32), (20,)], ids=str)
-def test_compiled_equals_the_formula(widths: tuple[int, ...], groups: int, scoring: str) -> None:
-    case = Case(groups=groups, widths=widths, asking=3, scoring=SCORINGS[scoring])
+def test_compiled_equals_the_formula(
+    widths: tuple[int, ...], groups: int, scoring: str, dtype: torch.dtype
+) -> None:
+    case = Case(groups=groups, widths=widths, asking=3, scoring=SCORINGS[scoring], dtype=dtype)
     torch.testing.assert_close(
         attend(*case.arguments()), attend_formula(*case.arguments()), rtol=1e-5, atol=1e-5
     )
@@ -82,7 +96,7 @@ def test_blocks_attend_as_one_piece_would(
     compiled: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not compiled:
-        monkeypatch.setattr(paged_attention, "_loaded", {dtype: None})
+        monkeypatch.setattr(paged_attention, "calls", lambda: None)
     case = Case(groups=2, dtype=dtype)
     got = attend(*case.arguments())
     for row, past in enumerate(case.past):
@@ -101,10 +115,9 @@ def test_the_batch_around_a_token_changes_no_bit() -> None:
     together = attend(*case.arguments())
     for token in range(len(together)):
         one = slice(token, token + 1)
-        alone = attend(
-            case.queries[one], case.blocks, case.tables, case.rows[one], case.visible[one],
-            case.scoring,
-        )  # fmt: skip
+        rows, seen = case.places.row_T[one], case.places.visible_T[one]
+        mine = Places(case.tables, rows, seen, NOWHERE)
+        alone = attend(case.queries[one], case.blocks, mine, case.scoring)
         assert torch.equal(alone[0], together[token])
 
 
@@ -132,16 +145,40 @@ def test_without_a_compiler_there_is_no_library(
     ):
         with monkeypatch.context() as patch:
             patch.setenv(setting, value)
-            assert native.library.__wrapped__("paged_attention") is None
+            assert native.library.__wrapped__() is None
     assert not list(tmp_path.rglob("*.so"))
 
 
 @needs_compiler
 def test_a_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert native.library.__wrapped__("paged_attention") is not None
+    assert native.library.__wrapped__() is not None
     [library] = tmp_path.rglob("*.so")
     assert [path.name for path in library.parent.iterdir()] == [library.name]
     before = library.stat().st_mtime_ns
-    assert native.library.__wrapped__("paged_attention") is not None
+    assert native.library.__wrapped__() is not None
     assert library.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiler), False])
+def test_eight_bits_keep_each_vector_within_half_a_step(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(paged_attention, "calls", lambda: None)
+    blocks = empty_blocks(4, 2, (24, 40), torch.int8, torch.device("cpu"))
+    new = (torch.randn(5, 2, 24) * torch.tensor([1e-6, 1, 30, 0, 2])[:, None, None],
+           torch.randn(5, 2, 40))  # fmt: skip
+    slots = torch.tensor([3, 17, 16, 60, 0])
+    store(blocks, new, Places(NOWHERE, NOWHERE, NOWHERE, slots))
+    assert blocks.values is not None
+    assert blocks.key_scales is not None
+    assert blocks.value_scales is not None
+    block, place = slots // BLOCK, slots % BLOCK
+    for kept, scales, given in (
+        (blocks.keys[block, :, :, place], blocks.key_scales[block, :, place], new[0]),
+        (blocks.values[block, :, place], blocks.value_scales[block, :, place], new[1]),
+    ):
+        torch.testing.assert_close(scales, given.abs().amax(-1) / 127)
+        error = (kept * scales[..., None] - given).abs()
+        assert (error <= scales[..., None] * 0.5001).all()

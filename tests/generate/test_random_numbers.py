@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from glassmind.generate import derive_seed
-from glassmind.generate.random_numbers import mix, stream_keys, uniforms
+from glassmind.generate.random_numbers import branch, land, mix, stream_keys, uniforms
 
 MASK = (1 << 64) - 1
 
@@ -53,6 +53,23 @@ def test_step_may_differ_per_row() -> None:
     both = uniforms(keys, torch.tensor([7, 9]))
     assert both[0] == uniforms(keys, 7)[0]
     assert both[1] == uniforms(keys, 9)[1]
+
+
+def test_branches_are_streams_of_their_own() -> None:
+    keys = stream_keys(torch.arange(2000), torch.zeros(2000, dtype=torch.int64))
+    streams = torch.stack(
+        [uniforms(branch(keys, purpose), step) for purpose in (1, 2) for step in (0, 1)]
+        + [uniforms(keys, step) for step in (0, 1)]
+    )
+    correlations = torch.corrcoef(streams) - torch.eye(6)
+    assert correlations.abs().max() < 0.1  # 4 standard errors
+
+
+def test_darts_land_on_tokens_as_wide_as_their_weight() -> None:
+    weights = torch.tensor([0.0, 3.0, 0.0, 1.0, 0.0]).repeat(4, 1)
+    tokens, total = land(weights, torch.tensor([0.0, 0.74, 0.76, 1 - 2**-24]))
+    assert tokens[:, 0].tolist() == [1, 1, 3, 3]
+    assert total[:, 0].tolist() == [4.0] * 4
 
 
 def test_derived_seeds_are_distinct_and_repeatable() -> None:

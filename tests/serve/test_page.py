@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 import httpx2
 import pytest
+from tiny_servers import serving
 
 from glassmind.serve.app import STATIC
 from glassmind.serve.response_schema import TokenizerInfo
+from glassmind.serve.served_model import ServedModel
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,14 @@ def test_the_description_names_every_endpoint_and_its_errors(http: httpx2.Client
     }
     for path, methods in described.items():
         for about in methods.values():
-            assert path == "/metrics" or {"200", "400", "429"} <= about["responses"].keys()
+            assert {"200", "400", "401", "403", "429"} <= about["responses"].keys(), path
+
+
+def test_the_description_refers_to_nothing_that_is_not_there(http: httpx2.Client) -> None:
+    document = http.get("/openapi.json").json()
+    named = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))
+    assert {"ChatChunk", "ReasonStep", "NumberedCall"} <= set(named)
+    assert set(named) <= document["components"]["schemas"].keys()
 
 
 def test_a_harness_learns_of_the_tokenizer(http: httpx2.Client) -> None:
@@ -70,12 +80,25 @@ def test_a_harness_learns_of_the_tokenizer(http: httpx2.Client) -> None:
     assert info.chat_template is not None and "messages" in info.chat_template
 
 
-def test_metrics_count(http: httpx2.Client) -> None:
-    def tokens() -> float:
-        found = re.search(r"^glassmind_tokens_total (\S+)$", http.get("/metrics").text, re.M)
-        assert found
-        return float(found[1])
+def counted(http: httpx2.Client, name: str) -> float:
+    """A counter's value in the metrics."""
+    found = re.search(rf"^glassmind_{name}_total (\S+)$", http.get("/metrics").text, re.M)
+    assert found
+    return float(found[1])
 
-    before = tokens()
+
+def test_metrics_count(http: httpx2.Client) -> None:
+    before = counted(http, "tokens")
     http.post("/v1/completions", json={"prompt": "x", "max_tokens": 3, "logit_bias": {"6": -100}})
-    assert tokens() == before + 3
+    assert counted(http, "tokens") == before + 3
+    assert counted(http, "put_off_sequences") == 0
+
+
+def test_metrics_tell_of_too_small_a_cache(tiny: ServedModel) -> None:
+    with (
+        serving(tiny, cache_bytes=128 << 10) as address,  # 256 tokens
+        httpx2.Client(base_url=address, timeout=60) as http,
+    ):
+        asked = {"prompt": "x", "max_tokens": 100, "n": 4, "logit_bias": {"6": -100}}
+        assert http.post("/v1/completions", json=asked).is_success
+        assert counted(http, "put_off_sequences") > 0

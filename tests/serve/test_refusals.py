@@ -147,6 +147,7 @@ def test_wrong_bodies(http: httpx2.Client) -> None:
     refused(post("/v1/reason", json={"question": " "}))
     refused(post("/v1/reason", json={"question": "x" * 30_000}))
     assert http.get("/health").json() == {"status": "ok"}
+    assert http.head("/health").is_success and http.head("/").is_success
 
 
 def test_half_a_surrogate_pair_is_text(http: httpx2.Client) -> None:
@@ -165,7 +166,8 @@ def test_who_hangs_up_frees_everything(tiny: ServedModel) -> None:
             http.post("/v1/completions", json=long, timeout=0.3)
         host, port = address.removeprefix("http://").split(":")
         body = json.dumps({**long, "stream": True}).encode()
-        head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+        head += "Content-Type: application/json\r\n"
         for cut in (20, len(body)):  # within the body, and after it with a reset
             with socket.create_connection((host, int(port))) as raw:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -180,7 +182,8 @@ def test_a_slow_body_is_not_waited_for(tiny: ServedModel) -> None:
     with serving(tiny, limits=Limits(body_seconds=0.3)) as address:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as raw:
-            raw.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+            head = b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\n"
+            raw.sendall(head + b"Content-Length: 10\r\n\r\n{")
             assert b" 408 " in raw.recv(1000)
 
 

@@ -41,6 +41,7 @@ async function connect() {
 function add(role, name) {
   const article = document.createElement("article");
   article.className = role;
+  article.setAttribute("aria-label", name);
   const heading = document.createElement("h2");
   heading.textContent = name;
   article.append(heading);
@@ -136,22 +137,25 @@ async function answer(reply, signal) {
   });
   if (!response.ok) throw new Error(await complaint(response));
   const tokens = [];
-  for await (const event of events(response)) {
-    if (event.error) throw new Error(event.error.message);
-    if (event.usage) {
-      const seconds = (performance.now() - started) / 1000;
-      const count = event.usage.completion_tokens;
-      reply.note(`${count} tokens, ${(count / seconds).toFixed(1)} a second`);
+  try {
+    for await (const event of events(response)) {
+      if (event.error) throw new Error(event.error.message);
+      if (event.usage) {
+        const seconds = (performance.now() - started) / 1000;
+        const count = event.usage.completion_tokens;
+        reply.note(`${count} tokens, ${(count / seconds).toFixed(1)} a second`);
+      }
+      for (const { delta, logprobs, finish_reason: finish } of event.choices) {
+        if (delta.reasoning_content) reply.think(delta.reasoning_content);
+        if (delta.content) reply.say(delta.content);
+        if (logprobs) tokens.push(...logprobs.content);
+        if (finish === "length") reply.note("Cut off: Settings allow a longer answer.");
+      }
+      follow();
     }
-    for (const { delta, logprobs, finish_reason: finish } of event.choices) {
-      if (delta.reasoning_content) reply.think(delta.reasoning_content);
-      if (delta.content) reply.say(delta.content);
-      if (logprobs) tokens.push(...logprobs.content);
-      if (finish === "length") reply.note("Cut off: Settings allow a longer answer.");
-    }
-    follow();
+  } finally {
+    reply.colour(tokens); // also of an answer that was stopped
   }
-  reply.colour(tokens);
 }
 
 /* Keep the end in view, unless the reader has scrolled away from it. */
@@ -186,6 +190,7 @@ async function send() {
       status.textContent = "The answer was stopped.";
     } else {
       reply.fail(error.message);
+      input.value ||= text; // to be sent again
       status.textContent = "There was no answer; the conversation says why.";
     }
   }

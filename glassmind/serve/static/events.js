@@ -18,7 +18,7 @@ export async function* events(response) {
       }
     }
   } finally {
-    reader.cancel();
+    reader.cancel().catch(() => {}); // it is over already where the request was aborted
   }
 }
 

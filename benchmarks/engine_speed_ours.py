@@ -1,0 +1,120 @@
+"""Our side of ``engine_speed.py``: the engine with packed weights, in the program's own process."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest import mock
+
+import torch
+from engine_speed_job import Job, Made
+
+from glassmind.generate import Engine, Request, SamplingParams, derive_seed, pack_model
+from glassmind.generate.packed_matrix import WeightKind
+from glassmind.generate.packed_model import PackedModel
+from glassmind.generate.paged_attention import BLOCK
+from glassmind.model import ModelConfig, Transformer
+from glassmind.model.counting import flops_per_token, kv_bytes
+
+MOST_CACHE = 4 << 30
+
+Text = tuple[Sequence[int], int]
+"""Token ids, and from which on they count; nothing predicts the first."""
+
+
+class Ours:
+    """Our side: a model with packed weights, and a new engine, so with an empty cache, a job."""
+
+    def __init__(self, model: Transformer, kind: WeightKind) -> None:
+        self.config = model.config
+        packed = pack_model(model, kind)
+        if not isinstance(packed, PackedModel):
+            raise SystemExit("packed weights need a C++ compiler: there is none")
+        self.packed = packed
+        self._cache = torch.float32 if kind == "float32" else torch.bfloat16
+
+    def __call__(self, job: Job) -> Made:
+        engine, requests = self._asked(job)
+        began = time.perf_counter()
+        done = engine.generate(requests)
+        seconds = time.perf_counter() - began
+        return Made(sum(len(one.token_ids) for row in done for one in row), seconds)
+
+    def _asked(self, job: Job) -> tuple[Engine, list[Request]]:
+        pairs = list(zip(job.prompts, job.limits, strict=True))
+        tokens = sum(len(p) + job.samples * (n + 2 * BLOCK) for p, n in pairs)
+        engine = Engine(
+            self.packed,
+            cache_dtype=self._cache,
+            max_cache_bytes=min(kv_bytes(self.config, tokens, 4), MOST_CACHE),
+        )
+        stop = frozenset(() if job.stop < 0 else (job.stop,))
+        requests = [
+            Request(
+                tuple(prompt),
+                SamplingParams(
+                    limit,
+                    temperature=job.temperature,
+                    samples=job.samples,
+                    stop=stop,
+                    seed=derive_seed(0, number),
+                ),
+            )
+            for number, (prompt, limit) in enumerate(pairs)
+        ]
+        return engine, requests
+
+    def inside(self, job: Job) -> tuple[float, float]:
+        """Seconds in the model's own forward, and in all, once the prompts are read.
+
+        The engine goes step by step, as a server lets it: every step tells what came of it.
+        """
+        engine, requests = self._asked(job)
+        spent = 0.0
+
+        def watched(method: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+            def call(*args: Any, **kwargs: Any) -> torch.Tensor:
+                nonlocal spent
+                began = time.perf_counter()
+                try:
+                    return method(*args, **kwargs)
+                finally:
+                    spent += time.perf_counter() - began
+
+            return call
+
+        for request in requests:
+            engine.submit(request)
+        while engine.n_waiting or engine.n_running < len(requests):
+            engine.step()
+        model = self.packed
+        with (
+            mock.patch.object(model, "hidden", watched(model.hidden)),
+            mock.patch.object(model, "logits", watched(model.logits)),
+        ):
+            began = time.perf_counter()
+            while engine.busy:
+                engine.step()
+            return spent, time.perf_counter() - began
+
+    def perplexity(self, texts: Sequence[Text]) -> float:
+        """Of every token of the texts that counts."""
+        engine, _ = self._asked(Job([ids for ids, _ in texts], [1] * len(texts)))
+        params = SamplingParams(1, temperature=0, prompt_logprobs=True)
+        done = engine.generate([Request(tuple(ids), params) for ids, _ in texts])
+        logprobs = [
+            value
+            for (_, first), row in zip(texts, done, strict=True)
+            for value in row[0].prompt_logprobs[first - 1 :]
+        ]
+        return math.exp(-statistics.fmean(logprobs))
+
+
+def matrix_flops(config: ModelConfig, prompt_tokens: int, drawn: int) -> int:
+    """Two for every weight of a matrix that a token passes; only drawn tokens need the head."""
+    head = 2 * config.vocab_size * config.d_model
+    each = flops_per_token(config, 0)
+    return prompt_tokens * (each - head) + drawn * each

@@ -1,0 +1,45 @@
+"""`glassmind serve` in a process of its own, for the benchmarks of the server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at ``address``."""
+
+    address: str
+    pid: int
+
+
+@contextmanager
+def server(model: str, *options: str) -> Iterator[Server]:
+    """A server of ``model`` (the package's own where it is empty), ended with SIGTERM.
+
+    Raises ``SystemExit`` where it does not start, does not end with 0, or shows a stack trace.
+    """
+    command = [sys.executable, "-m", "glassmind", "serve", "--port", "0", *options]
+    command += [model] if model else []
+    environment = {**os.environ, "COLUMNS": "200"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        found = re.search(r"answers at (\S+)", first)
+        if found is None:
+            raise SystemExit(first + process.stderr.read())
+        try:
+            yield Server(found[1], process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            complaints = process.stderr.read()
+        # uvicorn mentions what is not HTTP at all; only a fault of ours is one.
+        if process.wait(60) or "Traceback" in complaints:
+            raise SystemExit(f"the server ended with {process.returncode}: {complaints}")

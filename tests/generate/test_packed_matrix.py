@@ -1,0 +1,107 @@
+"""Packed weights: what is kept of them, and that multiplying does what the formula says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from glassmind.errors import UserError
+from glassmind.generate import KINDS, WeightKind, packed_matrix
+from glassmind.generate.packed_matrix import PackedMatrix
+
+SIZES = ((40, 50), (64, 64), (7, 5), (130, 300))
+# Against float64; integers are multiplied with inputs of 16 bits.
+CLOSE = {"float32": 1e-5, "bfloat16": 1e-5, "int8": 1e-4, "int4": 1e-4}
+
+
+@pytest.fixture(params=SIZES, ids=str)
+def weight(request: pytest.FixtureRequest) -> torch.Tensor:
+    random = torch.Generator().manual_seed(1)
+    n_outputs, n_inputs = request.param
+    return torch.randn(n_outputs, n_inputs, generator=random) / n_inputs**0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 6, 7, 13, 200])
+def test_products_are_those_of_the_unpacked_weights(
+    weight: torch.Tensor, kind: WeightKind, rows: int
+) -> None:
+    bias = torch.linspace(-1, 1, len(weight))
+    x = torch.randn(rows, weight.shape[1])
+    packed = PackedMatrix(weight, kind, bias)
+    expected = (x.double() @ packed.unpack().double().T + bias).float()
+    torch.testing.assert_close(packed(x), expected, rtol=CLOSE[kind], atol=CLOSE[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_is_the_same_bits_alone_and_among_others(
+    weight: torch.Tensor, kind: WeightKind
+) -> None:
+    packed = PackedMatrix(weight, kind)
+    x = torch.randn(201, weight.shape[1])
+    together = packed(x)
+    for count in (1, 2, 3, 5, 6, 100):
+        assert torch.equal(packed(x[40 : 40 + count]), together[40 : 40 + count])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_move_by_half_a_step_at_most(weight: torch.Tensor, kind: WeightKind) -> None:
+    moved = (PackedMatrix(weight, kind).unpack() - weight).abs()
+    if kind == "float32":
+        assert not moved.any()
+    elif kind == "bfloat16":
+        assert torch.equal(PackedMatrix(weight, kind).unpack(), weight.bfloat16().float())
+    else:
+        # A group's range is no larger than the matrix', and bfloat16 widens a step a little.
+        values = weight.abs().max() * 2
+        step = values / 254 if kind == "int8" else values / 15
+        assert moved.max() <= step * 0.51
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_rows_of_the_unpacked_weights(weight: torch.Tensor, kind: WeightKind) -> None:
+    packed = PackedMatrix(weight, kind)
+    ids = torch.randint(len(weight), (9,))
+    assert torch.equal(packed.rows(ids), packed.unpack()[ids])
+
+
+def test_bits_a_weight() -> None:
+    weight = torch.randn(64, 128)
+    sizes = {kind: PackedMatrix(weight, kind).n_bytes * 8 / weight.numel() for kind in KINDS}
+    assert sizes == {"float32": 32, "bfloat16": 16, "int8": 8.5, "int4": 5}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zeros_stay_zeros(kind: WeightKind) -> None:
+    weight = torch.zeros(32, 64)
+    weight[3] = torch.randn(64)
+    weight[4, :32] = -2.0
+    unpacked = PackedMatrix(weight, kind).unpack()
+    assert not unpacked[weight == 0].any()
+    torch.testing.assert_close(unpacked[4], weight[4], rtol=0.005, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_compiler_the_formula_answers(
+    kind: WeightKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed, x = PackedMatrix(torch.randn(40, 50), kind), torch.randn(3, 50)
+    compiled = packed(x)
+    monkeypatch.setattr(packed_matrix, "calls", lambda: None)
+    torch.testing.assert_close(packed(x), compiled, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_that_are_no_numbers_stay_none(kind: WeightKind) -> None:
+    x = torch.ones(2, 40)
+    x[1, 7] = torch.nan
+    out = PackedMatrix(torch.ones(3, 40), kind)(x)
+    assert out[0].isfinite().all()
+    assert out[1].isnan().all()
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    weight = torch.ones(3, 40)
+    weight[1, 1] = torch.inf
+    with pytest.raises(UserError, match="not a number"):
+        PackedMatrix(weight, "int8")
