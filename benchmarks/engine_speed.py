@@ -178,7 +178,7 @@ class Bench:
         return self._processes[-1]
 
     def transformers(self, model: str) -> dict[str, Side]:
-        names = {f"transformers {kind}": f"{model} {kind}" for kind in ("bfloat16", "float32")}
+        names = {f"transformers {kind}": f"{model} {kind}" for kind in ("float32", "bfloat16")}
         return self._warm({name: self._transformers.side(there) for name, there in names.items()})
 
     def llama(self, *files: str) -> dict[str, Side]:
@@ -211,13 +211,29 @@ class Bench:
     def at_best(
         self, what: str, sides: Mapping[str, Side], job: Job, trials: Sequence[Job]
     ) -> dict[str, Figure]:
-        """Every side's speed at the width where it is fastest in a trial."""
+        """Every side's speed at the width where it is fastest in a trial.
+
+        A side that is less than half as fast as another at that one's best width is left at that.
+        """
         step = max(1, round(1 / self.args.share))
-        figures = {}
+        figures: dict[str, Figure] = {}
+        wanted = [one for one in trials if not self.args.widths or one.width in self.args.widths]
+        leader, most = wanted[0], 0.0
         for name, side in sides.items():
-            speed = [(side(trial).per_second, trial.width, trial.unified) for trial in trials]
-            self.facts.setdefault("widths", {})[f"{what}, {name}"] = speed
-            _, width, unified = max(speed)
+            tried: list[tuple[float, int, bool]] = []
+            for trial in (leader, *(one for one in wanted if one is not leader)):
+                tried.append((side(trial).per_second, trial.width, trial.unified))
+                print(f"{what}, {name}, trial {tried[-1]}", flush=True)
+                if tried[0][0] < most / 2:
+                    break
+            self.facts.setdefault("widths", {})[f"{what}, {name}"] = tried
+            speed, width, unified = max(tried)
+            if speed < most / 2:
+                figures[name] = Figure(f"{name}, width {width}", (speed,))
+                continue
+            if speed > most:
+                most = speed
+                leader = next(t for t in wanted if (t.width, t.unified) == (width, unified))
             part = replace(
                 job,
                 prompts=job.prompts[::step],
@@ -305,8 +321,8 @@ class Bench:
         part = replace(job, prompts=prompts[:8], limits=[max(2, n // 4) for n in limits[:8]])
         batches = [replace(part, width=width) for width in (1, 2, 4, 8)]
         theirs = self.at_best(title, self.transformers("smollm2"), job, batches)
-        rows = [against(title, ours, theirs["transformers bfloat16"], 3.0)]
-        rows.append(against(title, ours, theirs["transformers float32"]))
+        best = fastest(list(theirs.values()))
+        rows = [against(title, ours, one, 3.0 if one is best else None) for one in theirs.values()]
 
         passes = [
             replace(part, width=width, unified=unified)
@@ -423,6 +439,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--long-rounds", type=int, default=1, help="of batches, which take minutes")
     parser.add_argument("--share", type=float, default=1.0, help="of the batches, for the peers")
+    parser.add_argument("--widths", type=int, nargs="+", help="that batches try (each row's own)")
     parser.add_argument("--tokens", type=int, default=128, help="new ones at batch 1")
     parser.add_argument("--questions", type=int, default=64, help="of GSM8K")
     parser.add_argument("--problems", type=int, default=1000, help="for the tiny model")
