@@ -141,12 +141,6 @@ class Sample:
     def append(self, token: int) -> None:
         """The next token is ``token``; companions may force more, or end the sample."""
         self.tokens.append(token)
-        if not self.guesses_ahead and not self.companions:
-            if token in self.request.params.stop:
-                self.finish = "stop"
-            elif len(self.tokens) == self.limit:
-                self.finish = "length"
-            return
         if self._lookup is not None:
             self._lookup.extend((token,))
         forced: list[int] = []
