@@ -52,7 +52,7 @@ from glassmind.runs.folder import commit
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
 from glassmind.statistics import mean_and_interval
 from glassmind.tokenize import load, save, train_bpe
-from glassmind.tokenize.documents import read_stretches
+from glassmind.tokenize.corpus.documents import read_stretches
 from glassmind.train import Pretrain, Trainer
 
 CALIBRATION_STEPS = 40

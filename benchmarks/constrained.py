@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import decoders
 
-from glassmind.generate.constraint import JSONSchemaConstraint
-from glassmind.generate.vocabulary import Vocabulary
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.generate.constraint.constraint import JSONSchemaConstraint
+from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 END = 50_256
 OURS, OUTLINES, LLGUIDANCE = SIDES = ("glassmind", "outlines-core", "llguidance")

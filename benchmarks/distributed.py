@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.model.counting import parameters
-from glassmind.pipeline.plan import all_gather_bytes, all_reduce_bytes
+from glassmind.plan.estimate import all_gather_bytes, all_reduce_bytes
 from glassmind.runs.models import load
 from glassmind.runs.recipe import read_recipe
 

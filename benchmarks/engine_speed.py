@@ -58,7 +58,7 @@ from engine_speed_table import Figure, Row, against, fastest, show, speeds
 from train_hf_trainer import peak_flops
 
 from glassmind.data.gsm8k import load_gsm8k
-from glassmind.generate.packed_matrix import KINDS, WeightKind
+from glassmind.generate.packed.matrix import KINDS, WeightKind
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
@@ -66,7 +66,7 @@ from glassmind.pipeline.convert import convert
 from glassmind.pipeline.evaluate import task_problems
 from glassmind.runs.models import SHIPPED, Loaded, load
 from glassmind.tokenize import encode_completion, encode_prompt
-from glassmind.tokenize.chat_template import ChatTemplate
+from glassmind.tokenize.chat_template.template import ChatTemplate
 
 SMALL_KINDS: tuple[WeightKind, ...] = ("int8", "int4")
 MOST_LOSS = 1.01  # perplexity, of the float32 model's

@@ -13,9 +13,9 @@ import torch
 from engine_speed_job import Job, Made
 
 from glassmind.generate import Engine, Request, SamplingParams, derive_seed, pack_model
-from glassmind.generate.packed_matrix import WeightKind
-from glassmind.generate.packed_model import PackedModel
-from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.packed.matrix import WeightKind
+from glassmind.generate.packed.model import PackedModel
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.counting import flops_per_token, kv_bytes
 

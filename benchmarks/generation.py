@@ -22,7 +22,8 @@ from unittest import mock
 import torch
 from torch import nn
 
-from glassmind.generate import Engine, Request, SamplingParams, paged_attention
+from glassmind.generate import Engine, Request, SamplingParams
+from glassmind.generate.cache import paged_attention
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 
 VOCAB = 1024

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from glassmind.generate import KINDS, Engine, Generation, Request, SamplingParams, pack_model
-from glassmind.generate.packed_model import rounded
-from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.packed.model import rounded
 from glassmind.generate.reader import LanguageModel, block_bytes
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.model import Transformer

@@ -38,8 +38,8 @@ from glassmind.errors import UserError
 from glassmind.interop.gguf import Kind, load_gguf, save_gguf
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
+from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, KVCache, ModelConfig, RopeScaling, Transformer
-from glassmind.model.scaled_down import scaled_down
 
 SIDE = Path(__file__).with_name("llama_cpp_side.py")
 VOCAB, LENGTHS = 160, (3, 40, 150)  # of the random models, and their prompts in tokens

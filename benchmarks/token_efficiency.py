@@ -50,7 +50,7 @@ from torch import Tensor, nn
 from glassmind.data.loader import RowLoader
 from glassmind.data.texts import find_texts
 from glassmind.data.token_shards import TokenRows, mapped_ids, write_shard
-from glassmind.evaluate.line_chart import Line, keys, line_chart
+from glassmind.evaluate.charts.line_chart import Line, keys, line_chart
 from glassmind.model import Transformer
 from glassmind.pipeline.time_budget import MARGIN, within
 from glassmind.progress import Silent

@@ -35,8 +35,8 @@ import tokenizer_peers as peers
 from rich.console import Console
 from rich.table import Table
 
-from glassmind.tokenize.bulk import tokenize_corpus
-from glassmind.tokenize.documents import read_documents
+from glassmind.tokenize.corpus.bulk import tokenize_corpus
+from glassmind.tokenize.corpus.documents import read_documents
 
 
 class Run(NamedTuple):

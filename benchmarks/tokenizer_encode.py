@@ -24,7 +24,7 @@ import tokenizer_peers as peers
 from rich.console import Console
 from rich.table import Table
 
-from glassmind.tokenize.tiktoken_encoder import with_tiktoken
+from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
 NAMES = ("gpt2", "llama3_2", "qwen3", "own")
 OURS, BATCH, FAST, TIKTOKEN = SIDES = (

@@ -25,7 +25,7 @@ import tokenizer_peers as peers
 from rich.console import Console
 from rich.table import Table
 
-from glassmind.tokenize.tiktoken_encoder import with_tiktoken
+from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
 
 def main() -> int:

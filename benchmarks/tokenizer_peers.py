@@ -24,7 +24,7 @@ from tokenizers import models, pre_tokenizers
 
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.tokenize import BPETokenizer, load, save, train_bpe
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 BETWEEN = "\x1e"
 OWN_SIZE = 16_384

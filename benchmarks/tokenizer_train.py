@@ -29,7 +29,7 @@ from rich.table import Table
 from tokenizers import models, pre_tokenizers, trainers
 
 from glassmind.tokenize import SPECIAL_TOKENS, save, train_bpe
-from glassmind.tokenize.presplit import PATTERN
+from glassmind.tokenize.bpe.presplit import PATTERN
 
 OURS, THEIRS = SIDES = ("glassmind", "tokenizers")
 

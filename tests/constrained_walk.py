@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.generate.constraint import LanguageConstraint
+from glassmind.generate.constraint.constraint import LanguageConstraint
 
 
 @cache

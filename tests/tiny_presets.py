@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
+from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, Transformer
-from glassmind.model.scaled_down import scaled_down
 
 VOCAB = 61
 

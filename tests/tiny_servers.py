@@ -25,14 +25,14 @@ from glassmind.model import (
 from glassmind.runs.folder import open_run
 from glassmind.runs.models import VERIFIER, save_model
 from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.serve.access.gate import Limits
+from glassmind.serve.access.hosts import Hosts
+from glassmind.serve.access.keys import Keys
 from glassmind.serve.app import create_app
-from glassmind.serve.gate import Limits
-from glassmind.serve.hosts import Hosts
-from glassmind.serve.keys import Keys
 from glassmind.serve.running import bound_socket
 from glassmind.serve.served_model import ServedModel
 from glassmind.tokenize import SPECIAL_TOKENS, save, train_bpe
-from glassmind.tokenize.composed import TokenizerFacts
+from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 
 # Every turn between special tokens; thinking begins the reasoning, else the answer.
 TEMPLATE = (

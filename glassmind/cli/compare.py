@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, out, print_json
-    from glassmind.evaluate.compare import compare_runs
-    from glassmind.evaluate.comparison_page import write_comparison
-    from glassmind.evaluate.comparison_table import comparison_record, comparison_text
+    from glassmind.evaluate.compare.page import write_comparison
+    from glassmind.evaluate.compare.runs import compare_runs
+    from glassmind.evaluate.compare.table import comparison_record, comparison_text
 
     comparison = compare_runs(args.runs)
     write_comparison(comparison, args.out)

@@ -165,7 +165,7 @@ def _compiler() -> Iterator[Finding]:
 
 def _native() -> Iterator[Finding]:
     """The engine's compiled loops; made here if they were not yet."""
-    from glassmind.generate.native import library
+    from glassmind.generate.packed.native import library
 
     if library() is None:
         yield Finding(

@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
     from glassmind.evaluate.json_records import decode
+    from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.evaluate.run_files import Ladder
-    from glassmind.evaluate.table import print_ladder
     from glassmind.pipeline.evaluate import evaluate_task
     from glassmind.runs.models import SHIPPED, load
 

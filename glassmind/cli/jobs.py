@@ -142,8 +142,8 @@ def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: boo
 def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     """The finished run's table on standard output, and where its report is."""
     from glassmind.cli.console import console, out, print_json
+    from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.evaluate.run_files import read_ladder
-    from glassmind.evaluate.table import print_ladder
     from glassmind.pipeline.ladder import read_ladder_json
 
     if args.json:

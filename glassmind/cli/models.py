@@ -99,7 +99,7 @@ def _config(name: str) -> ModelConfig:
 
 def _table(context: int, as_json: bool) -> None:
     from glassmind.cli.console import console, out, print_json
-    from glassmind.learn.numbers import COLUMNS, cells, facts
+    from glassmind.learn.architectures.numbers import COLUMNS, cells, facts
     from glassmind.model import PRESETS
 
     rows = [facts(name, context) for name in PRESETS]
@@ -137,9 +137,9 @@ def _print_columns(screen: Console, names: Sequence[str], lines: Sequence[Sequen
 
 def _show(name: str, as_recipe: bool, context: int, as_json: bool) -> None:
     from glassmind.cli.console import console, print_json
-    from glassmind.learn.numbers import facts, large
-    from glassmind.learn.recipe_text import laptop_recipe, model_table
-    from glassmind.model.lineage import in_use
+    from glassmind.learn.architectures.lineage import in_use
+    from glassmind.learn.architectures.numbers import facts, large
+    from glassmind.learn.architectures.recipe_text import laptop_recipe, model_table
 
     config = _config(name)
     row = facts(name, context)
@@ -170,7 +170,7 @@ def _diff(before: str, after: str, as_json: bool) -> None:
     from rich.text import Text
 
     from glassmind.cli.console import console, out, print_json
-    from glassmind.model.lineage import diff, shown, sizes
+    from glassmind.learn.architectures.lineage import diff, shown, sizes
 
     a, b = _config(before), _config(after)
     changes, grown = diff(a, b), sizes(a, b)

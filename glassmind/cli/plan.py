@@ -18,7 +18,7 @@ from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.model import ModelConfig
-    from glassmind.pipeline.plan import Cluster, Estimate, Job
+    from glassmind.plan.estimate import Cluster, Estimate, Job
 
 _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kKmMbBtT]?)")
 _SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.gpus is None:
         raise UserError("say on how many GPUs: --gpus 64")
-    from glassmind.pipeline.plan_sizes import preset, shape_of
+    from glassmind.plan.sizes import preset, shape_of
 
     if args.preset:
         _one(args, args.preset, preset(args.preset))
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cluster(args: argparse.Namespace, gpus: int) -> Cluster:
-    from glassmind.pipeline.plan import MOST_GPUS, Cluster
+    from glassmind.plan.estimate import MOST_GPUS, Cluster
 
     per_node = min(args.gpus_per_node, gpus)
     if gpus > MOST_GPUS:
@@ -94,7 +94,7 @@ def _cluster(args: argparse.Namespace, gpus: int) -> Cluster:
 def _job(args: argparse.Namespace, config: ModelConfig, gpus: int) -> Job:
     """The job with the batch rounded to whole rows that the GPUs can share evenly."""
     from glassmind.model.counting import parameters
-    from glassmind.pipeline.plan import Job
+    from glassmind.plan.estimate import Job
 
     if args.batch_tokens < args.sequence:
         raise UserError(
@@ -109,9 +109,9 @@ def _job(args: argparse.Namespace, config: ModelConfig, gpus: int) -> Job:
 
 def _one(args: argparse.Namespace, name: str, config: ModelConfig) -> None:
     from glassmind.cli.console import out, print_json
-    from glassmind.learn.numbers import large
+    from glassmind.learn.architectures.numbers import large
     from glassmind.model.counting import parameters
-    from glassmind.pipeline.plan import choose, fits, recommend
+    from glassmind.plan.estimate import choose, fits, recommend
 
     cluster = _cluster(args, args.gpus)
     job = _job(args, config, args.gpus)
@@ -149,9 +149,9 @@ def _table(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from glassmind.cli.console import console, print_json
-    from glassmind.learn.numbers import large
-    from glassmind.pipeline.plan import choose, fewest_gpus, recommend
-    from glassmind.pipeline.plan_sizes import preset
+    from glassmind.learn.architectures.numbers import large
+    from glassmind.plan.estimate import choose, fewest_gpus, recommend
+    from glassmind.plan.sizes import preset
 
     rows: list[dict[str, Any]] = []
     lines: list[tuple[str, ...]] = []
@@ -227,8 +227,8 @@ def _line(result: Estimate, fitting: bool) -> tuple[str, ...]:
 
 
 def _verdict(job: Job, cluster: Cluster, best: Estimate | None) -> str:
-    from glassmind.learn.numbers import large
-    from glassmind.pipeline.plan import fewest_gpus, layouts
+    from glassmind.learn.architectures.numbers import large
+    from glassmind.plan.estimate import fewest_gpus, layouts
 
     if best is None:
         if next(layouts(job, cluster), None) is None:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.jobs import show_ladder
-    from glassmind.evaluate.report import write_report
+    from glassmind.evaluate.report.page import write_report
     from glassmind.evaluate.run_files import read_run_files
     from glassmind.runs.folder import existing_run
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _show_training(args: argparse.Namespace, files: RunFiles) -> None:
     """The summary of a training run and its diagnosis on standard output."""
     from glassmind.cli.console import console, out, print_json
-    from glassmind.evaluate.training_section import stages_of, training_summary
+    from glassmind.evaluate.report.training_section import stages_of, training_summary
 
     stages = stages_of(files)
     report = args.run / "report.html"

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, out, print_json
     from glassmind.cli.jobs import changed, choose_device
     from glassmind.cli.live import LiveProgress
-    from glassmind.evaluate.scaling_page import HEADINGS, scaling_record, sentences, table_rows
+    from glassmind.evaluate.scaling.page import HEADINGS, scaling_record, sentences, table_rows
     from glassmind.pipeline.scaling import run_scaling
     from glassmind.runs.dial import TOKENS_PER_PARAMETER
     from glassmind.runs.recipe import read_recipe

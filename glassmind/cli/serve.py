@@ -88,10 +88,10 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     require_server()
     from glassmind.cli.console import console
+    from glassmind.serve.access.gate import Limits
+    from glassmind.serve.access.hosts import Hosts, is_loopback
+    from glassmind.serve.access.keys import read_keys
     from glassmind.serve.app import create_app
-    from glassmind.serve.gate import Limits
-    from glassmind.serve.hosts import Hosts, is_loopback
-    from glassmind.serve.keys import read_keys
     from glassmind.serve.running import bound_socket, serve
 
     screen = console()

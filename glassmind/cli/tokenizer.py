@@ -27,7 +27,7 @@ from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.tokenize import SavedTokenizer
-    from glassmind.tokenize.composed import ComposedTokenizer
+    from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 # That of the model which answers `glassmind ask`.
 _SHIPPED = Path(str(resources.files("glassmind") / "weights" / "word-problems" / "tokenizer.json"))
@@ -129,7 +129,7 @@ def _train(args: argparse.Namespace) -> None:
     from glassmind.cli.live import LiveProgress
     from glassmind.interop.tokenizers import write_tokenizer_json
     from glassmind.tokenize import fingerprint, save, train_bpe, train_char
-    from glassmind.tokenize.train_wordpiece import train_wordpiece
+    from glassmind.tokenize.composed.train_wordpiece import train_wordpiece
 
     target, kind, size = args.out, args.kind, args.vocab_size
     _check_target(target, args.files)
@@ -212,7 +212,7 @@ def _encode(args: argparse.Namespace) -> None:
     if not args.special:
         ids = tokenizer.encode(text)
     else:
-        from glassmind.tokenize.composed import ComposedTokenizer
+        from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
         if not isinstance(tokenizer, ComposedTokenizer):
             raise UserError(
@@ -250,7 +250,7 @@ def _compare(args: argparse.Namespace) -> None:
 
 def _corpus(args: argparse.Namespace) -> None:
     from glassmind.cli.live import LiveProgress
-    from glassmind.tokenize.bulk import tokenize_corpus
+    from glassmind.tokenize.corpus.bulk import tokenize_corpus
 
     tokenizer = _load(args.tokenizer)
     end = None
@@ -287,7 +287,7 @@ def _faster(
     tokenizer: ComposedTokenizer | SavedTokenizer, where: Path
 ) -> ComposedTokenizer | SavedTokenizer:
     from glassmind.tokenize.char import CharTokenizer
-    from glassmind.tokenize.tiktoken_encoder import with_tiktoken
+    from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
     if isinstance(tokenizer, CharTokenizer):
         raise UserError(f"{where} is a tokenizer of single characters, and tiktoken is for BPE")
@@ -310,7 +310,7 @@ def _spare_other_files(target: Path, tokenizer: Path) -> None:
 
 
 def _separator(argument: str) -> str:
-    from glassmind.tokenize.documents import unescaped
+    from glassmind.tokenize.corpus.documents import unescaped
 
     try:
         return unescaped(argument)

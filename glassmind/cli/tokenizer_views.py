@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from glassmind.cli.console import console, out, print_json
-from glassmind.tokenize.merge_path import MAX_START, PiecePath, explain
+from glassmind.tokenize.bpe.merge_path import MAX_START, PiecePath, explain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from glassmind.tokenize import SavedTokenizer
-    from glassmind.tokenize.composed import ComposedTokenizer
+    from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 # Fixed colours, since what a terminal calls yellow may not carry black text. They stay distinct
 # where a terminal has only sixteen.

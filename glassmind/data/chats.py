@@ -36,8 +36,8 @@ from glassmind.data.splits import deal
 from glassmind.data.whole_file import read_whole
 from glassmind.errors import UserError
 from glassmind.records import Problem
-from glassmind.tokenize.chat_template import ChatTemplate, Message
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.chat_template.template import ChatTemplate, Message
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 ASSISTANT = "assistant"
 

@@ -19,7 +19,7 @@ from glassmind.data.contamination import Contamination, Spans, read_evaluation
 from glassmind.data.near_duplicates import NearDuplicates
 from glassmind.data.texts import Piece
 from glassmind.data.word_ngrams import Hashes, word_hashes
-from glassmind.tokenize.bulk import whole_or_not_at_all
+from glassmind.tokenize.corpus.bulk import whole_or_not_at_all
 
 EXAMPLES = 5
 """Examples that the report gives of each filter."""

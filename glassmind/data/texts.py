@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from glassmind.errors import UserError
 from glassmind.progress import Progress, Silent
-from glassmind.tokenize.documents import (
+from glassmind.tokenize.corpus.documents import (
     is_jsonl,
     numbered_documents,
     plain_suffix,

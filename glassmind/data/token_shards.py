@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from glassmind.data.packing import PackedRows, stream
 from glassmind.data.texts import Piece
 from glassmind.tokenize import Tokenizer
-from glassmind.tokenize.bulk import (
+from glassmind.tokenize.corpus.bulk import (
     Batch,
     Encoder,
     encode_all,

@@ -1,7 +1,6 @@
 """Verdicts → tables and reports.
 
-Read ``rungs`` (the methods by name), ``methods`` (what each does), ``ladder_rows`` (accuracy,
-interval, paired test), then ``table`` and ``report`` (how a person sees it). What a training run
-tells: ``diagnosis`` (what ails it), ``training_panels`` (what the layers did), and ``compare`` (two
-runs or more).
+Read ``ladder`` (the methods, and what they reached), then ``report`` (how a person sees a run).
+What training runs tell: ``diagnosis`` (what ails one), ``compare`` (two or more), ``scaling`` (loss
+against compute). What they share: ``run_files`` (what a run left behind), ``wording``, ``charts``.
 """

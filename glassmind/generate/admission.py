@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from glassmind.errors import UserError
+from glassmind.generate.cache.paged_attention import BLOCK
 from glassmind.generate.calculator import Calculator
 from glassmind.generate.companion import Companion
-from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.request import Request
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import blocks_for
 from glassmind.generate.stop_texts import StopTexts
-from glassmind.generate.vocabulary import Vocabulary
 from glassmind.model import ModelConfig
 
 

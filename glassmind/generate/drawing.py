@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.generate.acceptance import Guesses
 from glassmind.generate.reader import LanguageModel
 from glassmind.generate.sample import Sample
-from glassmind.generate.sampler import Drawn, Sampler
+from glassmind.generate.sampling.sampler import Drawn, Sampler
 from glassmind.generate.scheduler import Scheduler, Work
 from glassmind.generate.scoring import top_of
+from glassmind.generate.speculative.acceptance import Guesses
 
 Drawing = tuple[Sample, int]
 """A token to be drawn: whose, and how many guesses stand before it."""

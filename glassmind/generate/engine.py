@@ -24,17 +24,17 @@ import torch
 
 from glassmind.errors import UserError
 from glassmind.generate.admission import Admission
-from glassmind.generate.blocks import Blocks
+from glassmind.generate.cache.blocks import Blocks
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.contest import Contest
-from glassmind.generate.draft_model import Draft, check_draft
 from glassmind.generate.drawing import Drawer
-from glassmind.generate.paged_attention import BLOCK
 from glassmind.generate.reader import LanguageModel, Reader, block_bytes
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import Scheduler
 from glassmind.generate.scoring import score_known
-from glassmind.generate.vocabulary import Vocabulary
+from glassmind.generate.speculative.draft_model import Draft, check_draft
 from glassmind.model import Transformer
 
 CACHE_BYTES = 1 << 30

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from glassmind.generate.paged_attention import BLOCK
-from glassmind.generate.paged_cache import PagedCache, token_bytes
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.paged_cache import PagedCache, token_bytes
 from glassmind.model import ModelConfig, Transformer
 
 Piece = tuple[int, int, Sequence[int]]

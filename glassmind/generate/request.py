@@ -14,7 +14,7 @@ from glassmind.errors import UserError
 from glassmind.runs.recipe import MOST_SAMPLES
 
 if TYPE_CHECKING:
-    from glassmind.generate.constraint import Constraint
+    from glassmind.generate.constraint.constraint import Constraint
 
 # Below this, dividing the logits by the temperature leaves nothing but the largest: ask for 0.
 LEAST_TEMPERATURE = 1e-4

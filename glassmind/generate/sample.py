@@ -15,10 +15,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from glassmind.generate.blocks import START
+from glassmind.generate.cache.blocks import START
 from glassmind.generate.companion import Companion
-from glassmind.generate.prompt_lookup import PromptLookup
 from glassmind.generate.request import Generation, Request, TopLogprobs
+from glassmind.generate.speculative.prompt_lookup import PromptLookup
 from glassmind.generate.stop_texts import StopTexts
 
 Finish = Literal["stop", "length", "cancelled"]

@@ -23,9 +23,9 @@ from collections.abc import Iterable
 
 import torch
 
-from glassmind.generate.blocks import START, Blocks
-from glassmind.generate.paged_attention import BLOCK
-from glassmind.generate.paged_cache import PagedCache
+from glassmind.generate.cache.blocks import START, Blocks
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.sample import Sample
 
 Work = list[tuple[Sample, int]]

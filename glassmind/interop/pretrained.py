@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glassmind.model import Transformer
 
 if TYPE_CHECKING:
-    from glassmind.tokenize.composed import ComposedTokenizer
+    from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 
 @dataclass(frozen=True)

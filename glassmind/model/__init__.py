@@ -4,9 +4,8 @@ Read in this order: ``config`` (what a model is, as data), ``transformer`` (the 
 ``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (who sees
 whom), ``chunked`` (attention over long rows), then what some models do otherwise, ``experts`` and
 ``latent_attention``; ``cache`` (how generation remembers), ``probe`` (how to look inside),
-``heads`` (other readings of the trunk) and ``presets`` (published models as rows of values). About
-the presets: ``counting`` (what each costs), ``published`` (who made it), ``lineage`` and
-``reasons`` (what it changed, and why), ``scaled_down`` (each at a laptop's size).
+``heads`` (other readings of the trunk), ``presets`` (published models as rows of values) and
+``counting`` (what each costs).
 """
 
 from glassmind.model.cache import Cache, KVCache

@@ -23,7 +23,7 @@ from glassmind.pipeline.ask import LONGEST_QUESTION, Answer
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.vote import tally
 from glassmind.records import Completion
-from glassmind.tokenize.chat_template import ChatTemplate
+from glassmind.tokenize.chat_template.template import ChatTemplate
 
 MAX_TOKENS = 256
 VOTING_TEMPERATURE = 0.7  # where nobody says: samples that vote have to differ

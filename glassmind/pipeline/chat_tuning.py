@@ -32,7 +32,7 @@ from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
-from glassmind.tokenize.chat_template import MAX_SOURCE, ChatTemplate
+from glassmind.tokenize.chat_template.template import MAX_SOURCE, ChatTemplate
 from glassmind.tokenize.special import ANSWER, END, QUESTION
 from glassmind.train import SupervisedFineTuning, validation_loss
 

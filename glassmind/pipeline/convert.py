@@ -27,7 +27,7 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
 from glassmind.pipeline.adapters import kept_adapter
 from glassmind.runs.models import SHIPPED, load
-from glassmind.tokenize.composed import TokenizerFacts
+from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 from glassmind.tokenize.special import ANSWER, END, PAD, QUESTION, SPECIAL_IDS, THINK
 
 Format = Literal["hf", "gguf", "peft"]

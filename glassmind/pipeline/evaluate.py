@@ -12,8 +12,8 @@ from typing import Any
 
 from glassmind.data import Split, generate, gsm8k, jsonl
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder_rows import ladder_row
-from glassmind.evaluate.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
+from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
+from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress, Silent, watched

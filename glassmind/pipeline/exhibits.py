@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from glassmind.evaluate.methods import verdicts
+from glassmind.evaluate.ladder.methods import verdicts
 from glassmind.grade import check_steps, grade
 from glassmind.model import Transformer, probe
 from glassmind.reason.vote import tally, verifier_weights, vote

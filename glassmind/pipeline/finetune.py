@@ -41,7 +41,7 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.train import (
     Objective,
     Pretrain,

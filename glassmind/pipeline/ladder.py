@@ -16,9 +16,9 @@ import torch
 
 from glassmind.data import check_disjoint
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder_rows import ladder_row, rows_by_steps
-from glassmind.evaluate.methods import METHODS, verdicts
-from glassmind.evaluate.report import write_report
+from glassmind.evaluate.ladder.methods import METHODS, verdicts
+from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
+from glassmind.evaluate.report.page import write_report
 from glassmind.model import TokenScorer, Transformer
 from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from glassmind.errors import UserError
+from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import read_metrics
-from glassmind.evaluate.scaling_fit import FEWEST_SIZES, ScalingPoint, fit_scaling, hold_out
-from glassmind.evaluate.scaling_page import Scaling, scaling_record, write_scaling_page
-from glassmind.evaluate.stage_figures import smoothed
+from glassmind.evaluate.scaling.fit import FEWEST_SIZES, ScalingPoint, fit_scaling, hold_out
+from glassmind.evaluate.scaling.page import Scaling, scaling_record, write_scaling_page
 from glassmind.model.memory_plan import training_flops
 from glassmind.pipeline.single import run_training
 from glassmind.pipeline.time_budget import vocabulary_size

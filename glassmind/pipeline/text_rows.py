@@ -39,8 +39,8 @@ from glassmind.runs.files import require_space, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import PretrainConfig, Recipe
 from glassmind.tokenize import SavedTokenizer, Tokenizer, load, save, train_bpe, train_char
-from glassmind.tokenize.bulk import cores
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.corpus.bulk import cores
 
 TOKENIZER_CHARACTERS = 4_000_000  # enough text to learn merges from; more changes little
 VALIDATION_TOKENS = 16_384  # that the loss is measured on while training; in the end, on all

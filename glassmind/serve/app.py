@@ -17,16 +17,18 @@ from starlette.staticfiles import StaticFiles
 from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.generate import Engine
-from glassmind.serve import chat, completions, event_schema, reasoning, response_schema, texts
+from glassmind.serve.access.gate import Gate, Limits
+from glassmind.serve.access.hosts import Hosts
+from glassmind.serve.access.keys import Keys
+from glassmind.serve.access.refusals import AsciiJSON, Refusal, invalid_fields
 from glassmind.serve.constraints import Constraints
-from glassmind.serve.engine_thread import EngineThread
-from glassmind.serve.gate import Gate, Limits
-from glassmind.serve.hosts import Hosts
-from glassmind.serve.keys import Keys
-from glassmind.serve.metrics import Metrics
-from glassmind.serve.refusals import AsciiJSON, Refusal, invalid_fields
+from glassmind.serve.endpoints import chat, completions, reasoning, texts
+from glassmind.serve.endpoints.service import Service
+from glassmind.serve.schemas import events as event_schema
+from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.served_model import ServedModel
-from glassmind.serve.service import Service
+from glassmind.serve.work.engine_thread import EngineThread
+from glassmind.serve.work.metrics import Metrics
 
 STATIC = Path(__file__).with_name("static")
 # The page needs nothing from elsewhere, and may load nothing from elsewhere.

@@ -6,14 +6,14 @@ import json
 from collections import OrderedDict
 from typing import Any
 
-from glassmind.generate.constraint import (
+from glassmind.generate.constraint.constraint import (
     Constraint,
     JSONObjectConstraint,
     JSONSchemaConstraint,
     RegexConstraint,
 )
-from glassmind.generate.vocabulary import Vocabulary
-from glassmind.serve.refusals import Refusal
+from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.serve.access.refusals import Refusal
 
 KEPT = 32  # clients ask for the same schema again and again, and making its machine takes time
 

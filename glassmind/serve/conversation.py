@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from glassmind.errors import UserError
 from glassmind.generate import Engine, Request, SamplingParams
 from glassmind.serve.prompts import chat_prompt
-from glassmind.serve.reply import Piece, ReplyReader
 from glassmind.serve.served_model import ServedModel
+from glassmind.serve.work.reply import Piece, ReplyReader
 
 
 @dataclass

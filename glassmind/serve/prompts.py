@@ -12,7 +12,7 @@ from typing import Any
 from glassmind.errors import UserError
 from glassmind.serve.served_model import ServedModel
 from glassmind.tokenize import encode_prompt
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 
 def text_prompt(served: ServedModel, text: str, *, special: bool = True) -> list[int]:

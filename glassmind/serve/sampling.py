@@ -9,11 +9,11 @@ from typing import Any
 
 from glassmind.errors import UserError
 from glassmind.generate import Request, SamplingParams, derive_seed
-from glassmind.generate.constraint import Constraint
-from glassmind.serve.refusals import Refusal
-from glassmind.serve.request_schema import Sampled
+from glassmind.generate.constraint.constraint import Constraint
+from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.endpoints.service import Service
+from glassmind.serve.schemas.requests import Sampled
 from glassmind.serve.served_model import ServedModel
-from glassmind.serve.service import Service
 
 
 def sampling_params(

@@ -20,16 +20,16 @@ import torch
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, WeightKind, pack_model
-from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.reader import LanguageModel, block_bytes
-from glassmind.generate.vocabulary import Vocabulary
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.model import Transformer
 from glassmind.runs.models import SHIPPED, Loaded, load
 from glassmind.tokenize import SavedTokenizer, Style
-from glassmind.tokenize.chat_template import ChatTemplate
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.chat_template.template import ChatTemplate
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import ANSWER, END, END_THINK, STEP, THINK
 
 Mark = Literal["think", "answer", "step"]

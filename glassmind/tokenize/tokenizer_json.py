@@ -27,10 +27,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassmind.tokenize.bpe import BPETokenizer
-from glassmind.tokenize.byte_alphabet import spell, unspell
+from glassmind.tokenize.bpe.byte_alphabet import spell, unspell
+from glassmind.tokenize.bpe.presplit import PATTERN
+from glassmind.tokenize.bpe.tokenizer import BPETokenizer
 from glassmind.tokenize.char import CharTokenizer
-from glassmind.tokenize.presplit import PATTERN
 from glassmind.tokenize.special import N_SPECIAL, SPECIAL_TOKENS
 from glassmind.tokenize.tokenizer_file import read_object, wrong
 

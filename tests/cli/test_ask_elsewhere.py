@@ -19,7 +19,7 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
 from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer
 from glassmind.tokenize import SPECIAL_TOKENS, train_bpe
-from glassmind.tokenize.composed import TokenizerFacts
+from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 
 QUESTION = "What is 12 times 7?"
 TEMPLATE = "{% for m in messages %}<|question|>{{ m.content }}{% endfor %}<|think|>"

@@ -14,7 +14,7 @@ from command_line import complaint, product
 from glassmind.cli import console
 from glassmind.cli.main import main
 from glassmind.data import ProblemDial, generate, save_problems
-from glassmind.evaluate.methods import METHODS
+from glassmind.evaluate.ladder.methods import METHODS
 from glassmind.tokenize import CharTokenizer, save
 
 RECIPE = """

@@ -11,7 +11,7 @@ from command_line import complaint, product
 from tiny_servers import pretrained
 
 from glassmind.generate import PackedModel
-from glassmind.generate.native import library
+from glassmind.generate.packed.native import library
 from glassmind.interop.gguf import save_gguf
 from glassmind.serve.served_model import ServedModel
 

@@ -16,8 +16,8 @@ from glassmind.data import ProblemDial, generate
 from glassmind.data.chats import Chat, chat_documents, load_chats, problem_chat, split_chats
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers import load_tokenizer
-from glassmind.tokenize.chat_template import ChatTemplate
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.chat_template.template import ChatTemplate
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"

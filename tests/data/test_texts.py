@@ -16,7 +16,7 @@ import pytest
 from glassmind.data.texts import find_texts
 from glassmind.errors import UserError
 from glassmind.tokenize import train_bpe
-from glassmind.tokenize.documents import read_stretches
+from glassmind.tokenize.corpus.documents import read_stretches
 
 DOCUMENTS = ["The first.\nIt has two lines.", "The second, with an é.", "The third."]
 ROWS = [{"id": n, "text": text} for n, text in enumerate(DOCUMENTS)]
@@ -67,8 +67,8 @@ def test_a_long_document_comes_in_pieces_with_the_same_ids(
 ) -> None:
     text = "".join(f"Word{n}, it's {n * 7}!\n\n  And  then\tmore é{n} \n" for n in range(400))
     (tmp_path / "long.txt").write_bytes(text.encode())
-    monkeypatch.setattr("glassmind.tokenize.presplit._BLOCK", 100)
-    monkeypatch.setattr("glassmind.tokenize.documents._BLOCK", 37)  # cuts characters in two
+    monkeypatch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 100)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents._BLOCK", 37)  # cuts characters in two
     pieces = list(find_texts(str(tmp_path / "long.txt")).pieces())
     assert len(pieces) > 50
     assert "".join(piece.text for piece in pieces) == text
@@ -83,9 +83,9 @@ def test_a_long_document_comes_in_pieces_with_the_same_ids(
 def test_text_without_a_place_to_cut_is_bounded_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glassmind.tokenize.presplit._BLOCK", 100)
-    monkeypatch.setattr("glassmind.tokenize.documents._BLOCK", 100)
-    monkeypatch.setattr("glassmind.tokenize.documents._MAX_STRETCH", 300)
+    monkeypatch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 100)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents._BLOCK", 100)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents._MAX_STRETCH", 300)
     (tmp_path / "a.txt").write_text("a" * 5000)
     stretches = list(read_stretches(tmp_path / "a.txt"))
     assert "".join(stretches) == "a" * 5000
@@ -127,7 +127,7 @@ def test_what_is_no_text_is_refused_by_its_place(tmp_path: Path, name: str, sepa
 
 
 def test_a_byte_far_into_a_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.tokenize.documents._BLOCK", 64)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents._BLOCK", 64)
     (tmp_path / "a.txt").write_bytes("é".encode() * 333 + b"\xff")
     for separator in ("", "|"):
         with pytest.raises(UserError, match="byte 666 is 0xFF"):
@@ -146,7 +146,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_unpacked_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.tokenize.documents.MAX_UNPACKED", 3_000_000)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents.MAX_UNPACKED", 3_000_000)
     (tmp_path / "bomb.txt.gz").write_bytes(gzip.compress(b"a " * 5_000_000))
     with pytest.raises(UserError, match="unpacks to more than"):
         list(find_texts(str(tmp_path / "bomb.txt.gz")).pieces())

@@ -132,8 +132,8 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_text_never_lies_in_memory_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glassmind.data.token_shards.BATCH", 1 << 14)
-    monkeypatch.setattr("glassmind.tokenize.documents._BLOCK", 1 << 14)
-    monkeypatch.setattr("glassmind.tokenize.presplit._BLOCK", 1 << 14)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents._BLOCK", 1 << 14)
+    monkeypatch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 1 << 14)
     (tmp_path / "a.txt").write_text("some words, and more of them. " * 100_000)  # 3 MB
     tracemalloc.start()
     try:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.evaluate.compare import MOST_RUNS, Comparison, compare_runs, points
-from glassmind.evaluate.comparison_page import comparison_panels, render_comparison
-from glassmind.evaluate.comparison_table import comparison_record, comparison_text
+from glassmind.evaluate.compare.page import comparison_panels, render_comparison
+from glassmind.evaluate.compare.runs import MOST_RUNS, Comparison, compare_runs, points
+from glassmind.evaluate.compare.table import comparison_record, comparison_text
 from glassmind.runs.recipe import Recipe, recipe_toml
 
 

@@ -9,9 +9,9 @@ import torch
 from tiny_runs import tiny_model, tiny_text, train_tiny
 from torch import nn
 
-from glassmind.evaluate.diagnosis import diagnose
+from glassmind.evaluate.diagnosis.diagnose import diagnose
+from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import Metric
-from glassmind.evaluate.stage_figures import smoothed
 from glassmind.model import Block
 from glassmind.model.config import FeedForwardKind
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from glassmind.evaluate.findings import findings, summary
+from glassmind.evaluate.ladder.findings import findings, summary
+from glassmind.evaluate.ladder.table import ladder_text, print_ladder
 from glassmind.evaluate.run_files import read_ladder
-from glassmind.evaluate.table import ladder_text, print_ladder
 
 
 def test_only_supported_gains_are_called_so(run: Path) -> None:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from glassmind.evaluate.ladder_rows import COMPARISONS, ladder_row, rows_by_steps
-from glassmind.evaluate.methods import METHODS
+from glassmind.evaluate.ladder.methods import METHODS
+from glassmind.evaluate.ladder.rows import COMPARISONS, ladder_row, rows_by_steps
 from glassmind.records import Problem, Step, Verdict
 from glassmind.statistics import mcnemar_exact, wilson_interval
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from glassmind.evaluate.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
-from glassmind.evaluate.rungs import RUNGS
+from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
+from glassmind.evaluate.ladder.rungs import RUNGS
 from glassmind.records import Completion, Problem
 
 PROBLEM = Problem("p", "?", "18")

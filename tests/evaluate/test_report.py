@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.evaluate.report import write_report
+from glassmind.evaluate.ladder.table import ladder_text
+from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.run_files import read_ladder
-from glassmind.evaluate.table import ladder_text
 
 HOSTILE = '<script>alert("x")</script>&<img src=x onerror=y>'
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.evaluate.scaling_fit import ScalingPoint, fit_scaling, hold_out
-from glassmind.evaluate.scaling_page import Scaling, render_scaling, scaling_record, sentences
+from glassmind.evaluate.scaling.fit import ScalingPoint, fit_scaling, hold_out
+from glassmind.evaluate.scaling.page import Scaling, render_scaling, scaling_record, sentences
 
 T_975 = {1: 12.706, 2: 4.303, 3: 3.182}  # the quantile of Student's t, from a printed table
 

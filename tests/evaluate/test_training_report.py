@@ -11,10 +11,10 @@ import pytest
 from tiny_runs import tiny_model, tiny_text, train_tiny
 
 from glassmind.errors import UserError
-from glassmind.evaluate.report import render_report, write_report
+from glassmind.evaluate.report.page import render_report, write_report
+from glassmind.evaluate.report.training_panels import MAX_COLUMNS, inspection_panels, looks_of
+from glassmind.evaluate.report.training_section import stages_of, training_summary
 from glassmind.evaluate.run_files import Inspection, Metric, read_metrics, read_run_files
-from glassmind.evaluate.training_panels import MAX_COLUMNS, inspection_panels, looks_of
-from glassmind.evaluate.training_section import stages_of, training_summary
 
 
 def write_run(folder: Path, metrics: list[Metric]) -> Path:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.generate.acceptance import Guesses, draw_or_keep
 from glassmind.generate.request import SamplingParams
-from glassmind.generate.sampler import Sampler
+from glassmind.generate.sampling.sampler import Sampler
+from glassmind.generate.speculative.acceptance import Guesses, draw_or_keep
 
 CPU = torch.device("cpu")
 VOCAB, GUESSES, TRIALS = 6, 2, 20_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from glassmind.generate.blocks import START, Blocks
-from glassmind.generate.paged_attention import BLOCK
+from glassmind.generate.cache.blocks import START, Blocks
+from glassmind.generate.cache.paged_attention import BLOCK
 
 
 def filled(blocks: Blocks, tokens: list[int]) -> list[int]:

@@ -14,11 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glassmind.errors import UserError
-from glassmind.generate.constraint import JSON_DEPTH, JSONObjectConstraint, JSONSchemaConstraint
-from glassmind.generate.grammar.automaton import automaton
-from glassmind.generate.grammar.json_schema import read_schema
-from glassmind.generate.grammar.json_values import any_object, integer_between
-from glassmind.generate.vocabulary import Vocabulary
+from glassmind.generate.constraint.constraint import (
+    JSON_DEPTH,
+    JSONObjectConstraint,
+    JSONSchemaConstraint,
+)
+from glassmind.generate.constraint.grammar.automaton import automaton
+from glassmind.generate.constraint.grammar.json_schema import read_schema
+from glassmind.generate.constraint.grammar.json_values import any_object, integer_between
+from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.tokenize import CharTokenizer, train_bpe
 

@@ -14,16 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glassmind.errors import UserError
-from glassmind.generate.constraint import RegexConstraint
-from glassmind.generate.grammar.automaton import automaton
-from glassmind.generate.grammar.character_sets import Paths, complement, union, utf8_paths
-from glassmind.generate.grammar.regex_parser import parse_regex
-from glassmind.generate.vocabulary import Vocabulary
+from glassmind.generate.constraint.constraint import RegexConstraint
+from glassmind.generate.constraint.grammar.automaton import automaton
+from glassmind.generate.constraint.grammar.character_sets import (
+    Paths,
+    complement,
+    union,
+    utf8_paths,
+)
+from glassmind.generate.constraint.grammar.regex_parser import parse_regex
+from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.tokenize import CharTokenizer, train_bpe
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.decoders import WordPiece as WordPieceDecoder
-from glassmind.tokenize.wordpiece import WordPiece
+from glassmind.tokenize.composed.decoders import WordPiece as WordPieceDecoder
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.composed.wordpiece import WordPiece
 
 PATTERNS = [
     "",
@@ -194,7 +199,7 @@ def test_it_is_finished_as_soon_as_only_the_end_is_possible() -> None:
 
 
 def test_masks_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.generate.constraint.MASK_BYTES", 20)
+    monkeypatch.setattr("glassmind.generate.constraint.constraint.MASK_BYTES", 20)
     constraint = RegexConstraint("a{30}", Vocabulary([b"a", b"aa", None], [2]))
     masks = [constraint.mask(state) for state in range(1, 31)]
     assert len(constraint._masks) == 6

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, RegexConstraint, Request, SamplingParams, Vocabulary
-from glassmind.generate.random_numbers import JUDGING, branch, stream_keys, uniforms
-from glassmind.generate.sampler import Sampler
+from glassmind.generate.sampling.random_numbers import JUDGING, branch, stream_keys, uniforms
+from glassmind.generate.sampling.sampler import Sampler
 from glassmind.model import AttentionConfig, ModelConfig, PositionConfig, Transformer
 
 CPU = torch.device("cpu")

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from glassmind.errors import UserError
-from glassmind.generate import KINDS, WeightKind, packed_matrix
-from glassmind.generate.packed_matrix import PackedMatrix
+from glassmind.generate import KINDS, WeightKind
+from glassmind.generate.packed import matrix as packed_matrix
+from glassmind.generate.packed.matrix import PackedMatrix
 
 SIZES = ((40, 50), (64, 64), (7, 5), (130, 300))
 

@@ -18,11 +18,11 @@ from glassmind.generate import (
     SamplingParams,
     WeightKind,
     pack_model,
-    packed_model,
 )
-from glassmind.generate.native import library
-from glassmind.generate.packed_model import rounded
-from glassmind.generate.paged_cache import PagedCache
+from glassmind.generate.cache.paged_cache import PagedCache
+from glassmind.generate.packed import model as packed_model
+from glassmind.generate.packed.model import rounded
+from glassmind.generate.packed.native import library
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.model.config import (
     ExpertsConfig,

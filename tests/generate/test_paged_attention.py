@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.generate import native, paged_attention
-from glassmind.generate.native_calls import STORED
-from glassmind.generate.paged_attention import (
+from glassmind.generate.cache import paged_attention
+from glassmind.generate.cache.paged_attention import (
     BLOCK,
     LayerBlocks,
     Places,
@@ -20,6 +19,8 @@ from glassmind.generate.paged_attention import (
     empty_blocks,
     store,
 )
+from glassmind.generate.packed import native
+from glassmind.generate.packed.native_calls import STORED
 from glassmind.model import Scoring
 from glassmind.model.attention import explicit_attention
 

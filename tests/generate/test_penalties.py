@@ -8,8 +8,8 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmind.generate.penalties import Biases, penalise
 from glassmind.generate.request import SamplingParams
+from glassmind.generate.sampling.penalties import Biases, penalise
 
 VOCAB = 12
 ids = st.lists(st.integers(0, VOCAB - 1), max_size=10)

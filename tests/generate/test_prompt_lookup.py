@@ -11,7 +11,7 @@ from torch import nn
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, RegexConstraint, Request, SamplingParams, Vocabulary
-from glassmind.generate.prompt_lookup import PromptLookup
+from glassmind.generate.speculative.prompt_lookup import PromptLookup
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 
 VOCAB = 11

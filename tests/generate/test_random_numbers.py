@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from glassmind.generate import derive_seed
-from glassmind.generate.random_numbers import branch, land, mix, stream_keys, uniforms
+from glassmind.generate.sampling.random_numbers import branch, land, mix, stream_keys, uniforms
 
 MASK = (1 << 64) - 1
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.generate.filters import filter_thresholds
 from glassmind.generate.request import SamplingParams
-from glassmind.generate.sampler import Sampler
+from glassmind.generate.sampling.filters import filter_thresholds
+from glassmind.generate.sampling.sampler import Sampler
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from glassmind.interop.pretrained import Pretrained
+from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, ModelConfig, Transformer
-from glassmind.model.scaled_down import scaled_down
 
 VOCAB = 96  # whole blocks of 32
 # What llama.cpp has no program for: the original transformer's norms and sinusoids, and windows in

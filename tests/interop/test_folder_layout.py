@@ -18,8 +18,8 @@ from glassmind.interop.huggingface import folder as folder_module
 from glassmind.interop.huggingface import load_folder, save_folder
 from glassmind.interop.tokenizers import composed
 from glassmind.tokenize import train_bpe
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer, Template, TokenizerFacts
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Template, TokenizerFacts
 
 IDS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
 

@@ -25,7 +25,7 @@ from glassmind.interop.gguf_header import MOST_ENTRIES, read_header
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
 from glassmind.tokenize import SPECIAL_TOKENS, train_bpe
-from glassmind.tokenize.composed import TokenizerFacts
+from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 
 CORPUS = Path(__file__).parent / "corpus" / "gguf"
 

@@ -23,7 +23,7 @@ from glassmind.interop.gguf import Kind, load_gguf, save_gguf
 from glassmind.interop.tokenizers import composed
 from glassmind.model import PRESETS, ModelConfig, RopeScaling
 from glassmind.tokenize import SPECIAL_TOKENS, CharTokenizer, train_bpe
-from glassmind.tokenize.composed import TokenizerFacts
+from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 
 transformers.utils.logging.disable_progress_bar()
 

@@ -24,10 +24,10 @@ from glassmind.interop.tokenizers import (
     to_gguf_metadata,
     write_tokenizer_json,
 )
-from glassmind.tokenize import patterns
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.wordpiece import WordPiece
+from glassmind.tokenize.composed import patterns
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.composed.wordpiece import WordPiece
 
 CORPUS = Path(__file__).parent / "corpus" / "tokenizers"
 KEPT = sorted(CORPUS.iterdir())

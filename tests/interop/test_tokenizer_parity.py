@@ -24,10 +24,10 @@ from glassmind.interop.tokenizers import (
     to_gguf_metadata,
     write_tokenizer_json,
 )
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.composed import ComposedTokenizer, Template, TokenizerFacts
-from glassmind.tokenize.decoders import Sequence
-from glassmind.tokenize.unigram import Unigram
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.decoders import Sequence
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Template, TokenizerFacts
+from glassmind.tokenize.composed.unigram import Unigram
 
 BYTE_LEVEL = ("smollm", "llama3", "deepseek")
 BYTE_FALLBACK = ("gemma", "llama", "sentencepiece bpe bytes")

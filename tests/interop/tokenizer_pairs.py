@@ -35,8 +35,8 @@ from glassmind.interop.tokenizers import (
     read_tiktoken_ranks,
     read_tokenizer_json,
 )
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.patterns import CL100K, QWEN2
+from glassmind.tokenize.composed.patterns import CL100K, QWEN2
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 
 @dataclass(frozen=True)

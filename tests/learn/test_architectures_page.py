@@ -15,9 +15,9 @@ import torch
 from glassmind.cli.settings import apply_overrides
 from glassmind.errors import UserError
 from glassmind.learn import Measured, large, page, pictures, read_measured, write_chapter
+from glassmind.learn.architectures.lineage import diff, shown
+from glassmind.learn.architectures.published import MODELS
 from glassmind.model import PRESETS, Transformer
-from glassmind.model.lineage import diff, shown
-from glassmind.model.published import MODELS
 from glassmind.runs.dataclass_tree import from_dict
 from glassmind.runs.recipe import Recipe, read_recipe
 

@@ -9,9 +9,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, KVCache, LayerPlan, ModelConfig, Transformer
 from glassmind.model.counting import flops_per_token, kv_bytes, parameters
-from glassmind.model.scaled_down import scaled_down
 
 VOCAB = 50
 

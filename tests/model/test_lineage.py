@@ -11,15 +11,7 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.model import PRESETS, ModelConfig, Transformer
-from glassmind.model.config import (
-    FeedForwardKind,
-    NormKind,
-    NormPlacement,
-    PositionKind,
-    ScalingKind,
-)
-from glassmind.model.lineage import (
+from glassmind.learn.architectures.lineage import (
     SIZES,
     Change,
     Value,
@@ -30,9 +22,17 @@ from glassmind.model.lineage import (
     sizes,
     written,
 )
-from glassmind.model.published import MODELS
-from glassmind.model.reasons import REASONS
-from glassmind.model.scaled_down import scaled_down
+from glassmind.learn.architectures.published import MODELS
+from glassmind.learn.architectures.reasons import REASONS
+from glassmind.learn.architectures.scaled_down import scaled_down
+from glassmind.model import PRESETS, ModelConfig, Transformer
+from glassmind.model.config import (
+    FeedForwardKind,
+    NormKind,
+    NormPlacement,
+    PositionKind,
+    ScalingKind,
+)
 from glassmind.runs.dataclass_tree import replace_at
 
 

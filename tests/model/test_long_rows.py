@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glassmind.generate import Engine, Request, SamplingParams
+from glassmind.learn.architectures.scaled_down import N_HEADS, scaled_down
 from glassmind.model import PRESETS, KVCache, Transformer, causal, same_document
 from glassmind.model.chunked import TILE
-from glassmind.model.scaled_down import N_HEADS, scaled_down
 from glassmind.model.scoring import DENSE_UP_TO
 
 VOCAB = 17

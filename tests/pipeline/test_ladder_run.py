@@ -15,7 +15,7 @@ import torch
 
 from glassmind.data import ProblemDial, generate, save_problems
 from glassmind.errors import UserError
-from glassmind.evaluate.methods import METHODS
+from glassmind.evaluate.ladder.methods import METHODS
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline import ask as ask_module
 from glassmind.pipeline.ask import Answer, Familiarity, ask

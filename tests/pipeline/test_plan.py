@@ -11,6 +11,7 @@ from command_line import complaint, product
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, ModelConfig, Transformer
 from glassmind.model.counting import parameters
 from glassmind.model.memory_plan import (
@@ -21,8 +22,7 @@ from glassmind.model.memory_plan import (
     logits_bytes,
     training_flops,
 )
-from glassmind.model.scaled_down import scaled_down
-from glassmind.pipeline.plan import (
+from glassmind.plan.estimate import (
     Cluster,
     Job,
     Layout,
@@ -35,7 +35,7 @@ from glassmind.pipeline.plan import (
     root_parameters,
     tensor_bytes,
 )
-from glassmind.pipeline.plan_sizes import SIZES, shape_of
+from glassmind.plan.sizes import SIZES, shape_of
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train.chunked_loss import chunk_rows
 from glassmind.train.optimizers import Optimizers

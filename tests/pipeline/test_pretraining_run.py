@@ -79,7 +79,7 @@ def test_one_text_file_gives_the_rows_of_the_whole_text_in_memory(
     kind: str,
 ) -> None:
     """The plain way: read all, cut by characters, encode each half, cut into rows."""
-    monkeypatch.setattr("glassmind.tokenize.presplit._BLOCK", 1 << 16)
+    monkeypatch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 1 << 16)
     path = tmp_path / "play.txt"
     path.write_bytes((data_folder / "text" / "tinyshakespeare.txt").read_bytes()[:300_000])
     recipe = replace(

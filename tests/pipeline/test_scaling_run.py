@@ -11,7 +11,7 @@ import pytest
 from command_line import complaint, product
 from interrupt import Stop
 
-from glassmind.evaluate.scaling_page import Scaling, scaling_record
+from glassmind.evaluate.scaling.page import Scaling, scaling_record
 from glassmind.model import Transformer
 from glassmind.pipeline.scaling import run_scaling
 from glassmind.pipeline.single import run_training

@@ -7,9 +7,9 @@ import pytest
 from tiny_servers import serving
 
 from glassmind.errors import UserError
-from glassmind.serve.hosts import Hosts
-from glassmind.serve.keys import Keys
-from glassmind.serve.response_schema import Error
+from glassmind.serve.access.hosts import Hosts
+from glassmind.serve.access.keys import Keys
+from glassmind.serve.schemas.responses import Error
 from glassmind.serve.served_model import ServedModel
 
 HERE = ("localhost", "LOCALHOST:8000", "localhost.:80", "127.0.0.1", "127.0.0.1:", "127.1.2.3:8",

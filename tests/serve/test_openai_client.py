@@ -10,8 +10,8 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
 from glassmind.generate import Request, SamplingParams
 from glassmind.serve.prompts import chat_prompt
-from glassmind.serve.reply import ReplyReader
 from glassmind.serve.served_model import ServedModel
+from glassmind.serve.work.reply import ReplyReader
 
 MESSAGES = [{"role": "user", "content": "What is 12 times 7?"}]
 ANSWER_ONLY = {"enable_thinking": False}

@@ -11,7 +11,7 @@ import pytest
 from tiny_servers import serving
 
 from glassmind.serve.app import STATIC
-from glassmind.serve.response_schema import TokenizerInfo
+from glassmind.serve.schemas.responses import TokenizerInfo
 from glassmind.serve.served_model import ServedModel
 
 

@@ -12,7 +12,7 @@ from tiny_servers import serving
 
 from glassmind.pipeline.ask import Answer, ask
 from glassmind.runs.models import load
-from glassmind.serve.response_schema import Reason
+from glassmind.serve.schemas.responses import Reason
 from glassmind.serve.served_model import ServedModel
 
 QUESTION = "What is  12 times 7?"

@@ -17,11 +17,11 @@ from tiny_servers import chat_model, serving, within
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine
-from glassmind.serve.gate import Limits
-from glassmind.serve.keys import Keys, read_keys
-from glassmind.serve.rates import MOST_CLIENTS, Rates
-from glassmind.serve.refusals import Refusal
-from glassmind.serve.response_schema import Error
+from glassmind.serve.access.gate import Limits
+from glassmind.serve.access.keys import Keys, read_keys
+from glassmind.serve.access.rates import MOST_CLIENTS, Rates
+from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.schemas.responses import Error
 from glassmind.serve.served_model import ServedModel
 
 MESSAGES = [{"role": "user", "content": "What is 12 times 7?"}]

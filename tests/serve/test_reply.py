@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_servers import chat_model
 
-from glassmind.serve.reply import Piece, ReplyReader
 from glassmind.serve.served_model import ServedModel
-from glassmind.serve.tool_calls import CLOSE, OPEN, ToolCallReader
+from glassmind.serve.work.reply import Piece, ReplyReader
+from glassmind.serve.work.tool_calls import CLOSE, OPEN, ToolCallReader
 
 SERVED = chat_model()
 SPECIAL = SERVED.tokenizer.special

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from glassmind.serve import sse
-from glassmind.serve.refusals import Refusal
-from glassmind.serve.sse import Events, EventStream
+from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.endpoints import sse
+from glassmind.serve.endpoints.sse import Events, EventStream
 
 Sent = list[dict[str, Any]]
 

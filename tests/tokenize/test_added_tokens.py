@@ -10,10 +10,10 @@ from tokenizers import AddedToken as ReferenceToken
 from tokenizers import Tokenizer, models
 from tokenizers import normalizers as reference
 
-from glassmind.tokenize.added_tokens import AddedToken, AddedTokenFinder
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.normalize import Lowercase
+from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.normalize import Lowercase
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 VOCAB = {character: at for at, character in enumerate("abcxyz ABX<|>_\t\n")}
 SPELLINGS = ["<|a|>", "<|a|>b", "ab", "X", "  ", "_", "cB"]

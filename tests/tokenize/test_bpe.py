@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmind.tokenize import SPECIAL_TOKENS, BPETokenizer, train_bpe
-from glassmind.tokenize.byte_alphabet import BYTE_ORDER, spell, unspell
-from glassmind.tokenize.presplit import presplit
+from glassmind.tokenize.bpe.byte_alphabet import BYTE_ORDER, spell, unspell
+from glassmind.tokenize.bpe.presplit import presplit
 
 TOKENIZER = train_bpe(
     ["the cat sat on the mat, then the other cat; naïve café 日本語 日本 aaaa aa"], 310

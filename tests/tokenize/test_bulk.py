@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from glassmind.errors import UserError
 from glassmind.tokenize import BPETokenizer, CharTokenizer, fingerprint, train_char
-from glassmind.tokenize.bulk import CorpusFacts, tokenize_corpus
-from glassmind.tokenize.documents import read_documents
+from glassmind.tokenize.corpus.bulk import CorpusFacts, tokenize_corpus
+from glassmind.tokenize.corpus.documents import read_documents
 
 
 def read_back(facts: CorpusFacts) -> tuple[dict[str, Any], list[list[int]]]:
@@ -53,7 +53,7 @@ def test_documents_come_out_in_order(
     workers: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("glassmind.tokenize.bulk._BATCH", 2000)  # many batches
+    monkeypatch.setattr("glassmind.tokenize.corpus.bulk._BATCH", 2000)  # many batches
     stories = [story.strip() for story in stories]
     plain, packed = tmp_path / "a.txt", tmp_path / "b.txt.xz"
     plain.write_text("\n\n".join(stories[:100]), "utf-8")
@@ -89,7 +89,7 @@ def test_a_large_vocabulary_takes_four_bytes_and_documents_may_have_an_end(
     text = tmp_path / "a.txt"
     text.write_text("one\x1e\x1etwo\n\x1e \n\x1ethree\n", "utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glassmind.tokenize.bulk.fingerprint", lambda tokenizer: "large")
+        patch.setattr("glassmind.tokenize.corpus.bulk.fingerprint", lambda tokenizer: "large")
         facts = tokenize_corpus(
             [text], large, tmp_path / "ids.bin", separator="\x1e", end_of_document=99_999
         )
@@ -126,7 +126,7 @@ def test_blocks_of_the_file_do_not_matter(
     path.write_bytes(text.encode())
     plain = [part.strip("\n") for part in text.split(separator) if part.strip()]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glassmind.tokenize.documents._BLOCK", block)
+        patch.setattr("glassmind.tokenize.corpus.documents._BLOCK", block)
         assert list(read_documents(path, separator)) == plain
 
 
@@ -163,10 +163,10 @@ def test_bad_files_are_named(
 def test_what_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bomb.txt.xz"
     path.write_bytes(lzma.compress(b"x" * 5_000_000))
-    monkeypatch.setattr("glassmind.tokenize.documents.MAX_DOCUMENT", 2_000_000)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents.MAX_DOCUMENT", 2_000_000)
     with pytest.raises(UserError, match=r"document of more than .*'\|'"):
         list(read_documents(path, "|"))
-    monkeypatch.setattr("glassmind.tokenize.documents.MAX_UNPACKED", 3_000_000)
+    monkeypatch.setattr("glassmind.tokenize.corpus.documents.MAX_UNPACKED", 3_000_000)
     with pytest.raises(UserError, match="unpacks to more"):
         list(read_documents(path, "x"))
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]

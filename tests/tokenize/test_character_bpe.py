@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from glassmind.errors import UserError
-from glassmind.tokenize.character_bpe import CharacterBPE, canonical_merges
+from glassmind.tokenize.composed.character_bpe import CharacterBPE, canonical_merges
 
 LETTERS = "abcde▁é"
 

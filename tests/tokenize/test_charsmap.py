@@ -13,7 +13,7 @@ from nasty_strings import nasty_strings
 from tokenizers import normalizers as reference
 
 from glassmind.interop.tokenizers.protobuf import read_fields
-from glassmind.tokenize.charsmap import CharsMap, Precompiled, SentencePieceNormalizer
+from glassmind.tokenize.composed.charsmap import CharsMap, Precompiled, SentencePieceNormalizer
 
 SENTENCES = ["the cat sat on the mat", "a dog and a cat", "ﬁne ＡＢＣ ½"] * 20
 

@@ -16,9 +16,10 @@ import pytest
 
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers.tokenizer_json import read_tokenizer_json
-from glassmind.tokenize import chat_template, chat_worker
-from glassmind.tokenize.chat_template import ChatTemplate
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.chat_template import template as chat_template
+from glassmind.tokenize.chat_template import worker as chat_worker
+from glassmind.tokenize.chat_template.template import ChatTemplate
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 CHATML = (
     "{% for message in messages %}"

@@ -9,9 +9,9 @@ import pytest
 from tokenizers import Regex
 from tokenizers import decoders as reference
 
-from glassmind.tokenize import decoders
-from glassmind.tokenize.decoders import Decoder
-from glassmind.tokenize.patterns import Pattern
+from glassmind.tokenize.composed import decoders
+from glassmind.tokenize.composed.decoders import Decoder
+from glassmind.tokenize.composed.patterns import Pattern
 
 LLAMA = decoders.Sequence(
     (

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmind.tokenize import BPETokenizer, CharTokenizer
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.merge_path import explain, merge_path
-from glassmind.tokenize.merging import MergeTable
-from glassmind.tokenize.presplit import presplit
-from glassmind.tokenize.pretokenize import WhitespaceSplit
-from glassmind.tokenize.unigram import Unigram
-from glassmind.tokenize.wordpiece import WordPiece
+from glassmind.tokenize.bpe.merge_path import explain, merge_path
+from glassmind.tokenize.bpe.merging import MergeTable
+from glassmind.tokenize.bpe.presplit import presplit
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.pretokenize import WhitespaceSplit
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.composed.unigram import Unigram
+from glassmind.tokenize.composed.wordpiece import WordPiece
 
 
 @given(st.data())

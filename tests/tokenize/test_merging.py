@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from glassmind.tokenize.merging import MergeTable
+from glassmind.tokenize.bpe.merging import MergeTable
 
 
 def plain_merge(ids: list[int], merges: list[tuple[int, int, int]]) -> list[int]:

@@ -7,9 +7,9 @@ from nasty_strings import nasty_strings
 from tokenizers import Regex
 from tokenizers import normalizers as reference
 
-from glassmind.tokenize import normalize
-from glassmind.tokenize.normalize import Normalizer
-from glassmind.tokenize.patterns import Pattern
+from glassmind.tokenize.composed import normalize
+from glassmind.tokenize.composed.normalize import Normalizer
+from glassmind.tokenize.composed.patterns import Pattern
 
 CASES: dict[str, tuple[Normalizer, object]] = {
     "NFC": (normalize.UnicodeForm("NFC"), reference.NFC()),

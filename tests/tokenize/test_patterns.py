@@ -8,7 +8,7 @@ from tokenizers import Regex
 from tokenizers import pre_tokenizers as reference
 
 from glassmind.errors import UserError
-from glassmind.tokenize.patterns import COVERING, Pattern, PatternError
+from glassmind.tokenize.composed.patterns import COVERING, Pattern, PatternError
 
 
 @pytest.mark.parametrize("source", sorted(COVERING))

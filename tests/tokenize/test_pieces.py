@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmind.tokenize import BPETokenizer
-from glassmind.tokenize.byte_alphabet import BYTE_ORDER
-from glassmind.tokenize.patterns import COVERING
-from glassmind.tokenize.pieces import PieceEncoder
-from glassmind.tokenize.presplit import blocks, is_word, presplit, rough_cut
+from glassmind.tokenize.bpe.byte_alphabet import BYTE_ORDER
+from glassmind.tokenize.bpe.pieces import PieceEncoder
+from glassmind.tokenize.bpe.presplit import blocks, is_word, presplit, rough_cut
+from glassmind.tokenize.composed.patterns import COVERING
 
 # What the patterns tell apart: letters of every case and script, marks, numbers, signs, and white
 # space of which Python, Unicode and ASCII each have their own idea.
@@ -57,7 +57,7 @@ def test_words_are_pieces_of_every_pattern(pattern: str) -> None:
 @given(TEXT | SENTENCES)
 def test_blocks_are_cut_where_pieces_are(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glassmind.tokenize.presplit._BLOCK", 3)
+        patch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 3)
         parts = list(blocks(text))
     assert "".join(parts) == text
     assert [piece for part in parts for piece in presplit(part)] == presplit(text)
@@ -83,7 +83,7 @@ def test_long_texts_without_a_certain_cut(text: str) -> None:
 
 
 def test_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.tokenize.pieces._MAX_REMEMBERED", 10)
+    monkeypatch.setattr("glassmind.tokenize.bpe.pieces._MAX_REMEMBERED", 10)
     tokenizer = BPETokenizer([bytes([byte]) for byte in BYTE_ORDER], [])
     words = [f"word{chr(97 + i)}" for i in range(26)]
     assert [tokenizer.decode(ids) for ids in tokenizer.encode_batch(words)] == words

@@ -10,11 +10,11 @@ from nasty_strings import nasty_strings
 from tokenizers import Regex
 from tokenizers import pre_tokenizers as reference
 
-from glassmind.tokenize import pretokenize
-from glassmind.tokenize.byte_alphabet import spell
-from glassmind.tokenize.patterns import CL100K, GPT2, O200K, QWEN2, TEKKEN, Pattern
-from glassmind.tokenize.presplit import PATTERN
-from glassmind.tokenize.pretokenize import PreTokenizer
+from glassmind.tokenize.bpe.byte_alphabet import spell
+from glassmind.tokenize.bpe.presplit import PATTERN
+from glassmind.tokenize.composed import pretokenize
+from glassmind.tokenize.composed.patterns import CL100K, GPT2, O200K, QWEN2, TEKKEN, Pattern
+from glassmind.tokenize.composed.pretokenize import PreTokenizer
 
 BEHAVIORS = {
     "Removed": "removed",

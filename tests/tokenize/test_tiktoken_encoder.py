@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 
 from glassmind.errors import UserError
 from glassmind.tokenize import BPETokenizer, save, train_bpe
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.byte_alphabet import BYTE_ORDER, BYTE_TO_CHARACTER, spell
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.decoders import ByteLevel as ByteLevelDecoder
-from glassmind.tokenize.normalize import UnicodeForm
-from glassmind.tokenize.patterns import CL100K, GPT2, O200K, QWEN2, Pattern
-from glassmind.tokenize.pretokenize import ByteLevel, PreTokenizer, Sequence, Split, WhitespaceSplit
-from glassmind.tokenize.tiktoken_encoder import with_tiktoken
+from glassmind.tokenize.bpe.byte_alphabet import BYTE_ORDER, BYTE_TO_CHARACTER, spell
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.decoders import ByteLevel as ByteLevelDecoder
+from glassmind.tokenize.composed.normalize import UnicodeForm
+from glassmind.tokenize.composed.patterns import CL100K, GPT2, O200K, QWEN2, Pattern
+from glassmind.tokenize.composed.pretokenize import (
+    ByteLevel,
+    PreTokenizer,
+    Sequence,
+    Split,
+    WhitespaceSplit,
+)
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
 pytest.importorskip("tiktoken")
 

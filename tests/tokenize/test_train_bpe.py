@@ -12,9 +12,9 @@ import pytest
 
 from glassmind.errors import UserError
 from glassmind.tokenize import SPECIAL_TOKENS, save, train_bpe
-from glassmind.tokenize.byte_alphabet import BYTE_ORDER
-from glassmind.tokenize.presplit import PATTERN, blocks, presplit
-from glassmind.tokenize.train_bpe import count_pieces
+from glassmind.tokenize.bpe.byte_alphabet import BYTE_ORDER
+from glassmind.tokenize.bpe.presplit import PATTERN, blocks, presplit
+from glassmind.tokenize.bpe.train import count_pieces
 
 
 def plain_train(texts: list[str], n_merges: int) -> list[tuple[bytes, bytes]]:
@@ -142,7 +142,7 @@ def test_progress_is_told_of_every_token() -> None:
 
 
 def test_blocks_do_not_change_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.tokenize.presplit._BLOCK", 10)
+    monkeypatch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 10)
     text = "one two\n\n three\nfour!\n\n5 six\n\r\nseven  \n \neight " * 20
     parts = list(blocks(text))
     assert len(parts) > 20

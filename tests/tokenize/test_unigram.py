@@ -11,7 +11,7 @@ from nasty_strings import nasty_strings
 from tokenizers import Tokenizer, models
 
 from glassmind.errors import UserError
-from glassmind.tokenize.unigram import Unigram
+from glassmind.tokenize.composed.unigram import Unigram
 
 SCORED = [
     *(("<unk>", 0.0), ("a", -2.0), ("b", -2.5), ("c", -3.0), ("ab", -3.5), ("abc", -4.25)),

@@ -14,8 +14,8 @@ from glassmind.errors import UserError
 from glassmind.interop.tokenizers.tokenizer_json import read_tokenizer_json
 from glassmind.interop.tokenizers.write_tokenizer_json import write_tokenizer_json
 from glassmind.tokenize import SPECIAL_IDS, SPECIAL_TOKENS
-from glassmind.tokenize.train_wordpiece import count_words, train_wordpiece
-from glassmind.tokenize.wordpiece import WordPiece
+from glassmind.tokenize.composed.train_wordpiece import count_words, train_wordpiece
+from glassmind.tokenize.composed.wordpiece import WordPiece
 
 # --- encoding
 

@@ -268,7 +268,7 @@ def traffic(parallel: str, model: ModelConfig) -> dict[str, int]:
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_traffic_is_what_the_plan_says(parallel: str) -> None:
-    from glassmind.pipeline.plan import replica_bytes
+    from glassmind.plan.estimate import replica_bytes
 
     model, size = replace(MODEL, d_model=64), 2
     counted = together(size, traffic, parallel, model)[0]

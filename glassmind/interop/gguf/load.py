@@ -20,7 +20,7 @@ from glassmind.interop.gguf_header import Header, TensorInfo, read_header
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import read_gguf_tokenizer
 from glassmind.model import ModelConfig, Transformer
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 STOPS = ("eos_token_id", "eot_token_id", "eom_token_id")
 # Many files name but one of them; llama.cpp (src/llama-vocab.cpp) knows others by their spelling.

@@ -28,7 +28,7 @@ from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.weights import INDEX, WEIGHTS, load_weights, shapes_of
 from glassmind.interop.pretrained import Pretrained
 from glassmind.model import ModelConfig, Transformer
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast, get_args
 
 from glassmind.interop.tokenizers.checked import Checked
-from glassmind.tokenize import decoders, normalize, pretokenize
-from glassmind.tokenize.charsmap import CharsMap, Precompiled
-from glassmind.tokenize.composed import Template
-from glassmind.tokenize.decoders import Decoder
-from glassmind.tokenize.normalize import Normalizer
-from glassmind.tokenize.patterns import Pattern, PatternError
-from glassmind.tokenize.pretokenize import Behavior, PreTokenizer
+from glassmind.tokenize.composed import decoders, normalize, pretokenize
+from glassmind.tokenize.composed.charsmap import CharsMap, Precompiled
+from glassmind.tokenize.composed.decoders import Decoder
+from glassmind.tokenize.composed.normalize import Normalizer
+from glassmind.tokenize.composed.patterns import Pattern, PatternError
+from glassmind.tokenize.composed.pretokenize import Behavior, PreTokenizer
+from glassmind.tokenize.composed.tokenizer import Template
 
 P = TypeVar("P")
 Readers = Mapping[str, Callable[[Checked], P]]

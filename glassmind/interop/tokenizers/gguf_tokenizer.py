@@ -15,21 +15,21 @@ from typing import Any, TypeVar
 
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers.sentencepiece_model import Pieces, PieceType, build_tokenizer
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer, Template, TokenizerFacts
-from glassmind.tokenize.decoders import ByteLevel as ByteLevelDecoder
-from glassmind.tokenize.normalize import Normalizer, Prepend, Replace, UnicodeForm
-from glassmind.tokenize.normalize import Sequence as Normalizers
-from glassmind.tokenize.patterns import CL100K, GPT2, O200K, QWEN2, TEKKEN, Pattern
-from glassmind.tokenize.presplit import PATTERN
-from glassmind.tokenize.pretokenize import (
+from glassmind.tokenize.bpe.presplit import PATTERN
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.decoders import ByteLevel as ByteLevelDecoder
+from glassmind.tokenize.composed.normalize import Normalizer, Prepend, Replace, UnicodeForm
+from glassmind.tokenize.composed.normalize import Sequence as Normalizers
+from glassmind.tokenize.composed.patterns import CL100K, GPT2, O200K, QWEN2, TEKKEN, Pattern
+from glassmind.tokenize.composed.pretokenize import (
     ByteLevel,
     Digits,
     PreTokenizer,
     Sequence,
     Split,
 )
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Template, TokenizerFacts
 
 T = TypeVar("T")
 PREFIX = "tokenizer.ggml."

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from glassmind.interop.tokenizers.checked import read_json
 from glassmind.interop.tokenizers.tokenizer_json import read_facts
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.decoders import ByteLevel as ByteLevelDecoder
-from glassmind.tokenize.pretokenize import ByteLevel
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.decoders import ByteLevel as ByteLevelDecoder
+from glassmind.tokenize.composed.pretokenize import ByteLevel
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.tokenizer_file import read_text, wrong
 
 END_OF_TEXT = "<|endoftext|>"

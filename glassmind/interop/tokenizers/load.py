@@ -15,7 +15,7 @@ from glassmind.interop.tokenizers.sentencepiece_model import read_sentencepiece_
 from glassmind.interop.tokenizers.tiktoken_ranks import read_tiktoken_ranks
 from glassmind.interop.tokenizers.tokenizer_json import tokenizer_of
 from glassmind.tokenize import SavedTokenizer
-from glassmind.tokenize.composed import ComposedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.tokenizer_json import is_ours
 
 _GPT2_PAIRS = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))

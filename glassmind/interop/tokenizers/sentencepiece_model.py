@@ -15,15 +15,15 @@ from pathlib import Path
 
 from glassmind.interop.tokenizers.protobuf import read_fields, read_float
 from glassmind.interop.tokenizers.tokenizer_json import read_facts
-from glassmind.tokenize import decoders
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.character_bpe import CharacterBPE, canonical_merges
-from glassmind.tokenize.charsmap import CharsMap, SentencePieceNormalizer
-from glassmind.tokenize.composed import ComposedTokenizer, Model, Template, TokenizerFacts
-from glassmind.tokenize.normalize import Normalizer, Prepend, Replace, Sequence
-from glassmind.tokenize.patterns import Pattern
+from glassmind.tokenize.composed import decoders
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE, canonical_merges
+from glassmind.tokenize.composed.charsmap import CharsMap, SentencePieceNormalizer
+from glassmind.tokenize.composed.normalize import Normalizer, Prepend, Replace, Sequence
+from glassmind.tokenize.composed.patterns import Pattern
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Model, Template, TokenizerFacts
+from glassmind.tokenize.composed.unigram import Unigram
 from glassmind.tokenize.tokenizer_file import read_bytes, wrong
-from glassmind.tokenize.unigram import Unigram
 
 _UNIGRAM, _BPE = 1, 2
 _MAX_SCORE = 1e12

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers.tokenizer_json import read_facts
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.byte_alphabet import spell
-from glassmind.tokenize.character_bpe import CharacterBPE, canonical_merges
-from glassmind.tokenize.composed import ComposedTokenizer
-from glassmind.tokenize.decoders import ByteLevel as ByteLevelDecoder
-from glassmind.tokenize.patterns import CL100K, GPT2, O200K, Pattern
-from glassmind.tokenize.pretokenize import ByteLevel, Sequence, Split
+from glassmind.tokenize.bpe.byte_alphabet import spell
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE, canonical_merges
+from glassmind.tokenize.composed.decoders import ByteLevel as ByteLevelDecoder
+from glassmind.tokenize.composed.patterns import CL100K, GPT2, O200K, Pattern
+from glassmind.tokenize.composed.pretokenize import ByteLevel, Sequence, Split
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.tokenizer_file import read_bytes, wrong
 
 

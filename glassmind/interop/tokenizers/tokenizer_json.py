@@ -24,13 +24,13 @@ from glassmind.interop.tokenizers.components import (
     read_pre_tokenizer,
     read_template,
 )
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.composed import ComposedTokenizer, Model, Template, TokenizerFacts
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Model, Template, TokenizerFacts
+from glassmind.tokenize.composed.unigram import Unigram
+from glassmind.tokenize.composed.wordpiece import WordPiece
 from glassmind.tokenize.tokenizer_file import read_text
 from glassmind.tokenize.tokenizer_json import SavedTokenizer, document_of
-from glassmind.tokenize.unigram import Unigram
-from glassmind.tokenize.wordpiece import WordPiece
 
 
 def read_tokenizer_json(path: str | Path) -> ComposedTokenizer:

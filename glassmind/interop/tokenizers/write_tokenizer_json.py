@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from glassmind.tokenize import decoders, normalize, pretokenize
-from glassmind.tokenize.added_tokens import AddedToken
-from glassmind.tokenize.character_bpe import CharacterBPE
-from glassmind.tokenize.charsmap import CharsMap, Precompiled, SentencePieceNormalizer
-from glassmind.tokenize.composed import ComposedTokenizer, Model, TokenizerFacts
-from glassmind.tokenize.patterns import Pattern
-from glassmind.tokenize.unigram import Unigram
-from glassmind.tokenize.wordpiece import WordPiece
+from glassmind.tokenize.composed import decoders, normalize, pretokenize
+from glassmind.tokenize.composed.added_tokens import AddedToken
+from glassmind.tokenize.composed.character_bpe import CharacterBPE
+from glassmind.tokenize.composed.charsmap import CharsMap, Precompiled, SentencePieceNormalizer
+from glassmind.tokenize.composed.patterns import Pattern
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Model, TokenizerFacts
+from glassmind.tokenize.composed.unigram import Unigram
+from glassmind.tokenize.composed.wordpiece import WordPiece
 
 Json = dict[str, Any]
 

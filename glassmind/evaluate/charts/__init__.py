@@ -1,0 +1,1 @@
+"""Just enough drawing for a page: ``svg`` (scales, axes), ``line_chart``."""

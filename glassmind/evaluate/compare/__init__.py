@@ -1,0 +1,1 @@
+"""Two or more training runs side by side: ``runs`` (what differs), ``table`` and ``page``."""

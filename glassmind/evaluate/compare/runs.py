@@ -1,0 +1,277 @@
+"""Two or more training runs side by side: what differs in their recipes, and who got where when.
+
+Only files are read (``recipe.toml``, ``run.json``, ``metrics.jsonl``), so runs of other versions
+and other machines can be compared. The fair question about speed is not which loss is lower at the
+end but how much each run spent to reach the same loss: the best loss of the worse run, which all of
+them reached, is that mark, and steps, tokens and seconds until it are counted.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassmind.errors import UserError
+from glassmind.evaluate.diagnosis.stage_figures import smoothed
+from glassmind.evaluate.run_files import Metric, read_metrics
+
+MOST_RUNS = 8
+"""So many colours can be told apart."""
+
+AXES: dict[str, str] = {"step": "steps", "tokens": "tokens", "seconds": "seconds"}
+"""What a curve can be drawn against."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run had used up at some row; ``None`` where it did not say."""
+
+    step: int
+    tokens: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """When a run's loss first was at the ``mark`` or below it."""
+
+    mark: float
+    spent: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class RunCurves:
+    """One stage of one run. Curves are lists of (what was spent, value)."""
+
+    label: str
+    stage: str
+    loss: list[tuple[Spent, float]]
+    smooth: list[float]
+    validation: list[tuple[Spent, float]]
+    lr: list[tuple[Spent, float]]
+    speed: list[tuple[Spent, float]]
+
+    @property
+    def spent(self) -> Spent:
+        """Everything the run used up."""
+        return self.loss[-1][0]
+
+    @property
+    def typical_speed(self) -> float | None:
+        """Tokens a second over the whole stage, without validation and pauses where it says so."""
+        if self.spent.tokens and self.spent.seconds:
+            return self.spent.tokens / self.spent.seconds
+        return self.speed[-1][1] if self.speed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A value that is not the same in all runs; ``None`` where a run does not have it."""
+
+    key: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageComparison:
+    """The runs in one stage, and when each reached the best loss of the worst of them.
+
+    ``training`` goes by the smoothed training loss; ``validation`` is ``None`` where a run made no
+    validation.
+    """
+
+    name: str
+    runs: tuple[RunCurves, ...]
+    training: tuple[Reached, ...]
+    validation: tuple[Reached, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything a comparison tells; ``caution`` is a sentence where losses do not compare."""
+
+    labels: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    stages: tuple[StageComparison, ...]
+    caution: str
+
+
+def compare_runs(folders: Sequence[Path]) -> Comparison:
+    """Compare the runs in ``folders``, in that order.
+
+    Raises ``UserError`` for fewer than two runs or too many, the same one twice, a folder that is
+    not a run's or holds no losses, a malformed file, or runs that have no stage in common.
+    """
+    if not 2 <= len(folders) <= MOST_RUNS:
+        raise UserError(f"compare takes 2 to {MOST_RUNS} runs, not {len(folders)}")
+    resolved = [folder.resolve() for folder in folders]
+    for i, folder in enumerate(resolved):
+        if folder in resolved[:i]:
+            raise UserError(f"{folders[i]} is given twice: name two different runs")
+    labels = _labels(resolved)
+    differences = tuple(_differences([_facts(folder) for folder in folders]))
+    curves = [_read_curves(folder, label) for folder, label in zip(folders, labels, strict=True)]
+    stages = tuple(_stages(folders, curves))
+    return Comparison(labels, differences, stages, _caution(differences))
+
+
+# ------------------------------------------------------------------------------------ reading
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    """The recipe and the machine, flat: ``train.steps`` -> ``300``."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
+    recipe = folder / "recipe.toml"
+    if not recipe.is_file():
+        raise UserError(f"{folder} is not a run: a run's folder holds recipe.toml")
+    try:
+        facts = _flat(tomllib.loads(recipe.read_text("utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"{recipe} is not valid TOML: {error}") from None
+    info = folder / "run.json"
+    if info.is_file():
+        try:
+            told = json.loads(info.read_text("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{info} is not valid JSON: {error}") from None
+        if isinstance(told, dict):
+            kept = {key: told[key] for key in ("commit", "machine", "versions") if key in told}
+            facts |= _flat({"run": kept})
+    return facts
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return flat
+
+
+def _labels(folders: Sequence[Path]) -> tuple[str, ...]:
+    """The shortest ends of the paths that tell the runs apart."""
+    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return tuple(names)
+    raise AssertionError("different paths differ somewhere")
+
+
+def _read_curves(folder: Path, label: str) -> dict[str, RunCurves]:
+    """The curves of every stage that logged a loss, by the stage's name."""
+    path = folder / "metrics.jsonl"
+    metrics = read_metrics(path)
+    if metrics is None:
+        raise UserError(f"{folder} has no metrics.jsonl: nothing has been trained there yet")
+    stages: dict[str, RunCurves] = {}
+    for stage in dict.fromkeys(metric.stage for metric in metrics):
+        # By step: a run that was rewound wrote some steps twice.
+        rows = sorted((m for m in metrics if m.stage == stage), key=lambda m: m.step)
+        curves = _curves(rows, label, stage)
+        if curves.loss:
+            stages[stage] = curves
+    if not stages:
+        raise UserError(f"{path} holds no losses: nothing has been trained there yet")
+    return stages
+
+
+def _curves(rows: Sequence[Metric], label: str, stage: str) -> RunCurves:
+    spent = _spending(rows)
+
+    def curve(of: Callable[[Metric], float | None]) -> list[tuple[Spent, float]]:
+        return [(spent(m), value) for m in rows if (value := of(m)) is not None]
+
+    loss = curve(lambda m: m.loss)
+    return RunCurves(
+        label,
+        stage,
+        loss,
+        smoothed([value for _, value in loss]),
+        curve(lambda m: m.validation_loss),
+        curve(lambda m: m.lr),
+        curve(lambda m: m.tokens_per_second),
+    )
+
+
+def _spending(rows: Sequence[Metric]) -> Callable[[Metric], Spent]:
+    """What was spent at a row; a validation's row does not say, the last one before it does."""
+    known: dict[int, Spent] = {}
+    tokens: float | None = None
+    seconds: float | None = None
+    for m in rows:
+        tokens = tokens if m.tokens is None else m.tokens
+        seconds = seconds if m.seconds is None else m.seconds
+        known[m.step] = Spent(m.step, tokens, seconds)
+    return lambda metric: known[metric.step]
+
+
+# ---------------------------------------------------------------------------------- comparing
+
+
+def _differences(facts: Sequence[dict[str, str]]) -> list[Difference]:
+    keys = dict.fromkeys(key for each in facts for key in each)
+    found = []
+    for key in keys:
+        values = tuple(each.get(key) for each in facts)
+        if len(set(values)) > 1 and key not in ("name", "about"):
+            found.append(Difference(key, values))
+    return found
+
+
+def _caution(differences: Sequence[Difference]) -> str:
+    """A loss a token is a matter of the text and of how it is cut into tokens."""
+    telling = ("tokenizer.", "pretrain.file", "problems.", "objective", "style", "chats.", "start")
+    keys = [d.key for d in differences if d.key.startswith(telling)]
+    if not keys:
+        return ""
+    named = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+    return (
+        f"These runs may have read different texts or tokens ({named}): a loss per token of the "
+        "one then cannot be compared with that of the other."
+    )
+
+
+def _stages(folders: Sequence[Path], runs: Sequence[dict[str, RunCurves]]) -> list[StageComparison]:
+    common = [name for name in runs[0] if all(name in run for run in runs)]
+    if common:
+        return [_stage(name, [run[name] for run in runs]) for name in common]
+    if all(len(run) == 1 for run in runs):  # one model each, trained in different ways
+        alone = [next(iter(run.values())) for run in runs]
+        return [_stage(" / ".join(dict.fromkeys(c.stage for c in alone)), alone)]
+    told = "; ".join(
+        f"{folder} has {', '.join(run)}" for folder, run in zip(folders, runs, strict=True)
+    )
+    raise UserError(f"these runs have no stage of training in common: {told}")
+
+
+def _stage(name: str, runs: Sequence[RunCurves]) -> StageComparison:
+    training = [
+        [(spent, value) for (spent, _), value in zip(run.loss, run.smooth, strict=True)]
+        for run in runs
+    ]
+    checks = [run.validation for run in runs]
+    return StageComparison(
+        name, tuple(runs), _race(training), _race(checks) if all(checks) else None
+    )
+
+
+def _race(curves: Sequence[Sequence[tuple[Spent, float]]]) -> tuple[Reached, ...]:
+    """When each run first was as good as the worse run's best."""
+    mark = max(min(value for _, value in curve) for curve in curves)
+    return tuple(
+        Reached(mark, next(spent for spent, value in curve if value <= mark)) for curve in curves
+    )
+
+
+def points(curve: Sequence[tuple[Spent, float]], axis: str) -> list[Point]:
+    """A curve against ``axis``, a key of ``AXES``, without the rows that do not say."""
+    return [(at, value) for spent, value in curve if (at := getattr(spent, axis)) is not None]

@@ -1,0 +1,150 @@
+"""A comparison as tables of text, the same cells in the terminal and on the page, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from glassmind.evaluate.compare.runs import Comparison, Reached, RunCurves, StageComparison
+from glassmind.evaluate.wording import count, duration
+
+Row = tuple[str, ...]
+
+ABSENT = "–"
+LONGEST = 60
+"""A recipe's value is cut here: a line is to be taken in at a glance."""
+
+
+def difference_rows(comparison: Comparison) -> list[Row]:
+    """The headings and a row for every value that is not the same in all runs."""
+    rows: list[Row] = [("setting", *comparison.labels)]
+    rows += [
+        (d.key, *(ABSENT if value is None else _cut(value) for value in d.values))
+        for d in comparison.differences
+    ]
+    return rows
+
+
+def result_rows(stage: StageComparison) -> list[Row]:
+    """The headings and a row for each run: losses, what was spent, how fast."""
+    validated = any(run.validation for run in stage.runs)
+    headings: Row = ("run", "last loss", "best loss")
+    headings += ("last validation", "best validation") if validated else ()
+    rows = [(*headings, "steps", "tokens", "time", "tokens/s")]
+    for run in stage.runs:
+        cells: Row = (run.label, f"{run.smooth[-1]:.4f}", f"{min(run.smooth):.4f}")
+        if validated:
+            checks = [value for _, value in run.validation]
+            cells += (f"{checks[-1]:.4f}", f"{min(checks):.4f}") if checks else (ABSENT, ABSENT)
+        rows.append((*cells, *_spent_cells(run.spent.step, run.spent.tokens, run.spent.seconds),
+                     _or_absent(run.typical_speed)))  # fmt: skip
+    return rows
+
+
+def race_rows(runs: Sequence[RunCurves], reached: Sequence[Reached]) -> list[Row]:
+    """The headings and a row for each run: what it spent until it was as good as the worst run."""
+    rows: list[Row] = [("run", "steps", "tokens", "time")]
+    for run, at in zip(runs, reached, strict=True):
+        rows.append((run.label, *_spent_cells(at.spent.step, at.spent.tokens, at.spent.seconds)))
+    return rows
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Everything as plain aligned lines."""
+    parts = []
+    if comparison.differences:
+        parts.append("What differs\n" + _aligned(difference_rows(comparison), numbers=False))
+    else:
+        parts.append("The runs have the same recipe.")
+    if comparison.caution:
+        parts.append(comparison.caution)
+    for stage in comparison.stages:
+        parts.append(f"{stage.name}\n" + _aligned(result_rows(stage)))
+        for what, reached in races(stage):
+            parts.append(
+                f"{race_title(what, reached)}\n" + _aligned(race_rows(stage.runs, reached))
+            )
+    return "\n\n".join(parts)
+
+
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """Everything but the curves, as plain values for machines."""
+    stages = {
+        stage.name: {
+            "runs": [
+                {
+                    "run": run.label,
+                    "stage": run.stage,
+                    "loss": {"last": run.smooth[-1], "best": min(run.smooth)},
+                    "validation_loss": _ends([value for _, value in run.validation]),
+                    "spent": run.spent,
+                    "tokens_per_second": run.typical_speed,
+                }
+                for run in stage.runs
+            ],
+            "reached": {
+                what: {
+                    "loss": reached[0].mark,
+                    "spent": {
+                        run.label: at.spent for run, at in zip(stage.runs, reached, strict=True)
+                    },
+                }
+                for what, reached in races(stage)
+            },
+        }
+        for stage in comparison.stages
+    }
+    return {
+        "runs": comparison.labels,
+        "differences": {
+            d.key: dict(zip(comparison.labels, d.values, strict=True))
+            for d in comparison.differences
+        },
+        "caution": comparison.caution,
+        "stages": stages,
+    }
+
+
+def races(stage: StageComparison) -> list[tuple[str, Sequence[Reached]]]:
+    """The validation's race where all runs made one, then that of the training loss."""
+    found: list[tuple[str, Sequence[Reached]]] = []
+    if stage.validation is not None:
+        found.append(("validation", stage.validation))
+    return [*found, ("training", stage.training)]
+
+
+def race_title(what: str, reached: Sequence[Reached]) -> str:
+    return f"Until a {what} loss of {reached[0].mark:.4f}, the best of the worst run"
+
+
+def _ends(values: Sequence[float]) -> dict[str, float] | None:
+    return {"last": values[-1], "best": min(values)} if values else None
+
+
+def _aligned(rows: Sequence[Row], *, numbers: bool = True) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.rjust(width) if numbers and i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _spent_cells(step: int, tokens: float | None, seconds: float | None) -> Row:
+    return (
+        f"{step:,}",
+        _or_absent(tokens),
+        ABSENT if seconds is None else duration(seconds),
+    )
+
+
+def _or_absent(number: float | None) -> str:
+    return ABSENT if number is None else count(number)
+
+
+def _cut(value: str) -> str:
+    value = " ".join(value.split()) or '""'
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"

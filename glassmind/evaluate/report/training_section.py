@@ -1,0 +1,85 @@
+"""What a run's metrics tell, stage by stage: for the report's section and for the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glassmind.evaluate.diagnosis.diagnose import diagnose
+from glassmind.evaluate.diagnosis.judgement import Diagnosis
+from glassmind.evaluate.report.loss_curves import loss_panel, validation_panel
+from glassmind.evaluate.report.training_panels import (
+    Matrix,
+    Panel,
+    inspection_panels,
+    looks_of,
+    matrices,
+)
+from glassmind.evaluate.run_files import Metric, RunFiles
+from glassmind.evaluate.wording import count, duration
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: its ``curves`` as (what, SVG), what ails it, and what the layers did."""
+
+    name: str
+    curves: tuple[tuple[str, str], ...]
+    diagnoses: tuple[Diagnosis, ...]
+    panels: tuple[Panel, ...]
+    matrices: tuple[Matrix, ...]
+
+
+def stages_of(files: RunFiles) -> list[Stage]:
+    """Every stage that left metrics, in the order they began."""
+    metrics = files.metrics or ()
+    found = []
+    for name in dict.fromkeys(metric.stage for metric in metrics):
+        drawn = (
+            ("loss", loss_panel(metrics, name)),
+            ("validation accuracy", validation_panel(metrics, name)),
+        )
+        looks = looks_of(metrics, name)
+        found.append(
+            Stage(
+                name,
+                tuple((what, svg) for what, svg in drawn if svg is not None),
+                tuple(diagnose(metrics, name)),
+                tuple(inspection_panels(looks)),
+                tuple(matrices(looks)),
+            )
+        )
+    return found
+
+
+def training_summary(files: RunFiles) -> list[str]:
+    """A sentence for each stage: how long it trained, and where its losses ended."""
+    metrics = files.metrics or ()
+    sentences = [
+        _stage_sentence(name, [m for m in metrics if m.stage == name])
+        for name in dict.fromkeys(metric.stage for metric in metrics)
+    ]
+    check = files.validation
+    if check is not None and check.validation_loss is not None:
+        sentence = f"On held-out text the loss is {check.validation_loss:.4f} nats a token"
+        if check.bits_per_byte is not None:
+            sentence += f", {check.bits_per_byte:.4f} bits a byte"
+        sentences.append(f"{sentence}.")
+    return sentences
+
+
+def _stage_sentence(name: str, rows: list[Metric]) -> str:
+    losses = [m.loss for m in rows if m.loss is not None]
+    checks = [m.validation_loss for m in rows if m.validation_loss is not None]
+    tokens = max((m.tokens for m in rows if m.tokens is not None), default=None)
+    seconds = max((m.seconds for m in rows if m.seconds is not None), default=None)
+    spent = [f"{max(m.step for m in rows):,} steps"]
+    spent += [] if tokens is None else [f"{count(tokens)} tokens"]
+    spent += [] if seconds is None else [duration(seconds)]
+    sentence = f"{name}: {', '.join(spent)}"
+    if losses:
+        sentence += f"; the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}"
+    if checks:
+        sentence += f"; the validation loss ended at {checks[-1]:.4g}"
+        if min(checks) < checks[-1]:
+            sentence += f" (lowest {min(checks):.4g})"
+    return f"{sentence}."

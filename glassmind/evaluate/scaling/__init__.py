@@ -1,0 +1,1 @@
+"""Loss against compute over several sizes: ``fit`` (the line), ``page`` (how it is shown)."""

@@ -1,0 +1,114 @@
+"""Which block of the KV cache belongs to whom.
+
+The cache's memory is cut into blocks of ``BLOCK`` tokens. A sequence takes one when it needs one,
+so nothing is set aside for tokens that may never come (PagedAttention: Kwon et al. 2023, arXiv
+2309.06180). Two sequences that begin with the same tokens have the same keys and values there, and
+share those blocks: each block counts its users.
+
+A full block is found again by what it holds: its own tokens and, since keys depend on everything
+before, the block in front of it. That makes a chain from a prompt's beginning, and walking it with
+a new prompt finds all that was computed before: the few-shot examples of the last question, the
+earlier turns of a chat. A block that nobody uses any more keeps its content until its memory is
+needed, the longest unused first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from glassmind.generate.cache.paged_attention import BLOCK
+
+START = -1  # what stands in front of a first block
+
+
+class Blocks:
+    """The books on ``n_blocks`` blocks, by number; the numbers themselves lie in the cache."""
+
+    def __init__(self, n_blocks: int) -> None:
+        self.n_blocks = n_blocks
+        self._users = [0] * n_blocks
+        self._never_used = n_blocks
+        self._empty: list[int] = []
+        # Unused blocks whose content may still be of use, the longest unused first.
+        self._unused: OrderedDict[int, None] = OrderedDict()
+        # A content has a number of its own, since a block's number is used again and again.
+        self._block_of: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._content: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._number: dict[int, int] = {}
+        self._contents = 0
+
+    @property
+    def n_free(self) -> int:
+        """How many blocks can be taken."""
+        return self._never_used + len(self._empty) + len(self._unused)
+
+    def take(self) -> int | None:
+        """A block for one user, its content forgotten; ``None`` if all are in use."""
+        if self._empty:
+            block = self._empty.pop()
+        elif self._never_used:
+            self._never_used -= 1
+            block = self.n_blocks - self._never_used - 1
+        elif self._unused:
+            block = self._unused.popitem(last=False)[0]
+            self._forget(block)
+        else:
+            return None
+        self._users[block] = 1
+        return block
+
+    def share(self, blocks: Iterable[int]) -> None:
+        """One user more for each of them."""
+        for block in blocks:
+            if not self._users[block]:
+                del self._unused[block]
+            self._users[block] += 1
+
+    def release(self, blocks: Sequence[int]) -> None:
+        """One user less for each; the last of a chain is the first to be forgotten."""
+        for block in reversed(blocks):
+            self._users[block] -= 1
+            if not self._users[block]:
+                if block in self._content:
+                    self._unused[block] = None
+                else:
+                    self._empty.append(block)
+
+    def remember(self, before: int, block: int, tokens: Sequence[int]) -> int:
+        """``block`` now holds these ``BLOCK`` tokens after what content ``before`` names.
+
+        Returns the number of its content (of the block that held it already, if one did), to be
+        given as ``before`` of the next; ``START`` comes before the first.
+        """
+        content = (before, tuple(tokens))
+        known = self._block_of.get(content)
+        if known is None:
+            self._block_of[content] = known = block
+            self._content[block] = content
+            self._number[block] = self._contents
+            self._contents += 1
+        return self._number[known]
+
+    def find(self, tokens: Sequence[int]) -> list[int]:
+        """The blocks that hold the beginning of ``tokens``, one user more for each."""
+        found: list[int] = []
+        before = START
+        for at in range(0, len(tokens) - BLOCK + 1, BLOCK):
+            block = self._block_of.get((before, tuple(tokens[at : at + BLOCK])))
+            if block is None:
+                break
+            found.append(block)
+            before = self._number[block]
+        self.share(found)
+        return found
+
+    def last_content(self, blocks: Sequence[int]) -> int:
+        """What to give to ``remember`` after these blocks, which ``find`` found."""
+        return self._number[blocks[-1]] if blocks else START
+
+    def _forget(self, block: int) -> None:
+        content = self._content.pop(block, None)
+        if content is not None:
+            del self._block_of[content]
+            del self._number[block]

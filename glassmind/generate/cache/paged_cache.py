@@ -1,0 +1,100 @@
+"""The KV cache of the engine: every sequence's past, in blocks.
+
+One forward pass handles tokens of many sequences at once, laid end to end as a single row: whole
+prompts, pieces of prompts, single new tokens. Linear layers do not care whose token is whose; only
+attention does, and asks this cache, which was told before the pass (``expect``) where each token
+belongs.
+
+Shapes: T tokens of the pass, R rows (sequences that are being worked on), W blocks of the longest.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from glassmind.generate.cache.paged_attention import (
+    BLOCK,
+    Places,
+    as_native,
+    attend,
+    empty_blocks,
+    store,
+)
+from glassmind.generate.packed.native_calls import CacheLayer
+from glassmind.model import ModelConfig, Scoring
+
+
+def token_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
+    """Bytes that the keys and values of one token take, in all layers."""
+    scales = 4 * len(config.cached_widths) if dtype == torch.int8 else 0
+    numbers = sum(config.cached_widths) * dtype.itemsize + scales
+    return config.n_layers * config.cached_heads * numbers
+
+
+class PagedCache:
+    """Implements ``model.Cache`` for ``n_rows`` sequences of at most ``n_blocks`` blocks in all.
+
+    Memory: ``token_bytes`` for each of the ``n_blocks * BLOCK`` tokens.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        n_blocks: int,
+        n_rows: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        device = torch.device(device)
+        self.layers = [
+            empty_blocks(n_blocks, config.cached_heads, config.cached_widths, dtype, device)
+            for _ in range(config.n_layers)
+        ]
+        self.device = device
+        widest = min(n_blocks, -(-config.max_tokens // BLOCK))
+        self.tables_RW = torch.zeros((n_rows, widest), dtype=torch.int32, device=device)
+        self.positions_T = torch.empty(0, dtype=torch.int64)
+        nowhere = torch.empty(0, dtype=torch.int32)
+        self.places = Places(self.tables_RW, nowhere, nowhere, self.positions_T)
+
+    def expect(self, row_T: Tensor, positions_T: Tensor) -> None:
+        """The next pass brings token ``positions_T[t]`` of row ``row_T[t]`` (both int64).
+
+        A row's tokens come in order, and its table names the blocks that they go to.
+        """
+        block_T = self.tables_RW[row_T, positions_T // BLOCK].long()
+        slots_T = block_T * BLOCK + positions_T % BLOCK
+        self.positions_T = positions_T
+        self.places = Places(self.tables_RW, row_T.int(), (positions_T + 1).int(), slots_T)
+
+    @functools.cached_property
+    def native_layers(self) -> ctypes.Array[CacheLayer]:
+        """The blocks of all layers for the compiled loops."""
+        return (CacheLayer * len(self.layers))(*map(as_native, self.layers))
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Make each block of ``targets`` hold what the one in ``sources`` does."""
+        source = torch.tensor(sources, device=self.device)
+        target = torch.tensor(targets, device=self.device)
+        for layer in self.layers:
+            for part in layer:
+                if part is not None:
+                    part[target] = part[source]
+
+    def positions(self, n_tokens: int) -> Tensor:
+        return self.positions_T
+
+    def attend(
+        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
+    ) -> Tensor:
+        """Store the new keys and values, attend over what each token may see: (1, H, T, F)."""
+        blocks = self.layers[layer]
+        new = (k_BKTE,) if v_BKTE is None else (k_BKTE, v_BKTE)
+        store(blocks, tuple(part[0].transpose(0, 1) for part in new), self.places)
+        y_THF = attend(q_BHTE[0].transpose(0, 1), blocks, self.places, scoring)
+        return y_THF.to(q_BHTE.dtype).transpose(0, 1)[None]

@@ -1,0 +1,99 @@
+"""What bytes each token id stands for, as far as an output may contain them.
+
+A constraint, a stop string and a tool all speak of text, and the model of ids. A ``Vocabulary`` is
+the table between them: bytes, not characters, because a token may be half a character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+
+from glassmind.errors import UserError
+from glassmind.generate.constraint.token_trie import TokenTrie
+from glassmind.tokenize import SavedTokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.special import END
+
+
+class Vocabulary:
+    """The tokens of a model.
+
+    ``token_bytes[id]`` is what the token stands for; ``None`` for special tokens, for ids that have
+    no token and for tokens that stand for nothing: no constraint allows those. ``end_ids`` are the
+    tokens that end a text; as text they are not allowed either. ``lead`` is what decoding takes
+    from the front of a text, once, if it begins with it (SentencePiece's space).
+
+    Raises ``UserError`` for an end token outside the vocabulary.
+    """
+
+    def __init__(
+        self,
+        token_bytes: Sequence[bytes | None],
+        end_ids: Collection[int] = (),
+        lead: bytes = b"",
+    ) -> None:
+        self.end_ids = frozenset(end_ids)
+        self.lead = lead
+        for token_id in self.end_ids:
+            if not 0 <= token_id < len(token_bytes):
+                raise UserError(
+                    f"the end token {token_id} is not in the vocabulary, whose ids run from 0 to "
+                    f"{len(token_bytes) - 1}"
+                )
+        self.token_bytes: tuple[bytes | None, ...] = tuple(
+            None if token_id in self.end_ids else data or None
+            for token_id, data in enumerate(token_bytes)
+        )
+
+    @classmethod
+    def of(
+        cls,
+        tokenizer: SavedTokenizer | ComposedTokenizer,
+        *,
+        end_ids: Collection[int] | None = None,
+        size: int | None = None,
+    ) -> Vocabulary:
+        """The vocabulary of a tokenizer.
+
+        ``end_ids`` are the model's, where it has more than the tokenizer's one; ``size`` is the
+        number of the model's logits, where it has rows to spare.
+
+        Raises ``UserError`` where the model has fewer rows than the tokenizer tokens.
+        """
+        lead = b""
+        special = frozenset(tokenizer.special.values())
+        if isinstance(tokenizer, ComposedTokenizer):
+            eos = tokenizer.facts.eos_token
+            known = [] if eos is None else [tokenizer.id_of(eos)]
+            if tokenizer.decoder is not None:
+                lead = tokenizer.decoder.lead
+        else:
+            known = [tokenizer.special[END]]
+        if end_ids is None:
+            end_ids = [token_id for token_id in known if token_id is not None]
+        n_tokens = tokenizer.vocab_size
+        size = n_tokens if size is None else size
+        if size < n_tokens:
+            raise UserError(
+                f"the tokenizer has {n_tokens} tokens and the model only {size}: they do not "
+                "belong together"
+            )
+        token_bytes: list[bytes | None] = [
+            None if token_id in special else tokenizer.token_bytes(token_id)
+            for token_id in range(n_tokens)
+        ]
+        return cls(token_bytes + [None] * (size - n_tokens), end_ids, lead)
+
+    def __len__(self) -> int:
+        return len(self.token_bytes)
+
+    @cached_property
+    def trie(self) -> TokenTrie:
+        """The tokens by their beginnings; made when first needed."""
+        return TokenTrie(self.token_bytes)
+
+    @cached_property
+    def single_bytes(self) -> frozenset[int]:
+        """The bytes that are a token of their own."""
+        return frozenset(data[0] for data in self.token_bytes if data and len(data) == 1)

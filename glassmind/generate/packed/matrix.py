@@ -1,0 +1,170 @@
+"""A matrix of weights in 32, 16, 8 or 4 bits each, in the order in which it is multiplied with.
+
+A model that answers one request spends its time fetching its weights from memory, each of them once
+for every token. Half as many bits are fetched in half the time. The kinds:
+
+* ``float32``: as trained; nothing is lost.
+* ``bfloat16``: the upper half of a float32; 8 bits of precision.
+* ``int8``: every 32 neighbouring weights of an output share a scale (bfloat16): weight =
+  number * scale, with numbers from -127 to 127. 8.5 bits a weight.
+* ``int4``: they share a least value, too: weight = number * scale + least, with numbers from 0 to
+  15. 5 bits a weight.
+
+Weights are rounded to the nearest number; no data is needed for it (compare GPTQ, Frantar et al.
+2022, arXiv 2210.17323, and AWQ, Lin et al. 2023, 2306.00978, which adapt it to the inputs).
+
+What they are multiplied with stays float32 for the first two. For the integers it is rounded to 16
+bits, with a scale for every 32, so that the products are whole numbers, two for one instruction of
+the processor; against the weights' own rounding that loses nothing. ``kernels/matrix.hpp`` says how
+numbers lie in memory, and why a row's result is the same bits whatever else is in the batch.
+
+Shapes: N outputs, K inputs, P panels of 16 outputs, T tokens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glassmind.errors import UserError
+from glassmind.generate.packed.native_calls import Matrix, at, calls
+
+WeightKind = Literal["float32", "bfloat16", "int8", "int4"]
+KINDS: tuple[WeightKind, ...] = get_args(WeightKind)
+
+PANEL = 16
+PAIR = 2 * PANEL  # panels come in pairs
+GROUP = 32
+_BITS: dict[WeightKind, int] = {"int8": 8, "int4": 4}
+
+
+class PackedMatrix:
+    """``weight`` (N, K) and ``bias`` (N), packed as ``kind``.
+
+    Raises ``UserError`` for weights that are not numbers.
+    """
+
+    def __init__(self, weight: Tensor, kind: WeightKind, bias: Tensor | None = None) -> None:
+        if not bool(weight.isfinite().all()):
+            raise UserError(
+                "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
+                "training diverged; use an earlier checkpoint"
+            )
+        self.kind: WeightKind = kind
+        self.outputs, self.inputs = weight.shape
+        self.bias = None if bias is None else bias.detach().float().contiguous()
+        self._padded = self.inputs + -self.inputs % GROUP
+        outputs = self.outputs + -self.outputs % PAIR
+        padding = (0, self._padded - self.inputs, 0, outputs - self.outputs)
+        weight = F.pad(weight.detach().float(), padding)
+        by_panel_PKN = weight.view(-1, PANEL, self._padded).transpose(1, 2).contiguous()
+        parts: tuple[Tensor, ...]
+        if kind == "float32":
+            parts = (by_panel_PKN,)
+        elif kind == "bfloat16":
+            parts = (by_panel_PKN.bfloat16(),)
+        else:
+            parts = _to_integers(by_panel_PKN, _BITS[kind])
+        # (P, bytes): a panel's numbers, then what scales them.
+        self.panels = torch.cat([part.flatten(1).view(torch.uint8) for part in parts], dim=1)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the packed weights take."""
+        return self.panels.numel()
+
+    @functools.cached_property
+    def native(self) -> Matrix:
+        """The same for the compiled loops."""
+        return Matrix(
+            self.panels.data_ptr(), at(self.bias), self._padded, self.outputs,
+            KINDS.index(self.kind),
+        )  # fmt: skip
+
+    def __call__(self, x_TK: Tensor) -> Tensor:
+        """(T, K) -> (T, N), float32."""
+        native = calls()
+        if native is None:
+            return F.linear(x_TK, self.unpack(), self.bias)
+        x_TK = F.pad(x_TK, (0, self._padded - self.inputs)).contiguous()
+        out_TN = torch.empty((len(x_TK), self.outputs))
+        native.multiply_matrix(
+            ctypes.byref(self.native), x_TK.data_ptr(), self._padded, len(x_TK), out_TN.data_ptr()
+        )
+        return out_TN
+
+    def unpack(self) -> Tensor:
+        """(N, K), float32: the weights that are multiplied with."""
+        by_panel_PKN = self._unpacked(lambda part: part)
+        return by_panel_PKN.transpose(1, 2).flatten(0, 1)[: self.outputs, : self.inputs]
+
+    def rows(self, ids_T: Tensor) -> Tensor:
+        """(T, K): the rows of ``unpack()`` with these numbers."""
+        panel_T, place_T = ids_T // PANEL, ids_T % PANEL
+        by_row_TK1 = self._unpacked(lambda part: part[panel_T, :, place_T].unsqueeze(2))
+        return by_row_TK1[:, : self.inputs, 0]
+
+    def _unpacked(self, select: Callable[[Tensor], Tensor]) -> Tensor:
+        """(P, K, PANEL), float32, after ``select`` chose from all that has these dimensions."""
+        shape = (len(self.panels), -1, PANEL)
+        if self.kind == "float32":
+            return select(self.panels.view(torch.float32).view(shape))
+        if self.kind == "bfloat16":
+            return select(self.panels.view(torch.bfloat16).view(shape)).float()
+        bits = _BITS[self.kind]
+        split = self._padded * PANEL * bits // 8
+        numbers, scales = self.panels[:, :split], self.panels[:, split:]
+        by_bytes = numbers.view(torch.int8).view(*shape, 2)
+        by_group = scales.view(torch.bfloat16).view(*shape)
+        return _from_integers(select(by_bytes), select(by_group).float(), bits)
+
+
+def _to_integers(weight_PKN: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Numbers in bytes, (P, K, PANEL) of 8 bits or half as many, and (P, K / GROUP, ., PANEL)
+    scales, followed by least values for 4 bits."""
+    n_panels = len(weight_PKN)
+    grouped = weight_PKN.view(n_panels, -1, GROUP, PANEL)
+    if bits == 8:
+        scale = -_bfloat16_below(-grouped.abs().amax(2, keepdim=True) / 127)
+        scales, numbers = scale, grouped * _inverse(scale)
+    else:
+        least = _bfloat16_below(grouped.amin(2, keepdim=True))
+        scale = -_bfloat16_below((least - grouped.amax(2, keepdim=True)) / 15)
+        scales, numbers = torch.cat((scale, least), dim=2), (grouped - least) * _inverse(scale)
+    # Two inputs of output 0, of output 1, ...
+    pairs = numbers.round().view(n_panels, -1, 2, PANEL).transpose(2, 3).to(torch.int8)
+    if bits == 4:
+        fours = pairs.clamp(0, 15).reshape(n_panels, -1, 2, PANEL, 2)
+        pairs = fours[:, :, 0] | fours[:, :, 1] << 4
+    return pairs.contiguous(), scales.bfloat16().contiguous()
+
+
+def _from_integers(numbers: Tensor, scales: Tensor, bits: int) -> Tensor:
+    """What ``_to_integers`` gave, (P, K, PANEL), float32; of PANEL, there may be fewer."""
+    n_panels, _, width, _ = numbers.shape
+    if bits == 4:
+        numbers = torch.stack((numbers & 15, numbers.view(torch.uint8) >> 4), dim=2)
+    pairs = numbers.reshape(n_panels, -1, width, 2).transpose(2, 3)
+    values = pairs.reshape(n_panels, -1, GROUP, width).float()
+    parts = scales.view(n_panels, values.shape[1], -1, width)
+    least = parts[:, :, 1:] if bits == 4 else 0.0
+    return (values * parts[:, :, :1] + least).flatten(1, 2)
+
+
+def _inverse(scale: Tensor) -> Tensor:
+    return torch.where(scale > 0, 1 / scale, 0)
+
+
+def _bfloat16_below(x: Tensor) -> Tensor:
+    """The nearest bfloat16 that is not above ``x``, as float32."""
+    near = x.bfloat16()
+    down = near.view(torch.int16) - torch.where(near > 0, 1, -1).to(torch.int16)
+    # One below zero is the smallest negative number.
+    down = torch.where(near == 0, torch.tensor(-0x7FFF, dtype=torch.int16), down)
+    return torch.where(near > x, down.view(torch.bfloat16), near).float()

@@ -1,0 +1,115 @@
+"""The structures and functions of ``kernels/kernels.cpp``, as Python sees them.
+
+Field for field what the ``.hpp`` files declare; their comments say what each means. Who fills a
+pointer keeps the tensor alive for as long as it is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassmind.generate.packed.native import library
+
+_integer, _pointer, _float = ctypes.c_int64, ctypes.c_void_p, ctypes.c_float
+
+STORED = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
+"""How numbers of a KV cache can be stored, and what the compiled loops call it."""
+
+
+class CacheLayer(ctypes.Structure):
+    _fields_ = [(name, _pointer) for name in ("keys", "values", "key_scales", "value_scales")]
+
+
+class Places(ctypes.Structure):
+    _fields_ = [
+        ("tables", _pointer),
+        ("table_width", _integer),
+        *((name, _pointer) for name in ("row_of", "visible", "slots")),
+    ]
+
+
+class AttentionShape(ctypes.Structure):
+    _fields_ = [
+        *((name, _integer) for name in ("heads", "kv_heads", "key_width", "value_width", "window")),
+        ("scale", _float),
+        ("slopes", _pointer),
+    ]
+
+
+class Matrix(ctypes.Structure):
+    _fields_ = [
+        ("panels", _pointer),
+        ("bias", _pointer),
+        *((name, _integer) for name in ("inputs", "outputs", "format")),
+    ]
+
+
+class Norm(ctypes.Structure):
+    _fields_ = [("weight", _pointer), ("bias", _pointer)]
+
+
+class Layer(ctypes.Structure):
+    _fields_ = [
+        *((f"{name}_norm", Norm) for name in ("attention", "query", "key", "attention_out",
+                                              "feed_forward", "feed_forward_out")),
+        *((name, Matrix) for name in ("qkv", "output", "up", "down")),
+        *((name, _pointer) for name in ("cos", "sin", "slopes")),
+        ("window", _integer),
+    ]  # fmt: skip
+
+
+class Decoder(ctypes.Structure):
+    _fields_ = [
+        ("layers", _pointer),
+        ("final_norm", Norm),
+        *((name, _integer) for name in ("n_layers", "d_model", "heads", "kv_heads", "head_dim",
+                                        "d_hidden", "layer_norm", "norm_all_heads", "activation",
+                                        "gated")),
+        ("norm_eps", _float),
+        ("scale", _float),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The compiled functions; ``None`` is returned by each."""
+
+    paged_attend: Callable[..., None]
+    paged_store: Callable[..., None]
+    multiply_matrix: Callable[..., None]
+    decode_tokens: Callable[..., None]
+
+
+@functools.cache
+def calls() -> Calls | None:
+    """The compiled functions, or ``None`` where they cannot be compiled here."""
+    loaded = library()
+    if loaded is None:
+        return None
+    signatures = {
+        "paged_attend": (_integer, *[_pointer] * 3, _integer, _pointer, _pointer),
+        "paged_store": (_integer, *[_pointer] * 5, _integer),
+        "multiply_matrix": (_pointer, _pointer, _integer, _integer, _pointer),
+        "decode_tokens": (_integer, *[_pointer] * 4, _integer, _pointer),
+    }
+    functions = {}
+    for name, arguments in signatures.items():
+        functions[name] = getattr(loaded, name)
+        functions[name].restype, functions[name].argtypes = None, arguments
+    return Calls(**functions)
+
+
+def at(tensor: Tensor | None) -> int | None:
+    """Where a tensor's numbers begin."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def address(structure: ctypes.Structure | ctypes.Array[ctypes.Structure]) -> int:
+    """Where a structure lies."""
+    return ctypes.addressof(structure)

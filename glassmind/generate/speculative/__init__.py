@@ -1,0 +1,1 @@
+"""Speculative decoding: ``prompt_lookup`` and ``draft_model`` guess, ``acceptance`` decides."""

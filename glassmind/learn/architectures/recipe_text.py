@@ -1,0 +1,54 @@
+"""A preset as the text of a recipe: to read, and, scaled down, to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tomli_w
+
+from glassmind.learn.architectures.lineage import Value, flatten, in_use
+from glassmind.learn.architectures.published import MODELS
+from glassmind.learn.architectures.scaled_down import scaled_down
+from glassmind.model import PRESETS, ModelConfig
+
+
+def model_table(config: ModelConfig) -> str:
+    """The ``[model]`` table of a recipe with everything that means something for this model.
+
+    What has no use, such as RoPE's base where positions are learned, appears only if a recipe would
+    otherwise read something else than ``config``.
+    """
+    default, used = flatten(ModelConfig()), in_use(config)
+    told = {
+        name: value
+        for name, value in flatten(config).items()
+        if value != default[name] or (name in used and value not in (0, "none"))
+    }
+    return tomli_w.dumps(_nested({f"model.{name}": value for name, value in told.items()}))
+
+
+def laptop_recipe(name: str) -> str:
+    """A recipe that ``glassmind train`` takes: preset ``name`` at a laptop's size."""
+    published = MODELS[name]
+    head = {
+        "name": name.replace(".", "-"),
+        "about": f"{published.title} in small: {published.idea}",
+    }
+    return (
+        tomli_w.dumps(head)
+        + "\n# What is not said here has its default; glassmind train FILE --set KEY=VALUE.\n\n"
+        + model_table(scaled_down(PRESETS[name]))
+    )
+
+
+def _nested(values: Mapping[str, Value]) -> dict[str, Any]:
+    """Dotted names as tables within tables."""
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    return tree

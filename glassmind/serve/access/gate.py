@@ -1,0 +1,150 @@
+"""What every request passes before anything is made of it.
+
+In this order, cheapest first: is it meant for this server; is there a key, is it known; does its
+owner ask too often; is the body too long, or too slow in coming. Only then is a body in memory,
+whole and of bounded size, and only then does anything look inside it. The page, its files and
+``/health`` need no key: they say nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from glassmind.serve.access.hosts import Hosts
+from glassmind.serve.access.keys import Keys
+from glassmind.serve.access.rates import Rates
+from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.work.metrics import Metrics
+
+_LOG = logging.getLogger("glassmind.serve")
+_OPEN = ("/", "/health")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server allows; the defaults are for one machine and a few people.
+
+    ``sequences`` samples are computed or wait at once, in all. ``max_tokens`` is how long an answer
+    gets if nobody says. A client is a key or, without keys, an address; 0 is no limit.
+    """
+
+    body_bytes: int = 4 << 20
+    body_seconds: float = 30.0
+    request_seconds: float = 600.0
+    sequences: int = 1024
+    max_tokens: int = 1024
+    per_minute: int = 0
+    at_once: int = 0
+
+
+class Gate:
+    """ASGI middleware: hosts, keys, rates, and the size of bodies."""
+
+    def __init__(
+        self, app: ASGIApp, hosts: Hosts, keys: Keys, limits: Limits, metrics: Metrics
+    ) -> None:
+        self._app, self._hosts, self._keys = app, hosts, keys
+        self._limits, self._metrics = limits, metrics
+        self._rates = Rates(limits.per_minute, limits.at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 500
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._enter(scope, receive, watched_send)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, watched_send)
+        finally:
+            self._metrics.request_ended(scope["path"], status, time.monotonic() - started)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, host = scope["path"], _header(scope, b"host")
+        if not self._hosts.allow(host):
+            raise Refusal(
+                403,
+                f"this server is not called {host[:100]!r}; if it should be, start it with "
+                "--allow-host NAME",
+                code="host_not_allowed",
+            )
+        if path in _OPEN or path.startswith("/static/"):
+            await self._app(scope, receive, send)
+            return
+        client = self._client(scope)
+        self._rates.enter(client, time.monotonic())
+        try:
+            if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
+                receive = _replayed(await self._body(scope, receive), receive)
+            await self._app(scope, receive, send)
+        finally:
+            self._rates.leave(client)
+
+    def _client(self, scope: Scope) -> str:
+        """Who asks."""
+        if not self._keys:
+            address = scope.get("client")
+            return address[0] if address else ""
+        scheme, _, key = _header(scope, b"authorization").partition(" ")
+        owner = self._keys.owner(key.strip()) if scheme.lower() == "bearer" else None
+        if owner is None:
+            said = "is not known here" if key else "is missing: send Authorization: Bearer KEY"
+            raise Refusal(401, f"the API key {said}", code="invalid_api_key")
+        return f"key {owner}"
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body.
+
+        Raises ``Refusal`` for one that is too long (413), too slow (408) or cut off (400).
+        """
+        most = self._limits.body_bytes
+        too_long = Refusal(413, f"the body is longer than {most} bytes", code="body_too_long")
+        declared = _header(scope, b"content-length")
+        if declared.isdigit() and (len(declared) > 18 or int(declared) > most):
+            raise too_long
+        parts, length = [], 0
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "the connection was closed within the body")
+                    part = message.get("body", b"")
+                    length += len(part)
+                    if length > most:
+                        raise too_long
+                    parts.append(part)
+                    if not message.get("more_body"):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise Refusal(408, "the body did not arrive in time") from None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the body once more, then what comes after it."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -1,0 +1,84 @@
+"""From the messages of a request to the ids of a conversation.
+
+What OpenAI's clients send and what chat templates were written for differ in small things: parts
+instead of a text, arguments as a text of JSON instead of an object, a role that no template knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from glassmind.serve.prompts import chat_prompt
+from glassmind.serve.schemas.requests import ChatMessage, ChatRequest, JsonObject
+from glassmind.serve.served_model import ServedModel
+from glassmind.serve.work.reply import ReplyReader
+from glassmind.serve.work.tool_calls import tools_in_words
+
+
+def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
+    """The messages as chat templates know them."""
+    plain = []
+    for message in messages:
+        content = message.content
+        if isinstance(content, list):
+            content = "".join(part.text for part in content)
+        given: JsonObject = {
+            "role": "system" if message.role == "developer" else message.role,
+            "content": content or "",
+        }
+        for name in ("name", "reasoning_content", "tool_call_id"):
+            if getattr(message, name) is not None:
+                given[name] = getattr(message, name)
+        if message.tool_calls:
+            given["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {
+                        "name": call.function.name,
+                        "arguments": _arguments(call.function.arguments),
+                    },
+                }
+                for call in message.tool_calls
+            ]
+        plain.append(given)
+    return plain
+
+
+def _arguments(text: str) -> Any:
+    """Arguments as an object, which templates write as JSON themselves; else the text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def prompt_of(
+    served: ServedModel, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
+) -> list[int]:
+    """Ids of the conversation in ``body``, up to where the model's turn begins.
+
+    Raises:
+        UserError: the model cannot read it.
+    """
+    messages = messages_of(body.messages)
+    if tools and served.template is not None and "tools" not in served.template.source:
+        words = tools_in_words(tools)
+        if messages[0]["role"] == "system":
+            messages[0]["content"] += "\n\n" + words
+        else:
+            messages.insert(0, {"role": "system", "content": words})
+    think = False if constrained and body.enable_thinking is None else body.enable_thinking
+    ids = chat_prompt(
+        served,
+        messages,
+        tools=list(tools) or None,
+        think=think,
+        variables=body.chat_template_kwargs,
+    )
+    if constrained and ReplyReader(served, ids).channel == "reasoning":
+        # The template has begun the reasoning; an answer that must be JSON cannot be in it.
+        ids.append(next(i for i, mark in served.marks.items() if mark == "answer"))
+    return ids

@@ -1,0 +1,119 @@
+"""Endpoints about text itself: its tokens, and its embedding."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from glassmind.serve.access.refusals import AsciiJSON, Refusal
+from glassmind.serve.endpoints.chat_messages import messages_of
+from glassmind.serve.endpoints.completions import prompts_of
+from glassmind.serve.endpoints.service import Service
+from glassmind.serve.endpoints.sse import unless_gone
+from glassmind.serve.prompts import chat_prompt, text_prompt
+from glassmind.serve.sampling import check_room
+from glassmind.serve.schemas import responses as response_schema
+from glassmind.serve.schemas.requests import (
+    DetokenizeRequest,
+    EmbeddingRequest,
+    JsonObject,
+    TokenizeRequest,
+)
+from glassmind.serve.served_model import ServedModel
+
+
+def embedding(served: ServedModel, ids: Sequence[int]) -> list[float]:
+    """The mean over all tokens of the final hidden states, scaled to length 1: (d_model,) numbers.
+
+    A language model was not trained for this. Its states say what comes next, not what was meant;
+    texts that are alike still lie near each other, though a model trained to embed does better.
+    """
+    device = next(served.model.parameters()).device
+    with torch.inference_mode():
+        x_BTD = served.model.hidden(torch.tensor([list(ids)], device=device))
+        mean_D = x_BTD[0].float().mean(0)
+        unit_D: torch.Tensor = mean_D / mean_D.norm().clamp_min(1e-12)
+    return [float(number) for number in unit_D.tolist()]
+
+
+async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
+    served = service.served
+    prompts = await service.text(prompts_of, served, body.input)
+    for prompt in prompts:
+        check_room(service, prompt, None, 1)
+    data = []
+    for index, prompt in enumerate(prompts):
+        # One at a time, so that the steps of running answers come in between.
+        numbers = await service.thread.call(partial(embedding, served, prompt))
+        given: object = numbers
+        if body.encoding_format == "base64":
+            packed = torch.tensor(numbers, dtype=torch.float32).numpy().astype("<f4").tobytes()
+            given = base64.b64encode(packed).decode("ascii")
+        data.append({"object": "embedding", "index": index, "embedding": given})
+    read = sum(map(len, prompts))
+    usage = {"prompt_tokens": read, "total_tokens": read}
+    return {"object": "list", "data": data, "model": served.name, "usage": usage}
+
+
+def _ids(served: ServedModel, body: TokenizeRequest) -> list[int]:
+    if body.messages is not None:
+        return chat_prompt(served, messages_of(body.messages))
+    return text_prompt(served, body.prompt or "", special=body.add_special_tokens)
+
+
+def routes(service: Service) -> APIRouter:
+    """The endpoints."""
+    router = APIRouter()
+    served = service.served
+
+    @router.post("/v1/embeddings", response_model=None, responses=response_schema.of("Embeddings"))
+    async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
+        """Vectors of texts: the mean of the model's final hidden states, scaled to length 1."""
+        service.check_model(body.model)
+        return AsciiJSON(await unless_gone(request.receive, _embed(service, body)))
+
+    @router.post("/tokenize", response_model=None, responses=response_schema.of("Tokens"))
+    async def tokenize(body: TokenizeRequest) -> Response:
+        """The ids of a text, or of a conversation as the model reads it."""
+        service.check_model(body.model)
+        if (body.prompt is None) == (body.messages is None):
+            raise Refusal(400, "give either a prompt or messages", param="prompt")
+        ids = await service.text(_ids, served, body)
+        listed = [served.spelling(token_id) for token_id in ids]
+        return AsciiJSON(
+            {
+                "count": len(ids),
+                "max_model_len": service.thread.context,
+                "tokens": ids,
+                "texts": listed,
+            }
+        )
+
+    @router.post("/detokenize", response_model=None, responses=response_schema.of("Text"))
+    async def detokenize(body: DetokenizeRequest) -> Response:
+        """The text of ids; special tokens stand for none."""
+        service.check_model(body.model)
+        for token_id in body.tokens:
+            if token_id >= served.tokenizer.vocab_size:
+                raise Refusal(400, f"there is no token {token_id}", param="tokens")
+        return AsciiJSON({"prompt": await service.text(served.tokenizer.decode, body.tokens)})
+
+    @router.get(
+        "/tokenizer_info", response_model=None, responses=response_schema.of("TokenizerInfo")
+    )
+    async def tokenizer_info() -> Response:
+        """What evaluation harnesses ask a server in place of a tokenizer of their own."""
+        eos = min(served.stop_ids, default=None)
+        info = {
+            "bos_token": None if served.bos_id is None else served.spelling(served.bos_id),
+            "eos_token": None if eos is None else served.spelling(eos),
+            "chat_template": None if served.template is None else served.template.source,
+        }
+        return AsciiJSON(info)
+
+    return router

@@ -1,0 +1,288 @@
+"""The one thread that computes.
+
+An engine is not made for two callers at once, and a web server has a thousand. So one thread owns
+it, and everything reaches it as a message: begin these requests, cancel them, run this function
+between two steps. What the engine answers goes the other way, one message to the event loop a step,
+and is dealt out there to whoever waits.
+
+    asyncio ──inbox──▶ thread: take messages · engine.step() ──call_soon_threadsafe──▶ asyncio
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from glassmind.generate import Engine, Event, Request
+from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.work.metrics import Metrics
+
+T = TypeVar("T")
+_LOG = logging.getLogger("glassmind.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What the engine held after its last step, and what it had counted by then: samples put off,
+    tokens guessed, and guesses that stood."""
+
+    waiting: int = 0
+    running: int = 0
+    used_blocks: int = 0
+    blocks: int = 0
+    put_off: int = 0
+    guessed: int = 0
+    accepted: int = 0
+
+
+class Running:
+    """Requests that belong together, while they are answered: an asynchronous iterator over
+    (number of the request, its event), which ends when all samples are done.
+
+    ``cancel`` may be called at any time, also when all is over. Raises ``Refusal`` where the engine
+    fails, and where the time is up.
+    """
+
+    def __init__(self, thread: EngineThread, requests: Sequence[Request], seconds: float) -> None:
+        self._thread, self._requests = thread, requests
+        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._seconds = seconds
+        self._begun_at: float | None = time.monotonic()
+        self._left = sum(request.params.samples for request in requests)
+        self._events: asyncio.Queue[tuple[int, Event] | Exception] = asyncio.Queue()
+        self.weight = sum(request.params.drawn_samples for request in requests)
+        self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tickets: list[int] = []  # only the thread touches them
+        self.cancelled = False
+
+    def put(self, message: tuple[int, Event] | Exception) -> None:
+        """A message from the thread, in the event loop."""
+        self._events.put_nowait(message)
+
+    def __aiter__(self) -> AsyncIterator[tuple[int, Event]]:
+        return self
+
+    async def __anext__(self) -> tuple[int, Event]:
+        if self._left == 0:
+            raise StopAsyncIteration
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._events.get()
+        except TimeoutError:
+            raise Refusal(
+                408, f"the answer took longer than the {self._seconds:g} s that a request may take"
+            ) from None
+        if isinstance(message, Exception):
+            raise Refusal(500, "the engine failed on this request") from message
+        if self._begun_at is not None:
+            self._thread.metrics.first_token(time.monotonic() - self._begun_at)
+            self._begun_at = None
+        if message[1].done is not None:
+            self._left -= 1
+        return message
+
+    def cancel(self) -> None:
+        """Give up what is not done, and free its place."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._thread.end(self)
+            if self._left:
+                self._thread.metrics.cancelled()
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """Who waits for a ticket of the engine, for which request of theirs, and how many samples."""
+
+    running: Running
+    number: int
+    samples_left: int
+
+
+class EngineThread:
+    """Runs ``engine``. ``start`` in the event loop that will ask, ``stop`` at the end.
+
+    At most ``max_sequences`` samples may be asked for at once, waiting ones included; more are
+    refused with 429. ``seconds`` is the longest a request may take.
+    """
+
+    def __init__(
+        self, engine: Engine, metrics: Metrics, *, max_sequences: int, seconds: float
+    ) -> None:
+        self._engine, self.metrics = engine, metrics
+        self._max_sequences, self._seconds = max_sequences, seconds
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._open: dict[int, _Ticket] = {}
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sequences = 0
+        self.context = min(engine.model.config.max_tokens, engine.n_blocks * BLOCK)
+        """Tokens that a prompt and its answer may have together: what model and cache can hold."""
+        self.state = EngineState()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still answer."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to take requests, from the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End, after what has been begun."""
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # In the event loop.
+
+    async def begin(self, requests: Sequence[Request]) -> Running:
+        """Start ``requests``. Whoever begins them must call ``cancel`` when done with them.
+
+        Raises ``Refusal`` where too much is under way, and ``UserError`` where the engine refuses
+        one of them.
+        """
+        running = Running(self, requests, self._seconds)
+        if running.weight > self._max_sequences:
+            raise Refusal(
+                400,
+                f"this asks for {running.weight} samples; at most {self._max_sequences} are "
+                "computed at once",
+                param="n",
+            )
+        if self._sequences + running.weight > self._max_sequences:
+            raise Refusal(429, "the server is busy; try again", code="busy", retry_after=1)
+        self._sequences += running.weight
+        self._inbox.put(lambda: self._submit(running, requests))
+        try:
+            await running.accepted
+        except BaseException:
+            running.cancel()
+            raise
+        return running
+
+    def end(self, running: Running) -> None:
+        """``running`` waits for nothing any more."""
+        self._sequences -= running.weight
+        self._inbox.put(lambda: self._withdraw(running))
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """The result of ``function``, computed in the thread between two steps."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def compute() -> None:
+            try:
+                result = function()
+            except Exception as error:
+                self._post(_fail, future, error)
+            else:
+                self._post(_resolve, future, result)
+
+        self._inbox.put(compute)
+        return await future
+
+    # In the thread.
+
+    def _run(self) -> None:
+        stopping = False
+        while not (stopping and not self._engine.busy):
+            try:
+                stopping = self._take(stopping)
+                if self._engine.busy:
+                    self._hand_out(self._engine.step())
+            except Exception as error:
+                _LOG.exception("a step of the engine failed")
+                self._fail_all(error)
+            engine = self._engine
+            self.state = EngineState(
+                engine.n_waiting,
+                engine.n_running,
+                engine.n_blocks - engine.n_free_blocks,
+                engine.n_blocks,
+                engine.scheduler.put_off,
+                engine.guessed,
+                engine.accepted,
+            )
+
+    def _take(self, stopping: bool) -> bool:
+        """Do what the inbox says; wait for a message only where there is nothing to compute."""
+        idle = not self._engine.busy and not stopping
+        while True:
+            try:
+                message = self._inbox.get(block=idle)
+            except queue.Empty:
+                return stopping
+            idle = False
+            if message is None:
+                stopping = True
+            else:
+                message()
+
+    def _submit(self, running: Running, requests: Sequence[Request]) -> None:
+        if running.cancelled:
+            return
+        try:
+            for number, request in enumerate(requests):
+                ticket = self._engine.submit(request)
+                running.tickets.append(ticket)
+                self._open[ticket] = _Ticket(running, number, request.params.samples)
+        except Exception as error:
+            self._withdraw(running)
+            self._post(_fail, running.accepted, error)
+        else:
+            self._post(_resolve, running.accepted, None)
+
+    def _withdraw(self, running: Running) -> None:
+        for ticket in running.tickets:
+            if self._open.pop(ticket, None) is not None:
+                self._engine.cancel(ticket)
+        running.tickets.clear()
+
+    def _hand_out(self, events: Sequence[Event]) -> None:
+        """Events to those who wait for them, all in one message."""
+        letters = []
+        for event in events:
+            ticket = self._open[event.ticket]
+            letters.append((ticket.running, ticket.number, event))
+            if event.done is not None:
+                ticket.samples_left -= 1
+                if ticket.samples_left == 0:
+                    del self._open[event.ticket]
+        if letters:
+            self._post(_deliver, letters)
+
+    def _fail_all(self, error: Exception) -> None:
+        """After a failed step nobody can say what the engine holds: give up everything open."""
+        for running in {id(t.running): t.running for t in self._open.values()}.values():
+            self._withdraw(running)
+            self._post(running.put, RuntimeError(str(error)))
+
+    def _post(self, function: Callable[..., object], *arguments: object) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _deliver(letters: Sequence[tuple[Running, int, Event]]) -> None:
+    for running, number, event in letters:
+        running.put((number, event))
+
+
+def _resolve(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[T], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

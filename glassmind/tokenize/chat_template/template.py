@@ -1,0 +1,250 @@
+"""Chat templates: from a list of messages to the text, and the ids, that a model was trained on.
+
+A chat model has seen conversations in one exact form, such as::
+
+    <|im_start|>user
+    How many legs has a spider?<|im_end|>
+    <|im_start|>assistant
+
+Every family has its own, and its tokenizer brings the form along as a *chat template*, a program in
+the Jinja language that is handed the messages and writes the text. Two things can go wrong with
+that.
+
+**The template is a stranger's program.** It runs sandboxed, in a process with limits
+(``chat_worker.py``), and what it does wrong is a ``UserError``.
+
+**The user is a stranger too.** In the text above, ``<|im_end|>`` is one token and an instruction to
+the program around the model. If a person's message contains those ten characters, and the finished
+text is searched for special tokens, the person can end their own message and speak as the system.
+So ``encode`` puts a marker character, one that occurs nowhere else, inside each such spelling in
+what it was given; the template then writes the only unbroken ones; the text is cut at those; and
+from the rest, which is encoded as text, the markers vanish again. (What a template itself puts
+together, as in ``'<|' + message['role'] + '|>'``, is its own: let nobody else choose the roles.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from glassmind.errors import UserError
+from glassmind.tokenize.chat_template.worker import MEMORY, SECONDS, ChatWorker, WorkerStopped
+from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, TokenizerFacts
+
+MAX_SOURCE = 1 << 20  # characters of a template
+MAX_OUTPUT = 1 << 20  # characters that it may write besides as many as it was given
+
+# Egyptian hieroglyphs, then private use. A marker should be printable, because a template that
+# prints a list gets Python's spelling of the strings in it, and that escapes what is not.
+_RARE = (*range(0x13000, 0x13430), *range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE))
+_MAX_DEPTH = 64
+_JSON_BYTES = 12  # at most, for one character, written as \\ud83d\\ude00
+_WORKER = ChatWorker()
+
+Message = Mapping[str, Any]
+"""``{"role": "user", "content": "Hello"}``, and what else a template knows: ``tool_calls``,
+``reasoning_content`` ... Values are those of JSON."""
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A chat template: ``source`` in Jinja's language.
+
+    ``special_tokens`` are what the template may call by name, such as ``{"bos_token": "<s>"}``.
+    ``name`` says in errors which template it is. Raises ``UserError`` for an absurdly long one.
+    """
+
+    source: str
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    name: str = "the chat template"
+
+    def __post_init__(self) -> None:
+        if len(self.source) > MAX_SOURCE:
+            raise UserError(
+                f"{self.name} has {len(self.source)} characters; the most that is read is "
+                f"{MAX_SOURCE}"
+            )
+
+    @classmethod
+    def of(cls, facts: TokenizerFacts) -> ChatTemplate:
+        """The template that came with a tokenizer. Raises ``UserError`` where none did."""
+        if facts.chat_template is None:
+            raise UserError(
+                "this tokenizer has no chat template, so it is not for conversations; use an "
+                "instruction-tuned model, or plain text"
+            )
+        named = {
+            "bos_token": facts.bos_token,
+            "eos_token": facts.eos_token,
+            "unk_token": facts.unk_token,
+            "pad_token": facts.pad_token,
+        }
+        special_tokens = {name: token for name, token in named.items() if token is not None}
+        return cls(facts.chat_template, special_tokens)
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> str:
+        """The text of a conversation, for people to read: what a user wrote and what the template
+        wrote cannot be told apart in it, so it is not to be searched for special tokens.
+
+        ``add_generation_prompt`` ends it with what comes before an answer, ``tools`` are JSON
+        schemas, ``variables`` whatever else the template knows (``enable_thinking=False``). Raises
+        ``UserError`` where the template refuses, fails, or exceeds its limits.
+        """
+        given = _given(messages, tools, variables)
+        return self._run({**given, "add_generation_prompt": add_generation_prompt})
+
+    def encode(
+        self,
+        tokenizer: ComposedTokenizer,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> list[int]:
+        """The ids of a conversation, as ``render`` takes it. Spellings of special tokens in
+        ``messages``, ``tools`` and ``variables`` stay text."""
+        given = _given(messages, tools, variables)
+        special = [token.content for token in tokenizer.added_tokens if token.special]
+        known = {**self.special_tokens, **given}
+        marks = _Marks(special, used=set().union(self.source, *special, *_strings(known)))
+        marked = marks.put(given)
+        text = self._run({**marked, "add_generation_prompt": add_generation_prompt})
+        finder = AddedTokenFinder((token.content, token) for token in tokenizer.added_tokens)
+        return tokenizer.encode_parts(
+            section.token_id if isinstance(section, AddedToken) else marks.remove(section)
+            for section in finder.split(text, special=True)
+        )
+
+    def _run(self, given: dict[str, Any]) -> str:
+        most = MAX_OUTPUT + sum(map(len, _strings(given)))
+        variables = {**self.special_tokens, **given}
+        request = {"source": self.source, "variables": variables, "most": most}
+        try:
+            answer = _WORKER.ask(request, _JSON_BYTES * most)
+        except WorkerStopped as stopped:
+            reason = (
+                f"ran for more than {SECONDS:g} s" if stopped.timed_out else "broke its process"
+            )
+            raise UserError(f"{self.name} {reason} and was stopped") from None
+        if "text" in answer:
+            return answer["text"]
+        message = "".join(c if c.isprintable() else " " for c in answer["message"])[:300]
+        raise UserError(
+            {
+                "raised": f"{self.name} refuses this conversation: {message}",
+                "syntax": f"{self.name} is not valid Jinja ({message})",
+                "unsafe": f"{self.name} tried to reach what it must not, and was stopped "
+                f"({message})",
+                "long": f"{self.name} wrote more than {most} characters and was stopped",
+                "memory": f"{self.name} needed more than {MEMORY >> 20} MB and was stopped",
+                "other": f"{self.name} fails on this conversation ({message})",
+            }[answer["failure"]]
+        )
+
+
+def _given(
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] | None,
+    variables: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a template is handed. Keys of a message that are ``None`` are left out, because
+    templates ask whether a key is there."""
+    if not messages:
+        raise UserError("a conversation needs at least one message")
+    for number, message in enumerate(messages):
+        if not (isinstance(message, Mapping) and isinstance(message.get("role"), str)):
+            raise UserError(
+                f"message {number} must be an object with a role, as in "
+                '{"role": "user", "content": "Hello"}'
+            )
+    kept = [{k: v for k, v in message.items() if v is not None} for message in messages]
+    given = {"documents": None, "messages": kept, "tools": tools, **variables}
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A copy of ``value`` out of what JSON has; nothing else is for a template."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if depth == _MAX_DEPTH:
+        raise UserError(
+            f"messages, tools and variables must not be nested more than {_MAX_DEPTH} deep"
+        )
+    if isinstance(value, (list, tuple)):
+        return [_plain(element, depth + 1) for element in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(element, depth + 1) for key, element in value.items()}
+    raise UserError(
+        "messages, tools and variables must be made of text, numbers, lists and objects with text "
+        f"as keys, as in JSON; one holds a {type(value).__name__}"
+    )
+
+
+class _Marks:
+    """Breaks the spellings ``special`` in strings, and mends them.
+
+    ``used`` are all characters that occur where the marks are to be told apart. A spelling of
+    several characters gets a marker after its first; one that is a single character cannot be
+    broken, and another takes its place.
+    """
+
+    def __init__(self, special: Iterable[str], used: set[str]) -> None:
+        free = (chr(code) for code in _RARE if chr(code) not in used)
+        rest_of: dict[str, set[str]] = {}
+        singles: set[str] = set()
+        for spelling in filter(None, special):
+            if len(spelling) == 1:
+                singles.add(spelling)
+            else:
+                rest_of.setdefault(spelling[0], set()).add(spelling[1:])
+        try:
+            self._marker = next(free)
+            self._stand_in = {ord(single): next(free) for single in sorted(singles)}
+        except StopIteration:
+            raise UserError(
+                "the conversation uses every hieroglyph and private character there is, which "
+                "leaves none to mark special tokens with; remove some"
+            ) from None
+        # The look ahead finds spellings that overlap as well.
+        begins = "|".join(
+            f"{re.escape(first)}(?={'|'.join(map(re.escape, sorted(rests)))})"
+            for first, rests in rest_of.items()
+        )
+        self._begins = re.compile(begins or "(?!)")
+        self._mend: dict[int, int | None] = {
+            ord(stand_in): single for single, stand_in in self._stand_in.items()
+        }
+        self._mend[ord(self._marker)] = None
+
+    def put(self, value: Any) -> Any:
+        """``value`` with all strings in it broken."""
+        if isinstance(value, str):
+            return self._begins.sub(rf"\g<0>{self._marker}", value).translate(self._stand_in)
+        if isinstance(value, dict):
+            return {self.put(key): self.put(element) for key, element in value.items()}
+        return [self.put(element) for element in value] if isinstance(value, list) else value
+
+    def remove(self, text: str) -> str:
+        """``text`` as it was given."""
+        return text.translate(self._mend)
+
+
+def _strings(value: Any) -> Iterable[str]:
+    """All strings in a plain ``value``."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        parts = chain.from_iterable(value.items()) if isinstance(value, dict) else value
+        yield from chain.from_iterable(map(_strings, parts))

@@ -1,0 +1,208 @@
+r"""Patterns: the regular expressions that tokenizers cut text with.
+
+A vocabulary is only half of a tokenizer; the other half is a regular expression that says where no
+token may reach across. The ones in wide use are listed here by name, because several formats (a
+tiktoken rank file, a GGUF) hold only the vocabulary and expect the reader to know the expression.
+
+A tokenizer file from elsewhere can carry any expression, and a regular expression is a small
+program: ``(a|aa)+[bc]`` on a hundred letters ``a`` runs for ever. So an expression that is not one
+of ours is searched for with a time limit and ends in a ``UserError``. Expressions in files are
+written for another engine (Oniguruma, in Ruby's dialect, inside the ``tokenizers`` library); where
+Ruby's spelling means something else in the ``regex`` package it is translated, and where it cannot
+be it is refused. The two engines agree on every code point's class up to the Unicode version: a
+letter added to Unicode after the other engine was built is a letter here and none there.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import regex  # type: ignore[import-untyped]
+
+from glassmind.errors import UserError
+from glassmind.tokenize.bpe.presplit import PATTERN
+
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # Radford 2019
+_LETTERS_AND_BEFORE = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+_SIGNS_AND_SPACES = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CL100K = rf"{_LETTERS_AND_BEFORE}|\p{{N}}{{1,3}}|{_SIGNS_AND_SPACES}"
+"""GPT-4 (tiktoken's ``cl100k_base``) and Llama 3: up to three digits together."""
+QWEN2 = rf"{_LETTERS_AND_BEFORE}|\p{{N}}|{_SIGNS_AND_SPACES}"
+"""Qwen 2 and 3: the same with single digits."""
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+O200K = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    rf"|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""GPT-4o (``o200k_base``): a capital begins a new word."""
+
+TEKKEN = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Mistral's from 2024 on: GPT-4o's without the English endings, and with single digits."""
+
+COVERING = frozenset({PATTERN, GPT2, CL100K, QWEN2, O200K, TEKKEN})
+"""Known patterns in which every character matches something: the matches joined are the text. None
+of them can run long."""
+
+MAX_GROWTH = 64
+"""How many times as long replacing may make a text."""
+
+_SMALL = 256  # characters: a text may always become that long
+_MAX_LENGTH = 10_000  # characters of a stranger's pattern
+_SECONDS = 2.0  # that one may take for a text, and as much again for each of its megabytes
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be used; the message says why and suits ``... pattern {message}``."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What to look for: a regular expression, or (``is_regex`` false) a string as it stands.
+
+    Raises ``PatternError`` for an expression that does not compile.
+    """
+
+    text: str
+    is_regex: bool = True
+
+    def __post_init__(self) -> None:
+        _ = self.compiled  # a bad pattern is found when the file is read, not when text comes
+
+    @property
+    def covers(self) -> bool:
+        """Whether the pattern is one of ours whose matches joined are the text."""
+        return self.is_regex and self.text in COVERING
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The pattern as the ``regex`` package compiles it; ``None`` for the empty string, which
+        is found nowhere."""
+        if not self.is_regex:
+            return regex.compile(regex.escape(self.text)) if self.text else None
+        if self.covers:
+            return regex.compile(self.text)
+        if len(self.text) > _MAX_LENGTH:
+            raise PatternError(f"is longer than {_MAX_LENGTH} characters")
+        source = _from_ruby(self.text)
+        try:
+            return regex.compile(source, regex.MULTILINE)  # in Ruby ^ and $ are always so
+        except (regex.error, RecursionError, ArithmeticError, LookupError, ValueError) as error:
+            raise PatternError(f"is not a regular expression: {error}") from None
+
+    def find(self, texts: Iterable[str]) -> Iterator[list[tuple[int, int]]]:
+        """For each text the (start, end) of the matches, left to right. Where a match ends, no
+        empty one is found.
+
+        Raises ``UserError`` when a stranger's pattern takes too long over all of them together.
+        """
+        if self.compiled is None:
+            yield from ([] for _ in texts)
+            return
+        if self.covers or not self.is_regex:
+            for text in texts:
+                yield _spans(self.compiled.finditer(text))
+            return
+        texts = list(texts)
+        limit = _SECONDS * (1 + sum(map(len, texts)) / 1e6)
+        deadline = time.monotonic() + limit
+        for text in texts:
+            left = max(deadline - time.monotonic(), 1e-3)
+            try:
+                yield _spans(self.compiled.finditer(text, timeout=left))
+            except TimeoutError:
+                raise UserError(
+                    f"the tokenizer's pattern {self.text[:80]!r} took more than {limit:.0f} s on a "
+                    "text of this length; use a tokenizer with a pattern that ends"
+                ) from None
+
+    def replace(self, texts: Iterable[str], content: str) -> list[str]:
+        """Each text with every match replaced by ``content`` (as it stands, no groups).
+
+        Raises ``UserError`` where that makes a text more than ``MAX_GROWTH`` times as long.
+        """
+        texts = list(texts)
+        if not self.is_regex and self.text:
+            if len(content) > len(self.text):
+                more = len(content) - len(self.text)
+                for text in texts:
+                    check_growth(len(text), len(text) + text.count(self.text) * more)
+            return [text.replace(self.text, content) for text in texts]
+        return [
+            _with_replaced(text, spans, content) if spans else text
+            for text, spans in zip(texts, self.find(texts), strict=True)
+        ]
+
+
+def check_growth(before: int, after: int) -> None:
+    """Raises ``UserError`` where a tokenizer's rules make a text of ``before`` characters too long:
+    a few rules that double every letter would fill any memory."""
+    if after > max(_SMALL, MAX_GROWTH * before):
+        raise UserError(
+            f"the tokenizer's rules make a text more than {MAX_GROWTH} times as long; use a "
+            "tokenizer whose rules do not"
+        )
+
+
+def _spans(matches: Iterable[Any]) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for match in matches:
+        start, end = match.span()
+        if start < end or not spans or spans[-1][1] < start:
+            spans.append((start, end))
+    return spans
+
+
+def _with_replaced(text: str, spans: list[tuple[int, int]], content: str) -> str:
+    check_growth(len(text), len(text) + len(spans) * len(content))
+    parts: list[str] = []
+    position = 0
+    for start, end in spans:
+        parts += (text[position:start], content)
+        position = end
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+# One step of reading an expression: an escape, the start or end of a set, a group with flags, a
+# counted repeat with a plus behind it, or any other character.
+_STEP = re.compile(
+    r"\\(?:[pP]\{[^}]*\}|.)|\[:\^?\w+:\]|\[\^?\]?|\]|&&|\(\?[a-z-]*m[a-z-]*[:)]|\{\d*,?\d*\}\+|.",
+    re.DOTALL,
+)
+_SPELLED_OTHERWISE = {  # outside a set, inside one
+    r"\h": ("[0-9A-Fa-f]", "0-9A-Fa-f"),
+    r"\H": ("[^0-9A-Fa-f]", None),
+    r"\z": (r"\Z", None),
+    r"\Z": (r"(?=\n?\Z)", None),
+}
+
+
+def _from_ruby(source: str) -> str:
+    """The same expression in the dialect of the ``regex`` package."""
+    out: list[str] = []
+    in_set = False
+    for step in _STEP.findall(source):
+        translated: str | None = step
+        if step in _SPELLED_OTHERWISE:
+            translated = _SPELLED_OTHERWISE[step][in_set]
+        elif step.startswith("[") and not step.startswith("[:"):
+            translated, in_set = (None if in_set else step), True
+        elif step == "]":
+            in_set = False
+        elif step == "&&" and in_set:
+            translated = None
+        elif not in_set and (step.startswith("(?") or (step[0] == "{" and len(step) > 1)):
+            translated = None  # Ruby's (?m) is a dot that matches line ends, its {1,3}+ repeats
+        if translated is None:
+            raise PatternError(f"uses {step!r} in a way that has no counterpart here")
+        out.append(translated)
+    return "".join(out)

@@ -1,0 +1,291 @@
+"""A corpus as one long row of ids, made on every core.
+
+Training reads ids by the million, so they are worked out once and kept in the plainest format there
+is: a ``.bin`` file of little-endian integers, two bytes each where the vocabulary allows it, which
+can be mapped into memory and read from any place. A small JSON file beside it says what the numbers
+are, with which tokenizer they were made, and where the documents begin.
+
+Text streams through: the files are read a few documents at a time (``documents.py``), encoded by
+worker processes and written in their order. However large the corpus, only a few megabytes of it
+are in memory for each worker, and eight bytes for each document.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from glassmind.errors import UserError
+from glassmind.progress import Progress, Silent
+from glassmind.tokenize.base import Tokenizer
+from glassmind.tokenize.corpus.documents import read_documents
+from glassmind.tokenize.tokenizer_json import SavedTokenizer, fingerprint
+
+_BATCH = 1 << 20  # characters that a worker is given at once, if no document is longer
+_MOST_SMALL_IDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What ``tokenize_corpus`` made.
+
+    ``path`` is the file of ids, ``facts_path`` the JSON beside it, ``dtype`` the ids' type as
+    numpy names it, ``tokens`` and ``documents`` are counts, and ``fingerprint`` tells the
+    tokenizer.
+    """
+
+    path: Path
+    facts_path: Path
+    dtype: str
+    tokens: int
+    documents: int
+    fingerprint: str
+
+
+def tokenize_corpus(
+    files: Sequence[Path],
+    tokenizer: Tokenizer,
+    target: Path,
+    *,
+    separator: str = "\n\n",
+    end_of_document: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> CorpusFacts:
+    """Encode the documents of ``files``, in order, into ``target`` and a ``.json`` beside it.
+
+    The kinds of files, and what ``separator`` means, are told at ``read_documents``.
+    ``end_of_document`` is the id written behind each document, if any; ``workers`` the number of
+    processes, by default one for each core (and no more than the text is worth). The JSON has
+    ``dtype`` (``"uint16"`` or ``"uint32"``), ``count`` (of ids), ``tokenizer`` (its fingerprint),
+    ``end_of_document`` and ``document_offsets`` (where each document begins, in ids).
+
+    Both files appear whole, or not at all. Raises ``UserError`` for a file that cannot be read or
+    written, for files without a document, and for an ``end_of_document`` that is no id.
+    """
+    facts_path = target.with_suffix(".json")
+    if not separator:
+        raise UserError("the separator between documents is empty; give the text that is there")
+    if target == facts_path or target.is_dir():
+        raise UserError(f"cannot write the ids to {target}; name a file, as in corpus.bin")
+    if target in files or facts_path in files:
+        raise UserError(f"{target} is one of the texts; the ids need a file of their own")
+    if end_of_document is not None and not 0 <= end_of_document < tokenizer.vocab_size:
+        raise UserError(
+            f"the end of a document cannot be the id {end_of_document}: ids run from 0 to "
+            f"{tokenizer.vocab_size - 1}"
+        )
+    dtype = id_type(tokenizer)
+    total = sum(_size(path) for path in files)
+    if workers is None:
+        workers = max(1, min(cores(), total // _BATCH))
+    progress = progress or Silent()
+    progress.start("tokenizing", total, "bytes")
+
+    encoder = Encoder(tokenizer, dtype, end_of_document)
+    starts = array("q")
+    count = 0
+    with whole_or_not_at_all(target, facts_path) as (ids_file, facts_file):
+        for encoded in encode_all(encoder, _batches(files, separator), workers):
+            ids_file.write(encoded.ids)
+            for length in encoded.lengths:
+                starts.append(count)
+                count += length
+            progress.update(encoded.read, tokens=count)
+        if not starts:
+            names = ", ".join(map(str, files)) or "no file"
+            raise UserError(f"there is no document in {names}; a corpus is made from text")
+        head = {
+            "schema": 1,
+            "dtype": dtype,
+            "count": count,
+            "tokenizer": tokenizer_mark(tokenizer),
+            "end_of_document": end_of_document,
+        }
+        _write_facts(facts_file, head, starts)
+    progress.end(f"{count} tokens of {len(starts)} documents")
+    return CorpusFacts(target, facts_path, dtype, count, len(starts), tokenizer_mark(tokenizer))
+
+
+def id_type(tokenizer: Tokenizer) -> str:
+    """The smallest type, as numpy names it, that holds every id: uint16 or uint32."""
+    return "uint16" if tokenizer.vocab_size <= _MOST_SMALL_IDS else "uint32"
+
+
+class Batch(NamedTuple):
+    """Some documents; ``read`` counts the bytes of all files read up to their end."""
+
+    texts: list[str]
+    read: int
+
+
+class Encoded(NamedTuple):
+    """The ids of a batch as they are written, and how many of them each document has."""
+
+    ids: bytes
+    lengths: list[int]
+    read: int
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What a worker does."""
+
+    tokenizer: Tokenizer
+    dtype: str
+    end_of_document: int | None
+
+    def encode(self, batch: Batch) -> Encoded:
+        documents = self.tokenizer.encode_batch(batch.texts)
+        if self.end_of_document is not None:
+            for ids in documents:
+                ids.append(self.end_of_document)
+        little_endian = np.dtype(self.dtype).newbyteorder("<")
+        data = b"".join(np.array(ids, dtype=little_endian).tobytes() for ids in documents)
+        return Encoded(data, [len(ids) for ids in documents], batch.read)
+
+
+def _batches(files: Sequence[Path], separator: str) -> Iterator[Batch]:
+    """The documents of all files, about ``_BATCH`` characters of them at a time."""
+    read = 0
+
+    def count(n_bytes: int) -> None:
+        nonlocal read
+        read += n_bytes
+
+    texts: list[str] = []
+    size = 0
+    for path in files:
+        for text in read_documents(path, separator, count):
+            texts.append(text)
+            size += len(text)
+            if size >= _BATCH:
+                yield Batch(texts, read)
+                texts, size = [], 0
+    if texts:
+        yield Batch(texts, read)
+
+
+def encode_all(encoder: Encoder, batches: Iterator[Batch], workers: int) -> Iterator[Encoded]:
+    """Every batch encoded, in order; at most two batches a worker are under way."""
+    if workers == 1:
+        yield from map(encoder.encode, batches)
+        return
+    # Fresh processes rather than copies of this one, which may have threads.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_work, (encoder,))
+    under_way: deque[Future[Encoded]] = deque()
+    try:
+        for batch in batches:
+            with _interrupts_wait():  # here the workers are started
+                under_way.append(pool.submit(_work, batch))
+            if len(under_way) >= 2 * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that encodes text was ended from outside, perhaps for want of memory; use "
+            "fewer workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and never reaches a process that is started in it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_work(encoder: Encoder) -> None:
+    """The first thing a worker does. Ctrl-C is left to the process that gives the work."""
+    global _encoder
+    _encoder = encoder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_encoder: Encoder  # of a worker process
+
+
+def _work(batch: Batch) -> Encoded:
+    return _encoder.encode(batch)
+
+
+@contextmanager
+def whole_or_not_at_all(*paths: Path) -> Iterator[list[BinaryIO]]:
+    """Opens a file for each of ``paths`` that takes its place when all are written.
+
+    The last one is there only if all are: an old one is removed before the others change.
+    """
+    temporaries = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
+    files: list[BinaryIO] = []
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        for temporary in temporaries:
+            files.append(temporary.open("wb"))
+        yield files
+        for file in files:
+            file.close()
+        paths[-1].unlink(missing_ok=True)
+        for temporary, path in zip(temporaries, paths, strict=True):
+            temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {paths[0]}: {error.strerror or error}") from None
+    finally:
+        for file, temporary in zip(files, temporaries, strict=False):  # as many as were opened
+            file.close()
+            temporary.unlink(missing_ok=True)
+
+
+def _write_facts(file: BinaryIO, head: dict[str, object], starts: array[int]) -> None:
+    """One JSON object, without making a text of all the offsets at once."""
+    file.write(json.dumps(head, indent=1).removesuffix("\n}").encode("ascii"))
+    file.write(b',\n "document_offsets": [')
+    for at in range(0, len(starts), _BATCH):
+        numbers = ", ".join(map(str, starts[at : at + _BATCH]))
+        file.write(b", " * (at > 0) + numbers.encode("ascii"))
+    file.write(b"]\n}\n")
+
+
+def tokenizer_mark(tokenizer: Tokenizer) -> str:
+    """What tells a tokenizer from others; those made from other people's files know their own."""
+    if isinstance(tokenizer, SavedTokenizer):
+        return fingerprint(tokenizer)
+    known: str = getattr(tokenizer, "fingerprint", "")
+    return known
+
+
+def _size(path: Path) -> int:
+    try:
+        if not path.is_file():
+            raise UserError(f"there is no text file {path}")
+        return path.stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

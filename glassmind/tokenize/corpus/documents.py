@@ -1,0 +1,240 @@
+"""Documents out of files of any size, a few at a time.
+
+A corpus is text that does not fit into memory, so its files are read block by block. They may be
+packed (``.xz``, ``.gz``), and hold either plain text with a separator between the documents, or one
+JSON value on each line (``.jsonl``): a text, or an object with the text in one of its fields. A
+text file may also be one single document, of any length: ``read_stretches``.
+
+A file is not trusted. A document longer than ``MAX_DOCUMENT`` is refused (the separator is wrong
+then), and so are a packed file that unpacks to more than ``MAX_UNPACKED`` or that asks for more
+memory than anyone packs with, and a file with bytes that no text has.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+import lzma
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from glassmind.errors import UserError
+from glassmind.tokenize.bpe.presplit import blocks
+
+MAX_DOCUMENT = 64 << 20
+"""Bytes of one document."""
+
+MAX_UNPACKED = 64 << 30
+"""Bytes that one packed file may unpack to."""
+
+_MAX_MEMORY = 128 << 20  # of unpacking .xz; the largest preset (-9) takes 65 MiB
+_BLOCK = 1 << 20
+_MAX_STRETCH = 4 << 20  # characters without a place to cut
+
+
+def read_documents(
+    path: Path, separator: str, on_read: Callable[[int], object] = lambda n_bytes: None
+) -> Iterator[str]:
+    """The documents of a file, in order; those of white space alone are left out.
+
+    In a text file they stand between ``separator`` (not empty), and line ends around them do not
+    count; in a ``.jsonl`` file the text is taken as it is. ``on_read`` is told how many bytes of
+    the file (as it is, packed) have been read, block by block.
+
+    Raises ``UserError`` naming the file, and the line or byte, for what cannot be read.
+    """
+    for _, text in numbered_documents(path, separator, on_read):
+        yield text
+
+
+def numbered_documents(
+    path: Path,
+    separator: str,
+    on_read: Callable[[int], object] = lambda n_bytes: None,
+    fields: Sequence[str] = ("text",),
+) -> Iterator[tuple[int, str]]:
+    """``read_documents``, each with its number in the file (of a ``.jsonl``: the line), from 1.
+
+    The text of a ``.jsonl`` line is in the first of ``fields`` that it has.
+    """
+    with _readable(path):
+        if is_jsonl(path):
+            texts = _from_lines(path, _parts(path, b"\n", on_read), fields)
+        else:
+            between = separator.encode("utf-8")
+            texts = _from_text(path, _parts(path, between, on_read), len(between))
+        yield from ((number, text) for number, text in texts if text and not text.isspace())
+
+
+def read_stretches(
+    path: Path, on_read: Callable[[int], object] = lambda n_bytes: None
+) -> Iterator[str]:
+    """A text file as one document, in stretches of about a million characters.
+
+    The stretches end where the pre-split cuts whatever follows (``presplit.blocks``), so their ids,
+    one after the other, are the ids of the whole; only text that has no such place in millions of
+    characters is cut anywhere. Raises as ``read_documents``.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    start, text = 0, ""
+    with _readable(path):
+        for block in chain(_unpacked(path, on_read), [b""]):
+            pending = len(decoder.getstate()[0])
+            try:
+                more = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                _refuse_byte(path, start - pending + error.start, error.object[error.start])
+            _refuse_zero(path, more, start - pending)
+            if start == 0:
+                more = more.removeprefix("\ufeff")
+            start += len(block)
+            *whole, text = blocks(text + more)
+            yield from whole
+            if len(text) > _MAX_STRETCH:
+                yield text
+                text = ""
+    if text:
+        yield text
+
+
+def unescaped(argument: str) -> str:
+    r"""``\n`` for a line end and so on, which a shell does not give; ``ValueError`` for no text."""
+    text = argument.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    text.encode("utf-8")  # a lone surrogate is no text
+    return text
+
+
+def plain_suffix(path: Path) -> str:
+    """The ending of a file's name, in small letters, without that of its packing."""
+    return Path(path.name.lower().removesuffix(".xz").removesuffix(".gz")).suffix
+
+
+def is_jsonl(path: Path) -> bool:
+    """Whether a file has a JSON value on each line, going by its name."""
+    return plain_suffix(path) == ".jsonl"
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What can go wrong in reading ``path``, as sentences."""
+    try:
+        yield
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(
+            f"{path} cannot be unpacked ({error}); it is damaged or not what its name says"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _refuse_byte(path: Path, at: int, byte: int) -> NoReturn:
+    raise UserError(
+        f"{path} is not UTF-8 text (byte {at} is 0x{byte:02X}); convert it first, for example "
+        "with iconv"
+    ) from None
+
+
+def _refuse_zero(path: Path, text: str, start: int) -> None:
+    """Refuses the byte 0, which is UTF-8 and in many binary files, and in no text."""
+    found = text.find("\0")
+    if found >= 0:
+        at = start + len(text[:found].encode("utf-8"))
+        raise UserError(f"{path} is not text but binary (byte {at} is 0x00); give a text file")
+
+
+def _from_text(path: Path, parts: Iterator[bytes], between: int) -> Iterator[tuple[int, str]]:
+    start = 0  # of the part, in bytes of the unpacked file
+    for number, part in enumerate(parts, 1):
+        try:
+            text = part.decode("utf-8")
+        except UnicodeDecodeError as error:
+            _refuse_byte(path, start + error.start, part[error.start])
+        _refuse_zero(path, text, start)
+        if start == 0:
+            text = text.removeprefix("\ufeff")  # a mark that some editors put before UTF-8
+        yield number, text.strip("\r\n")
+        start += len(part) + between
+
+
+def _from_lines(
+    path: Path, lines: Iterator[bytes], fields: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except (ValueError, RecursionError):  # wrong bytes are a ValueError too
+            raise UserError(f"{path} line {number} is not JSON in UTF-8") from None
+        text = value
+        if isinstance(value, dict):
+            text = next((value[field] for field in fields if field in value), None)
+        if not isinstance(text, str):
+            wanted = " or ".join(f'"{field}"' for field in fields)
+            raise UserError(
+                f"{path} line {number} holds no text; it must be a text, or an object with a "
+                f"{wanted}"
+            )
+        yield number, text
+
+
+def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> Iterator[bytes]:
+    """What stands between the separators. In UTF-8 bytes can be cut as well as characters."""
+    rest = b""
+    for block in _unpacked(path, on_read):
+        *whole, rest = (rest + block).split(separator)
+        if len(rest) > MAX_DOCUMENT:
+            raise UserError(
+                f"{path} has a document of more than {MAX_DOCUMENT >> 20} MiB; "
+                f"is {separator.decode('utf-8')!r} what stands between its documents?"
+            )
+        yield from whole
+    yield rest
+
+
+def _unpacked(path: Path, on_read: Callable[[int], object]) -> Iterator[bytes]:
+    """The file block by block; how much of it has been read is told to ``on_read``."""
+    unpack = {".xz": _unpack_xz, ".gz": _unpack_gz}.get(path.suffix.lower(), _blocks)
+    unpacked = read = 0
+    with path.open("rb") as file:
+        for block in unpack(file):
+            on_read(file.tell() - read)
+            read = file.tell()
+            unpacked += len(block)
+            if unpacked > MAX_UNPACKED and unpack is not _blocks:
+                raise UserError(
+                    f"{path} unpacks to more than {MAX_UNPACKED >> 30} GiB; split it into files"
+                )
+            if block:
+                yield block
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def _unpack_gz(file: BinaryIO) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=file) as unpacked:
+        while block := unpacked.read(_BLOCK):
+            yield block
+
+
+def _unpack_xz(file: BinaryIO) -> Iterator[bytes]:
+    """``lzma.open`` would do, but gives a file whatever memory it asks for."""
+    packed = file.read(_BLOCK)
+    while packed:  # one round for each of the streams that a file may be put together from
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_MEMORY)
+        while not stream.eof:
+            if stream.needs_input and not packed:
+                packed = file.read(_BLOCK)
+                if not packed:
+                    raise EOFError("it ends too early")
+            yield stream.decompress(packed, _BLOCK)
+            packed = b""
+        packed = (stream.unused_data or file.read(_BLOCK)).lstrip(b"\0")
