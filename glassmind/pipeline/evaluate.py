@@ -17,8 +17,8 @@ from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions
+from glassmind.reason.chains import sample_traces
+from glassmind.reason.verify import score_traces
 from glassmind.records import Problem, Verdict
 from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import SamplingConfig
@@ -88,17 +88,17 @@ def evaluate_task(
     style: Style = "direct" if loaded.stage == "base" else "chain"
     rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
     with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        one = sample_completions(engine, loaded.tokenizer, problems, greedy, style, watch)
+        one = sample_traces(engine, loaded.tokenizer, problems, greedy, style, watch)
     chains = one
     if style == "chain":
         total = len(problems) * config.samples
         with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = sample_completions(engine, loaded.tokenizer, problems, sampled, style, watch)
+            chains = sample_traces(engine, loaded.tokenizer, problems, sampled, style, watch)
     if loaded.verifier is None:
         rungs -= set(NEEDS_SCORES)
     elif style == "chain":
         with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
-            chains = score_completions(
+            chains = score_traces(
                 loaded.verifier, loaded.tokenizer, problems, chains, progress=watch
             )
     seconds = time.monotonic() - started
@@ -112,6 +112,6 @@ def evaluate_task(
         "recipe": loaded.recipe.name,
         "commit": loaded.run.facts().get("commit", ""),
         "seed": seed,
-        "skipped": sum(not row[0].token_ids for row in one),
+        "skipped": sum(not trace.completions[0].token_ids for trace in one),
         "rows": [ladder_row(rung, task, results, seconds) for rung in results],
     }
