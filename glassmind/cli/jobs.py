@@ -118,10 +118,14 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
-    """The run's way of sampling with what ``--samples`` and ``--temperature`` change."""
+    """The model's way of sampling, with what the command line changes of it."""
     from glassmind.runs.dataclass_tree import replace_many
 
-    wishes = (("samples", args.samples), ("temperature", args.temperature))
+    wishes = (
+        ("samples", args.samples),
+        ("temperature", args.temperature),
+        ("max_new_tokens", args.max_tokens),
+    )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(sampling, changes, "the command line")
 

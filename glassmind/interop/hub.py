@@ -35,6 +35,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from glassmind.errors import UserError
+from glassmind.interop.pulled import MARK, default_folder
 from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
 from glassmind.interop.whole_file import whole_file
 from glassmind.progress import Progress
@@ -61,16 +62,10 @@ _GGUF_PART = re.compile(r".*-\d{5}-of-\d{5}\.gguf")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
-MARK = ".pulled.json"  # says which repository and commit a folder holds
 MARGIN = 64 << 20  # bytes of disk to leave free
 MEGABYTE = 1_000_000
 
 Listing = Mapping[str, RemoteFile]
-
-
-def default_folder(name: str) -> Path:
-    """Where ``org/name`` is put unless told: ``models/org--name`` below the current folder."""
-    return Path("models") / name.replace("/", "--")
 
 
 def pull(

@@ -1,42 +1,47 @@
-"""Grade a trained model on a task: generated problems, GSM8K files, or a person's own.
+"""Grade a model on a task: generated problems, GSM8K files, or a person's own.
 
-The model answers as the ladder's top does: sampled chains, a vote, the verifier's vote where the
-run has a verifier; beside it the greedy chain.
+Any model that can be asked can be graded. It answers as the ladder's top does: the greedy chain;
+beside it, where more than one chain is sampled, their vote; and the verifier's vote where the model
+has a verifier.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from glassmind.data import Split, generate, gsm8k, jsonl
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.llm import LLM, Source, as_llm
+from glassmind.llm.llm import sampling_params
+from glassmind.llm.prompts import chosen_examples
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.chains import sample_traces
 from glassmind.reason.verify import score_traces
-from glassmind.records import Problem, Verdict
-from glassmind.runs.models import Loaded
-from glassmind.runs.recipe import SamplingConfig
-from glassmind.tokenize import Style
+from glassmind.records import Problem, Trace, Verdict
+from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
 TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
 
 
-def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
+def task_recipe(llm: LLM) -> Recipe:
+    """Whose generated problems a model is graded on: its run's, or the demo's where it has none."""
+    return llm.recipe or read_recipe("demo")
+
+
+def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
     """The problems of a task name, or of the JSONL file it names; ``limit`` 0 takes all.
 
-    ``test`` and ``validation`` are those of the run itself, also where they came from a file.
+    ``test`` and ``validation`` are those of the recipe, also where they came from a file.
 
     Raises:
         UserError: there is neither such a task nor such a file, or its data is missing.
     """
-    recipe = loaded.recipe
     for split in GENERATED:
         if task == split and recipe.problems.file:
             problems: list[Problem] = getattr(make_slices(recipe), split)
@@ -58,49 +63,67 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
     return problems[:limit] if limit else problems
 
 
+def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...]:
+    """``count`` training problems with worked steps, to be shown before a question of ``task``.
+
+    They are none of the problems that ``task`` asks; GSM8K's training problems for a file.
+
+    Raises:
+        UserError: there are too few, or their data is missing.
+    """
+    if task == "gsm8k-train":
+        raise UserError("gsm8k-train is what examples are taken from: grade another task with them")
+    if task not in GENERATED:
+        return chosen_examples(gsm8k.load_gsm8k(gsm8k.gsm8k_path("train"), equations=True), count)
+    if recipe.problems.file:
+        return chosen_examples(make_slices(recipe).train, count)
+    made = generate(recipe.problems.dial, count, split="train", seed=recipe.seed)
+    return chosen_examples(made, count)
+
+
 def evaluate_task(
     task: str,
-    loaded: Loaded,
+    model: Source,
     *,
     limit: int = 0,
+    shots: int = 0,
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Grade ``loaded`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
+    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
 
-    Questions too long for the model's context count as wrong; ``skipped`` says how many.
+    ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
+    ``shots`` training problems with their solutions. Questions too long for the model's context
+    count as wrong; ``skipped`` says how many.
     """
     watcher = progress or Silent()
-    problems = task_problems(task, loaded, limit)
-    config = sampling or loaded.recipe.sampling
-    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-    sampled = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    llm = as_llm(model)
+    recipe = task_recipe(llm)
+    problems = task_problems(task, recipe, limit)
+    if shots:
+        shown = worked_examples(task, recipe, shots)
+        llm = llm.with_prompts(replace(llm.prompts, examples=shown))
+    config = sampling or llm.default_sampling
     started = time.monotonic()
-    style: Style = "direct" if loaded.stage == "base" else "chain"
-    rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
+    rungs = {"base"} if llm.style == "direct" else set(METHODS) - {"base"}
     with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        one = sample_traces(engine, loaded.tokenizer, problems, greedy, style, watch)
+        params = sampling_params(config, seed, greedy=True)
+        one = llm.sample(problems, params, llm.style, watch)
     chains = one
-    if style == "chain":
+    if config.samples == 1:
+        rungs &= set(GREEDY)
+    elif llm.style == "chain":
         total = len(problems) * config.samples
         with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = sample_traces(engine, loaded.tokenizer, problems, sampled, style, watch)
-    if loaded.verifier is None:
+            chains = llm.sample(problems, sampling_params(config, seed), llm.style, watch)
+    if llm.scorer is None or llm.tokenizer is None:
         rungs -= set(NEEDS_SCORES)
-    elif style == "chain":
+    elif chains is not one:
         with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
-            chains = score_traces(
-                loaded.verifier, loaded.tokenizer, problems, chains, progress=watch
-            )
+            chains = score_traces(llm.scorer, llm.tokenizer, problems, chains, progress=watch)
+    if not any(c.logprobs for trace in chains for c in trace.completions):
+        rungs -= {"log-probability-vote"}  # a server that gives none
     seconds = time.monotonic() - started
     results: dict[str, Sequence[Verdict]] = {
         method: verdicts(method, problems, one if method in GREEDY else chains)
@@ -109,9 +132,15 @@ def evaluate_task(
     }
     return {
         "schema": 1,
-        "recipe": loaded.recipe.name,
-        "commit": loaded.run.facts().get("commit", ""),
+        "recipe": llm.name if llm.recipe is None else llm.recipe.name,
+        "commit": "" if llm.run is None else llm.run.facts().get("commit", ""),
         "seed": seed,
-        "skipped": sum(not trace.completions[0].token_ids for trace in one),
+        "skipped": sum(_skipped(trace) for trace in one),
         "rows": [ladder_row(rung, task, results, seconds) for rung in results],
     }
+
+
+def _skipped(trace: Trace) -> bool:
+    """Whether the question did not fit the model's context."""
+    only = trace.completions[0]
+    return only.finish == "length" and not only.cost.completion_tokens

@@ -29,8 +29,8 @@ from glassmind.data.loader import RowLoader, Rows
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.pretrained import Pretrained
+from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.adapters import keep_adapter
-from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices, training_rows, validation_rows
 from glassmind.pipeline.stages import STYLES

@@ -19,8 +19,9 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import METHODS, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
+from glassmind.llm import LocalLLM
+from glassmind.llm.familiarity import save_familiarity
 from glassmind.model import TokenScorer, Transformer
-from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
 from glassmind.pipeline.prepare import (
     make_slices,
@@ -34,6 +35,7 @@ from glassmind.pipeline.stages import (
     greedy_params,
     sampled,
     sampling_params,
+    stage_llm,
     train_language_model,
     train_verifier,
 )
@@ -83,18 +85,19 @@ def run_ladder(
     save_familiarity(run.path / "familiarity.json", slices.train)
     job = Job(run, recipe, tokenizer, torch.device(device), watcher)
 
-    models: dict[str, Transformer] = {}
+    models: dict[str, LocalLLM] = {}
     for stage, style in STYLES.items():
         make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
         held_out = validation_rows(recipe, tokenizer, slices.validation, style)
-        models[stage] = train_language_model(job, stage, make_rows, held_out)
+        model = train_language_model(job, stage, make_rows, held_out)
+        models[stage] = stage_llm(job, stage, model)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
 
     results = {
         name: _climb(job, name, problems, models, scorer)
         for name, problems in slices.tests().items()
     }
-    _write_results(job, results, models["chain-of-thought"])
+    _write_results(job, results, models["chain-of-thought"].model)
     write_report(run.path)
     return run
 
@@ -103,7 +106,7 @@ def _climb(
     job: Job,
     slice: str,
     problems: Sequence[Problem],
-    models: Mapping[str, Transformer],
+    models: Mapping[str, LocalLLM],
     scorer: TokenScorer,
 ) -> SliceResult:
     """Answer one slice by every method."""

@@ -14,10 +14,10 @@ import torch
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.generate import SamplingParams
+from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
-from glassmind.reason.chains import sample_traces
 from glassmind.reason.verify import score_traces, training_documents
 from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
@@ -26,6 +26,7 @@ from glassmind.runs.recipe import Recipe
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.tokenize.special import END
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
 from glassmind.train.distributed import World
 
@@ -121,10 +122,25 @@ def loaded_transformer(job: Job, stage: str) -> Transformer:
     return model
 
 
+def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
+    """The finished ``model`` of a stage as one that can be asked; it packs its weights once."""
+    return LocalLLM(
+        name=stage,
+        model=model,
+        tokenizer=job.tokenizer,
+        format="question",
+        stop_ids=frozenset({job.tokenizer.special[END]}),
+        style=STYLES[stage],
+        recipe=job.recipe,
+        run=job.run,
+        default_sampling=job.recipe.sampling,
+    )
+
+
 def sampled(
     job: Job,
     name: str,
-    model: Transformer,
+    llm: LocalLLM,
     problems: Sequence[Problem],
     params: SamplingParams,
     style: Style,
@@ -135,10 +151,9 @@ def sampled(
     if path.is_file():
         return load_traces(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
-        engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
         total = len(problems) * params.samples
         with watched(job.progress, f"sampling {name}", total, "chains") as watch:
-            traces = sample_traces(engine, job.tokenizer, problems, params, style, watch)
+            traces = llm.sample(problems, params, style, watch)
     if scorer is not None:
         with (
             job.timed(f"verify {name}"),
@@ -174,8 +189,8 @@ def _seed(job: Job, use: int) -> int:
     return job.recipe.seed * 16 + use
 
 
-def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> TokenScorer:
-    """Sample training problems, grade every step, train a scorer above a copy of ``model``.
+def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenScorer:
+    """Sample training problems, grade every step, train a scorer above a copy of its weights.
 
     The problems are the last of the training set, the ones the model has seen least.
     """
@@ -189,14 +204,14 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         samples=config.samples,
         seed=_seed(job, SAMPLE_TRAINING),
     )
-    traces = sampled(job, "verifier-training", model, problems, params, "chain")
+    traces = sampled(job, "verifier-training", llm, problems, params, "chain")
     with job.timed(VERIFIER):
         documents = training_documents(
             job.tokenizer, problems, traces, config.train.row_tokens, config.branches
         )
         torch.manual_seed(job.recipe.seed)
-        trunk = Transformer(model.config)
-        load_weights(trunk, named_weights(model), "the chain-of-thought model")
+        trunk = Transformer(llm.model.config)
+        load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
         scorer = TokenScorer(trunk, config.layers)
         if documents:
             _train_scorer(job, scorer, documents)

@@ -46,7 +46,7 @@ def verdicts(method: str, problems: Sequence[Problem], traces: Sequence[Trace]) 
         one = method in (*GREEDY, "single-sample")
         used = trace.completions[:1] if one else trace.completions
         given = answer(problem, used)
-        tokens = sum(len(c.token_ids) for c in used)
+        tokens = sum(node.cost.completion_tokens for c in used for node in c.nodes)
         right = given is not None and grade(problem.answer, given)
         results.append(Verdict(problem.id, given, right, tokens))
     return results

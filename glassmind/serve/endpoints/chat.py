@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.reply_reader import Piece, ReplyReader
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.chat_messages import prompt_of
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
@@ -28,7 +29,6 @@ from glassmind.serve.schemas.requests import (
     SchemaFormat,
 )
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import Piece, ReplyReader
 from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, tools_of
 
 

@@ -10,10 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from glassmind.serve.prompts import chat_prompt
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import ReplyReader
 from glassmind.serve.schemas.requests import ChatMessage, ChatRequest, JsonObject
-from glassmind.serve.served_model import ServedModel
-from glassmind.serve.work.reply import ReplyReader
 from glassmind.serve.work.tool_calls import tools_in_words
 
 
@@ -56,7 +55,7 @@ def _arguments(text: str) -> Any:
 
 
 def prompt_of(
-    served: ServedModel, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
+    served: LocalLLM, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
 ) -> list[int]:
     """Ids of the conversation in ``body``, up to where the model's turn begins.
 
@@ -71,8 +70,7 @@ def prompt_of(
         else:
             messages.insert(0, {"role": "system", "content": words})
     think = False if constrained and body.enable_thinking is None else body.enable_thinking
-    ids = chat_prompt(
-        served,
+    ids = served.chat_prompt(
         messages,
         tools=list(tools) or None,
         think=think,

@@ -18,46 +18,37 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate import Event, Generation, SamplingParams, derive_seed
-from glassmind.pipeline.ask import LONGEST_QUESTION, Answer, conclude, load_familiarity
-from glassmind.pipeline.ask_chat import MAX_TOKENS, VOTING_TEMPERATURE, reply_node
+from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling, sampling_params
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.replies import NodeReader, closed_lines
+from glassmind.pipeline.ask import Answer, conclude
 from glassmind.reason.verify import score_traces
 from glassmind.records import Completion, Problem, Trace
-from glassmind.runs.recipe import SamplingConfig
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
-from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.sampling import check_room, requests
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import JsonObject, ReasonRequest
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import ReplyReader
-from glassmind.tokenize import ParsedCompletion, chain_nodes, parse_completion
-
-_ELSEWHERE = SamplingConfig(
-    samples=1, max_new_tokens=MAX_TOKENS, temperature=VOTING_TEMPERATURE, top_k=0, top_p=1.0
-)
+from glassmind.tokenize import parse_completion
 
 
 class _Chain:
     """One chain of thought, as far as it is written."""
 
-    def __init__(self, served: ServedModel, prompt: Sequence[int], sample: int) -> None:
-        self._served, self._sample = served, sample
-        self._reader = ReplyReader(served, prompt)
+    def __init__(self, served: LocalLLM, prompt: Sequence[int], sample: int) -> None:
+        self._served, self._prompt, self._sample = served, prompt, sample
+        self._reader = NodeReader(served, prompt)
         self._tail = Tail()
         self._ids: list[int] = []
-        self._text = ""
         self.steps: tuple[str, ...] = ()
 
     def see(self, event: Event) -> list[JsonObject]:
         """The steps that ``event`` closes."""
         new = self._tail.new(event).ids
-        self._ids += new
-        self._text += "".join(piece.text for piece in self._reader.see(new))
         known = len(self.steps)
-        self.steps = self._closed_steps(ended=event.done is not None)
+        self.steps = self._closed_steps(new, event.done)
         return [
             {"type": "step", "sample": self._sample, "step": number, "text": self.steps[number]}
             for number in range(known, len(self.steps))
@@ -65,29 +56,17 @@ class _Chain:
 
     def completion(self, done: Generation) -> Completion:
         """The whole, as the rest of the package knows it."""
-        if self._served.loaded:
-            nodes = chain_nodes(
-                self._served.tokenizer,
-                done.token_ids,
-                self._served.style,
-                finish=done.finish,
-                logprobs=done.logprobs,
-                forced=done.forced,
-            )
-        else:
-            nodes = [reply_node(done, self._text)]
+        nodes = self._served.nodes(self._prompt, done, self._served.style)
         return replace(Trace.of_chains("0", [nodes]).completions[0], sample=self._sample)
 
-    def _closed_steps(self, *, ended: bool) -> tuple[str, ...]:
-        if self._served.loaded:
-            return self._parsed().steps
-        if ended:
-            self._text += "".join(piece.text for piece in self._reader.end())
-        lines = self._text.split("\n")
-        return tuple(line for line in (lines if ended else lines[:-1]) if line.strip())
-
-    def _parsed(self) -> ParsedCompletion:
-        return parse_completion(self._served.tokenizer, self._ids, self._served.style)
+    def _closed_steps(self, new: Sequence[int], done: Generation | None) -> tuple[str, ...]:
+        if self._served.format == "question":
+            self._ids += new
+            return parse_completion(self._served.tokenizer, self._ids, self._served.style).steps
+        nodes = self._reader.see(new)
+        if done is not None:
+            nodes += self._reader.end(done.finish)
+        return (*self.steps, *closed_lines(nodes))
 
 
 class _Reasoning:
@@ -95,7 +74,7 @@ class _Reasoning:
 
     def __init__(self, service: Service, question: str, prompt: Sequence[int], n: int) -> None:
         self._service, self._question = service, question
-        self._problem = Problem("0", " ".join(question.split()), "")
+        self._problem = Problem("0", asked_text(service.served, question), "")
         self._chains = [_Chain(service.served, prompt, sample) for sample in range(n)]
         self._done: list[Completion] = []
 
@@ -109,7 +88,7 @@ class _Reasoning:
 
     async def streamed(self, running: Running) -> Events:
         """What happens, as it does."""
-        warning = self._warning()
+        warning = self._service.served.warning(self._question)
         yield {"type": "start", "question": self._question, "samples": len(self._chains)}
         async for _, event in running:
             chain = self._chains[event.sample]
@@ -128,27 +107,14 @@ class _Reasoning:
 
     async def _scored(self, completion: Completion) -> Completion:
         """With the verifier's scores, where there is one; computed between the engine's steps."""
-        loaded = self._service.served.loaded
-        if loaded is None or loaded.verifier is None or self._service.served.style != "chain":
+        served = self._service.served
+        scorer, tokenizer = served.scorer, served.tokenizer
+        if scorer is None or served.style != "chain":
             return completion
-        scorer, tokenizer = loaded.verifier, loaded.tokenizer
         (scored,) = await self._service.thread.call(
             lambda: score_traces(scorer, tokenizer, [self._problem], [completion.trace])
         )
         return replace(scored.completions[0], sample=completion.sample)
-
-    def _warning(self) -> str | None:
-        """How the question differs from what the model was trained on."""
-        served = self._service.served
-        if served.loaded is not None:
-            familiarity = load_familiarity(served.loaded.run.path / "familiarity.json")
-            return familiarity.warning(self._question) if familiarity else None
-        if served.template is None:
-            return (
-                f"{served.name} has no chat template: it was not made for conversations, and is "
-                "given the question as plain text to continue"
-            )
-        return None
 
 
 def _plain(completion: Completion) -> JsonObject:
@@ -175,28 +141,16 @@ def _whole(answer: Answer) -> JsonObject:
     }
 
 
-def prompt_of(served: ServedModel, question: str) -> list[int]:
-    """Ids that ask ``question``."""
-    if served.format == "text":
-        return text_prompt(served, question)
-    messages = [{"role": "user", "content": question}]
-    return chat_prompt(served, messages)
-
-
-def _params(served: ServedModel, body: ReasonRequest, room: int) -> SamplingParams:
-    """What the run's recipe says, or for models from elsewhere what ``glassmind ask`` takes."""
-    usual = served.loaded.recipe.sampling if served.loaded is not None else _ELSEWHERE
-    samples = body.samples or usual.samples
-    temperature = usual.temperature if samples > 1 or served.loaded is not None else 0.0
-    return SamplingParams(
-        max_new_tokens=min(room, body.max_tokens or usual.max_new_tokens),
-        temperature=temperature if body.temperature is None else body.temperature,
-        top_k=usual.top_k,
-        top_p=usual.top_p,
-        samples=samples,
-        seed=derive_seed(body.seed, 0) if served.loaded is not None else body.seed,
-        stop=served.stop_ids,
+def _params(served: LocalLLM, body: ReasonRequest, room: int) -> SamplingParams:
+    """As ``glassmind ask`` samples, where the request says nothing else."""
+    config = reply_sampling(
+        served,
+        samples=body.samples,
+        temperature=body.temperature,
+        max_new_tokens=body.max_tokens,
     )
+    params = sampling_params(config, derive_seed(body.seed, 0))
+    return replace(params, max_new_tokens=min(room, params.max_new_tokens), stop=served.stop_ids)
 
 
 def routes(service: Service) -> APIRouter:
@@ -216,7 +170,8 @@ def routes(service: Service) -> APIRouter:
                 f"at most {LONGEST_QUESTION} characters of a question are read",
                 param="question",
             )
-        prompt = await service.text(prompt_of, served, body.question)
+        question = asked_text(served, body.question)
+        prompt = await service.text(served.prompt, question, served.style)
         room = check_room(service, prompt, None, service.thread.context)
         params = _params(served, body, room)
         running = await service.begin(requests([prompt], params))
