@@ -13,13 +13,13 @@ with its line.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from glassmind.data.splits import content_key, deal
 from glassmind.errors import UserError
+from glassmind.files import atomic_write
 from glassmind.grade.numbers import canonical, parse_number
 from glassmind.records import Problem, Step
 
@@ -69,14 +69,12 @@ def save_problems(problems: Iterable[Problem], path: Path | str) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for problem in problems:
-                file.write(json.dumps(_row(problem), ensure_ascii=False) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        for problem in problems:
+            file.write(json.dumps(_row(problem), ensure_ascii=False) + "\n")
 
 
 class ProblemSplits(NamedTuple):
