@@ -324,7 +324,7 @@ def test_what_ctrl_c_left_unfinished_answers_nobody(monkeypatch: pytest.MonkeyPa
 
 _LAST_WORDS = """
 import os, signal, sys
-from glassmind.tokenize import chat_template
+from glassmind.tokenize.chat_template import template as chat_template
 loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 chat = [{"role": "user", "content": "Hi"}]
 assert chat_template.ChatTemplate("{{ messages[0].content }}").render(chat) == "Hi"
