@@ -129,14 +129,7 @@ def ask(
             )
     problems = [Problem(str(n), _tidy(q), "") for n, q in enumerate(several)]
     config = sampling or loaded.recipe.sampling
-    params = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    params = SamplingParams.of(config, seed=seed)
     engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
     style: Style = "direct" if loaded.stage == "base" else "chain"
     limit = loaded.model.config.max_tokens

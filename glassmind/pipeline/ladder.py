@@ -129,7 +129,7 @@ def _climb(
 
 def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transformer) -> None:
     path = job.run.path
-    facts = job.run.facts()
+    info = job.run.info()
     rows: list[dict[str, Any]] = []
     by_steps: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -151,7 +151,7 @@ def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transfor
     ladder = {
         "schema": 1,
         "recipe": job.recipe.name,
-        "commit": facts["commit"],
+        "commit": info.commit,
         "seed": job.recipe.seed,
         "rows": rows,
     }

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.rungs import RUNGS, SLICES, rung_order, rung_title, slice_order
@@ -128,7 +127,7 @@ class _ShownExample:
     correct_chains: int
 
 
-def _ladder_parts(ladder: Ladder) -> dict[str, Any]:
+def _ladder_parts(ladder: Ladder) -> dict[str, object]:
     """Pictures, table and comparisons of the ladder, by slice."""
     slices = sorted({row.slice for row in ladder.rows}, key=slice_order)
     by_slice = {name: [row for row in ladder.rows if row.slice == name] for name in slices}
@@ -164,7 +163,7 @@ def _table_row(ladder: Ladder, row: LadderRow) -> _TableRow:
     )
 
 
-def _curve_parts(files: RunFiles) -> dict[str, Any]:
+def _curve_parts(files: RunFiles) -> dict[str, object]:
     """Votes and accuracy by steps; ``None`` where the run left no such file."""
     votes = [row for row in files.votes or () if row.n > 0 and row.tokens_per_problem > 0]
     by_steps = [r for r in files.by_steps or () if r.rung in _SHOWN_BY_STEPS and r.n > 0]

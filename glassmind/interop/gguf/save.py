@@ -25,6 +25,7 @@ from glassmind.interop.gguf.packed import gguf_library
 from glassmind.interop.gguf.sizes import architecture_for, write_sizes
 from glassmind.interop.gguf.slots import Slot, slots
 from glassmind.interop.gguf.stretched_rope import FACTORS, factors_of
+from glassmind.interop.gguf_header import Metadata
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import to_gguf_metadata
 from glassmind.model import Transformer
@@ -132,11 +133,11 @@ def _entry(name: str, tensor: Callable[[], Tensor], kind: Kind, gguf: Any) -> En
     return Entry(name, shape, kind, n_bytes, packed)
 
 
-def _talking(pretrained: Pretrained) -> dict[str, object]:
+def _talking(pretrained: Pretrained) -> Metadata:
     """The facts about text: the tokenizer, where it begins and ends, the chat template."""
     if pretrained.tokenizer is None:
         return {"tokenizer.ggml.model": "none"}
-    facts: dict[str, Any] = to_gguf_metadata(pretrained.tokenizer)
+    facts: Metadata = to_gguf_metadata(pretrained.tokenizer)
     # Models often have rows to spare; llama.cpp wants a token for each.
     tokens = facts["tokenizer.ggml.tokens"]
     spare = range(len(tokens), pretrained.model.config.vocab_size)

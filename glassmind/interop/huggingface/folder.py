@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -151,7 +150,7 @@ def choose_family(config: ModelConfig, name: str | None = None) -> Family:
 def _write_configs(pretrained: Pretrained, family: Family, folder: Path) -> None:
     dtype = str(next(pretrained.model.parameters()).dtype).removeprefix("torch.")
     stop_ids = sorted(pretrained.stop_ids)
-    tokens: dict[str, Any] = {
+    tokens: dict[str, object] = {
         "bos_token_id": pretrained.bos_id,
         "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else stop_ids or None,
         "pad_token_id": None,

@@ -31,6 +31,7 @@ from itertools import chain
 from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject
 from glassmind.tokenize.chat_template.worker import MEMORY, SECONDS, ChatWorker, WorkerStopped
 from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, TokenizerFacts
@@ -127,7 +128,7 @@ class ChatTemplate:
             for section in finder.split(text, special=True)
         )
 
-    def _run(self, given: dict[str, Any]) -> str:
+    def _run(self, given: JsonObject) -> str:
         most = MAX_OUTPUT + sum(map(len, _strings(given)))
         variables = {**self.special_tokens, **given}
         request = {"source": self.source, "variables": variables, "most": most}
@@ -158,7 +159,7 @@ def _given(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]] | None,
     variables: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> JsonObject:
     """What a template is handed. Keys of a message that are ``None`` are left out, because
     templates ask whether a key is there."""
     if not messages:

@@ -17,9 +17,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject
 
 SECONDS = 5.0
 """For one rendering, which takes milliseconds; the limit leaves room for a busy machine."""
@@ -51,7 +51,7 @@ class ChatWorker:
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
-    def ask(self, request: dict[str, Any], longest: int) -> dict[str, str]:
+    def ask(self, request: JsonObject, longest: int) -> dict[str, str]:
         """The answer to ``request``, of at most ``longest`` bytes. Raises ``WorkerStopped`` when
         none came, and ``UserError`` when no worker can be started."""
         with self._lock:
