@@ -48,7 +48,7 @@ class Entry:
 
 
 def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> None:
-    """Write the model with its tokenizer and chat template to ``path``, whole or not at all.
+    """Write the model with its tokenizer and chat template to ``path`` atomically.
 
     ``kind`` is how matrices are stored; rows that are no whole blocks of 32 stay F16 in Q8_0.
 

@@ -97,7 +97,7 @@ def _ids(fields: Fields, name: str) -> set[int]:
 
 
 def save_folder(pretrained: Pretrained, path: str | Path, family: str | None = None) -> None:
-    """Write a folder that ``transformers`` loads, with the same logits; whole or not at all.
+    """Write a folder that ``transformers`` loads, with the same logits, atomically.
 
     ``family`` is a ``model_type``; by default the first that can express the model.
 
