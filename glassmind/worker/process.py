@@ -50,9 +50,12 @@ class Worker:
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
-    def ask(self, request: dict[str, Any], longest: int) -> dict[str, Any]:
+    def ask(
+        self, request: dict[str, Any], longest: int, *, seconds: float | None = None
+    ) -> dict[str, Any]:
         """The answer to ``request``, whose line of JSON has at most ``longest`` bytes.
 
+        ``seconds`` is a shorter time limit for this request; starting the process is not counted.
         ``{"failure": "memory"}`` means that the memory limit was reached.
 
         Raises:
@@ -63,7 +66,9 @@ class Worker:
             if self._process is None or self._process.poll() is not None:
                 self._start()
             line = json.dumps(request).encode("ascii") + b"\n"
-            answer: dict[str, Any] = json.loads(self._exchange(line, self.seconds, longest))
+            answer: dict[str, Any] = json.loads(
+                self._exchange(line, self.seconds if seconds is None else seconds, longest)
+            )
             if answer.get("failure") == "memory":  # what it still holds, nobody knows
                 self.close()
             return answer
