@@ -1,10 +1,11 @@
 """Text → right or wrong.
 
 Read ``numbers`` first (when two spellings are one number), then ``answers`` (finding the answer in
-free text) and ``equality`` (when two answers are the same: ``grade`` with the right answer at hand,
-``equal`` without). What is no plain number is read into its form by ``forms``, after ``typesetting``
-has taken out what changes its looks only; formulas are compared in a process that can be killed
-(``symbolic``, whose other half is ``symbolic_script``). ``classes`` gathers equal answers for a vote.
+free text) and ``equality`` (when two answers are the same: ``grade`` with the right answer at
+hand, ``equal`` without). What is no plain number is read into its form by ``forms``, after
+``typesetting`` has taken out what only changes its looks. Formulas are compared in a process that
+can be killed: ``symbolic`` asks, ``symbolic_script`` runs there. ``classes`` gathers equal answers
+for a vote.
 
 Then ``steps`` (is a written step a legal move?) with the game it checks against: ``structure`` and
 ``derivation``; ``arithmetic`` reads the equation of a step.

@@ -25,6 +25,7 @@ answer between special tokens, and these rules are only for text from elsewhere.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from glassmind.grade.forms import Form, Formula, Group, Named, Number, Words, read_answer
 from glassmind.grade.numbers import MAGNITUDE, MULTIPLIERS, parse_number
@@ -157,7 +158,8 @@ def _stated(statement: str) -> str | None:
 
 def _last_in(text: str) -> str | None:
     """The last number in ``text``, or the formula it is in."""
-    numbers = _numbers_in(text)
+    matches = reversed(list(_NUMBER_IN_TEXT.finditer(text)))
+    numbers = list(islice(filter(_is_number, matches), 2))[::-1]
     if not numbers:
         return None
     formulas = list(_FORMULA_IN_TEXT.finditer(text))
@@ -167,7 +169,7 @@ def _last_in(text: str) -> str | None:
         if _is_mathematics(form):
             return _right_side(inside, form)
     if len(numbers) > 1 and _OR.fullmatch(text, numbers[-2].end(), numbers[-1].start()):
-        return _first(text, numbers[-2:])
+        return _first(text, numbers)
     return numbers[-1][0].strip()
 
 
@@ -192,8 +194,11 @@ def _right_side(written: str, form: Form) -> str:
 
 def _numbers_in(text: str) -> list[re.Match[str]]:
     """Every number in ``text``, in order of appearance."""
-    found = _NUMBER_IN_TEXT.finditer(text)
-    return [match for match in found if parse_number(match[0].strip()) is not None]
+    return list(filter(_is_number, _NUMBER_IN_TEXT.finditer(text)))
+
+
+def _is_number(found: re.Match[str]) -> bool:
+    return parse_number(found[0].strip()) is not None
 
 
 def _first(text: str, numbers: list[re.Match[str]]) -> str:

@@ -1,9 +1,9 @@
 """Classes of equal answers: what a vote counts.
 
-Samples that say the same answer in different words belong to one candidate. A number finds its class
-at once, by its value. Anything else is looked up by how it is spelled, and if that is new it is
-compared with one member of each class there is, for which formulas may have to be evaluated (each
-once). What is not decided in ``SECONDS`` is a class of its own, and counted as a cut-off
+Samples that say the same answer in different words belong to one candidate. A number finds its
+class at once, by its value. Anything else is looked up by how it is spelled, and if that is new it
+is compared with one member of each class there is; each formula is evaluated once for that. What is
+not decided in ``SECONDS`` is a class of its own, and counted as a cut-off
 (``symbolic.comparisons``).
 """
 

@@ -6,10 +6,10 @@ any, words as text. Formulas that differ in spelling go to a worker process (``s
 
 Two questions are asked of this file. ``grade``: is this the right answer? Per cent is then read in
 the light of the right answer, because a question that asks for a percentage leaves open how it is
-written: where one of the two has a per cent sign and the other has none, the sign may name the unit
-(gold ``28``, given ``28%``; MATH and GSM8K have both) or mean hundredths (gold ``0.28``). ``equal``:
-do two answers, of which neither is known to be right, say the same? Then ``28%`` is ``0.28``, and
-not ``28``.
+written: where one of the two has a per cent sign and the other has none, the sign may name the
+unit (right answer ``28``, given ``28%``, or the other way round) or mean hundredths (``0.28`` and
+``28%``). ``equal``: do two answers, of which neither is known to be right, say the same? Then
+``28%`` is ``0.28``, and not ``28``.
 
 Equality is reflexive and symmetric. A name is not part of an answer unless both have one: ``x=15``
 is ``15``, and is not ``y=15``.

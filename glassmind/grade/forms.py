@@ -1,8 +1,8 @@
 r"""What kind of thing an answer is: a number, words, a list, an interval, a matrix, a formula.
 
 ``read_answer`` takes an answer apart until only numbers, words and formulas are left, so that most
-of comparing needs no algebra: ``(0.5, 3]`` and ``\left(\frac12, 3\right]`` differ in how two numbers
-are spelled, and a solution set may be listed in any order.
+of comparing needs no algebra: ``(0.5, 3]`` and ``\left(\frac12, 3\right]`` differ in how a number
+is spelled, and a solution set may be listed in any order.
 
 ==========================================  =====================================================
 ``15``, ``28\%``, ``15\text{ cm}``          ``Number``
@@ -115,9 +115,10 @@ _TRAILING_UNIT = re.compile(
 )
 _FIRST = re.compile(r"^(?:\\approx|about|approximately|exactly) ?")
 _CHOICE = re.compile(r"\(?([A-Z])(?:[).:]+(?: .*)?)?", re.DOTALL)
-_LETTERS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ '.:-])*")
+_LETTERS = re.compile(r"[^\W\d_](?:[^\W\d_]|[ '.:]|(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}))*")
 _WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Za-z]{4,}|not|the|for|per|but|are|was|all)(?![A-Za-z])")
 _NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\([A-Za-z](?:,[A-Za-z])*\))?")
+_NAMED_NUMBER = re.compile(r"([A-Za-z]+)\s*=\s*(.+)", re.DOTALL)
 _VARIABLE = re.compile(r"[A-Za-z]|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega)")
 _MATRIX = re.compile(r"\\begin ?\{([bpvBV]?matrix|array)\}(?: ?\{[lcr| ]*\})?(.*)\\end ?\{\1\}")
 _SYMBOL = re.compile(r"\\(?!infty|pi|frac|sqrt|cdot|times)[A-Za-z]+|(?<![\\A-Za-z])[A-Za-z]")
@@ -154,6 +155,10 @@ def _read_plain(text: str, depth: int) -> Form:
     number = read_number(text)
     if number is not None:
         return Number(number)
+    named = _NAMED_NUMBER.fullmatch(text)
+    number = read_number(named[2]) if named else None
+    if named and number is not None:  # x = 30,951 is not a list
+        return Named(named[1], Number(number))
     matrix = _MATRIX.fullmatch(text)
     if matrix is not None and "\\begin" not in matrix[2]:
         return _matrix(matrix[2], depth) or Formula(compact(text))

@@ -57,7 +57,7 @@ _NUMBER = re.compile(
 _ARGUMENT = r"\s*(?:\{\s*([0-9]+)\s*\}|([0-9]))"
 _LATEX_FRACTION = re.compile(rf"\\[dt]?frac{_ARGUMENT}{_ARGUMENT}")
 _LATEX_TEXT = re.compile(
-    r"\\(?:text|textbf|textnormal|mbox|mathrm)\s*\{\s*([^{}]*?)\s*\}(?=([\^.])?)"
+    r"\\(?:text|textbf|textnormal|mbox|mathrm|mathbf)\s*\{\s*([^{}]*?)\s*\}(?=([\^.])?)"
 )
 _LATEX_SPACE = re.compile(r"\\[,;: ]|~")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|°")

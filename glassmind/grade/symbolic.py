@@ -1,13 +1,14 @@
 """Whether two formulas are the same: asked of a worker process, remembered, and counted.
 
 A formula that a model wrote may be anything, ``9^{9^{9^9}}`` included, and comparing two may take
-for ever. So it is done by ``symbolic_script`` in a process with limits (``glassmind.worker``), which
-starts when the first formulas meet that differ in spelling. (The limits that Math-Verify sets itself
-are signals, which work in the main thread of a program only.)
+for ever. So it is done by ``symbolic_script`` in a process with limits (``glassmind.worker``),
+which starts when the first two formulas that differ in spelling have to be compared. (Math-Verify
+limits itself by signals, which work in a program's main thread only.)
 
 A comparison that is cut off makes two answers "not the same", and it is counted: ``comparisons``
-tells how many there were, so that nobody takes them for wrong answers without knowing. What compares formulas
-is the extra ``glassmind[math]``; without it formulas are compared as text, and a warning says so.
+tells how many there were, so that nobody takes them for wrong answers without knowing. What
+compares formulas is the extra ``glassmind[math]``; without it formulas are compared as text, and a
+warning says so.
 """
 
 from __future__ import annotations

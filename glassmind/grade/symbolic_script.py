@@ -29,6 +29,10 @@ _MAX_POWER = 10_000
 _MAX_FACTORIAL = 2_000
 
 
+# The parser builds its tables at first use, which takes longer than most formulas do later.
+latex2sympy(r"\frac{x^{2}}{3} + \sqrt{2} \left(y - 1\right)")
+
+
 class _Unreadable(Exception):
     """The text is no formula, or one too large to look at."""
 

@@ -43,7 +43,9 @@ _TYPED_WORDS = re.compile(
 )
 _TYPED_NAMES = {"infinity": "infty", "inf": "infty", "oo": "infty"}
 _TYPED_ROOT = re.compile(r"√\s*([0-9]+)")
-_DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree|°")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree| ?\bdegrees?\b")
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!)(?=[0-9]{3})")
+_POWER_OF_BRACKETS = re.compile(r"\^\s*\(([^()]*)\)")
 _ROOT_OF_BRACKETS = re.compile(r"\\sqrt\s*\(([^()]*)\)")
 _SPACES = re.compile(r"\s+")
 _TOKENS = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
@@ -63,7 +65,8 @@ def unwrap(text: str) -> str:
                 len(text) > len(opening) + len(closing)
                 and text.startswith(opening)
                 and text.endswith(closing)
-                and opening not in text[len(opening) : -len(closing)]
+                and not text.endswith("\\" + closing)
+                and opening not in text[len(opening) : -len(closing)].replace("\\$", "")
             ):
                 text = text[len(opening) : -len(closing)]
                 break
@@ -78,13 +81,14 @@ def unwrap(text: str) -> str:
 
 def plain(text: str) -> str:
     """``text`` with one spelling for each command, argument and sign, and single spaces."""
-    text = text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%")
-    text = _DEGREES.sub("", text)
+    text = _THOUSANDS.sub("", text).replace("\\$", "$").replace("\\%", "%")
+    text = _DEGREES.sub("°", text)
     text = _TYPED_ROOT.sub(r"\\sqrt{\1}", text)
     text = _TYPED_SIGNS.sub(lambda found: _SPELLED[found[0]], text)
     text = _TYPED_WORDS.sub(lambda found: f"\\{_TYPED_NAMES.get(found[1], found[1])} ", text)
     text = _COMMAND.sub(_command, text)
     text = _ROOT_OF_BRACKETS.sub(r"\\sqrt{\1}", text)
+    text = _POWER_OF_BRACKETS.sub(r"^{\1}", text)
     tokens = _TOKENS.findall(_SPACES.sub(" ", text).strip())
     braced: list[str] = []
     position = 0
@@ -96,9 +100,9 @@ def plain(text: str) -> str:
 def compact(formula: str) -> str:
     """A formula that ``plain`` has written, without the spaces and braces that change nothing.
 
-    A space stays where it separates a command from a letter, or two numbers.
+    A space stays where it separates a command from a letter, or two numbers; degrees are dropped.
     """
-    tokens = _TOKENS.findall(formula)
+    tokens = _TOKENS.findall(formula.replace("°", ""))
     kept: list[str] = []
     for number, token in enumerate(tokens):
         if token == " ":

@@ -143,7 +143,9 @@ class ChatTemplate:
             answer = _WORKER.ask(request, _JSON_BYTES * most)
         except WorkerStopped as stopped:
             reason = (
-                f"ran for more than {_WORKER.seconds:g} s" if stopped.timed_out else "broke its process"
+                f"ran for more than {_WORKER.seconds:g} s"
+                if stopped.timed_out
+                else "broke its process"
             )
             raise UserError(f"{self.name} {reason} and was stopped") from None
         if "text" in answer:
