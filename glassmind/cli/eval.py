@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         required=True,
-        help="validation, test, longer, reworded, gsm8k, gsm8k-train or a JSONL file",
+        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), a JSONL file",
     )
     parser.add_argument("--model", metavar="RUN", help="a run's folder; else the shipped model")
     parser.add_argument("--stage", default="", help="which model of the run, for example base")

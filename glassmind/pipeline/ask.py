@@ -13,8 +13,8 @@ from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, SamplingParams, pack_model
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions
+from glassmind.reason.chains import sample_traces
+from glassmind.reason.verify import score_traces
 from glassmind.reason.vote import tally, verifier_weights, vote
 from glassmind.records import Completion, Problem
 from glassmind.runs.files import read_json, write_json
@@ -146,14 +146,14 @@ def ask(
                 f"the question {problem.question[:60]!r}... has {length} tokens and the model "
                 f"reads at most {limit}, its answer included: shorten it"
             )
-    chains = sample_completions(engine, loaded.tokenizer, problems, params, style)
+    traces = sample_traces(engine, loaded.tokenizer, problems, params, style)
     if loaded.verifier is not None and style == "chain":
-        chains = score_completions(loaded.verifier, loaded.tokenizer, problems, chains)
+        traces = score_traces(loaded.verifier, loaded.tokenizer, problems, traces)
     familiarity = load_familiarity(loaded.run.path / "familiarity.json")
     answers = []
-    for question, row in zip(several, chains, strict=True):
+    for question, trace in zip(several, traces, strict=True):
         warning = familiarity.warning(question) if familiarity else None
-        answers.append(conclude(question, row, warning))
+        answers.append(conclude(question, trace.completions, warning))
     return answers[0] if isinstance(questions, str) else answers
 
 

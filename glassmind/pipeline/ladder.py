@@ -38,7 +38,7 @@ from glassmind.pipeline.stages import (
     train_verifier,
 )
 from glassmind.progress import Progress, Silent
-from glassmind.records import Completion, Problem, Verdict
+from glassmind.records import Problem, Trace, Verdict
 from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
@@ -50,8 +50,8 @@ class SliceResult:
     """One test slice: its problems, what was sampled, and every rung's verdicts."""
 
     problems: Sequence[Problem]
-    greedy: Sequence[Sequence[Completion]]
-    chains: Sequence[Sequence[Completion]]
+    greedy: Sequence[Trace]
+    chains: Sequence[Trace]
     verdicts: Mapping[str, Sequence[Verdict]]
 
 
@@ -142,7 +142,9 @@ def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transfor
     write_json(path / "by_steps.json", by_steps)
     write_json(path / "votes.json", rows_by_votes(test.problems, test.chains))
     write_json(path / "examples.json", examples(test.problems, test.greedy, test.chains))
-    exhibit = attention_exhibit(model, job.tokenizer, test.problems[0], test.greedy[0][0])
+    exhibit = attention_exhibit(
+        model, job.tokenizer, test.problems[0], test.greedy[0].completions[0]
+    )
     if exhibit is not None:
         write_json(path / "attention.json", exhibit)
     ladder = {

@@ -74,9 +74,9 @@ class SolutionsConfig:
 class ProblemsConfig:
     """Which problems: generated ones (``dial`` says how hard), or ``file``.
 
-    ``file`` is a JSONL of one's own problems, or ``"gsm8k"`` for the GSM8K files below
-    ``GLASSMIND_DATA``. The counts are those of generated problems; a file is split by a hash of
-    its questions.
+    ``file`` is a JSONL of one's own problems, or a name of ``data.problem_sets`` (``"gsm8k"``,
+    ``"math"``), whose files lie below ``GLASSMIND_DATA``. The counts are those of generated
+    problems; a file is split by a hash of its questions.
     """
 
     file: str = ""
@@ -170,8 +170,8 @@ class FilterConfig:
     """What is taken out of a pretraining text before it is used; by default nothing.
 
     ``near_duplicates`` is the Jaccard index of two documents' word 5-grams from which on the later
-    one goes (0 keeps all). ``against`` names evaluations (``"gsm8k"``, a JSONL of problems, a
-    text): what shares ``ngram`` words running with one of them is cut out.
+    one goes (0 keeps all). ``against`` names evaluations (``"gsm8k"``, ``"math"``, a JSONL of
+    problems, a text): what shares ``ngram`` words running with one of them is cut out.
     """
 
     near_duplicates: float = 0.0

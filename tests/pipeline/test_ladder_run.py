@@ -24,8 +24,8 @@ from glassmind.pipeline.ladder import read_ladder_json, run_ladder
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.single import run_training
 from glassmind.progress import Silent
-from glassmind.reason.chains import sample_completions
-from glassmind.records import Completion, Problem
+from glassmind.reason.chains import sample_traces
+from glassmind.records import Problem, Trace
 from glassmind.runs.files import read_json
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import load
@@ -384,13 +384,13 @@ def test_gsm8k_is_graded(finished: RunFolder, data_folder: Path) -> None:
 def styles_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which prompts ``ask`` makes."""
     asked: list[str] = []
-    real: Callable[..., list[list[Completion]]] = sample_completions
+    real: Callable[..., list[Trace]] = sample_traces
 
     def spy(engine: Any, tok: Any, problems: Any, params: Any, style: Any) -> Any:
         asked.append(style)
         return real(engine, tok, problems, params, style)
 
-    monkeypatch.setattr(ask_module, "sample_completions", spy)
+    monkeypatch.setattr(ask_module, "sample_traces", spy)
     return asked
 
 

@@ -16,11 +16,15 @@ from glassmind.reason.vote import (
     verifier_weights,
     vote,
 )
-from glassmind.records import Completion
+from glassmind.records import OUTCOME, Completion, Node, Trace
 
 
 def chain(answer: str | None, logprob: float = -1.0, score: float | None = None) -> Completion:
-    return Completion("p", 0, (1, 2), (logprob / 2, logprob / 2), answer=answer, score=score)
+    scores = {} if score is None else {OUTCOME: score}
+    node = Node(
+        None, "answer", "", (1, 2), (logprob / 2,) * 2, finish="stop", answer=answer, scores=scores
+    )
+    return Trace.of_chains("p", [[node]]).completions[0]
 
 
 def chains(*answers: str | None) -> list[Completion]:
