@@ -2,18 +2,18 @@ r"""Does the grader know its own answers again, and nothing else?
 
     GLASSMIND_DATA=... python benchmarks/grading.py
 
-Three tables, each beside Math-Verify (``parse`` and ``verify`` on the same texts, its own time limits
-switched on):
+Three tables, each beside Math-Verify (``parse`` and ``verify`` on the same texts, its own time
+limits switched on):
 
 * every different right answer of MATH's training split (Hendrycks et al. 2021, arXiv 2103.03874)
   against itself, written by a model in ten notations;
 * every right answer of GSM8K's training split (Cobbe et al. 2021, arXiv 2110.14168) in the forms
   people write, and the per cent signs its own solutions have;
-* wrong answers: another answer of MATH, the same answer with its last digit changed, and texts meant
-  to break a grader. Each acceptance is a false one, and is printed.
+* wrong answers: another answer of MATH, the same answer with its last digit changed, and texts
+  meant to break a grader. Each acceptance is a false one, and is printed.
 
-Math-Verify is slow beside ours and judges a sample (``--theirs``). The last line is one JSON object;
-the exit code is 1 where an own answer of GSM8K is refused, a wrong one accepted, or something hangs.
+Math-Verify judges a sample (``--theirs``). The last line is one JSON object; the exit code is 1
+where an own answer of GSM8K is refused or a wrong one accepted.
 """
 
 from __future__ import annotations
@@ -21,23 +21,21 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import platform
 import random
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import math_verify
 from rich.console import Console
 from rich.table import Table
 
-from glassmind.data.gsm8k import gsm8k_path
-from glassmind.grade import comparisons, extract_answer, grade, parse_number
-from glassmind.grade.numbers import read_number
+from glassmind.data.problem_sets import data_file
+from glassmind.grade import comparisons, extract_answer, grade
 from glassmind.grade.typesetting import closing_brace
 
 Pair = tuple[str, str]  # the right answer, and the text of a solution
@@ -148,7 +146,8 @@ HOSTILE: list[Pair] = [
     ("8:34 \\text{ p.m.}", "\\boxed{8:34 \\text{ a.m.}}"), ("28", "\\boxed{0.28}"),
     ("1", "\\boxed{\\sum_{n=1}^{10^{9}} \\sin n}"), ("1", "\\boxed{\\int_0^1 x^{x^x} dx}"),
     ("x", "\\boxed{" + "(x+1)^{9999}" * 40 + "}"), ("1", "\\boxed{1000000!}"),
-    ("1", "\\boxed{\\binom{1000000000}{500000000}}"), ("x", "\\boxed{" + "\\sqrt{" * 120 + "x" + "}" * 121),
+    ("1", "\\boxed{\\binom{1000000000}{500000000}}"),
+    ("x", "\\boxed{" + "\\sqrt{" * 120 + "x" + "}" * 121),
 ]  # fmt: skip
 
 
@@ -165,18 +164,60 @@ def theirs(pair: Pair) -> bool:
         return False
 
 
-def judged(judge: Callable[[Pair], bool], pairs: Iterable[Pair]) -> tuple[list[Pair], int, float]:
-    """The accepted pairs, how many there were, and seconds of wall time."""
-    pairs = list(pairs)
+@dataclass(frozen=True)
+class Judged:
+    """One row of a table: what both graders accepted, and their seconds of wall time."""
+
+    pairs: list[Pair]
+    accepted: list[Pair]
+    seconds: float
+    sample: list[Pair]
+    sample_accepted: int  # by ours
+    theirs: int
+    their_seconds: float
+
+    @classmethod
+    def of(cls, pairs: Iterable[Pair], sample: int) -> Judged:
+        pairs = list(pairs)
+        accepted, seconds = _timed(ours, pairs)
+        part = random.Random(0).sample(pairs, min(sample, len(pairs)))
+        they, their_seconds = _timed(theirs, part)
+        both = len(set(accepted) & set(part))
+        return cls(pairs, accepted, seconds, part, both, len(they), their_seconds)
+
+    @property
+    def cells(self) -> list[str]:
+        return [
+            f"{len(self.accepted)} of {len(self.pairs)}",
+            f"{self.seconds:.0f}",
+            f"{self.sample_accepted} of {len(self.sample)}",
+            f"{self.theirs} of {len(self.sample)}",
+            f"{self.their_seconds:.0f}",
+        ]
+
+    @property
+    def facts(self) -> dict[str, object]:
+        return {
+            "n": len(self.pairs),
+            "accepted": len(self.accepted),
+            "seconds": round(self.seconds, 1),
+            "sample": len(self.sample),
+            "sample_accepted": self.sample_accepted,
+            "math_verify": self.theirs,
+            "math_verify_seconds": round(self.their_seconds, 1),
+        }
+
+
+def _timed(judge: Callable[[Pair], bool], pairs: list[Pair]) -> tuple[list[Pair], float]:
     started = time.perf_counter()
     accepted = [pair for pair in pairs if judge(pair)]
-    return accepted, len(pairs), time.perf_counter() - started
+    return accepted, time.perf_counter() - started
 
 
-def math_golds(folder: Path) -> list[str]:
+def math_golds() -> list[str]:
     """Every different right answer of MATH's training split: what is in the last box."""
     golds: dict[str, None] = {}
-    with (folder / "math" / "train.jsonl").open(encoding="utf-8") as lines:
+    with data_file("math/train.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             solution = json.loads(line)["solution"]
             start = solution.rfind("\\boxed{") + len("\\boxed{")
@@ -186,162 +227,87 @@ def math_golds(folder: Path) -> list[str]:
     return list(golds)
 
 
-def gsm8k_golds() -> list[Pair]:
+def gsm8k_rows() -> list[tuple[str, str]]:
     """(right answer, its solution) of GSM8K's training split."""
-    with gsm8k_path("train").open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    return [(row["answer"].rpartition("####")[2].strip(), row["answer"]) for row in rows]
+    with data_file("gsm8k/train.jsonl").open(encoding="utf-8") as lines:
+        solutions = [json.loads(line)["answer"].rpartition("####") for line in lines]
+    return [(gold.strip(), worked) for worked, _, gold in solutions]
 
 
 def last_digit_changed(gold: str) -> str | None:
-    found = list(re.finditer(r"(?<!\}\^)\d", gold))  # not cm}^2: units are not read
+    """``gold`` with another last digit; not that of ``cm}^2``, since units are not read."""
+    found = list(re.finditer(r"(?<!\}\^)\d", gold))
     if not found:
         return None
     at = found[-1].start()
     return f"{gold[:at]}{(int(gold[at]) + 1) % 10}{gold[at + 1 :]}"
 
 
+def table(title: str, rows: dict[str, Judged]) -> Table:
+    drawn = Table(title=title)
+    drawn.add_column("accepted")
+    for column in ("glassmind", "s", "glassmind, sample", "Math-Verify, sample", "s"):
+        drawn.add_column(column, justify="right")
+    for name, row in rows.items():
+        drawn.add_row(name, *row.cells)
+    return drawn
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--theirs", type=int, default=200, help="MATH answers for Math-Verify")
-    parser.add_argument("--show", type=int, default=0, help="refused notations to print")
+    parser.add_argument("--theirs", type=int, default=200, help="pairs a row for Math-Verify")
     args = parser.parse_args()
-    logging.disable(logging.WARNING)
-    console = Console(width=110)
+    logging.disable(logging.WARNING)  # Math-Verify's, of each time-out
+    console = Console(width=100)
     before = comparisons()
-    facts: dict[str, object] = {"benchmark": "grading"}
 
-    golds = math_golds(Path(os.environ["GLASSMIND_DATA"]))
-    sample = random.Random(0).sample(golds, min(args.theirs, len(golds)))
-    table = Table(title=f"MATH: {len(golds)} different right answers against themselves, accepted")
-    for column in (
-        "notation",
-        "glassmind",
-        "seconds",
-        "glassmind, sample",
-        "Math-Verify, sample",
-        "seconds",
-    ):
-        table.add_column(column, justify="left" if column == "notation" else "right")
-    notations: dict[str, object] = {}
-    for name, write in NOTATIONS.items():
-        accepted, n, seconds = judged(ours, ((gold, write(gold)) for gold in golds))
-        part = {gold for gold, _ in accepted} & set(sample)
-        they, _, their_seconds = judged(theirs, ((gold, write(gold)) for gold in sample))
-        table.add_row(
-            name,
-            f"{len(accepted)} ({len(accepted) / n:.1%})",
-            f"{seconds:.0f}",
-            f"{len(part)} of {len(sample)}",
-            f"{len(they)} of {len(sample)}",
-            f"{their_seconds:.0f}",
-        )
-        notations[name] = {
-            "n": n,
-            "accepted": len(accepted),
-            "seconds": round(seconds, 1),
-            "sample": len(sample),
-            "sample_accepted": len(part),
-            "math_verify": len(they),
-            "math_verify_seconds": round(their_seconds, 1),
-        }
-        refused = [gold for gold in golds if gold not in {gold for gold, _ in accepted}]
-        for gold in refused[: args.show]:
-            print(
-                f"refused ({name}):",
-                repr(gold),
-                repr(write(gold)),
-                repr(extract_answer(write(gold))),
-            )
-    console.print(table)
-    facts["math"] = notations
+    golds, rows = math_golds(), gsm8k_rows()
+    notations = {
+        name: Judged.of([(gold, write(gold)) for gold in golds], args.theirs)
+        for name, write in NOTATIONS.items()
+    }
+    console.print(table(f"MATH: {len(golds)} right answers against themselves", notations))
+    for name, row in notations.items():
+        for gold, text in set(row.pairs) - set(row.accepted):
+            print(f"refused ({name}): {gold!r} {text!r}")
 
-    rows = gsm8k_golds()
-    table = Table(title=f"GSM8K: {len(rows)} right answers in the forms people write, accepted")
-    for column in ("form", "glassmind", "seconds", "Math-Verify, every 20th", "seconds"):
-        table.add_column(column, justify="left" if column == "form" else "right")
-    forms: dict[str, object] = {}
-    failed = False
-    for name, write in GSM8K_FORMS.items():
-        accepted, n, seconds = judged(ours, ((gold, write(gold)) for gold, _ in rows))
-        they, their_n, their_seconds = judged(
-            theirs, ((gold, write(gold)) for gold, _ in rows[::20])
-        )
-        failed |= len(accepted) < n
-        table.add_row(
-            name,
-            f"{len(accepted)} of {n}",
-            f"{seconds:.1f}",
-            f"{len(they)} of {their_n}",
-            f"{their_seconds:.1f}",
-        )
-        forms[name] = {
-            "n": n,
-            "accepted": len(accepted),
-            "math_verify_n": their_n,
-            "math_verify": len(they),
-        }
-    signed = [
-        (gold, f"The answer is {gold}%.")
-        for gold, solution in rows
-        if read_number(gold) and f"{gold}%" in solution.rpartition("####")[0]
-    ]
-    accepted, n, _ = judged(ours, signed)
-    failed |= len(accepted) < n
-    table.add_row("% where the solution has it", f"{len(accepted)} of {n}", "", "", "")
-    forms["percent in the solution"] = {"n": n, "accepted": len(accepted)}
-    console.print(table)
-    facts["gsm8k"] = forms
+    forms = {
+        name: Judged.of([(gold, write(gold)) for gold, _ in rows], args.theirs)
+        for name, write in GSM8K_FORMS.items()
+    }
+    forms["72%, as in its solution"] = Judged.of(
+        [(gold, f"#### {gold}%") for gold, worked in rows if f"{gold}%" in worked], args.theirs
+    )
+    console.print(table(f"GSM8K: {len(rows)} right answers in the forms people write", forms))
 
-    others = golds[7:] + golds[:7]
+    others = zip(golds, golds[7:] + golds[:7], strict=True)
+    changed = ((gold, last_digit_changed(gold)) for gold in golds)
     wrong = {
-        "another answer of MATH": [
-            (g, f"\\boxed{{{o}}}") for g, o in zip(golds, others, strict=True)
-        ],
-        "the last digit changed": [
-            (g, f"\\boxed{{{c}}}") for g in golds if (c := last_digit_changed(g))
-        ],
+        "another answer of MATH": [(gold, f"\\boxed{{{other}}}") for gold, other in others],
+        "the last digit changed": [(gold, f"\\boxed{{{to}}}") for gold, to in changed if to],
         "hostile": HOSTILE,
     }
-    table = Table(title="wrong answers, accepted")
-    for column in ("kind", "glassmind", "seconds", "Math-Verify, sample", "seconds"):
-        table.add_column(column, justify="left" if column == "kind" else "right")
-    false_accepts: dict[str, object] = {}
-    for name, pairs in wrong.items():
-        accepted, n, seconds = judged(ours, pairs)
-        part = pairs if name == "hostile" else pairs[:: max(1, len(pairs) // max(1, args.theirs))]
-        they, their_n, their_seconds = judged(theirs, part)
-        failed |= bool(accepted)
-        table.add_row(
-            name,
-            f"{len(accepted)} of {n}",
-            f"{seconds:.0f}",
-            f"{len(they)} of {their_n}",
-            f"{their_seconds:.0f}",
-        )
-        false_accepts[name] = {
-            "n": n,
-            "accepted": len(accepted),
-            "seconds": round(seconds, 1),
-            "math_verify_n": their_n,
-            "math_verify": len(they),
-            "math_verify_seconds": round(their_seconds, 1),
-        }
-        for gold, text in accepted:
-            print("accepted:", repr(gold), repr(text[:80]))
-    console.print(table)
-    facts["wrong"] = false_accepts
+    false = {name: Judged.of(pairs, args.theirs) for name, pairs in wrong.items()}
+    console.print(table("wrong answers", false))
+    for row in false.values():
+        for gold, text in row.accepted:
+            print(f"falsely accepted: {gold!r} {text[:80]!r}")
 
-    asked = comparisons() - before
-    print(f"formulas compared by the worker: {asked.asked}, cut off: {asked.cut_off}")
-    facts |= {
-        "compared": asked.asked,
-        "cut_off": asked.cut_off,
+    count = comparisons() - before
+    print(f"formulas compared by the worker: {count.asked}, cut off: {count.cut_off}")
+    facts = {
+        "benchmark": "grading",
+        "math": {name: row.facts for name, row in notations.items()},
+        "gsm8k": {name: row.facts for name, row in forms.items()},
+        "wrong": {name: row.facts for name, row in false.items()},
+        "compared": count.asked,
+        "cut_off": count.cut_off,
         "python": platform.python_version(),
         **{package: version(package) for package in ("math-verify", "sympy")},
     }
     print(json.dumps(facts))
-    return int(failed)
+    refused = any(len(row.accepted) < len(row.pairs) for row in forms.values())
+    return int(refused or any(row.accepted for row in false.values()))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from glassmind.grade.equality import same_form
 from glassmind.grade.forms import Form, Named, Number, read_answer
-from glassmind.grade.numbers import WrittenNumber, canonical, read_number
+from glassmind.grade.numbers import WrittenNumber, read_number, spelled_answer
 from glassmind.grade.symbolic import CutOff
 from glassmind.grade.typesetting import unwrap
 
@@ -27,8 +27,7 @@ def group_answers(answers: Sequence[str | None]) -> list[str | None]:
     """For every answer the spelling that stands for its class; ``None`` where there is no answer.
 
     Answers have the same spelling exactly when they are in the same class. For a number it is the
-    canonical one (``numbers.canonical``; where the first was written with a per cent sign it keeps
-    that, since ``grade`` looks at it), for anything else that of the first answer in the class.
+    canonical one (``numbers.spelled_answer``), for anything else that of the first answer in it.
     """
     groups = _Groups()
     return [None if answer is None else groups.spelling(answer) for answer in answers]
@@ -57,11 +56,10 @@ class _Groups:
         return self._other(form, written)
 
     def _number(self, number: WrittenNumber) -> str:
-        value, percent = number
-        if value not in self.numbers:
-            written = f"{canonical(100 * value)}%" if percent else canonical(value)
-            self.numbers[value] = self._compared(Number(number), written, self.first)
-        return self.numbers[value]
+        if number.value not in self.numbers:
+            written = spelled_answer(number)
+            self.numbers[number.value] = self._compared(Number(number), written, self.first)
+        return self.numbers[number.value]
 
     def _other(self, form: Form, written: str) -> str:
         if form not in self.known:

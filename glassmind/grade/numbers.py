@@ -146,6 +146,11 @@ def canonical(number: Fraction | int | str) -> str:
     return f"{'-' if number < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
+def spelled_answer(number: WrittenNumber) -> str:
+    """``canonical``, but a per cent sign stays, because ``grade`` looks at it: ``28%``."""
+    return f"{canonical(100 * number.value)}%" if number.percent else canonical(number.value)
+
+
 def same_number(a: Fraction | int | str, b: Fraction | int | str) -> bool:
     """Whether both are numbers, and the same one: 18 == 18.00 == $18, 3/4 == 0.75 == 75%."""
     x = parse_number(a) if isinstance(a, str) else Fraction(a)
