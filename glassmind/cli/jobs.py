@@ -119,7 +119,7 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
     """The model's way of sampling, with what the command line changes of it."""
-    from glassmind.runs.dataclass_tree import replace_many
+    from glassmind.runs.overrides import replace_many
 
     wishes = (
         ("samples", args.samples),

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-MARK = ".pulled.json"  # says which repository and commit a folder holds
+MARK = ".pulled.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PulledFrom:
+    """``.pulled.json``: which repository, at which commit, a folder holds."""
+
+    repository: str
+    revision: str
 
 
 def default_folder(name: str) -> Path:

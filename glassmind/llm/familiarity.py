@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.records import Problem
-from glassmind.runs.files import read_json, write_json
+from glassmind.serialization import read_json
 
 WORD = re.compile(r"[^\W\d_]+")
 FAMILIAR_SHARE = 0.9

@@ -14,8 +14,8 @@ from glassmind.generate import SamplingParams
 from glassmind.llm.prompts import PromptFormat
 from glassmind.model import TokenScorer
 from glassmind.records import Problem, Trace
-from glassmind.runs.dataclass_tree import replace_many
 from glassmind.runs.folder import RunFolder
+from glassmind.runs.overrides import replace_many
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.tokenize import Style, Tokenizer
 
@@ -140,17 +140,3 @@ def reply_sampling(
     )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(usual, changes, where)
-
-
-def sampling_params(config: SamplingConfig, seed: int, *, greedy: bool = False) -> SamplingParams:
-    """``config`` as the engine takes it; ``greedy`` takes the one likeliest chain instead."""
-    if greedy:
-        return SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-    return SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )

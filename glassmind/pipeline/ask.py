@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glassmind.errors import UserError
+from glassmind.generate import SamplingParams
 from glassmind.llm import Source, as_llm
-from glassmind.llm.llm import asked_text, check_question, reply_sampling, sampling_params
+from glassmind.llm.llm import asked_text, check_question, reply_sampling
 from glassmind.llm.replies import reply_text
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.verify import score_traces
@@ -78,7 +79,7 @@ def ask(
     problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(several)]
     for problem in problems:
         llm.check(problem.question, llm.style)
-    params = sampling_params(sampling or reply_sampling(llm), seed)
+    params = SamplingParams.of(sampling or reply_sampling(llm), seed=seed)
     total = len(problems) * params.samples
     with watched(progress or Silent(), "answering", total, "replies") as watch:
         traces = llm.sample(problems, params, llm.style, watch)

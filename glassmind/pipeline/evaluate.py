@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from glassmind.data import Split, generate, gsm8k, jsonl
+from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
+from glassmind.generate import SamplingParams
 from glassmind.llm import LLM, Source, as_llm
-from glassmind.llm.llm import sampling_params
 from glassmind.llm.prompts import chosen_examples
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress, Silent, watched
@@ -26,7 +26,7 @@ from glassmind.records import Problem, Trace, Verdict
 from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
-TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
+TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
 
 
 def task_recipe(llm: LLM) -> Recipe:
@@ -51,11 +51,12 @@ def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
         if task == split:
             count = limit or getattr(recipe.problems, split) or 500
             return generate(recipe.problems.dial, count, split=split, seed=recipe.seed)
-    if task.startswith("gsm8k") and task in TASKS:
-        path = gsm8k.gsm8k_path("train" if task == "gsm8k-train" else "valid")
-        problems = gsm8k.load_gsm8k(path, equations=True)
+    name = task.removesuffix("-train")
+    if name in PROBLEM_SETS:
+        chosen = PROBLEM_SETS[name]
+        problems = chosen.held_out() if task == name else chosen.train()
     elif task.endswith((".jsonl", ".json")):
-        problems = jsonl.load_problems(task)
+        problems = load_problems(task)
     else:
         raise UserError(
             f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL of problems"
@@ -66,15 +67,16 @@ def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
 def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...]:
     """``count`` training problems with worked steps, to be shown before a question of ``task``.
 
-    They are none of the problems that ``task`` asks; GSM8K's training problems for a file.
+    They are none of the problems that ``task`` asks: the training problems of the same set, and
+    GSM8K's for a file.
 
     Raises:
         UserError: there are too few, or their data is missing.
     """
-    if task == "gsm8k-train":
-        raise UserError("gsm8k-train is what examples are taken from: grade another task with them")
+    if task.removesuffix("-train") in PROBLEM_SETS and task.endswith("-train"):
+        raise UserError(f"{task} is what examples are taken from: grade another task with them")
     if task not in GENERATED:
-        return chosen_examples(gsm8k.load_gsm8k(gsm8k.gsm8k_path("train"), equations=True), count)
+        return chosen_examples(PROBLEM_SETS.get(task, PROBLEM_SETS["gsm8k"]).train(), count)
     if recipe.problems.file:
         return chosen_examples(make_slices(recipe).train, count)
     made = generate(recipe.problems.dial, count, split="train", seed=recipe.seed)
@@ -108,7 +110,7 @@ def evaluate_task(
     started = time.monotonic()
     rungs = {"base"} if llm.style == "direct" else set(METHODS) - {"base"}
     with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        params = sampling_params(config, seed, greedy=True)
+        params = SamplingParams.of(config, seed=seed, greedy=True)
         one = llm.sample(problems, params, llm.style, watch)
     chains = one
     if config.samples == 1:
@@ -116,7 +118,7 @@ def evaluate_task(
     elif llm.style == "chain":
         total = len(problems) * config.samples
         with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = llm.sample(problems, sampling_params(config, seed), llm.style, watch)
+            chains = llm.sample(problems, SamplingParams.of(config, seed=seed), llm.style, watch)
     if llm.scorer is None or llm.tokenizer is None:
         rungs -= set(NEEDS_SCORES)
     elif chains is not one:
@@ -133,7 +135,7 @@ def evaluate_task(
     return {
         "schema": 1,
         "recipe": llm.name if llm.recipe is None else llm.recipe.name,
-        "commit": "" if llm.run is None else llm.run.facts().get("commit", ""),
+        "commit": "" if llm.run is None else llm.run.info().commit,
         "seed": seed,
         "skipped": sum(_skipped(trace) for trace in one),
         "rows": [ladder_row(rung, task, results, seconds) for rung in results],

@@ -9,8 +9,9 @@ import torch
 from tiny_servers import chat_model
 
 from glassmind.errors import UserError
-from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed
-from glassmind.llm import LocalLLM, PromptFormat, local
+from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed, pack_model
+from glassmind.generate.reader import LanguageModel
+from glassmind.llm import LocalLLM, PromptFormat
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.records import Problem, Step
 from glassmind.tokenize import CharTokenizer, Style, encode_prompt, parse_completion
@@ -96,8 +97,12 @@ def test_a_question_beyond_the_context_has_empty_completions(llm: LocalLLM) -> N
 
 def test_the_weights_are_packed_once(llm: LocalLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     packed: list[Transformer] = []
-    real = local.pack_model
-    monkeypatch.setattr(local, "pack_model", lambda model: packed.append(model) or real(model))
+
+    def spy(model: Transformer) -> LanguageModel:
+        packed.append(model)
+        return pack_model(model)
+
+    monkeypatch.setattr("glassmind.llm.local.pack_model", spy)
     fresh = replace(llm)
     first = fresh.sample(PROBLEMS, PARAMS, "chain")
     assert fresh.sample(PROBLEMS, PARAMS, "chain") == first == llm.sample(PROBLEMS, PARAMS, "chain")
@@ -129,7 +134,7 @@ def test_a_chat_model_is_asked_through_its_template() -> None:
     assert unthinking.prompt(question, "chain")[-1] == chat.tokenizer.special["<|answer|>"]
     example = Problem("e", "1+1?", "2", (Step("1+1=2"),))
     shown = chat.with_prompts(PromptFormat("Now: {question}", examples=(example,)))
-    text = chat.tokenizer.decode(shown.prompt(question, "chain"), skip_special=False)
+    text = chat.tokenizer.decode(shown.prompt(question, "chain"))
     assert text.index("user: Now: 1+1?") < text.index("assistant: 1+1=2\nThe answer is 2.")
     assert text.index("The answer is 2.") < text.index(f"user: Now: {question}")
 

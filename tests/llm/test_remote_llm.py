@@ -244,7 +244,7 @@ def test_reasoning_is_read_wherever_it_stands(message: dict[str, str]) -> None:
 
 def test_what_passes_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(http_json.time, "sleep", pauses.append)
+    monkeypatch.setattr("glassmind.llm.http_json.time.sleep", pauses.append)
     failures = [
         Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "7"}),
         Answer(b"<html>broken</html>", 502),

@@ -12,7 +12,8 @@ from typing import Any
 
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.reply_reader import ReplyReader
-from glassmind.serve.schemas.requests import ChatMessage, ChatRequest, JsonObject
+from glassmind.serialization import JsonObject
+from glassmind.serve.schemas.requests import ChatMessage, ChatRequest
 from glassmind.serve.work.tool_calls import tools_in_words
 
 

@@ -18,18 +18,19 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate import Event, Generation, SamplingParams, derive_seed
-from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling, sampling_params
+from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.replies import NodeReader, closed_lines
 from glassmind.pipeline.ask import Answer, conclude
 from glassmind.reason.verify import score_traces
 from glassmind.records import Completion, Problem, Trace
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.sampling import check_room, requests
 from glassmind.serve.schemas import events as event_schema
-from glassmind.serve.schemas.requests import JsonObject, ReasonRequest
+from glassmind.serve.schemas.requests import ReasonRequest
 from glassmind.serve.work.engine_thread import Running
 from glassmind.tokenize import parse_completion
 
@@ -149,8 +150,8 @@ def _params(served: LocalLLM, body: ReasonRequest, room: int) -> SamplingParams:
         temperature=body.temperature,
         max_new_tokens=body.max_tokens,
     )
-    params = sampling_params(config, derive_seed(body.seed, 0))
-    return replace(params, max_new_tokens=min(room, params.max_new_tokens), stop=served.stop_ids)
+    params = SamplingParams.of(config, seed=derive_seed(body.seed, 0), stop=served.stop_ids)
+    return replace(params, max_new_tokens=min(room, params.max_new_tokens))
 
 
 def routes(service: Service) -> APIRouter:
