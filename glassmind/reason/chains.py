@@ -7,6 +7,7 @@ file works on the traces made here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,9 @@ def sample_traces(
     Every problem gets a seed of its own, derived from ``params.seed`` and its place in the list. A
     question that does not fit the model's context gets completions without a token, which count
     as wrong everywhere: one long question must not end an evaluation.
+
+    All problems are sampled as one batch; its wall-clock time is shared over the nodes in
+    proportion to the tokens written.
     """
     end = tokenizer.special["<|end|>"]
     limit = engine.model.config.max_tokens
@@ -37,7 +41,9 @@ def sample_traces(
         if len(prompt) < limit:
             own = replace(params, seed=derive_seed(params.seed, number), stop=frozenset((end,)))
             requests[number] = Request(tuple(prompt), own)
+    started = time.perf_counter()
     sampled = engine.generate(list(requests.values()), progress)
+    seconds = time.perf_counter() - started
     generated = dict(zip(requests, sampled, strict=True))
     nothing = [Generation((), (), "length")] * params.samples
     traces = []
@@ -55,4 +61,20 @@ def sample_traces(
             for generation in generated.get(number, nothing)
         ]
         traces.append(Trace.of_chains(problem.id, chains, Cost(prompt_tokens=read)))
-    return traces
+    return timed(traces, seconds)
+
+
+def timed(traces: Sequence[Trace], seconds: float) -> list[Trace]:
+    """The traces with ``seconds`` shared over their nodes in proportion to the tokens written."""
+    written = sum(node.cost.completion_tokens for trace in traces for node in trace.nodes)
+    each = seconds / max(1, written)
+    return [
+        replace(
+            trace,
+            nodes=tuple(
+                replace(node, cost=node.cost + Cost(seconds=each * node.cost.completion_tokens))
+                for node in trace.nodes
+            ),
+        )
+        for trace in traces
+    ]

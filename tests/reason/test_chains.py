@@ -9,7 +9,7 @@ import torch
 
 from glassmind.generate import Engine, SamplingParams
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
-from glassmind.reason.chains import sample_traces
+from glassmind.reason.chains import sample_traces, timed
 from glassmind.records import Problem
 from glassmind.tokenize import CharTokenizer, Style, encode_prompt, parse_completion
 
@@ -74,6 +74,17 @@ def test_company_changes_nothing(engine: Engine) -> None:
     assert [c.token_ids for c in first[0].completions] == [
         c.token_ids for c in together[0].completions
     ]
+
+
+def test_a_batch_s_time_is_shared_by_tokens(engine: Engine) -> None:
+    rows = sample_traces(engine, TOKENIZER, PROBLEMS, PARAMS, "chain")
+    costs = [node.cost for trace in rows for node in trace.nodes]
+    each = [cost.seconds / cost.completion_tokens for cost in costs if cost.completion_tokens]
+    assert min(each) == pytest.approx(max(each)) and min(each) > 0
+    assert rows[0].first(1).cost.seconds == rows[0].completions[0].cost.seconds
+    three = timed(rows, 3.0)
+    added = sum(t.cost.seconds for t in three) - sum(t.cost.seconds for t in rows)
+    assert added == pytest.approx(3.0)
 
 
 def test_progress_counts_chains(engine: Engine) -> None:
