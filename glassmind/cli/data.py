@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="evaluations to cut out: gsm8k, a JSONL of problems, a text",
+        help="evaluations to cut out: gsm8k, math, a JSONL of problems, a text",
     )
     filtering.add_argument(
         "--ngram", type=int, default=13, metavar="N", help="words running that count as copied"

@@ -19,7 +19,7 @@ from glassmind.data.contamination import Contamination, Spans, read_evaluation
 from glassmind.data.near_duplicates import NearDuplicates
 from glassmind.data.texts import Piece
 from glassmind.data.word_ngrams import Hashes, word_hashes
-from glassmind.tokenize.corpus.bulk import whole_or_not_at_all
+from glassmind.files import atomic_write
 
 EXAMPLES = 5
 """Examples that the report gives of each filter."""
@@ -163,7 +163,7 @@ def write_filtered(documents: Iterable[Piece], filters: Filters, target: Path) -
     Raises:
         UserError: the documents cannot be read, or the file not be written.
     """
-    with whole_or_not_at_all(target) as (file,):
+    with atomic_write(target, make_folder=True) as temporary, temporary.open("wb") as file:
         for document in documents:
             filters.judge(document)
             for left in kept([document], filters.decisions):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from glassmind.data.packing import PackedRows, stream
 from glassmind.data.texts import Piece
+from glassmind.files import atomic_writes
 from glassmind.tokenize import Tokenizer
 from glassmind.tokenize.corpus.bulk import (
     Batch,
@@ -31,7 +32,6 @@ from glassmind.tokenize.corpus.bulk import (
     encode_all,
     id_type,
     tokenizer_mark,
-    whole_or_not_at_all,
 )
 from glassmind.tokenize.special import END
 
@@ -87,7 +87,14 @@ def write_shard(
     counter = _Counter()
     checksum = hashlib.blake2b(digest_size=16)
     count = checked = 0
-    with whole_or_not_at_all(target, target.with_suffix(".json")) as (ids_file, facts_file):
+    with (
+        atomic_writes(target, target.with_suffix(".json"), make_folder=True) as (
+            new_ids,
+            new_facts,
+        ),
+        new_ids.open("wb") as ids_file,
+        new_facts.open("wb") as facts_file,
+    ):
         for encoded in encode_all(encoder, counter.batches(pieces), workers):
             begins = counter.begins.popleft()
             ids = np.frombuffer(encoded.ids, dtype)

@@ -35,8 +35,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
-from glassmind.interop.whole_file import whole_file
 from glassmind.progress import Progress
 
 # Beside the weights; those of them that a repository has.
@@ -102,8 +102,7 @@ def pull(
         folder.mkdir(parents=True, exist_ok=True)
         missing = {path: remote for path, remote in targets.items() if not is_there(path, remote)}
         _require_space(folder, missing)
-        with whole_file(folder / MARK) as mark:
-            mark.write_text(json.dumps({"repository": name, "revision": commit}) + "\n", "utf-8")
+        write_json(folder / MARK, {"repository": name, "revision": commit})
         if missing:
             _fetch_all(name, missing, endpoint, progress)
     return next(iter(targets)) if file else folder

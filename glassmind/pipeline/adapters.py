@@ -13,10 +13,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from glassmind.errors import UserError
-from glassmind.interop.huggingface.json_fields import Fields, read_object
+from glassmind.files import write_json
+from glassmind.interop.huggingface.json_fields import read_fields
 from glassmind.interop.peft import Adapter
 from glassmind.runs.checkpoint import load_tensors, save_tensors
-from glassmind.runs.files import write_json
 from glassmind.runs.recipe import Recipe
 from glassmind.train.lora import factors
 
@@ -54,7 +54,7 @@ def kept_adapter(source: str) -> tuple[Adapter, str]:
             f"{source} holds no adapter: an adapter is what a run learns that fine-tunes with "
             "lora.rank above 0"
         )
-    facts = Fields(read_object(folder / FACTS), str(folder / FACTS))
+    facts = read_fields(folder / FACTS)
     tensors = load_tensors(folder / TENSORS)
     layers = [name.removesuffix(".lora_a") for name in tensors if name.endswith(".lora_a")]
     if {f"{layer}.lora_{x}" for layer in layers for x in "ab"} != tensors.keys() or not layers:

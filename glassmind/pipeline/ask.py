@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.reason.chains import sample_traces
 from glassmind.reason.verify import score_traces
 from glassmind.reason.vote import tally, verifier_weights, vote
 from glassmind.records import Completion, Problem
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.models import Loaded, load
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import read_json
 from glassmind.tokenize import Style, encode_prompt
 
 WORD = re.compile(r"[^\W\d_]+")

@@ -31,7 +31,8 @@ from glassmind.data.labelled import (
 )
 from glassmind.data.packing import PackedRows, pack
 from glassmind.errors import UserError
-from glassmind.interop.huggingface.json_fields import Fields, read_object
+from glassmind.files import write_json
+from glassmind.interop.huggingface.json_fields import read_fields
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.convert import load_any
@@ -39,7 +40,6 @@ from glassmind.pipeline.finetune import Tuning, is_published, publish, tokenizer
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
@@ -232,7 +232,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
             f"{source} is not a run with a finished classifier: `glassmind train classify` makes "
             "one"
         )
-    facts = Fields(read_object(folder / FACTS), str(folder / FACTS))
+    facts = read_fields(folder / FACTS)
     labels = facts.words("labels")
     pretrained = load_pretrained(folder)
     row_tokens = facts.size("row_tokens")

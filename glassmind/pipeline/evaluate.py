@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from glassmind.data import Split, generate, gsm8k, jsonl
+from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
@@ -25,7 +25,7 @@ from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
-TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
+TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
 
 
 def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
@@ -46,11 +46,12 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
         if task == split:
             count = limit or getattr(recipe.problems, split) or 500
             return generate(recipe.problems.dial, count, split=split, seed=recipe.seed)
-    if task.startswith("gsm8k") and task in TASKS:
-        path = gsm8k.gsm8k_path("train" if task == "gsm8k-train" else "valid")
-        problems = gsm8k.load_gsm8k(path, equations=True)
+    name = task.removesuffix("-train")
+    if name in PROBLEM_SETS:
+        chosen = PROBLEM_SETS[name]
+        problems = chosen.held_out() if task == name else chosen.train()
     elif task.endswith((".jsonl", ".json")):
-        problems = jsonl.load_problems(task)
+        problems = load_problems(task)
     else:
         raise UserError(
             f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL of problems"

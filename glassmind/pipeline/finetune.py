@@ -27,6 +27,7 @@ from torch import nn
 
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.adapters import keep_adapter
@@ -36,7 +37,6 @@ from glassmind.pipeline.prepare import make_slices, training_rows, validation_ro
 from glassmind.pipeline.stages import STYLES
 from glassmind.pipeline.text_rows import begun, text_rows
 from glassmind.progress import Progress
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe

@@ -19,6 +19,7 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import METHODS, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
+from glassmind.files import write_json
 from glassmind.model import TokenScorer, Transformer
 from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
@@ -39,9 +40,9 @@ from glassmind.pipeline.stages import (
 )
 from glassmind.progress import Progress, Silent
 from glassmind.records import Problem, Trace, Verdict
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
+from glassmind.serialization import read_json
 from glassmind.train.trackers import require_trackers
 
 

@@ -14,10 +14,10 @@ import torch
 
 from glassmind.data.loader import RowLoader
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.pipeline.stages import Job, train_language_model
 from glassmind.pipeline.text_rows import begun, text_rows
 from glassmind.progress import Progress
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import load

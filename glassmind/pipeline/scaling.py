@@ -19,6 +19,7 @@ from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import read_metrics
 from glassmind.evaluate.scaling.fit import FEWEST_SIZES, ScalingPoint, fit_scaling, hold_out
 from glassmind.evaluate.scaling.page import Scaling, scaling_record, write_scaling_page
+from glassmind.files import write_json
 from glassmind.model.memory_plan import training_flops
 from glassmind.pipeline.single import run_training
 from glassmind.pipeline.time_budget import vocabulary_size
@@ -30,9 +31,9 @@ from glassmind.runs.dial import (
     require_new,
     scaling_parameters,
 )
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
+from glassmind.serialization import read_json
 from glassmind.tokenize import load
 
 DEPTHS = (2, 3, 4, 5)

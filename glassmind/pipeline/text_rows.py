@@ -34,8 +34,8 @@ from glassmind.data.token_shards import (
     write_shard,
 )
 from glassmind.errors import UserError
+from glassmind.files import require_space, write_json
 from glassmind.progress import Progress
-from glassmind.runs.files import require_space, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import PretrainConfig, Recipe
 from glassmind.tokenize import SavedTokenizer, Tokenizer, load, save, train_bpe, train_char

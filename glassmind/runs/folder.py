@@ -24,10 +24,10 @@ from typing import Any
 
 from glassmind import __version__
 from glassmind.errors import UserError
-from glassmind.runs.dataclass_tree import to_dict
-from glassmind.runs.files import read_json, write_json, write_text
+from glassmind.files import write_json, write_text
 from glassmind.runs.lock import hold
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
+from glassmind.serialization import encode_toml, read_json
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
     run = RunFolder(path)
     require_free(path, resume=resume)
     if _holds_run(path):
-        kept, asked = to_dict(run.recipe()), to_dict(recipe)
+        kept, asked = encode_toml(run.recipe()), encode_toml(recipe)
         if kept != asked:
             raise UserError(
                 f"{path} was started with another {_first_difference(kept, asked)}: resume it "
@@ -86,10 +86,10 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
     try:
         path.mkdir(parents=True, exist_ok=True)
         hold(path)
-        write_json(path / "run.json", new_facts(recipe))
-        write_text(path / "recipe.toml", recipe_toml(recipe))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    write_json(path / "run.json", new_facts(recipe))
+    write_text(path / "recipe.toml", recipe_toml(recipe))
     return run
 
 

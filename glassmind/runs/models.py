@@ -14,14 +14,14 @@ from typing import Any
 import torch
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.dataclass_tree import from_dict, to_dict
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
+from glassmind.serialization import decode, encode_toml, read_json
 from glassmind.tokenize import SavedTokenizer, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
 
@@ -63,7 +63,7 @@ def save_model(
         "kind": "scorer" if isinstance(module, TokenScorer) else "transformer",
         "stage": stage,
         "tokenizer": fingerprint(tokenizer),
-        "config": to_dict(trunk.config),
+        "config": encode_toml(trunk.config),
     }
     if isinstance(module, TokenScorer):
         facts["judge_layers"] = module.judge_layers
@@ -86,7 +86,7 @@ def load_model(
     facts = read_json(folder / "model.json")
     if not isinstance(facts, dict) or facts.get("format") != 1:
         raise UserError(f"{folder / 'model.json'} is not a model of format 1")
-    config = from_dict(ModelConfig, facts.get("config"), str(folder / "model.json"))
+    config = decode(ModelConfig, facts.get("config"), str(folder / "model.json"))
     if config.vocab_size != tokenizer.vocab_size or facts.get("tokenizer") != fingerprint(
         tokenizer
     ):

@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glassmind.files import write_json
 from glassmind.tokenize.bpe.byte_alphabet import spell, unspell
 from glassmind.tokenize.bpe.presplit import PATTERN
 from glassmind.tokenize.bpe.tokenizer import BPETokenizer
@@ -72,19 +71,10 @@ SavedTokenizer = BPETokenizer | CharTokenizer
 
 
 def save(tokenizer: SavedTokenizer, path: str | Path) -> None:
-    """Writes ``tokenizer`` to ``path``, whole or not at all; makes the folder if need be."""
+    """Write ``tokenizer`` to ``path`` atomically, creating missing folders."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document_of(tokenizer), ensure_ascii=False, indent=1) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)  # mkstemp makes it readable by its owner alone
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_json(path, document_of(tokenizer))
 
 
 def is_ours(document: Mapping[str, object]) -> bool:

@@ -163,7 +163,7 @@ def test_a_value_that_one_run_does_not_have(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("metrics.jsonl", '{"stage":"a","step":1,"loss":1}\n{"stage"\n', "line 2 is not valid"),
-        ("metrics.jsonl", '{"stage":"a","step":1,"loss":"x"}\n', "line 1: loss should be a number"),
+        ("metrics.jsonl", '{"stage":"a","step":1,"loss":"x"}\n', "line 1: loss takes a number"),
         ("metrics.jsonl", '{"stage":"a","step":1}\n', "holds no losses"),
         ("metrics.jsonl", "", "holds no losses"),
         ("metrics.jsonl", None, "has no metrics.jsonl"),

@@ -26,7 +26,6 @@ from glassmind.pipeline.single import run_training
 from glassmind.progress import Silent
 from glassmind.reason.chains import sample_traces
 from glassmind.records import Problem, Trace
-from glassmind.runs.files import read_json
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import load
 from glassmind.runs.recipe import (
@@ -38,6 +37,7 @@ from glassmind.runs.recipe import (
     TrainConfig,
     VerifierConfig,
 )
+from glassmind.serialization import read_json
 
 TRAIN = TrainConfig(
     steps=5,

@@ -15,8 +15,8 @@ from glassmind.evaluate.scaling.page import Scaling, scaling_record
 from glassmind.model import Transformer
 from glassmind.pipeline.scaling import run_scaling
 from glassmind.pipeline.single import run_training
-from glassmind.runs.files import read_json
 from glassmind.runs.recipe import PretrainConfig, Recipe, read_recipe
+from glassmind.serialization import read_json
 from glassmind.tokenize import load
 
 Command = Callable[..., list[str]]

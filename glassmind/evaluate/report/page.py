@@ -8,8 +8,6 @@ setting. Questions, steps and answers are data from a model and are escaped by t
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from glassmind.errors import UserError
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.rungs import RUNGS, SLICES, rung_order, rung_title, slice_order
 from glassmind.evaluate.report.heat_map import MAX_TOKENS, attention_map
@@ -39,6 +36,7 @@ from glassmind.evaluate.run_files import (
     read_run_files,
 )
 from glassmind.evaluate.wording import count, duration, interval, p_value, percent, points
+from glassmind.files import write_text
 from glassmind.grade import grade
 
 MAX_GROUPS = 64
@@ -55,27 +53,8 @@ def write_report(run_folder: Path) -> Path:
     cannot be written.
     """
     path = run_folder / "report.html"
-    write_page(path, render_report(read_run_files(run_folder)))
+    write_text(path, render_report(read_run_files(run_folder)))
     return path
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write a page to a temporary file first and then move it into place: an old one stays whole.
-
-    Raises ``UserError`` where it cannot be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(html)
-            temporary.chmod(0o644)  # mkstemp's own 0600 would hide the page from a web server
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
 def render_report(files: RunFiles) -> str:

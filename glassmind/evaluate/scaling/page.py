@@ -21,8 +21,8 @@ from glassmind.evaluate.charts.svg import (
     picture,
     ticks,
 )
-from glassmind.evaluate.report.page import write_page
 from glassmind.evaluate.scaling.fit import HeldOut, ScalingFit, ScalingPoint
+from glassmind.files import write_text
 
 _WIDTH, _HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 44
@@ -124,7 +124,7 @@ def _fit_record(fit: ScalingFit) -> dict[str, Any]:
 
 def write_scaling_page(scaling: Scaling, path: Path) -> None:
     """Write the page to ``path``. Raises ``UserError`` where it cannot be written."""
-    write_page(path, render_scaling(scaling))
+    write_text(path, render_scaling(scaling))
 
 
 def render_scaling(scaling: Scaling) -> str:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_write
 from glassmind.interop.gguf.architectures import ARCHITECTURES
 from glassmind.interop.gguf.load import STOPS
 from glassmind.interop.gguf.packed import gguf_library
@@ -26,7 +27,6 @@ from glassmind.interop.gguf.slots import Slot, slots
 from glassmind.interop.gguf.stretched_rope import FACTORS, factors_of
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import to_gguf_metadata
-from glassmind.interop.whole_file import whole_file
 from glassmind.model import Transformer
 
 Kind = Literal["f32", "f16", "bf16", "q8_0"]
@@ -71,7 +71,7 @@ def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> N
         _entry(name, tensor, kind, gguf) for name, tensor in _tensors(model, architecture).items()
     ]
     types = gguf.GGMLQuantizationType
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path), make_folder=True) as temporary:
         writer = gguf.GGUFWriter(None, architecture)
         for name, value in facts.items():
             if name != "general.architecture":  # the writer has added that

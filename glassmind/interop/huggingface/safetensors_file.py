@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.interop.huggingface.json_fields import parse_object, shown
+from glassmind.interop.huggingface.json_fields import shown
+from glassmind.serialization import parse_object
 
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
 _PIECE_BYTES = (

@@ -9,13 +9,11 @@ nearest that can be said.
 from __future__ import annotations
 
 import base64
-import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from glassmind.files import write_json
 from glassmind.tokenize.composed import decoders, normalize, pretokenize
 from glassmind.tokenize.composed.added_tokens import AddedToken
 from glassmind.tokenize.composed.character_bpe import CharacterBPE
@@ -29,27 +27,14 @@ Json = dict[str, Any]
 
 
 def write_tokenizer_json(tokenizer: ComposedTokenizer, path: str | Path) -> None:
-    """Writes ``tokenizer`` to ``path``, whole or not at all, and what its facts say to a
-    ``tokenizer_config.json`` next to it; makes the folder if need be."""
+    """Write ``tokenizer`` to ``path`` atomically, creating missing folders, and what its facts say
+    to a ``tokenizer_config.json`` next to it."""
     path = Path(path)
-    _write(path, document(tokenizer))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, document(tokenizer))
     config = _config(tokenizer)
     if config:
-        _write(path.parent / "tokenizer_config.json", config)
-
-
-def _write(path: Path, content: Json) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False, indent=1)
-            file.write("\n")
-        Path(temporary).chmod(0o644)  # mkstemp makes it readable by its owner alone
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        write_json(path.parent / "tokenizer_config.json", config)
 
 
 def document(tokenizer: ComposedTokenizer) -> Json:
