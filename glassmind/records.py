@@ -192,6 +192,8 @@ class Trace:
 
     def first(self, samples: int) -> Trace:
         """The first ``samples`` completions and nothing else."""
+        if samples >= len(self.leaves):
+            return self
         kept = sorted({index for c in self.completions[:samples] for index in c.path})
         new = {old: index for index, old in enumerate(kept)}
         nodes = []
@@ -299,12 +301,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a method answered to a problem, and whether that was right.
-
-    ``tokens`` counts every token sampled to reach the answer.
-    """
+    """What a method answered to a problem, whether that was right, and what it took."""
 
     problem_id: str
     answer: str | None
     correct: bool
-    tokens: int
+    cost: Cost = Cost()

@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder",
     )
+    parser.add_argument(
+        "--method",
+        default="",
+        metavar="NAME",
+        help="how to answer, by default the best that the model allows (glassmind methods)",
+    )
     parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
     parser.add_argument(
         "--temperature", type=float, metavar="T", help="0 takes the likeliest chain"
@@ -55,7 +61,11 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{name} must be at least 1, not {value}")
     if args.threads is not None:
         set_threads(args.threads)
+    if args.method:
+        refuse_idle_samples(args.method, args.samples)
     if args.model and is_pretrained(args.model):
+        if args.method:
+            raise UserError("--method is for models of runs; this one answers in free text")
         return _chat(args)
     refuse_misspelled(args.model)
     return _reason(args)
@@ -71,6 +81,14 @@ def refuse_misspelled(model: str | None) -> None:
             raise UserError(f"there is no model {model[:40]!r}; did you mean {close[0]}?")
 
 
+def refuse_idle_samples(method: str, samples: int | None) -> None:
+    """Raise ``UserError`` where there is no such method, or it has no use for ``--samples``."""
+    from glassmind.reason import registry
+
+    if samples is not None and not registry.named(method).scales:
+        raise UserError(f"the method {method} does not take --samples: it has a number of its own")
+
+
 def _reason(args: argparse.Namespace) -> int:
     """Ask a model of our own, which writes its steps between special tokens."""
     from glassmind.cli.console import print_json
@@ -83,7 +101,7 @@ def _reason(args: argparse.Namespace) -> int:
     if args.max_tokens is not None:
         sampling = replace(sampling, max_new_tokens=args.max_tokens)
     for question in _questions(args.question):
-        answer = ask(question, loaded, sampling=sampling, seed=args.seed)
+        answer = ask(question, loaded, method=args.method, sampling=sampling, seed=args.seed)
         if isinstance(answer, list):  # one question gives one answer; this tells the type checker
             raise TypeError("ask returned a list for one question")
         if args.json:
@@ -193,9 +211,13 @@ def _show_reply(chat: Chat) -> None:
 
 
 def _plain(answer: Answer) -> dict[str, object]:
+    from glassmind.serialization import encode
+
     return {
         "question": answer.question,
         "answer": answer.text,
+        "method": answer.method,
+        "cost": encode(answer.cost),
         "warning": answer.warning,
         "votes": answer.votes,
         "weighted": answer.weighted,

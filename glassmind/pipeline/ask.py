@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.files import write_json
-from glassmind.generate import Engine, SamplingParams, pack_model
-from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces
+from glassmind.reason import registry
+from glassmind.reason.method import Budget, Solution
+from glassmind.reason.model import own_model
+from glassmind.reason.session import Session, greedy_params, sampling_params
 from glassmind.reason.vote import tally, verifier_weights, vote
-from glassmind.records import Completion, Problem
+from glassmind.records import Completion, Cost, Problem
 from glassmind.runs.models import Loaded, load
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import read_json
-from glassmind.tokenize import Style, encode_prompt
+from glassmind.tokenize import encode_prompt
 
 WORD = re.compile(r"[^\W\d_]+")
 FAMILIAR_SHARE = 0.9
@@ -84,9 +85,10 @@ def load_familiarity(path: Path) -> Familiarity | None:
 class Answer:
     """What the model answered.
 
-    ``votes`` maps every candidate to its number of chains, ``weighted`` to its share of the
-    verifier's votes (empty without a verifier); ``text`` is the winner, ``None`` if no chain
-    reached a number. ``warning`` says if the question is unlike the training problems.
+    ``text`` is the answer of the method called ``method``, ``None`` if it found none; ``cost`` is
+    what that took. ``votes`` maps every candidate to its number of chains, ``weighted`` to its
+    share of the verifier's votes (empty where no verifier scored the chains). ``warning`` says if
+    the question is unlike the training problems.
     """
 
     question: str
@@ -95,6 +97,8 @@ class Answer:
     votes: dict[str, int]
     weighted: dict[str, float]
     warning: str | None
+    method: str = ""
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def best(self) -> Completion | None:
@@ -107,16 +111,19 @@ def ask(
     questions: str | Sequence[str],
     model: Loaded | str | Path | None = None,
     *,
+    method: str = "",
     sampling: SamplingConfig | None = None,
     seed: int = 0,
 ) -> Answer | list[Answer]:
     """Answer one question, or several as one batch.
 
     ``model`` is what ``load`` returned, a run's folder, or ``None`` for the model that comes with
-    the package; ``sampling`` replaces the run's own.
+    the package; ``sampling`` replaces the run's own. ``method`` is the name of one, by default the
+    best that the model allows.
 
     Raises:
-        UserError: there is no such model, or a question is empty or too long for it.
+        UserError: there is no such model or method, the method needs what the model lacks, or a
+            question is empty or too long for it.
     """
     several = [questions] if isinstance(questions, str) else list(questions)
     loaded = model if isinstance(model, Loaded) else load(model) if model else load()
@@ -128,17 +135,8 @@ def ask(
                 f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
             )
     problems = [Problem(str(n), _tidy(q), "") for n, q in enumerate(several)]
-    config = sampling or loaded.recipe.sampling
-    params = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
-    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    style: Style = "direct" if loaded.stage == "base" else "chain"
+    asked = own_model(loaded, sampling)
+    config, style = asked.default_sampling, asked.style
     limit = loaded.model.config.max_tokens
     for problem in problems:
         length = len(encode_prompt(loaded.tokenizer, problem.question, style))
@@ -147,14 +145,21 @@ def ask(
                 f"the question {problem.question[:60]!r}... has {length} tokens and the model "
                 f"reads at most {limit}, its answer included: shorten it"
             )
-    traces = sample_traces(engine, loaded.tokenizer, problems, params, style)
-    if loaded.verifier is not None and style == "chain":
-        traces = score_traces(loaded.verifier, loaded.tokenizer, problems, traces)
+    session = Session(
+        [asked],
+        greedy_params(config, seed),
+        # Nobody else shares the chains: a method draws what it asks for.
+        replace(sampling_params(config, seed), samples=1),
+        answers=False,
+    )
+    chosen = registry.named(method) if method else registry.best(session.has)
+    registry.require(chosen, session.has)
+    solutions = chosen.solve(problems, session, Budget(config.samples))
     familiarity = load_familiarity(loaded.run.path / "familiarity.json")
     answers = []
-    for question, trace in zip(several, traces, strict=True):
+    for question, solution in zip(several, solutions, strict=True):
         warning = familiarity.warning(question) if familiarity else None
-        answers.append(conclude(question, trace.completions, warning))
+        answers.append(conclude(question, solution, chosen.name, warning))
     return answers[0] if isinstance(questions, str) else answers
 
 
@@ -163,13 +168,21 @@ def _tidy(question: str) -> str:
     return " ".join(question.split())
 
 
-def conclude(question: str, row: Sequence[Completion], warning: str | None) -> Answer:
-    """What a question's chains vote for, by the verifier's scores where they have any."""
+def conclude(question: str, solution: Solution, method: str, warning: str | None) -> Answer:
+    """A method's solution with what its chains vote for."""
+    chains = solution.trace.completions
+    votes, weighted = counted(chains)
+    return Answer(
+        question, solution.answer, chains, votes, weighted, warning, method, solution.cost
+    )
+
+
+def counted(chains: Sequence[Completion]) -> tuple[dict[str, int], dict[str, float]]:
+    """Votes for each candidate, and its share of the verifier's votes where all are scored."""
+    votes = {key: int(count) for key, count in tally(chains).items()}
     weighted: dict[str, float] = {}
-    if row[0].score is not None:
-        weights = tally(row, verifier_weights(row))
+    if chains and all(chain.score is not None for chain in chains):
+        weights = tally(chains, verifier_weights(chains))
         total = sum(weights.values())
         weighted = {key: weight / total for key, weight in weights.items()}
-    votes = {key: int(count) for key, count in tally(row).items()}
-    text = next(iter(weighted or votes), None)
-    return Answer(question, text, tuple(row), votes, weighted, warning)
+    return votes, weighted

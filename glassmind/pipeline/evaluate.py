@@ -1,28 +1,27 @@
 """Grade a trained model on a task: generated problems, GSM8K files, or a person's own.
 
-The model answers as the ladder's top does: sampled chains, a vote, the verifier's vote where the
-run has a verifier; beside it the greedy chain.
+The model answers by every method whose needs it meets, or by those that are named.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.evaluate.run_files import SCHEMA, Ladder
+from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
-from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces
-from glassmind.records import Problem, Verdict
+from glassmind.progress import Progress
+from glassmind.reason import registry
+from glassmind.reason.method import Budget
+from glassmind.reason.model import own_model
+from glassmind.reason.session import Session, greedy_params, sampling_params
+from glassmind.records import Problem
 from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
 TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
@@ -63,56 +62,44 @@ def evaluate_task(
     task: str,
     loaded: Loaded,
     *,
+    methods: Sequence[str] = (),
     limit: int = 0,
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Ladder:
     """Grade ``loaded`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
 
-    Questions too long for the model's context count as wrong; ``skipped`` says how many.
+    ``methods`` are the names of those to run, by default all whose needs the model meets. Questions
+    too long for the model's context count as wrong; ``Ladder.skipped`` says how many.
+
+    Raises:
+        UserError: there is no such task or method, or a method needs what the model lacks.
     """
-    watcher = progress or Silent()
+    asked = [registry.named(name) for name in dict.fromkeys(methods)]
     problems = task_problems(task, loaded, limit)
-    config = sampling or loaded.recipe.sampling
-    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-    sampled = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
+    model = own_model(loaded, sampling)
+    config = model.default_sampling
+    sampled = sampling_params(config, seed)
+    if asked and not any(method.scales for method in asked):
+        sampled = replace(sampled, samples=1)
+    session = Session(
+        [model],
+        greedy_params(config, seed),
+        sampled,
+        progress=progress,
+        label=f"{task} ",
     )
-    started = time.monotonic()
-    style: Style = "direct" if loaded.stage == "base" else "chain"
-    rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
-    with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        one = sample_traces(engine, loaded.tokenizer, problems, greedy, style, watch)
-    chains = one
-    if style == "chain":
-        total = len(problems) * config.samples
-        with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = sample_traces(engine, loaded.tokenizer, problems, sampled, style, watch)
-    if loaded.verifier is None:
-        rungs -= set(NEEDS_SCORES)
-    elif style == "chain":
-        with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
-            chains = score_traces(
-                loaded.verifier, loaded.tokenizer, problems, chains, progress=watch
-            )
-    seconds = time.monotonic() - started
-    results: dict[str, Sequence[Verdict]] = {
-        method: verdicts(method, problems, one if method in GREEDY else chains)
-        for method in METHODS
-        if method in rungs
-    }
-    return {
-        "schema": 1,
-        "recipe": loaded.recipe.name,
-        "commit": loaded.run.facts().get("commit", ""),
-        "seed": seed,
-        "skipped": sum(not trace.completions[0].token_ids for trace in one),
-        "rows": [ladder_row(rung, task, results, seconds) for rung in results],
-    }
+    for method in asked:
+        registry.require(method, session.has)
+    chosen = [m for m in registry.usable(session.has) if not asked or m in asked]
+    result = climb(problems, session, chosen, Budget(config.samples))
+    any_method, *_ = result.solutions.values()
+    return Ladder(
+        schema=SCHEMA,
+        recipe=loaded.recipe.name,
+        commit=loaded.run.facts().get("commit", ""),
+        seed=seed,
+        rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
+        skipped=sum(solution.cost.prompt_tokens == 0 for solution in any_method),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,9 @@ from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces, training_documents
+from glassmind.reason.model import EngineModel
+from glassmind.reason.session import Session, greedy_params, sampling_params
+from glassmind.reason.verify import training_documents
 from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
@@ -31,7 +33,7 @@ from glassmind.train.distributed import World
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
-STYLES: dict[str, Style] = {"base": "direct", "chain-of-thought": "chain"}
+STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def train_language_model(
 ) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
-    Base and chain of thought start from the same weights and spend the same steps on batches of
-    the same shape, so they spend the same floating-point operations.
+    Direct answer and chain of thought start from the same weights and spend the same steps on
+    batches of the same shape, so they spend the same floating-point operations.
     """
     folder = job.run.model_folder(stage)
     if job.done(stage):
@@ -121,52 +123,61 @@ def loaded_transformer(job: Job, stage: str) -> Transformer:
     return model
 
 
-def sampled(
+def kept(
     job: Job,
     name: str,
-    model: Transformer,
     problems: Sequence[Problem],
-    params: SamplingParams,
     style: Style,
-    scorer: TokenScorer | None = None,
+    make: Callable[[], list[Trace]],
 ) -> list[Trace]:
-    """Sample ``problems`` (and score the chains), or load what was sampled before."""
+    """The traces that ``make`` makes, or those that an earlier process kept in the run."""
     path = job.run.path / "samples" / f"{name}.safetensors"
     if path.is_file():
         return load_traces(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
-        engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
-        total = len(problems) * params.samples
-        with watched(job.progress, f"sampling {name}", total, "chains") as watch:
-            traces = sample_traces(engine, job.tokenizer, problems, params, style, watch)
-    if scorer is not None:
-        with (
-            job.timed(f"verify {name}"),
-            watched(job.progress, f"verifying {name}", len(problems), "problems") as watch,
-        ):
-            traces = score_traces(scorer, job.tokenizer, problems, traces, progress=watch)
+        traces = make()
     save_traces(path, traces)
     return traces
 
 
-def greedy_params(job: Job) -> SamplingParams:
-    return SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=0.0,
-        seed=_seed(job, GREEDY),
-    )
+def slice_session(
+    job: Job,
+    slice: str,
+    problems: Sequence[Problem],
+    models: Mapping[str, Transformer],
+    scorer: TokenScorer,
+) -> Session:
+    """What the methods share that answer one slice of the run's test problems.
 
+    ``models`` are by stage. Traces of the whole slice are kept in the run.
+    """
 
-def sampling_params(job: Job) -> SamplingParams:
-    """The recipe's sampling for test problems."""
+    def keep(
+        name: str, asked: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+    ) -> list[Trace]:
+        if list(asked) != list(problems):
+            return make()
+        return kept(job, f"{slice}-{name}", asked, style, make)
+
     sampling = job.recipe.sampling
-    return SamplingParams(
-        max_new_tokens=sampling.max_new_tokens,
-        temperature=sampling.temperature,
-        top_k=sampling.top_k,
-        top_p=sampling.top_p,
-        samples=sampling.samples,
-        seed=_seed(job, SAMPLE_TESTS),
+    asked = [
+        EngineModel(
+            name=stage,
+            style=STYLES[stage],
+            engine=Engine(pack_model(model), max_rows=sampling.max_rows),
+            tokenizer=job.tokenizer,
+            default_sampling=sampling,
+            scorer=scorer if STYLES[stage] == "chain" else None,
+        )
+        for stage, model in models.items()
+    ]
+    return Session(
+        asked,
+        greedy_params(sampling, _seed(job, GREEDY)),
+        sampling_params(sampling, _seed(job, SAMPLE_TESTS)),
+        keep=keep,
+        progress=job.progress,
+        label=f"{slice}-",
     )
 
 
@@ -189,7 +200,14 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         samples=config.samples,
         seed=_seed(job, SAMPLE_TRAINING),
     )
-    traces = sampled(job, "verifier-training", model, problems, params, "chain")
+
+    def make() -> list[Trace]:
+        engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
+        total = len(problems) * params.samples
+        with watched(job.progress, "sampling verifier-training", total, "chains") as watch:
+            return sample_traces(engine, job.tokenizer, problems, params, "chain", watch)
+
+    traces = kept(job, "verifier-training", problems, "chain", make)
     with job.timed(VERIFIER):
         documents = training_documents(
             job.tokenizer, problems, traces, config.train.row_tokens, config.branches

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from glassmind.reason.session import Need, Session
 from glassmind.records import Cost, Problem, Trace
+
+if TYPE_CHECKING:  # a report takes titles from here, and needs no model for that
+    from glassmind.reason.session import Session
+
+Need = Literal["direct", "chain", "verifier", "answers"]
+"""What a method may need: a model that is asked for the answer at once, one that is asked for steps
+before it, a verifier, and the reference answers of the problems."""
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

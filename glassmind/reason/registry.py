@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from glassmind.errors import UserError
-from glassmind.reason.method import Method
+from glassmind.reason.method import Method, Need
 from glassmind.reason.methods import (
     any_of_k,
     chain_of_thought,
@@ -21,7 +21,6 @@ from glassmind.reason.methods import (
     verifier_best_of_n,
     verifier_vote,
 )
-from glassmind.reason.session import Need
 
 _BUILT_IN = (
     direct.METHOD,
@@ -35,7 +34,7 @@ _BUILT_IN = (
 )
 _registry = {method.name: method for method in _BUILT_IN}
 
-_WHAT = {
+_WHAT: dict[Need, str] = {
     "direct": "a model that answers directly",
     "chain": "a model that writes its steps",
     "verifier": "a verifier",
@@ -77,9 +76,14 @@ def require(method: Method, has: Collection[Need]) -> None:
     Raises:
         UserError: with what is missing.
     """
-    missing = [_WHAT[need] for need in sorted(method.needs - set(has))]
+    missing = method.needs - set(has)
     if missing:
-        raise UserError(f"the method {method.name} needs {' and '.join(missing)}, not given here")
+        raise UserError(f"the method {method.name} needs {in_words(missing)}, which is not there")
+
+
+def in_words(needs: Collection[Need]) -> str:
+    """Needs as people say them: ``a model that writes its steps and a verifier``."""
+    return " and ".join(said for need, said in _WHAT.items() if need in needs)
 
 
 def best(has: Collection[Need]) -> Method:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from glassmind.generate import SamplingParams
+from glassmind.model import TokenScorer
 from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.method import Need
 from glassmind.reason.model import Model
 from glassmind.reason.verify import score_traces
 from glassmind.records import Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.tokenize import Style
-
-Need = Literal["direct", "chain", "verifier", "answers"]
-"""What a method may need: a model that is asked for the answer at once, one that is asked for steps
-before it, a verifier, and the reference answers of the problems."""
+from glassmind.tokenize import Style, Tokenizer
 
 
 class Keep(Protocol):
@@ -32,6 +30,20 @@ class Keep(Protocol):
     ) -> list[Trace]:
         """The traces kept under ``name`` for ``problems``, or those that ``make`` makes."""
         ...
+
+
+class Judge(Protocol):
+    """How traces get a verifier's scores: ``score_traces``, or one that computes elsewhere."""
+
+    def __call__(
+        self,
+        scorer: TokenScorer,
+        tokenizer: Tokenizer,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]: ...
 
 
 def _not_kept(
@@ -46,7 +58,8 @@ class Session:
     ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
     ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
     share of the same ones. ``answers`` says whether the problems come with reference answers.
-    ``label`` stands before what the progress is told, ``keep`` is where traces are kept.
+    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``judge``
+    has them scored.
     """
 
     def __init__(
@@ -57,12 +70,13 @@ class Session:
         *,
         answers: bool = True,
         keep: Keep = _not_kept,
+        judge: Judge = score_traces,
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
-        self._answers = answers
+        self._answers, self._score = answers, judge
         self._keep, self._progress, self._label = keep, progress or Silent(), label
         self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
         self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}
@@ -92,9 +106,7 @@ class Session:
         """One chain a problem, of the likeliest token each time."""
         return self._traces("greedy", problems, style, 1)
 
-    def samples(
-        self, problems: Sequence[Problem], n: int, style: Style = "chain"
-    ) -> list[Trace]:
+    def samples(self, problems: Sequence[Problem], n: int, style: Style = "chain") -> list[Trace]:
         """``n`` sampled chains a problem. A smaller number gets the first of a larger one."""
         return self._traces("samples", problems, style, n)
 
@@ -102,9 +114,7 @@ class Session:
         """The same chains with the verifier's scores, and with what the scores cost."""
         return self._traces("judged", problems, style, n)
 
-    def _traces(
-        self, what: str, problems: Sequence[Problem], style: Style, n: int
-    ) -> list[Trace]:
+    def _traces(self, what: str, problems: Sequence[Problem], style: Style, n: int) -> list[Trace]:
         key = (what, style, tuple(problems))
         drawn = self._drawn.get(key)
         if drawn is None or any(len(trace.leaves) < n for trace in drawn):
@@ -115,9 +125,7 @@ class Session:
             self._parts[part] = [trace.first(n) for trace in drawn]
         return self._parts[part]
 
-    def _draw(
-        self, what: str, problems: Sequence[Problem], style: Style, n: int
-    ) -> list[Trace]:
+    def _draw(self, what: str, problems: Sequence[Problem], style: Style, n: int) -> list[Trace]:
         if what == "greedy":
             return self._sample(f"{style}-greedy", problems, self._params["greedy"], style)
         params = self.sampled
@@ -137,9 +145,7 @@ class Session:
 
         return self._keep(name, problems, style, make)
 
-    def _judge(
-        self, name: str, problems: Sequence[Problem], n: int, style: Style
-    ) -> list[Trace]:
+    def _judge(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
         model = self.model(style)
         scorer, tokenizer = model.scorer, model.tokenizer
         if scorer is None or tokenizer is None:
@@ -149,7 +155,7 @@ class Session:
             traces = self.samples(problems, n, style)
             stage = f"verifying {self._label}{name}"
             with watched(self._progress, stage, len(problems), "problems") as watch:
-                return score_traces(scorer, tokenizer, problems, traces, progress=watch)
+                return self._score(scorer, tokenizer, problems, traces, progress=watch)
 
         return self._keep(name, problems, style, make)
 

@@ -22,11 +22,11 @@ from glassmind.runs.folder import RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import decode, encode_toml, read_json
-from glassmind.tokenize import SavedTokenizer, Tokenizer, fingerprint
+from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
 
 SHIPPED = "word-problems"
-STAGES = ("chain-of-thought", "base", "pretrain")
+STAGES = ("chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
 
 
@@ -40,6 +40,11 @@ class Loaded:
     tokenizer: SavedTokenizer
     model: Transformer
     verifier: TokenScorer | None
+
+    @property
+    def style(self) -> Style:
+        """How the model was trained to answer."""
+        return "direct" if self.stage == "direct" else "chain"
 
 
 def save_model(

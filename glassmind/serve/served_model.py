@@ -111,7 +111,7 @@ class ServedModel:
     @property
     def style(self) -> Style:
         """How a run's model was trained to answer."""
-        return "direct" if self.loaded is not None and self.loaded.stage == "base" else "chain"
+        return "chain" if self.loaded is None else self.loaded.style
 
     @property
     def can_think(self) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.session import Session
 from glassmind.reason.vote import best_of
 from glassmind.records import Problem
+
+if TYPE_CHECKING:
+    from glassmind.reason.session import Session
 
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:

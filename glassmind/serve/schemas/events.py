@@ -66,6 +66,7 @@ class ReasonStart(Exact):
 
     type: Literal["start"]
     question: str
+    method: str
     samples: int
 
 
