@@ -18,7 +18,7 @@ from glassmind.files import write_json
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.folder import RunFolder, existing_run
+from glassmind.runs.folder import FORMER_STAGES, RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import decode, encode_toml, read_json
@@ -103,7 +103,7 @@ def load_model(
     if facts.get("sha256") != sha256(folder / "model.safetensors"):
         raise UserError(f"{folder / 'model.safetensors'} does not match its checksum")
     if "trunk" in facts:
-        if facts["trunk"] not in STAGES:
+        if facts["trunk"] not in (*STAGES, *FORMER_STAGES.values()):
             raise UserError(f"{folder / 'model.json'}: trunk must be one of {', '.join(STAGES)}")
         shared = load_tensors(folder.parent / facts["trunk"] / "model.safetensors")
         tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
