@@ -127,7 +127,7 @@ def _message(message: Any, number: int, where: str) -> dict[str, str]:
     return {name: _text(message, name, where) for name in ("role", "content")}
 
 
-def _text(row: dict[str, Any], name: str, where: str) -> str:
+def _text(row: dict[str, object], name: str, where: str) -> str:
     value = row.get(name)
     if not isinstance(value, str):
         raise UserError(f'{where} needs "{name}": a text')

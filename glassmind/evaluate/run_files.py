@@ -8,13 +8,14 @@ says so. A file that is there but malformed is a ``UserError`` that names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from glassmind.errors import UserError
 from glassmind.evaluate.examples import Example, read_examples
 from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_renamed
+from glassmind.runs.results import RunInfo, Validation
 from glassmind.serialization import decode, parse_json, read_json, read_record
 
 SCHEMA = 2
@@ -169,26 +170,6 @@ class Attention:
     head: int
     tokens: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """``validation.json``: how a pretrained model does on held-out text; nats a token."""
-
-    validation_loss: float | None = None
-    bits_per_byte: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """``run.json``: where, when and with what the run was made; ``seconds`` for each stage."""
-
-    commit: str = ""
-    seed: int = 0
-    created: str = ""
-    machine: dict[str, object] = field(default_factory=dict)
-    versions: dict[str, object] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

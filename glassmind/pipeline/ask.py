@@ -13,10 +13,11 @@ from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.files import write_json
+from glassmind.generate import SamplingParams
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Solution
 from glassmind.reason.model import own_model
-from glassmind.reason.session import Session, greedy_params, sampling_params
+from glassmind.reason.session import Session
 from glassmind.reason.vote import tally, verifier_weights, vote
 from glassmind.records import Completion, Cost, Problem
 from glassmind.runs.models import Loaded, load
@@ -147,9 +148,9 @@ def ask(
             )
     session = Session(
         [asked],
-        greedy_params(config, seed),
+        SamplingParams.of(config, seed=seed, greedy=True),
         # Nobody else shares the chains: a method draws what it asks for.
-        replace(sampling_params(config, seed), samples=1),
+        replace(SamplingParams.of(config, seed=seed), samples=1),
         answers=False,
     )
     chosen = registry.named(method) if method else registry.best(session.has)

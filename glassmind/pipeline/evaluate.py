@@ -12,13 +12,14 @@ from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
+from glassmind.generate import SamplingParams
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress
 from glassmind.reason import registry
 from glassmind.reason.method import Budget
 from glassmind.reason.model import own_model
-from glassmind.reason.session import Session, greedy_params, sampling_params
+from glassmind.reason.session import Session
 from glassmind.records import Problem
 from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import SamplingConfig
@@ -80,12 +81,12 @@ def evaluate_task(
     problems = task_problems(task, loaded, limit)
     model = own_model(loaded, sampling)
     config = model.default_sampling
-    sampled = sampling_params(config, seed)
+    sampled = SamplingParams.of(config, seed=seed)
     if asked and not any(method.scales for method in asked):
         sampled = replace(sampled, samples=1)
     session = Session(
         [model],
-        greedy_params(config, seed),
+        SamplingParams.of(config, seed=seed, greedy=True),
         sampled,
         progress=progress,
         label=f"{task} ",
@@ -98,7 +99,7 @@ def evaluate_task(
     return Ladder(
         schema=SCHEMA,
         recipe=loaded.recipe.name,
-        commit=loaded.run.facts().get("commit", ""),
+        commit=loaded.run.info().commit,
         seed=seed,
         rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
         skipped=sum(solution.cost.prompt_tokens == 0 for solution in any_method),

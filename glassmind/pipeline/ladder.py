@@ -31,6 +31,7 @@ from glassmind.pipeline.report_files import examples, rows_by_votes, sharpest_he
 from glassmind.pipeline.stages import (
     STYLES,
     Job,
+    asked_models,
     slice_session,
     train_language_model,
     train_verifier,
@@ -92,9 +93,10 @@ def run_ladder(
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
 
     budget = Budget(recipe.sampling.samples)
+    asked = asked_models(job, models, scorer)
     results = {}
     for name, problems in slices.tests().items():
-        session = slice_session(job, name, problems, models, scorer)
+        session = slice_session(job, name, problems, asked)
         results[name] = climb(problems, session, registry.usable(session.has), budget)
     _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)
@@ -133,7 +135,7 @@ def _write_results(
     ladder = Ladder(
         schema=SCHEMA,
         recipe=job.recipe.name,
-        commit=job.run.facts()["commit"],
+        commit=job.run.info().commit,
         seed=job.recipe.seed,
         rows=tuple(rows),
     )

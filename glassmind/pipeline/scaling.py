@@ -19,7 +19,6 @@ from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import read_metrics
 from glassmind.evaluate.scaling.fit import FEWEST_SIZES, ScalingPoint, fit_scaling, hold_out
 from glassmind.evaluate.scaling.page import Scaling, scaling_record, write_scaling_page
-from glassmind.files import write_json
 from glassmind.model.memory_plan import training_flops
 from glassmind.pipeline.single import run_training
 from glassmind.pipeline.time_budget import vocabulary_size
@@ -33,7 +32,8 @@ from glassmind.runs.dial import (
 )
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
-from glassmind.serialization import read_json
+from glassmind.runs.results import Validation
+from glassmind.serialization import read_record, write_record
 from glassmind.tokenize import load
 
 DEPTHS = (2, 3, 4, 5)
@@ -85,7 +85,7 @@ def run_scaling(
         fit=fit_scaling(points),
         held_out=hold_out(points),
     )
-    write_json(folder / "scaling.json", scaling_record(scaling))
+    write_record(folder / "scaling.json", scaling_record(scaling))
     write_scaling_page(scaling, folder / "scaling.html")
     return scaling
 
@@ -156,7 +156,7 @@ def _unit(recipe: Recipe) -> str:
 def _loss(run: RunFolder) -> float | None:
     """The held-out loss after the last step, if it was measured."""
     if (run.path / "validation.json").is_file():
-        return float(read_json(run.path / "validation.json")["bits_per_byte"])
+        return read_record(Validation, run.path / "validation.json").bits_per_byte
     rows = read_metrics(run.path / "metrics.jsonl") or ()
     last = run.recipe().train.steps
     return next((m.validation_loss for m in reversed(rows) if m.step == last), None)

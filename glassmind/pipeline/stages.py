@@ -18,13 +18,13 @@ from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_traces
-from glassmind.reason.model import EngineModel
-from glassmind.reason.session import Session, greedy_params, sampling_params
+from glassmind.reason.model import EngineModel, Model
+from glassmind.reason.session import Session
 from glassmind.reason.verify import training_documents
 from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
-from glassmind.runs.recipe import Recipe
+from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
@@ -140,27 +140,12 @@ def kept(
     return traces
 
 
-def slice_session(
-    job: Job,
-    slice: str,
-    problems: Sequence[Problem],
-    models: Mapping[str, Transformer],
-    scorer: TokenScorer,
-) -> Session:
-    """What the methods share that answer one slice of the run's test problems.
-
-    ``models`` are by stage. Traces of the whole slice are kept in the run.
-    """
-
-    def keep(
-        name: str, asked: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-    ) -> list[Trace]:
-        if list(asked) != list(problems):
-            return make()
-        return kept(job, f"{slice}-{name}", asked, style, make)
-
+def asked_models(
+    job: Job, models: Mapping[str, Transformer], scorer: TokenScorer
+) -> list[EngineModel]:
+    """The run's models, by stage, as methods ask them."""
     sampling = job.recipe.sampling
-    asked = [
+    return [
         EngineModel(
             name=stage,
             style=STYLES[stage],
@@ -171,10 +156,28 @@ def slice_session(
         )
         for stage, model in models.items()
     ]
+
+
+def slice_session(
+    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[Model]
+) -> Session:
+    """What the methods share that answer one slice of the run's test problems.
+
+    Traces of the whole slice are kept in the run.
+    """
+
+    def keep(
+        name: str, asked: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+    ) -> list[Trace]:
+        if list(asked) != list(problems):
+            return make()
+        return kept(job, f"{slice}-{name}", asked, style, make)
+
+    sampling = job.recipe.sampling
     return Session(
-        asked,
-        greedy_params(sampling, _seed(job, GREEDY)),
-        sampling_params(sampling, _seed(job, SAMPLE_TESTS)),
+        models,
+        SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),
+        SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TESTS)),
         keep=keep,
         progress=job.progress,
         label=f"{slice}-",
@@ -194,12 +197,12 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         return loaded_scorer(job)
     config = job.recipe.verifier
     problems = train[-config.problems :]
-    params = SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=config.temperature,
+    sampling = SamplingConfig(
         samples=config.samples,
-        seed=_seed(job, SAMPLE_TRAINING),
+        temperature=config.temperature,
+        max_new_tokens=job.recipe.sampling.max_new_tokens,
     )
+    params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
 
     def make() -> list[Trace]:
         engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)

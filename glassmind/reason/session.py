@@ -18,7 +18,6 @@ from glassmind.reason.method import Need
 from glassmind.reason.model import Model
 from glassmind.reason.verify import score_traces
 from glassmind.records import Problem, Trace
-from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style, Tokenizer
 
 
@@ -158,20 +157,3 @@ class Session:
                 return self._score(scorer, tokenizer, problems, traces, progress=watch)
 
         return self._keep(name, problems, style, make)
-
-
-def greedy_params(config: SamplingConfig, seed: int) -> SamplingParams:
-    """One chain of the likeliest tokens, as long as ``config`` allows."""
-    return SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-
-
-def sampling_params(config: SamplingConfig, seed: int) -> SamplingParams:
-    """Chains as ``config`` samples them."""
-    return SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )

@@ -123,7 +123,7 @@ def test_ladder_json_has_its_schema(finished: RunFolder) -> None:
     assert list(written) == ["schema", "recipe", "commit", "seed", "rows", "skipped"]
     ladder = finished_ladder(finished)
     assert (ladder.schema, ladder.recipe, ladder.seed) == (2, "tiny", 2)
-    assert ladder.commit == finished.facts()["commit"]
+    assert ladder.commit == finished.info().commit
     sizes = {"test": 30, "longer": 6, "reworded": 6}
     assert [(row.slice, row.rung) for row in ladder.rows] == [
         (name, rung) for name in sizes for rung in METHODS

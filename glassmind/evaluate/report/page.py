@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.names import SLICES, in_summary, order, slice_order, title
@@ -89,7 +88,7 @@ class _TableRow:
     verdict: str
 
 
-def _ladder_parts(ladder: Ladder) -> dict[str, Any]:
+def _ladder_parts(ladder: Ladder) -> dict[str, object]:
     """Pictures, table and comparisons of the ladder, by slice."""
     slices = sorted({row.slice for row in ladder.rows}, key=slice_order)
     by_slice = {name: [row for row in ladder.rows if row.slice == name] for name in slices}
@@ -127,7 +126,7 @@ def _table_row(ladder: Ladder, row: LadderRow) -> _TableRow:
     )
 
 
-def _curve_parts(files: RunFiles) -> dict[str, Any]:
+def _curve_parts(files: RunFiles) -> dict[str, object]:
     """Votes and accuracy by steps; ``None`` where the run left no such file."""
     votes = [row for row in files.votes or () if row.n > 0 and row.tokens_per_problem > 0]
     # A few methods are as many lines as an eye can follow.

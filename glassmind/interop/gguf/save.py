@@ -25,6 +25,7 @@ from glassmind.interop.gguf.packed import gguf_library
 from glassmind.interop.gguf.sizes import architecture_for, write_sizes
 from glassmind.interop.gguf.slots import Slot, slots
 from glassmind.interop.gguf.stretched_rope import FACTORS, factors_of
+from glassmind.interop.gguf_header import Metadata
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import to_gguf_metadata
 from glassmind.model import Transformer
@@ -47,7 +48,7 @@ class Entry:
 
 
 def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> None:
-    """Write the model with its tokenizer and chat template to ``path``, whole or not at all.
+    """Write the model with its tokenizer and chat template to ``path`` atomically.
 
     ``kind`` is how matrices are stored; rows that are no whole blocks of 32 stay F16 in Q8_0.
 
@@ -132,11 +133,11 @@ def _entry(name: str, tensor: Callable[[], Tensor], kind: Kind, gguf: Any) -> En
     return Entry(name, shape, kind, n_bytes, packed)
 
 
-def _talking(pretrained: Pretrained) -> dict[str, object]:
+def _talking(pretrained: Pretrained) -> Metadata:
     """The facts about text: the tokenizer, where it begins and ends, the chat template."""
     if pretrained.tokenizer is None:
         return {"tokenizer.ggml.model": "none"}
-    facts: dict[str, Any] = to_gguf_metadata(pretrained.tokenizer)
+    facts: Metadata = to_gguf_metadata(pretrained.tokenizer)
     # Models often have rows to spare; llama.cpp wants a token for each.
     tokens = facts["tokenizer.ggml.tokens"]
     spare = range(len(tokens), pretrained.model.config.vocab_size)

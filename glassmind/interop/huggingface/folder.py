@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,7 +97,7 @@ def _ids(fields: Fields, name: str) -> set[int]:
 
 
 def save_folder(pretrained: Pretrained, path: str | Path, family: str | None = None) -> None:
-    """Write a folder that ``transformers`` loads, with the same logits; whole or not at all.
+    """Write a folder that ``transformers`` loads, with the same logits, atomically.
 
     ``family`` is a ``model_type``; by default the first that can express the model.
 
@@ -151,7 +150,7 @@ def choose_family(config: ModelConfig, name: str | None = None) -> Family:
 def _write_configs(pretrained: Pretrained, family: Family, folder: Path) -> None:
     dtype = str(next(pretrained.model.parameters()).dtype).removeprefix("torch.")
     stop_ids = sorted(pretrained.stop_ids)
-    tokens: dict[str, Any] = {
+    tokens: dict[str, object] = {
         "bos_token_id": pretrained.bos_id,
         "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else stop_ids or None,
         "pad_token_id": None,

@@ -168,7 +168,7 @@ def write_file(
 
     ``outlines`` give the name, dtype and shape of each of ``tensors``, in the same order.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
     end = 0
     for name, dtype, shape in outlines:
         start, end = end, end + math.prod(shape) * dtype.itemsize

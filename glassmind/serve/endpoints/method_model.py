@@ -22,9 +22,9 @@ from glassmind.reason.chains import timed
 from glassmind.reason.verify import score_traces
 from glassmind.records import Completion, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import JsonObject
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.sampling import check_room
-from glassmind.serve.schemas.requests import JsonObject
 from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.reply import ReplyReader
 from glassmind.tokenize import (

@@ -35,13 +35,14 @@ from glassmind.reason.method import Budget, Method, Need, Solution
 from glassmind.reason.session import Session
 from glassmind.records import Completion, Problem
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.method_model import MethodModel
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.endpoints.sse import Events, EventStream, unless_gone
 from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.schemas import events as event_schema
-from glassmind.serve.schemas.requests import JsonObject, ReasonRequest
+from glassmind.serve.schemas.requests import ReasonRequest
 from glassmind.serve.served_model import ServedModel
 from glassmind.tokenize import Style, encode_prompt
 
@@ -216,8 +217,6 @@ def _params(served: ServedModel, body: ReasonRequest) -> SamplingParams:
     return SamplingParams(
         max_new_tokens=body.max_tokens or usual.max_new_tokens,
         temperature=temperature if body.temperature is None else body.temperature,
-        top_k=usual.top_k,
-        top_p=usual.top_p,
         samples=samples,
         seed=body.seed,
         stop=served.stop_ids,
