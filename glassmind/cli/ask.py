@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", help="the question, or - to read questions, one a line")
     parser.add_argument("--model", metavar="MODEL", help=MODELS)
+    parser.add_argument(
+        "--method",
+        default="",
+        metavar="NAME",
+        help="how to answer, by default the best that the model allows (glassmind methods)",
+    )
     parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
     parser.add_argument(
         "--temperature", type=float, metavar="T", help="0 takes the likeliest chain"
@@ -57,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{name} must be at least 1, not {value}")
     if args.threads is not None:
         set_threads(args.threads)
+    if args.method:
+        refuse_idle_samples(args.method, args.samples)
     questions = _questions(args.question)
     for question in questions:
         check_question(question)
@@ -73,7 +81,14 @@ def run(args: argparse.Namespace) -> int:
     )
     started = time.perf_counter()
     with LiveProgress() as progress:
-        answers = ask(questions, llm, sampling=sampling, seed=args.seed, progress=progress)
+        answers = ask(
+            questions,
+            llm,
+            method=args.method,
+            sampling=sampling,
+            seed=args.seed,
+            progress=progress,
+        )
     seconds = time.perf_counter() - started
     if not isinstance(answers, list):  # several questions give a list; this is for the type checker
         raise TypeError("ask returned one answer for a list of questions")
@@ -89,6 +104,14 @@ def run(args: argparse.Namespace) -> int:
         tokens = sum(n.cost.completion_tokens for a in answers for c in a.chains for n in c.nodes)
         console().print(f"{tokens / seconds:.1f} tokens/s", style="dim")
     return 0
+
+
+def refuse_idle_samples(method: str, samples: int | None) -> None:
+    """Raise ``UserError`` where there is no such method, or it has no use for ``--samples``."""
+    from glassmind.reason import registry
+
+    if samples is not None and not registry.named(method).scales:
+        raise UserError(f"the method {method} does not take --samples: it has a number of its own")
 
 
 def _questions(question: str) -> list[str]:
@@ -153,9 +176,13 @@ def _show_reply(answer: Answer) -> None:
 
 
 def _plain(answer: Answer) -> dict[str, object]:
+    from glassmind.serialization import encode
+
     return {
         "question": answer.question,
         "answer": answer.text,
+        "method": answer.method,
+        "cost": encode(answer.cost),
         "warning": answer.warning,
         "votes": answer.votes,
         "weighted": answer.weighted,

@@ -21,7 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), a JSONL file",
     )
     parser.add_argument("--model", metavar="MODEL", help=f"{MODELS}; else the shipped model")
-    parser.add_argument("--stage", default="", help="which model of the run, for example base")
+    parser.add_argument("--stage", default="", help="which model of the run, for example direct")
+    parser.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this method, and what else is named by another --method "
+        "(glassmind methods lists them)",
+    )
     parser.add_argument(
         "--limit", type=int, default=0, metavar="N", help="only the first N problems"
     )
@@ -44,10 +52,9 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
     from glassmind.evaluate.ladder.table import print_ladder
-    from glassmind.evaluate.run_files import Ladder
     from glassmind.llm import open_llm
     from glassmind.pipeline.evaluate import evaluate_task
-    from glassmind.serialization import decode
+    from glassmind.serialization import encode
 
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
                         ("shots", 0)):  # fmt: skip
@@ -66,18 +73,19 @@ def run(args: argparse.Namespace) -> int:
         result = evaluate_task(
             args.task,
             llm,
+            methods=args.method,
             limit=args.limit,
             shots=args.shots,
             sampling=sampling,
             seed=args.seed,
             progress=progress,
         )
-    if result["skipped"]:
+    if result.skipped:
         console().print(
-            f"{result['skipped']} questions are longer than the model's context and count as wrong"
+            f"{result.skipped} questions are longer than the model's context and count as wrong"
         )
     if args.json:
-        print_json(result)
+        print_json(encode(result))
     else:
-        print_ladder(decode(Ladder, result, args.task, unknown_keys="ignore"), out())
+        print_ladder(result, out())
     return 0

@@ -147,11 +147,12 @@ def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     """The finished run's table on standard output, and where its report is."""
     from glassmind.cli.console import console, out, print_json
     from glassmind.evaluate.ladder.table import print_ladder
-    from glassmind.evaluate.run_files import read_ladder
-    from glassmind.pipeline.ladder import read_ladder_json
+    from glassmind.pipeline.ladder import finished_ladder
+    from glassmind.serialization import encode
 
+    ladder = finished_ladder(run)
     if args.json:
-        print_json(read_ladder_json(run))
+        print_json(encode(ladder))
     else:
-        print_ladder(read_ladder(run.path / "ladder.json"), out())
+        print_ladder(ladder, out())
     console().print(f"The report is {run.path / 'report.html'}")

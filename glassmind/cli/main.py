@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "serve": "answer over HTTP, as OpenAI's API does, with a chat page",
     "classify": "say which kind of text this is, by a classifier you trained",
     "eval": "grade a model on a task such as gsm8k",
+    "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
     "compare": "lay the curves of training runs over each other, and say what differs",
     "pull": "download a model from the Hugging Face Hub",

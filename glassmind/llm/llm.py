@@ -85,6 +85,9 @@ class LLM(Protocol):
         its own, derived from ``params.seed`` and its place in the list. A question that does not
         fit the model's context gets chains without a token that end with ``"length"``: they count
         as wrong, and do not end an evaluation. ``progress(done, total)`` counts chains.
+
+        All problems are one batch; its wall-clock time is shared over the nodes in proportion to
+        the tokens written.
         """
         ...
 

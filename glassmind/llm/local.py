@@ -11,6 +11,7 @@ or the ``<think>`` and ``</think>`` of others: ``marks`` says which id does what
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -32,6 +33,7 @@ from glassmind.generate.cache.paged_attention import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.reader import LanguageModel, block_bytes
 from glassmind.interop.pretrained import Pretrained
+from glassmind.llm.costs import timed
 from glassmind.llm.familiarity import Familiarity, load_familiarity
 from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format, asked_text
 from glassmind.llm.prompts import PromptFormat
@@ -101,7 +103,7 @@ class LocalLLM:
             tokenizer=loaded.tokenizer,
             format="text" if continues else "question",
             stop_ids=frozenset({loaded.tokenizer.special[END]}),
-            style="direct" if loaded.stage == "base" else "chain",
+            style=loaded.style,
             scorer=None if continues else loaded.verifier,
             recipe=loaded.recipe,
             run=loaded.run,
@@ -210,6 +212,12 @@ class LocalLLM:
         return self.tokenizer.token_text(token_id) if known else f"<id {token_id}>"
 
     # ------------------------------------------------------------------ prompts
+
+    def with_scorer(self, scorer: TokenScorer) -> LocalLLM:
+        """The same model with its verifier. The packed weights are shared."""
+        judged = replace(self, scorer=scorer)
+        judged.__dict__["packed"] = self.packed
+        return judged
 
     def with_prompts(self, prompts: PromptFormat) -> LocalLLM:
         """See ``LLM.with_prompts``."""
@@ -347,7 +355,9 @@ class LocalLLM:
                     stop_texts=self.prompts.stop_texts(style) if self.format == "text" else (),
                 )
                 requests[number] = Request(tuple(prompt), own)
+        started = time.perf_counter()
         sampled = self._sampler.generate(list(requests.values()), progress)
+        seconds = time.perf_counter() - started
         generated = dict(zip(requests, sampled, strict=True))
         nothing = [Generation((), (), "length")] * params.samples
         traces = []
@@ -359,7 +369,7 @@ class LocalLLM:
             ]
             cost = Cost(prompt_tokens=len(prompt_ids))
             traces.append(Trace.of_chains(problem.id, chains, cost))
-        return traces
+        return timed(traces, seconds)
 
     def nodes(self, prompt_ids: Sequence[int], generation: Generation, style: Style) -> list[Node]:
         """One reply as the nodes of a trace."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, derive_seed
+from glassmind.llm.costs import timed
 from glassmind.llm.http_json import Json, JsonClient, Refused
 from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format
 from glassmind.llm.prompts import PromptFormat
@@ -123,6 +125,7 @@ class RemoteLLM:
             UserError: the server refuses, fails, or cannot be reached any more.
         """
         _refuse_unknown(params)
+        started = time.perf_counter()
         total = len(problems) * params.samples
         replies: list[list[Reply]] = [[] for _ in problems]
         with ThreadPoolExecutor(self.at_once, "remote") as pool:
@@ -141,7 +144,7 @@ class RemoteLLM:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return [
+        traces = [
             Trace.of_chains(
                 problem.id,
                 [reply.nodes for reply in of_one],
@@ -149,6 +152,7 @@ class RemoteLLM:
             )
             for problem, of_one in zip(problems, replies, strict=True)
         ]
+        return timed(traces, time.perf_counter() - started)
 
     def _replies(
         self, question: str, params: SamplingParams, style: Style, number: int

@@ -13,17 +13,19 @@ others' free text the lines are the steps, and the answer is searched for in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.llm import Source, as_llm
 from glassmind.llm.llm import asked_text, check_question, reply_sampling
 from glassmind.llm.replies import reply_text
-from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.verify import score_traces
+from glassmind.progress import Progress
+from glassmind.reason import registry
+from glassmind.reason.method import Budget, Solution
+from glassmind.reason.session import Session
 from glassmind.reason.vote import tally, verifier_weights, vote
-from glassmind.records import Completion, Problem
+from glassmind.records import Completion, Cost, Problem
 from glassmind.runs.recipe import SamplingConfig
 
 
@@ -31,9 +33,10 @@ from glassmind.runs.recipe import SamplingConfig
 class Answer:
     """What the model answered.
 
-    ``votes`` maps every candidate to its number of chains, ``weighted`` to its share of the
-    verifier's votes (empty without a verifier); ``text`` is the winner, ``None`` if no chain
-    reached one. ``warning`` says if the answer is not to be trusted, and why.
+    ``text`` is the answer of the method called ``method``, ``None`` if it found none; ``cost`` is
+    what that took. ``votes`` maps every candidate to its number of chains, ``weighted`` to its
+    share of the verifier's votes (empty where no verifier scored the chains). ``warning`` says if
+    the answer is not to be trusted, and why.
     """
 
     question: str
@@ -42,6 +45,8 @@ class Answer:
     votes: dict[str, int]
     weighted: dict[str, float]
     warning: str | None
+    method: str = ""
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def best(self) -> Completion | None:
@@ -59,6 +64,7 @@ def ask(
     questions: str | Sequence[str],
     model: Source = None,
     *,
+    method: str = "",
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -67,10 +73,12 @@ def ask(
 
     ``model`` is whatever ``open_llm`` opens, a model that is open already (``load`` and
     ``load_pretrained`` return such, too), or ``None`` for the one that comes with the package;
-    ``sampling`` replaces the model's own way of sampling.
+    ``sampling`` replaces the model's own way of sampling. ``method`` is the name of one, by default
+    the best that the model allows.
 
     Raises:
-        UserError: there is no such model, or a question is empty or too long for it.
+        UserError: there is no such model or method, the method needs what the model lacks, or a
+            question is empty or too long for it.
     """
     several = [questions] if isinstance(questions, str) else list(questions)
     for question in several:
@@ -79,29 +87,44 @@ def ask(
     problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(several)]
     for problem in problems:
         llm.check(problem.question, llm.style)
-    params = SamplingParams.of(sampling or reply_sampling(llm), seed=seed)
-    total = len(problems) * params.samples
-    with watched(progress or Silent(), "answering", total, "replies") as watch:
-        traces = llm.sample(problems, params, llm.style, watch)
-    if llm.scorer is not None and llm.tokenizer is not None and llm.style == "chain":
-        traces = score_traces(llm.scorer, llm.tokenizer, problems, traces)
+    config = sampling or reply_sampling(llm)
+    session = Session(
+        [llm],
+        SamplingParams.of(config, seed=seed, greedy=True),
+        # Nobody else shares the chains: a method draws what it asks for.
+        replace(SamplingParams.of(config, seed=seed), samples=1),
+        answers=False,
+        progress=progress,
+    )
+    chosen = registry.named(method) if method else registry.best(session.has)
+    registry.require(chosen, session.has)
+    solutions = chosen.solve(problems, session, Budget(config.samples))
     answers = []
-    for question, trace in zip(several, traces, strict=True):
-        if all(c.finish == "length" and not c.cost.completion_tokens for c in trace.completions):
+    for question, solution in zip(several, solutions, strict=True):
+        chains = solution.trace.completions
+        if all(c.finish == "length" and not c.cost.completion_tokens for c in chains):
             raise UserError(
                 f"the question {question[:60]!r}... is too long for {llm.name}: shorten it"
             )
-        answers.append(conclude(question, trace.completions, llm.warning(question)))
+        answers.append(conclude(question, solution, chosen.name, llm.warning(question)))
     return answers[0] if isinstance(questions, str) else answers
 
 
-def conclude(question: str, row: Sequence[Completion], warning: str | None) -> Answer:
-    """What a question's chains vote for, by the verifier's scores where they have any."""
+def conclude(question: str, solution: Solution, method: str, warning: str | None) -> Answer:
+    """A method's solution with what its chains vote for."""
+    chains = solution.trace.completions
+    votes, weighted = counted(chains)
+    return Answer(
+        question, solution.answer, chains, votes, weighted, warning, method, solution.cost
+    )
+
+
+def counted(chains: Sequence[Completion]) -> tuple[dict[str, int], dict[str, float]]:
+    """Votes for each candidate, and its share of the verifier's votes where all are scored."""
+    votes = {key: int(count) for key, count in tally(chains).items()}
     weighted: dict[str, float] = {}
-    if row[0].score is not None:
-        weights = tally(row, verifier_weights(row))
+    if chains and all(chain.score is not None for chain in chains):
+        weights = tally(chains, verifier_weights(chains))
         total = sum(weights.values())
         weighted = {key: weight / total for key, weight in weights.items()}
-    votes = {key: int(count) for key, count in tally(row).items()}
-    text = next(iter(weighted or votes), None)
-    return Answer(question, text, tuple(row), votes, weighted, warning)
+    return votes, weighted

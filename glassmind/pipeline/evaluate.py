@@ -1,28 +1,28 @@
 """Grade a model on a task: generated problems, GSM8K files, or a person's own.
 
-Any model that can be asked can be graded. It answers as the ladder's top does: the greedy chain;
-beside it, where more than one chain is sampled, their vote; and the verifier's vote where the model
-has a verifier.
+Any model that can be asked can be graded. It answers by every method whose needs it meets, or by
+those that are named.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
+from glassmind.evaluate.run_files import SCHEMA, Ladder
 from glassmind.generate import SamplingParams
 from glassmind.llm import LLM, Source, as_llm
 from glassmind.llm.prompts import chosen_examples
+from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
-from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.verify import score_traces
-from glassmind.records import Problem, Trace, Verdict
+from glassmind.progress import Progress
+from glassmind.reason import registry
+from glassmind.reason.method import Budget, Method, Solution
+from glassmind.reason.session import Session
+from glassmind.records import Problem
 from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
@@ -87,19 +87,25 @@ def evaluate_task(
     task: str,
     model: Source,
     *,
+    methods: Sequence[str] = (),
     limit: int = 0,
     shots: int = 0,
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Ladder:
     """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
 
     ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
-    ``shots`` training problems with their solutions. Questions too long for the model's context
-    count as wrong; ``skipped`` says how many.
+    ``shots`` training problems with their solutions. ``methods`` are the names of those to run, by
+    default all whose needs the model meets, and where only one chain is sampled, those that need no
+    more. Questions too long for the model's context count as wrong; ``Ladder.skipped`` says how
+    many.
+
+    Raises:
+        UserError: there is no such model, task or method, or a method needs what the model lacks.
     """
-    watcher = progress or Silent()
+    asked = [registry.named(name) for name in dict.fromkeys(methods)]
     llm = as_llm(model)
     recipe = task_recipe(llm)
     problems = task_problems(task, recipe, limit)
@@ -107,42 +113,38 @@ def evaluate_task(
         shown = worked_examples(task, recipe, shots)
         llm = llm.with_prompts(replace(llm.prompts, examples=shown))
     config = sampling or llm.default_sampling
-    started = time.monotonic()
-    rungs = {"base"} if llm.style == "direct" else set(METHODS) - {"base"}
-    with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        params = SamplingParams.of(config, seed=seed, greedy=True)
-        one = llm.sample(problems, params, llm.style, watch)
-    chains = one
-    if config.samples == 1:
-        rungs &= set(GREEDY)
-    elif llm.style == "chain":
-        total = len(problems) * config.samples
-        with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = llm.sample(problems, SamplingParams.of(config, seed=seed), llm.style, watch)
-    if llm.scorer is None or llm.tokenizer is None:
-        rungs -= set(NEEDS_SCORES)
-    elif chains is not one:
-        with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
-            chains = score_traces(llm.scorer, llm.tokenizer, problems, chains, progress=watch)
-    if not any(c.logprobs for trace in chains for c in trace.completions):
-        rungs -= {"log-probability-vote"}  # a server that gives none
-    seconds = time.monotonic() - started
-    results: dict[str, Sequence[Verdict]] = {
-        method: verdicts(method, problems, one if method in GREEDY else chains)
-        for method in METHODS
-        if method in rungs
-    }
-    return {
-        "schema": 1,
-        "recipe": llm.name if llm.recipe is None else llm.recipe.name,
-        "commit": "" if llm.run is None else llm.run.info().commit,
-        "seed": seed,
-        "skipped": sum(_skipped(trace) for trace in one),
-        "rows": [ladder_row(rung, task, results, seconds) for rung in results],
-    }
+    sampled = SamplingParams.of(config, seed=seed)
+    if asked and not any(method.scales for method in asked):
+        sampled = replace(sampled, samples=1)
+    session = Session(
+        [llm],
+        SamplingParams.of(config, seed=seed, greedy=True),
+        sampled,
+        progress=progress,
+        label=f"{task} ",
+    )
+    for method in asked:
+        registry.require(method, session.has)
+    chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
+    result = climb(problems, session, chosen, Budget(config.samples))
+    any_method, *_ = result.solutions.values()
+    return Ladder(
+        schema=SCHEMA,
+        recipe=llm.name if llm.recipe is None else llm.recipe.name,
+        commit="" if llm.run is None else llm.run.info().commit,
+        seed=seed,
+        rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
+        skipped=sum(map(_skipped, any_method)),
+    )
 
 
-def _skipped(trace: Trace) -> bool:
+def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:
+    if asked:
+        return method in asked
+    return samples > 1 or not method.scales
+
+
+def _skipped(solution: Solution) -> bool:
     """Whether the question did not fit the model's context."""
-    only = trace.completions[0]
-    return only.finish == "length" and not only.cost.completion_tokens
+    first = solution.trace.completions[0]
+    return first.finish == "length" and not first.cost.completion_tokens

@@ -18,7 +18,9 @@ from glassmind.generate import SamplingParams
 from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
-from glassmind.reason.verify import score_traces, training_documents
+from glassmind.reason.model import Model
+from glassmind.reason.session import Session
+from glassmind.reason.verify import training_documents
 from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
@@ -32,7 +34,7 @@ from glassmind.train.distributed import World
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
-STYLES: dict[str, Style] = {"base": "direct", "chain-of-thought": "chain"}
+STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def train_language_model(
 ) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
-    Base and chain of thought start from the same weights and spend the same steps on batches of
-    the same shape, so they spend the same floating-point operations.
+    Direct answer and chain of thought start from the same weights and spend the same steps on
+    batches of the same shape, so they spend the same floating-point operations.
     """
     folder = job.run.model_folder(stage)
     if job.done(stage):
@@ -122,8 +124,25 @@ def loaded_transformer(job: Job, stage: str) -> Transformer:
     return model
 
 
+def kept(
+    job: Job,
+    name: str,
+    problems: Sequence[Problem],
+    style: Style,
+    make: Callable[[], list[Trace]],
+) -> list[Trace]:
+    """The traces that ``make`` makes, or those that an earlier process kept in the run."""
+    path = job.run.path / "samples" / f"{name}.safetensors"
+    if path.is_file():
+        return load_traces(path, problems, job.tokenizer, style)
+    with job.timed(f"sample {name}"):
+        traces = make()
+    save_traces(path, traces)
+    return traces
+
+
 def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
-    """The finished ``model`` of a stage as one that can be asked; it packs its weights once."""
+    """The finished ``model`` of a stage as one that can be asked; its weights are packed once."""
     return LocalLLM(
         name=stage,
         model=model,
@@ -137,41 +156,30 @@ def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
     )
 
 
-def sampled(
-    job: Job,
-    name: str,
-    llm: LocalLLM,
-    problems: Sequence[Problem],
-    params: SamplingParams,
-    style: Style,
-    scorer: TokenScorer | None = None,
-) -> list[Trace]:
-    """Sample ``problems`` (and score the chains), or load what was sampled before."""
-    path = job.run.path / "samples" / f"{name}.safetensors"
-    if path.is_file():
-        return load_traces(path, problems, job.tokenizer, style)
-    with job.timed(f"sample {name}"):
-        total = len(problems) * params.samples
-        with watched(job.progress, f"sampling {name}", total, "chains") as watch:
-            traces = llm.sample(problems, params, style, watch)
-    if scorer is not None:
-        with (
-            job.timed(f"verify {name}"),
-            watched(job.progress, f"verifying {name}", len(problems), "problems") as watch,
-        ):
-            traces = score_traces(scorer, job.tokenizer, problems, traces, progress=watch)
-    save_traces(path, traces)
-    return traces
+def slice_session(
+    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[Model]
+) -> Session:
+    """What the methods share that answer one slice of the run's test problems.
 
+    Traces of the whole slice are kept in the run.
+    """
 
-def greedy_params(job: Job) -> SamplingParams:
-    """One likeliest chain for each test problem."""
-    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, GREEDY), greedy=True)
+    def keep(
+        name: str, asked: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+    ) -> list[Trace]:
+        if list(asked) != list(problems):
+            return make()
+        return kept(job, f"{slice}-{name}", asked, style, make)
 
-
-def sampling_params(job: Job) -> SamplingParams:
-    """The recipe's sampling for test problems."""
-    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, SAMPLE_TESTS))
+    sampling = job.recipe.sampling
+    return Session(
+        models,
+        SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),
+        SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TESTS)),
+        keep=keep,
+        progress=job.progress,
+        label=f"{slice}-",
+    )
 
 
 def _seed(job: Job, use: int) -> int:
@@ -193,7 +201,13 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
         max_new_tokens=job.recipe.sampling.max_new_tokens,
     )
     params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
-    traces = sampled(job, "verifier-training", llm, problems, params, "chain")
+
+    def make() -> list[Trace]:
+        total = len(problems) * params.samples
+        with watched(job.progress, "sampling verifier-training", total, "chains") as watch:
+            return llm.sample(problems, params, "chain", watch)
+
+    traces = kept(job, "verifier-training", problems, "chain", make)
     with job.timed(VERIFIER):
         documents = training_documents(
             job.tokenizer, problems, traces, config.train.row_tokens, config.branches

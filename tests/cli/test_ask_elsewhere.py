@@ -69,6 +69,8 @@ def test_replies_vote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(f"chain {number} " in out for number in (1, 2, 3))
     assert "votes" in out and "answer" in out
     answers = [json.loads(ask(capsys, *options, "--json")[0]) for _ in range(2)]
+    for answer in answers:
+        assert answer["cost"].pop("seconds") > 0
     assert answers[0] == answers[1]  # sampled, but from a seed
     assert len(answers[0]["replies"]) == len(answers[0]["chains"]) == 3
     assert len(set(answers[0]["replies"])) > 1

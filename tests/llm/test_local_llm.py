@@ -12,8 +12,9 @@ from glassmind.errors import UserError
 from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed, pack_model
 from glassmind.generate.reader import LanguageModel
 from glassmind.llm import LocalLLM, PromptFormat
+from glassmind.llm.costs import timed
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
-from glassmind.records import Problem, Step
+from glassmind.records import Problem, Step, Trace
 from glassmind.tokenize import CharTokenizer, Style, encode_prompt, parse_completion
 
 TOKENIZER = CharTokenizer()
@@ -66,9 +67,9 @@ def test_every_problem_has_random_numbers_of_its_own(llm: LocalLLM) -> None:
     assert [c.token_ids for c in one.completions] != [c.token_ids for c in two.completions]
     assert len({c.token_ids for c in one.completions}) > 1
     again = llm.sample(two_alike, PARAMS, "chain")
-    assert again == [one, two]
+    assert untimed(again) == untimed([one, two])
     other = llm.sample(two_alike, replace(PARAMS, seed=12), "chain")
-    assert other != [one, two]
+    assert untimed(other) != untimed([one, two])
 
 
 def test_a_question_is_answered_alike_alone_and_among_others(llm: LocalLLM) -> None:
@@ -77,6 +78,22 @@ def test_a_question_is_answered_alike_alone_and_among_others(llm: LocalLLM) -> N
     assert [c.token_ids for c in first[0].completions] == [
         c.token_ids for c in together[0].completions
     ]
+
+
+def test_a_batch_s_time_is_shared_by_tokens(llm: LocalLLM) -> None:
+    rows = llm.sample(PROBLEMS, PARAMS, "chain")
+    costs = [node.cost for trace in rows for node in trace.nodes]
+    each = [cost.seconds / cost.completion_tokens for cost in costs if cost.completion_tokens]
+    assert min(each) == pytest.approx(max(each)) and min(each) > 0
+    assert rows[0].first(1).cost.seconds == rows[0].completions[0].cost.seconds
+    three = timed(rows, 3.0)
+    added = sum(t.cost.seconds for t in three) - sum(t.cost.seconds for t in rows)
+    assert added == pytest.approx(3.0)
+
+
+def untimed(traces: list[Trace]) -> list[list[tuple[int, ...]]]:
+    """What was written, without how long it took."""
+    return [[c.token_ids for c in trace.completions] for trace in traces]
 
 
 def test_progress_counts_chains(llm: LocalLLM) -> None:
@@ -90,7 +107,7 @@ def test_a_question_beyond_the_context_has_empty_completions(llm: LocalLLM) -> N
     """And does not disturb the others."""
     long = Problem("long", "Mia has " + "very " * 20 + "many pencils.", "1")
     both = llm.sample([PROBLEMS[0], long], PARAMS, "chain")
-    assert both[:1] == llm.sample(PROBLEMS[:1], PARAMS, "chain")
+    assert untimed(both[:1]) == untimed(llm.sample(PROBLEMS[:1], PARAMS, "chain"))
     assert len(both[1].completions) == PARAMS.samples
     assert all(c.token_ids == () and c.answer is None for c in both[1].completions)
 
@@ -104,8 +121,8 @@ def test_the_weights_are_packed_once(llm: LocalLLM, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("glassmind.llm.local.pack_model", spy)
     fresh = replace(llm)
-    first = fresh.sample(PROBLEMS, PARAMS, "chain")
-    assert fresh.sample(PROBLEMS, PARAMS, "chain") == first == llm.sample(PROBLEMS, PARAMS, "chain")
+    first, again = (untimed(fresh.sample(PROBLEMS, PARAMS, "chain")) for _ in range(2))
+    assert first == again == untimed(llm.sample(PROBLEMS, PARAMS, "chain"))
     assert packed == [llm.model]
 
 

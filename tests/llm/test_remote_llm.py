@@ -70,17 +70,16 @@ def test_evaluation_of_an_address(tmp_path: Path) -> None:
     with serving(chat_model()) as address:
         remote = open_llm(f"{address}/v1/")
         local = evaluate_task(str(tmp_path / "mine.jsonl"), chat_model())
-        assert (
-            evaluate_task(str(tmp_path / "mine.jsonl"), remote)["rows"][0]["correct"]
-            == (local["rows"][0]["correct"])
+        assert evaluate_task(str(tmp_path / "mine.jsonl"), remote).rows[0].correct == (
+            local.rows[0].correct
         )
         sampling = replace(remote.default_sampling, samples=2, max_new_tokens=8)
         both = [
-            evaluate_task(str(tmp_path / "mine.jsonl"), llm, sampling=sampling)["rows"]
+            evaluate_task(str(tmp_path / "mine.jsonl"), llm, sampling=sampling).rows
             for llm in (remote, chat_model())
         ]
-    plain: list[Any] = [[(row["rung"], row["correct"], row["tokens_per_problem"], row["ci_low"])
-                         for row in rows if "log" not in row["rung"]] for rows in both]  # fmt: skip
+    plain: list[Any] = [[(row.rung, row.correct, row.completion_tokens, row.ci_low)
+                         for row in rows if "log" not in row.rung] for rows in both]  # fmt: skip
     assert plain[0] == plain[1]
 
 

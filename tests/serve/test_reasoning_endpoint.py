@@ -47,7 +47,8 @@ def test_it_is_streamed_as_it_forms(http: httpx2.Client) -> None:
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line]
     assert lines.pop() == "[DONE]"
     events = [json.loads(line) for line in lines]
-    assert events[0] == {"type": "start", "question": QUESTION, "samples": 4}
+    start = {"type": "start", "question": QUESTION, "method": "verifier-vote", "samples": 4}
+    assert events[0] == start
     assert {"type": "answer", **whole} == events[-1]
     chains = [event for event in events if event["type"] == "chain"]
     assert sorted(chain["sample"] for chain in chains) == [0, 1, 2, 3]

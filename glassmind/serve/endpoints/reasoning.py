@@ -2,120 +2,117 @@
 
 Where a chat endpoint gives one reply, this one shows what an answer rests on: how many chains were
 drawn, what each of them says step by step, what a verifier thinks of each step, and how the vote
-came out. Streamed, it is seen forming:
+came out. ``method`` names one of the registry, by default the best that the model allows. Streamed,
+the answer is seen forming:
 
     start → step, step ... (of all chains) → chain (whole, with the votes so far) ... → answer
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from glassmind.generate import Event, Generation, SamplingParams, derive_seed
+from glassmind.errors import UserError
+from glassmind.generate import SamplingParams
 from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
 from glassmind.llm.local import LocalLLM
-from glassmind.llm.replies import NodeReader, closed_lines
-from glassmind.pipeline.ask import Answer, conclude
-from glassmind.reason.verify import score_traces
-from glassmind.records import Completion, Problem, Trace
+from glassmind.pipeline.ask import Answer, conclude, counted
+from glassmind.reason import registry
+from glassmind.reason.method import Budget, Method, Need, Solution
+from glassmind.reason.session import Session
+from glassmind.records import Completion, Problem
 from glassmind.serialization import JsonObject
-from glassmind.serve.access.refusals import Refusal
-from glassmind.serve.endpoints.service import Service, Tail
-from glassmind.serve.endpoints.sse import Events, respond
-from glassmind.serve.sampling import check_room, requests
+from glassmind.serve.access.refusals import AsciiJSON, Refusal
+from glassmind.serve.endpoints.method_model import MethodModel
+from glassmind.serve.endpoints.service import Service
+from glassmind.serve.endpoints.sse import Events, EventStream, unless_gone
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import ReasonRequest
-from glassmind.serve.work.engine_thread import Running
-from glassmind.tokenize import parse_completion
-
-
-class _Chain:
-    """One chain of thought, as far as it is written."""
-
-    def __init__(self, served: LocalLLM, prompt: Sequence[int], sample: int) -> None:
-        self._served, self._prompt, self._sample = served, prompt, sample
-        self._reader = NodeReader(served, prompt)
-        self._tail = Tail()
-        self._ids: list[int] = []
-        self.steps: tuple[str, ...] = ()
-
-    def see(self, event: Event) -> list[JsonObject]:
-        """The steps that ``event`` closes."""
-        new = self._tail.new(event).ids
-        known = len(self.steps)
-        self.steps = self._closed_steps(new, event.done)
-        return [
-            {"type": "step", "sample": self._sample, "step": number, "text": self.steps[number]}
-            for number in range(known, len(self.steps))
-        ]
-
-    def completion(self, done: Generation) -> Completion:
-        """The whole, as the rest of the package knows it."""
-        nodes = self._served.nodes(self._prompt, done, self._served.style)
-        return replace(Trace.of_chains("0", [nodes]).completions[0], sample=self._sample)
-
-    def _closed_steps(self, new: Sequence[int], done: Generation | None) -> tuple[str, ...]:
-        if self._served.format == "question":
-            self._ids += new
-            return parse_completion(self._served.tokenizer, self._ids, self._served.style).steps
-        nodes = self._reader.see(new)
-        if done is not None:
-            nodes += self._reader.end(done.finish)
-        return (*self.steps, *closed_lines(nodes))
 
 
 class _Reasoning:
-    """The chains of one question."""
+    """A method at work on one question."""
 
-    def __init__(self, service: Service, question: str, prompt: Sequence[int], n: int) -> None:
-        self._service, self._question = service, question
-        self._problem = Problem("0", asked_text(service.served, question), "")
-        self._chains = [_Chain(service.served, prompt, sample) for sample in range(n)]
+    def __init__(
+        self, service: Service, question: str, method: Method, params: SamplingParams
+    ) -> None:
+        served = service.served
+        self._served, self._question, self._method = served, question, method
+        self._warning = served.warning(question)
         self._done: list[Completion] = []
+        self._events: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+        self._budget = Budget(params.samples)
+        self._thread = ThreadPoolExecutor(1, "method")
+        self._model = MethodModel(
+            service,
+            judging="verifier" in method.needs,
+            start=self._begun,
+            step=self._events.put_nowait,
+            done=self._chain,
+        )
+        self._session = Session(
+            [self._model],
+            replace(params, temperature=0.0, samples=1),
+            replace(params, samples=1),  # nobody else shares the chains
+            answers=False,
+            judge=self._model.judge,
+        )
 
-    async def whole(self, running: Running) -> JsonObject:
+    def cancel(self) -> None:
+        """Give up what is not done."""
+        self._model.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def whole(self) -> JsonObject:
         """The last event, which holds everything."""
         last: Mapping[str, Any] = {}
-        async with contextlib.aclosing(self.streamed(running)) as events:
+        async with contextlib.aclosing(self.streamed()) as events:
             async for event in events:
                 last = event
         return {name: value for name, value in last.items() if name != "type"}
 
-    async def streamed(self, running: Running) -> Events:
+    async def streamed(self) -> Events:
         """What happens, as it does."""
-        warning = self._service.served.warning(self._question)
-        yield {"type": "start", "question": self._question, "samples": len(self._chains)}
-        async for _, event in running:
-            chain = self._chains[event.sample]
-            for step in chain.see(event):
-                yield step
-            if event.done is None:
-                continue
-            self._service.metrics.tokens(len(event.done.token_ids))
-            completion = await self._scored(chain.completion(event.done))
-            self._done.append(completion)
-            so_far = conclude(self._question, self._done, warning)
-            votes = {"votes": so_far.votes, "weighted": so_far.weighted}
-            yield {"type": "chain", **_plain(completion), **votes}
-        self._done.sort(key=lambda completion: completion.sample)
-        yield {"type": "answer", **_whole(conclude(self._question, self._done, warning))}
+        loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(self._thread, self._solve)
+        working.add_done_callback(lambda _: self._events.put_nowait(None))
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+            answer = conclude(self._question, working.result(), self._method.name, self._warning)
+            yield {"type": "answer", **_whole(answer)}
+        finally:
+            self.cancel()
 
-    async def _scored(self, completion: Completion) -> Completion:
-        """With the verifier's scores, where there is one; computed between the engine's steps."""
-        served = self._service.served
-        scorer, tokenizer = served.scorer, served.tokenizer
-        if scorer is None or served.style != "chain":
-            return completion
-        (scored,) = await self._service.thread.call(
-            lambda: score_traces(scorer, tokenizer, [self._problem], [completion.trace])
+    def _solve(self) -> Solution:
+        """In the method's thread."""
+        problem = Problem("0", asked_text(self._served, self._question), "")
+        (solution,) = self._method.solve([problem], self._session, self._budget)
+        return solution
+
+    def _begun(self, samples: int) -> None:
+        self._events.put_nowait(
+            {
+                "type": "start",
+                "question": self._question,
+                "method": self._method.name,
+                "samples": samples,
+            }
         )
-        return replace(scored.completions[0], sample=completion.sample)
+
+    def _chain(self, completion: Completion) -> None:
+        self._done.append(completion)
+        votes, weighted = counted(self._done)
+        told = {"votes": votes, "weighted": weighted}
+        self._events.put_nowait({"type": "chain", **_plain(completion), **told})
 
 
 def _plain(completion: Completion) -> JsonObject:
@@ -135,6 +132,12 @@ def _whole(answer: Answer) -> JsonObject:
     return {
         "question": answer.question,
         "answer": answer.text,
+        "method": answer.method,
+        "cost": {
+            "prompt_tokens": answer.cost.prompt_tokens,
+            "completion_tokens": answer.cost.completion_tokens,
+            "judged_tokens": answer.cost.judged_tokens,
+        },
         "warning": answer.warning,
         "votes": answer.votes,
         "weighted": answer.weighted,
@@ -142,16 +145,35 @@ def _whole(answer: Answer) -> JsonObject:
     }
 
 
-def _params(served: LocalLLM, body: ReasonRequest, room: int) -> SamplingParams:
+def _method(served: LocalLLM, body: ReasonRequest) -> Method:
+    """The method asked for, or the best there is.
+
+    Raises:
+        Refusal: there is no such method, or it needs or is given what does not fit.
+    """
+    has: set[Need] = {served.style}
+    if served.scorer is not None:
+        has.add("verifier")
+    try:
+        method = registry.named(body.method) if body.method else registry.best(has)
+        registry.require(method, has)
+    except UserError as error:
+        raise Refusal(400, str(error), param="method") from None
+    if body.samples is not None and not method.scales:
+        raise Refusal(400, f"the method {method.name} does not take samples", param="samples")
+    return method
+
+
+def _params(served: LocalLLM, body: ReasonRequest) -> SamplingParams:
     """As ``glassmind ask`` samples, where the request says nothing else."""
     config = reply_sampling(
         served,
         samples=body.samples,
         temperature=body.temperature,
         max_new_tokens=body.max_tokens,
+        where="the request",
     )
-    params = SamplingParams.of(config, seed=derive_seed(body.seed, 0), stop=served.stop_ids)
-    return replace(params, max_new_tokens=min(room, params.max_new_tokens))
+    return SamplingParams.of(config, seed=body.seed, stop=served.stop_ids)
 
 
 def routes(service: Service) -> APIRouter:
@@ -160,7 +182,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/v1/reason", response_model=None, responses=event_schema.of("Reason"))
     async def reason(body: ReasonRequest, request: Request) -> Response:
-        """Answer a question by the vote of several chains of thought."""
+        """Answer a question by a method of reasoning, by default the vote of several chains."""
         service.check_model(body.model)
         served = service.served
         if not body.question.strip():
@@ -171,12 +193,19 @@ def routes(service: Service) -> APIRouter:
                 f"at most {LONGEST_QUESTION} characters of a question are read",
                 param="question",
             )
-        question = asked_text(served, body.question)
-        prompt = await service.text(served.prompt, question, served.style)
-        room = check_room(service, prompt, None, service.thread.context)
-        params = _params(served, body, room)
-        running = await service.begin(requests([prompt], params))
-        answer = _Reasoning(service, body.question, prompt, params.samples)
-        return await respond(answer, running, request, stream=bool(body.stream))
+        method = _method(served, body)
+        reasoning = _Reasoning(service, body.question, method, _params(served, body))
+        if not body.stream:
+            return AsciiJSON(await unless_gone(request.receive, reasoning.whole()))
+        events = reasoning.streamed()
+        first = await anext(events)  # what is refused is refused before the answer begins
+        return EventStream(_after(first, events), reasoning.cancel)
 
     return router
+
+
+async def _after(first: Mapping[str, Any], events: Events) -> Events:
+    yield first
+    async with contextlib.aclosing(events):
+        async for event in events:
+            yield event

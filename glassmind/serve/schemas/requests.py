@@ -212,9 +212,10 @@ class ChatRequest(Sampled):
 
 
 class ReasonRequest(Strict):
-    """Body of ``/v1/reason``: a question, and how many chains of thought vote on it."""
+    """Body of ``/v1/reason``: a question, the method that answers it, and how many chains vote."""
 
     question: str = Field(min_length=1)
+    method: str = Field(default="", max_length=512)
     model: str = Field(default="", max_length=512)
     samples: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     temperature: float | None = Field(default=None, ge=0, le=100)
