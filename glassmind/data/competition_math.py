@@ -14,7 +14,8 @@ from pathlib import Path
 from glassmind.data.json_lines import json_objects
 from glassmind.data.splits import content_key
 from glassmind.errors import UserError
-from glassmind.grade import canonical, extract_answer, parse_number
+from glassmind.grade import extract_answer
+from glassmind.grade.numbers import read_number, spelled_answer
 from glassmind.records import Problem, Step
 
 # A sentence ends at a full stop before white space and a capital letter or a formula.
@@ -30,19 +31,20 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
         UserError: naming file and line, for anything else than MATH.
     """
     problems = []
-    for where, number, row in json_objects(path):
+    for where, line, row in json_objects(path):
         question, solution = row.get("problem"), row.get("solution")
         if not isinstance(question, str) or not isinstance(solution, str):
             raise UserError(f'{where} needs the texts "problem" and "solution", as MATH has them')
         answer = extract_answer(solution) if "\\boxed" in solution else None
         if answer is None:
             raise UserError(f"{where} has a solution without \\boxed{{...}}, its final answer")
+        number = read_number(answer)
         subject = re.sub(r"[^a-z]+", "-", str(row.get("type", "")).lower()).strip("-")
         problems.append(
             Problem(
-                id=f"math-{split}-{number:05d}",
+                id=f"math-{split}-{line:05d}",
                 question=question.strip(),
-                answer=answer if parse_number(answer) is None else canonical(answer),
+                answer=answer if number is None else spelled_answer(number),
                 steps=tuple(Step(text) for text in _sentences(solution)),
                 source=f"math/{subject}" if subject else "math",
                 split=split,

@@ -22,7 +22,7 @@ from glassmind.data.json_lines import json_objects
 from glassmind.data.splits import content_key, deal
 from glassmind.errors import UserError
 from glassmind.files import atomic_write
-from glassmind.grade.numbers import canonical, parse_number
+from glassmind.grade.numbers import parse_number, read_number, spelled_answer
 from glassmind.records import Problem, Step
 
 LONGEST_ANSWER = 1_000
@@ -109,10 +109,11 @@ def _problem(row: dict[str, object], where: str, default_id: str, source: str) -
     steps = row.get("steps", [])
     if not isinstance(steps, list):
         raise UserError(f'{where} has "steps" that are not a list of texts')
+    number = read_number(written)
     return Problem(
         id=_text(row, "id", where, default_id),
         question=question,
-        answer=written if parse_number(written) is None else canonical(written),
+        answer=written if number is None else spelled_answer(number),
         steps=tuple(_step(step, where) for step in steps),
         source=_text(row, "source", where, source),
         split=_text(row, "split", where, ""),
