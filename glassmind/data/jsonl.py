@@ -14,7 +14,6 @@ with its line.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from typing import NamedTuple
 from glassmind.data.json_lines import json_objects
 from glassmind.data.splits import content_key, deal
 from glassmind.errors import UserError
+from glassmind.files import atomic_write
 from glassmind.grade.numbers import parse_number, read_number, spelled_answer
 from glassmind.records import Problem, Step
 
@@ -60,14 +60,12 @@ def save_problems(problems: Iterable[Problem], path: Path | str) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for problem in problems:
-                file.write(json.dumps(_row(problem), ensure_ascii=False) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        for problem in problems:
+            file.write(json.dumps(_row(problem), ensure_ascii=False) + "\n")
 
 
 class ProblemSplits(NamedTuple):

@@ -76,15 +76,8 @@ def evaluate_task(
     problems = task_problems(task, loaded, limit)
     config = sampling or loaded.recipe.sampling
     engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-    sampled = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    greedy = SamplingParams.of(config, seed=seed, greedy=True)
+    sampled = SamplingParams.of(config, seed=seed)
     started = time.monotonic()
     style: Style = "direct" if loaded.stage == "base" else "chain"
     rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
@@ -111,7 +104,7 @@ def evaluate_task(
     return {
         "schema": 1,
         "recipe": loaded.recipe.name,
-        "commit": loaded.run.facts().get("commit", ""),
+        "commit": loaded.run.info().commit,
         "seed": seed,
         "skipped": sum(not trace.completions[0].token_ids for trace in one),
         "rows": [ladder_row(rung, task, results, seconds) for rung in results],

@@ -19,7 +19,7 @@ import tomli_w
 from glassmind.data.generator import ProblemDial
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig
-from glassmind.runs.dataclass_tree import from_dict, to_dict
+from glassmind.serialization import decode, encode_toml
 
 MOST_SAMPLES = 1024
 """What one request may ask of the engine; a recipe that asks for more is refused at once."""
@@ -402,9 +402,9 @@ def read_recipe(name_or_path: str) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    return from_dict(Recipe, values, f"recipe {name_or_path}")
+    return decode(Recipe, values, f"recipe {name_or_path}")
 
 
 def recipe_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, every value written out."""
-    return tomli_w.dumps(to_dict(recipe))
+    return tomli_w.dumps(encode_toml(recipe))

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject
 
 _START_SECONDS = 60.0
 _PROGRAM = Path(__file__).with_name("program.py")
@@ -50,9 +50,7 @@ class Worker:
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
-    def ask(
-        self, request: dict[str, Any], longest: int, *, seconds: float | None = None
-    ) -> dict[str, Any]:
+    def ask(self, request: JsonObject, longest: int, *, seconds: float | None = None) -> JsonObject:
         """The answer to ``request``, whose line of JSON has at most ``longest`` bytes.
 
         ``seconds`` is a shorter time limit for this request; starting the process is not counted.
@@ -66,7 +64,7 @@ class Worker:
             if self._process is None or self._process.poll() is not None:
                 self._start()
             line = json.dumps(request).encode("ascii") + b"\n"
-            answer: dict[str, Any] = json.loads(
+            answer: JsonObject = json.loads(
                 self._exchange(line, self.seconds if seconds is None else seconds, longest)
             )
             if answer.get("failure") == "memory":  # what it still holds, nobody knows

@@ -65,7 +65,7 @@ _ENVIRONMENT.globals.update(raise_exception=_raise_exception, strftime_now=_strf
 _compile = lru_cache(maxsize=8)(_ENVIRONMENT.from_string)
 
 
-def _render(source: str, variables: dict[str, Any], most: int) -> str:
+def _render(source: str, variables: dict[str, object], most: int) -> str:
     parts: list[str] = []
     length = 0
     for part in _compile(source).generate(**variables):

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject
 from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, TokenizerFacts
 from glassmind.worker import Worker, WorkerStopped
@@ -135,7 +136,7 @@ class ChatTemplate:
             for section in finder.split(text, special=True)
         )
 
-    def _run(self, given: dict[str, Any]) -> str:
+    def _run(self, given: JsonObject) -> str:
         most = MAX_OUTPUT + sum(map(len, _strings(given)))
         variables = {**self.special_tokens, **given}
         request = {"source": self.source, "variables": variables, "most": most}
@@ -169,7 +170,7 @@ def _given(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]] | None,
     variables: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> JsonObject:
     """What a template is handed. Keys of a message that are ``None`` are left out, because
     templates ask whether a key is there."""
     if not messages:
