@@ -1,6 +1,6 @@
 """Stories: the families of word problems the generator can tell.
 
-Read ``shapes`` (what an event does to the numbers), ``words`` (names, nouns, general knowledge),
+Read ``shapes`` (what an event does to the numbers), ``words`` (names, nouns, parts),
 ``family`` (how openings, events, states and questions make a story), then any family, each a
 file of its own. ``FAMILIES`` maps each name to its family; adding one is adding a row.
 """

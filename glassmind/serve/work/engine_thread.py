@@ -23,24 +23,11 @@ from typing import TypeVar
 from glassmind.generate import Engine, Event, Request
 from glassmind.generate.cache.paged_attention import BLOCK
 from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.work.engine_state import EngineState
 from glassmind.serve.work.metrics import Metrics
 
 T = TypeVar("T")
 _LOG = logging.getLogger("glassmind.serve")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """What the engine held after its last step, and what it had counted by then: samples put off,
-    tokens guessed, and guesses that stood."""
-
-    waiting: int = 0
-    running: int = 0
-    used_blocks: int = 0
-    blocks: int = 0
-    put_off: int = 0
-    guessed: int = 0
-    accepted: int = 0
 
 
 class Running:

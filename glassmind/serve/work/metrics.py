@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,8 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from glassmind.serve.work.engine_thread import EngineState
+from glassmind.serve.work.engine_state import EngineState
 
 # When each counter was made is as many lines again, and nobody asks.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -120,9 +118,9 @@ class _EngineCounters(Collector):
             yield GaugeMetricFamily(f"glassmind_{name}", about, value)
         for name, about, value in (
             (
-                "put_off_sequences",
+                "preempted_sequences",
                 "Samples that gave their room in the cache back and were begun again",
-                now.put_off,
+                now.preempted,
             ),
             ("guessed_tokens", "Tokens guessed ahead, by a draft or look-up", now.guessed),
             ("accepted_tokens", "Guesses that stood: each saved a pass", now.accepted),
