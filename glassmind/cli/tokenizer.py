@@ -297,7 +297,7 @@ def _faster(
 
 
 def _spare_other_files(target: Path, tokenizer: Path) -> None:
-    """Refuses to overwrite the tokenizer, or an implied .json file that does not describe a corpus."""
+    """Refuses to overwrite the tokenizer, or a derived .json path that is not a corpus's."""
     if target.exists() and tokenizer.exists() and target.samefile(tokenizer):
         raise UserError(f"--out {target} is the tokenizer; name another file")
     facts = target.with_suffix(".json")
