@@ -2,7 +2,7 @@
 
 Read ``numbers`` first (when two spellings are one number), then ``answers`` (finding the answer
 in free text and grading it), then ``steps`` (is a written step a legal move?) with the game it
-checks against: ``structure`` and ``derivation``.
+checks against: ``structure`` and ``derivation``; ``arithmetic`` reads the equation of a step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A picture that stands in a file of its own, for a page in Markdown to show.
 
 It carries its colours with it, for light and for dark, since the page it is shown on has no style
-sheet for it. The elements themselves are those of the report's charts (``evaluate/svg.py``).
+sheet for it. The elements themselves are those of the report's charts (``evaluate/charts/svg.py``).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From pieces of text to ids, with a cache: the inner loop of every encoder here.
 
-A pre-split (``presplit.py``, ``pretokenize.py``) cuts text into short pieces, and language repeats
-itself: of the two million pieces in ten megabytes of English, one in fifty is new. So the ids of a
-piece are computed once and cached, and encoding ordinary text is one table lookup per piece, done
-by standard library functions written in C: no Python code runs for a piece seen before.
+A pre-split (``presplit.py``, ``composed/pretokenize.py``) cuts text into short pieces, and language
+repeats itself: of the two million pieces in ten megabytes of English, one in fifty is new. So the
+ids of a piece are computed once and cached, and encoding ordinary text is one table lookup per
+piece, done by standard library functions written in C: no Python code runs for a piece seen before.
 
 Where the pre-split itself is slow, the cache can save that too: text is first cut roughly, at
 places that are quick to find, and only rough pieces not seen before are cut exactly.

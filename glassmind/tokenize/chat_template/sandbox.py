@@ -1,4 +1,4 @@
-"""The program of the worker in which chat templates run (``chat_worker.py`` starts it).
+"""The program of the worker in which chat templates run (``worker.py`` starts it).
 
 It imports nothing of this package: a small process that starts quickly and has nothing worth
 stealing. A request is a line of JSON on standard input, an answer a line of JSON on standard

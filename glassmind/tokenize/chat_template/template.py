@@ -11,7 +11,7 @@ the Jinja language that is handed the messages and writes the text. Two things c
 that.
 
 **The template is a stranger's program.** It runs sandboxed, in a process with limits
-(``chat_worker.py``), and what it does wrong is a ``UserError``.
+(``worker.py``), and what it does wrong is a ``UserError``.
 
 **The user is a stranger too.** In the text above, ``<|im_end|>`` is one token and an instruction to
 the program around the model. If a person's message contains those ten characters, and the finished

@@ -1,10 +1,11 @@
 """A process for programs that are not trusted: chat templates.
 
-A chat template arrives with somebody else's model and is a program in Jinja's language. Jinja's
-sandbox keeps it away from the machine, but does not stop it from looping forever or building a
-ten-gigabyte string, and Python cannot stop a thread that does. It can stop a process. So templates
-run in their own process. It starts on first use (a tenth of a second) and is reused. The caller
-enforces a time limit, the operating system a memory limit, and a killed worker is replaced.
+A chat template arrives inside somebody else's model and is a program in Jinja's language. Jinja's
+sandbox keeps it away from the machine, but not from looping for ever or from building a string of
+ten gigabytes, and Python cannot stop a thread that does. It can stop a process. So templates run in
+one of their own, which is started when first needed (a tenth of a second), kept, given a time limit
+by whoever waits for it and a memory limit by the operating system, and replaced when it had to be
+killed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MEMORY = 512 << 20
 
 _START_SECONDS = 60.0
 _PROGRAM = Path(__file__).with_name("sandbox.py")
-# The rest of the environment (keys, tokens) is kept from templates.
+# Whatever else the environment holds (keys, tokens) is none of a template's business.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
 
 

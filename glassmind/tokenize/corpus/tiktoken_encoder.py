@@ -2,7 +2,7 @@
 
     tokenizer = with_tiktoken(tokenizer)
 
-Our own encoder (``pieces.py``, ``merging.py``) is written to be read; this one is for large
+Our own encoder (``bpe/pieces.py``, ``bpe/merging.py``) is written to be read; this one is for large
 corpora.
 
 The two work differently. We keep a list of *pairs* and merge the one learned first; ``tiktoken``
