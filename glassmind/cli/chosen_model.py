@@ -17,7 +17,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="MODEL",
         help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder; without one, the "
-        "small model that comes with the package",
+        "small model in the package",
     )
     parser.add_argument(
         "--draft",

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else EXIT_USER_ERROR
     except KeyboardInterrupt:
         _debug_traceback()
-        resume = "; the same command with --resume goes on" if hasattr(args, "resume") else ""
+        resume = "; the same command with --resume continues" if hasattr(args, "resume") else ""
         print(f"glassmind: interrupted{resume}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:

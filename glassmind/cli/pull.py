@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         with LiveProgress() as progress:
             path = pull(args.name, progress, revision=args.revision, folder=args.to, file=args.file)
     except KeyboardInterrupt:
-        console().print("what has arrived is kept; the same command goes on from there")
+        console().print("finished files are kept; the same command continues from there")
         raise
     if args.json:
         print_json({"schema": 1, "repository": args.name, "path": path})

@@ -113,7 +113,7 @@ def _chat(row: Any, where: str) -> Chat:
         raise UserError(f"{where} is no conversation: {_FORMS}")
     if not any(message["role"] == ASSISTANT for message in found[1:]):
         raise UserError(
-            f"{where}: nobody answers: after the first message one must have the role {ASSISTANT!r}"
+            f"{where}: there is no answer: a later message must have the role {ASSISTANT!r}"
         )
     return Chat(tuple(found))
 

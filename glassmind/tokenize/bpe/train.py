@@ -166,7 +166,7 @@ def merge_everywhere(
             continue
         count = counts[index]
         words[index] = word.replace(pair, merged)
-        done = 0  # what lies before is merged already
+        done = 0  # everything before it is merged already
         while at >= 0:
             if at:
                 left = word[at - 1] if at > done else merged
