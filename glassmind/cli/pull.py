@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         with LiveProgress() as progress:
             path = pull(args.name, progress, revision=args.revision, folder=args.to, file=args.file)
     except KeyboardInterrupt:
-        console().print("finished files are kept; the same command continues from there")
+        console().print("the partial download is kept; the same command continues it")
         raise
     if args.json:
         print_json({"schema": 1, "repository": args.name, "path": path})
