@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.reason.chains import sample_traces
 from glassmind.reason.verify import score_traces
 from glassmind.reason.vote import tally, verifier_weights, vote
 from glassmind.records import Completion, Problem
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.models import Loaded, load
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import read_json
 from glassmind.tokenize import Style, encode_prompt
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -128,14 +129,7 @@ def ask(
             )
     problems = [Problem(str(n), _tidy(q), "") for n, q in enumerate(several)]
     config = sampling or loaded.recipe.sampling
-    params = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    params = SamplingParams.of(config, seed=seed)
     engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
     style: Style = "direct" if loaded.stage == "base" else "chain"
     limit = loaded.model.config.max_tokens

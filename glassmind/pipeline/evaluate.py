@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from glassmind.data import Split, generate, gsm8k, jsonl
+from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
@@ -25,7 +25,7 @@ from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
-TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
+TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
 
 
 def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
@@ -46,11 +46,12 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
         if task == split:
             count = limit or getattr(recipe.problems, split) or 500
             return generate(recipe.problems.dial, count, split=split, seed=recipe.seed)
-    if task.startswith("gsm8k") and task in TASKS:
-        path = gsm8k.gsm8k_path("train" if task == "gsm8k-train" else "valid")
-        problems = gsm8k.load_gsm8k(path, equations=True)
+    name = task.removesuffix("-train")
+    if name in PROBLEM_SETS:
+        chosen = PROBLEM_SETS[name]
+        problems = chosen.held_out() if task == name else chosen.train()
     elif task.endswith((".jsonl", ".json")):
-        problems = jsonl.load_problems(task)
+        problems = load_problems(task)
     else:
         raise UserError(
             f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL of problems"
@@ -75,15 +76,8 @@ def evaluate_task(
     problems = task_problems(task, loaded, limit)
     config = sampling or loaded.recipe.sampling
     engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-    sampled = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    greedy = SamplingParams.of(config, seed=seed, greedy=True)
+    sampled = SamplingParams.of(config, seed=seed)
     started = time.monotonic()
     style: Style = "direct" if loaded.stage == "base" else "chain"
     rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
@@ -110,7 +104,7 @@ def evaluate_task(
     return {
         "schema": 1,
         "recipe": loaded.recipe.name,
-        "commit": loaded.run.facts().get("commit", ""),
+        "commit": loaded.run.info().commit,
         "seed": seed,
         "skipped": sum(not trace.completions[0].token_ids for trace in one),
         "rows": [ladder_row(rung, task, results, seconds) for rung in results],

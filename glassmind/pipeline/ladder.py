@@ -19,6 +19,7 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import METHODS, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
+from glassmind.files import write_json
 from glassmind.model import TokenScorer, Transformer
 from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
@@ -39,9 +40,9 @@ from glassmind.pipeline.stages import (
 )
 from glassmind.progress import Progress, Silent
 from glassmind.records import Problem, Trace, Verdict
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
+from glassmind.serialization import read_json
 from glassmind.train.trackers import require_trackers
 
 
@@ -128,7 +129,7 @@ def _climb(
 
 def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transformer) -> None:
     path = job.run.path
-    facts = job.run.facts()
+    info = job.run.info()
     rows: list[dict[str, Any]] = []
     by_steps: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -150,7 +151,7 @@ def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transfor
     ladder = {
         "schema": 1,
         "recipe": job.recipe.name,
-        "commit": facts["commit"],
+        "commit": info.commit,
         "seed": job.recipe.seed,
         "rows": rows,
     }

@@ -22,7 +22,7 @@ from glassmind.reason.verify import score_traces, training_documents
 from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
-from glassmind.runs.recipe import Recipe
+from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
@@ -150,24 +150,13 @@ def sampled(
 
 
 def greedy_params(job: Job) -> SamplingParams:
-    return SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=0.0,
-        seed=_seed(job, GREEDY),
-    )
+    """One likeliest chain for each test problem."""
+    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, GREEDY), greedy=True)
 
 
 def sampling_params(job: Job) -> SamplingParams:
     """The recipe's sampling for test problems."""
-    sampling = job.recipe.sampling
-    return SamplingParams(
-        max_new_tokens=sampling.max_new_tokens,
-        temperature=sampling.temperature,
-        top_k=sampling.top_k,
-        top_p=sampling.top_p,
-        samples=sampling.samples,
-        seed=_seed(job, SAMPLE_TESTS),
-    )
+    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, SAMPLE_TESTS))
 
 
 def _seed(job: Job, use: int) -> int:
@@ -183,12 +172,12 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         return loaded_scorer(job)
     config = job.recipe.verifier
     problems = train[-config.problems :]
-    params = SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=config.temperature,
+    sampling = SamplingConfig(
         samples=config.samples,
-        seed=_seed(job, SAMPLE_TRAINING),
+        temperature=config.temperature,
+        max_new_tokens=job.recipe.sampling.max_new_tokens,
     )
+    params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
     traces = sampled(job, "verifier-training", model, problems, params, "chain")
     with job.timed(VERIFIER):
         documents = training_documents(

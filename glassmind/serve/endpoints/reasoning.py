@@ -23,13 +23,14 @@ from glassmind.pipeline.ask_chat import MAX_TOKENS, VOTING_TEMPERATURE, reply_no
 from glassmind.reason.verify import score_traces
 from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.sampling import check_room, requests
 from glassmind.serve.schemas import events as event_schema
-from glassmind.serve.schemas.requests import JsonObject, ReasonRequest
+from glassmind.serve.schemas.requests import ReasonRequest
 from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import Running
 from glassmind.serve.work.reply import ReplyReader
@@ -188,14 +189,12 @@ def _params(served: ServedModel, body: ReasonRequest, room: int) -> SamplingPara
     usual = served.loaded.recipe.sampling if served.loaded is not None else _ELSEWHERE
     samples = body.samples or usual.samples
     temperature = usual.temperature if samples > 1 or served.loaded is not None else 0.0
-    return SamplingParams(
+    seed = derive_seed(body.seed, 0) if served.loaded is not None else body.seed
+    return replace(
+        SamplingParams.of(usual, seed=seed, stop=served.stop_ids),
         max_new_tokens=min(room, body.max_tokens or usual.max_new_tokens),
         temperature=temperature if body.temperature is None else body.temperature,
-        top_k=usual.top_k,
-        top_p=usual.top_p,
         samples=samples,
-        seed=derive_seed(body.seed, 0) if served.loaded is not None else body.seed,
-        stop=served.stop_ids,
     )
 
 
