@@ -6,6 +6,10 @@ objective is), then the objectives, each the equation of its paper: ``pretrain``
 them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets their pace, ``precision``
 decides how numbers are held. Several processes train one model through ``launch``, ``distributed``
 and ``fully_sharded``.
+
+Beside the loop: ``validation``, ``guard`` and ``trouble`` (steps that go wrong), ``inspection``
+(inside the layers), ``metrics_file`` and ``trackers`` (where metrics go), ``chunked_loss`` (less
+memory).
 """
 
 from glassmind.train.classify import Classify, TextClassifier
