@@ -6,7 +6,8 @@ order of epoch *e* is a permutation drawn from (seed, e), never from a generator
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class RowLoader:
         """What must be saved to go on from here."""
         return {"epoch": self.epoch, "cursor": self.cursor}
 
-    def restore(self, state: dict[str, int]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved ``state``."""
         self.epoch, self.cursor = int(state["epoch"]), int(state["cursor"])
         self._order = self._permutation()

@@ -19,7 +19,7 @@ _held: dict[Path, int] = {}
 
 
 def hold(folder: Path) -> None:
-    """Make ``folder`` this process's own, until ``release`` or its end.
+    """Make ``folder`` this process's own until the process ends.
 
     Raises:
         UserError: another process holds it.
@@ -37,9 +37,3 @@ def hold(folder: Path) -> None:
             "or name another folder by --run"
         ) from None
     _held[place] = handle
-
-
-def release(folder: Path) -> None:
-    """Let others have ``folder``."""
-    if (handle := _held.pop(folder.resolve(), None)) is not None:
-        os.close(handle)

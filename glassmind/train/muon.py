@@ -73,6 +73,7 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.together = together
+        self.found_inf: Tensor | None = None  # where 1, a step changes nothing; as in fused AdamW
         for group in self.param_groups:
             if any(p.dim() not in (2, 3) for p in group["params"]):
                 raise ValueError("Muon is for matrices; give other parameters to AdamW")
@@ -98,9 +99,17 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(p)
             gradient, momentum = p.grad, state["momentum"]
             assert gradient is not None  # the caller chose parameters that have one
+            before = None if self.found_inf is None else momentum.clone()
             momentum.lerp_(gradient, 1 - group["momentum"])
             directions.append(gradient.lerp(momentum, group["momentum"]))
+            self._undo_if_skipped(momentum, before)
         for p, update in zip(params, self.together(directions), strict=True):
             rows, columns = p.shape[-2:]
+            before = None if self.found_inf is None else p.clone()
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            self._undo_if_skipped(p, before)
+
+    def _undo_if_skipped(self, tensor: Tensor, before: Tensor | None) -> None:
+        if before is not None and self.found_inf is not None:
+            tensor.copy_(torch.where(self.found_inf > 0, before, tensor))

@@ -52,9 +52,15 @@ class Optimizers:
             self.optimizers.append(muon)
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
 
-    def step(self, factor: float) -> None:
-        """One step with every learning rate at ``factor`` times its peak; clears gradients."""
+    def step(self, factor: float, skip: Tensor | None = None) -> None:
+        """One step with every learning rate at ``factor`` times its peak; clears gradients.
+
+        ``skip`` is a float32 tensor (1,) on the parameters' device. Where it is 1, weights and
+        moments stay as they are: decided there, without the host waiting to know.
+        """
         for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
+            # The attribute by which torch.amp.GradScaler tells fused optimizers to do nothing.
+            optimizer.found_inf = skip  # type: ignore[attr-defined]
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             optimizer.step()
@@ -98,6 +104,5 @@ class Optimizers:
             for entry, value in state.items():
                 if value.dim() and value.shape != parameter.shape:
                     raise UserError(f"the checkpoint's optimizer state of {name} has a wrong shape")
-                # AdamW keeps its step count on the CPU whatever the device.
-                here = value.to(parameter.device) if value.dim() else value
-                optimizer.state[parameter][entry] = here
+                # The fused AdamW counts its steps on the device, too.
+                optimizer.state[parameter][entry] = value.to(parameter.device)

@@ -56,7 +56,9 @@ class Listener(Silent):
         self.said.append(summary)
 
 
-def make_trainer(folder: Path | None, config: TrainConfig = CONFIG, bad_batch: int = 6) -> Trainer:
+def make_trainer(
+    folder: Path | None, config: TrainConfig = CONFIG, bad_batch: int = 6, **options: Any
+) -> Trainer:
     """A trainer whose batch number ``bad_batch`` (from 1) makes it sick."""
     torch.manual_seed(7)
     model = Transformer(
@@ -76,7 +78,9 @@ def make_trainer(folder: Path | None, config: TrainConfig = CONFIG, bad_batch: i
     objective = Sick(model)
     objective.bad = torch.from_numpy(bad.ids).long()
     loader = RowLoader(rows, config.batch_rows, seed=1)
-    return Trainer(objective, loader, config, stage="pretrain", folder=folder, progress=Listener())
+    return Trainer(
+        objective, loader, config, stage="pretrain", folder=folder, progress=Listener(), **options
+    )
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -147,7 +151,7 @@ def test_stop_keeps_what_the_step_met(tmp_path: Path) -> None:
 def test_skip_leaves_the_batch_out(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, replace(CONFIG, on_nan="skip"))
     trainer.train()
-    assert trainer.step == 12
+    assert trainer.counters.step == 12
     assert all_finite(trainer)
     (trouble,) = [r for r in rows(tmp_path) if "trouble" in r]
     assert (trouble["step"], trouble["policy"]) == (6, "skip")
@@ -171,10 +175,10 @@ def test_rewind_goes_on_with_other_batches(tmp_path: Path) -> None:
     config = replace(CONFIG, on_nan="rewind")
     trainer = make_trainer(tmp_path, config)
     trainer.train()
-    assert (trainer.step, trainer.rewinds) == (12, 1)
+    assert (trainer.counters.step, trainer.counters.rewinds) == (12, 1)
     assert all_finite(trainer)
     # 12 steps taken and one batch passed over
-    assert trainer.loader.state()["cursor"] == 13
+    assert trainer.source.state()["cursor"] == 13
     (rewound,) = [r for r in rows(tmp_path) if "rewound_from" in r]
     assert (rewound["step"], rewound["rewound_from"]) == (5, 6)
     steps = [r["step"] for r in rows(tmp_path) if "loss" in r]
@@ -186,7 +190,8 @@ def test_a_run_that_always_goes_wrong_is_stopped(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, config)
     assert isinstance(trainer.objective, Sick)
     trainer.objective.loss = lambda batch: (  # type: ignore[method-assign]
-        Pretrain.loss(trainer.objective, batch)[0] * (math.nan if trainer.step > 3 else 1.0),
+        Pretrain.loss(trainer.objective, batch)[0]
+        * (math.nan if trainer.counters.step > 3 else 1.0),
         {},
     )
     with pytest.raises(UserError, match="cannot be rewound: it happened too often"):
@@ -223,7 +228,7 @@ def test_a_crash_after_a_rewind_changes_nothing(tmp_path: Path) -> None:
     first = make_trainer(tmp_path / "b", replace(config, steps=12))
 
     def cut(done: int, **figures: float) -> None:
-        if first.rewinds and done == 8:
+        if first.counters.rewinds and done == 8:
             raise KeyboardInterrupt
 
     first.progress.update = cut  # type: ignore[method-assign]
@@ -242,8 +247,7 @@ def test_a_crash_after_a_rewind_changes_nothing(tmp_path: Path) -> None:
 def test_the_finished_weights_can_be_the_best(tmp_path: Path) -> None:
     losses = iter([3.0, 1.0, 2.0, 1.5])
     config = replace(CONFIG, weights="best", validate_every=3)
-    trainer = make_trainer(tmp_path, config, bad_batch=50)
-    trainer.validate = lambda: next(losses)
+    trainer = make_trainer(tmp_path, config, bad_batch=50, validate=lambda: next(losses))
     trainer.train()
     best = checkpoint.newest(tmp_path / "checkpoints" / "pretrain", kind="best")
     assert best is not None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from glassmind.data.columns import COMPLETION, LABEL
 from glassmind.data.packing import Document, pack, stream
 from glassmind.model import (
     AttentionConfig,
@@ -47,7 +48,7 @@ def plain_documents() -> list[Document]:
     made = []
     for length, prompt in ((9, 4), (6, 1), (12, 7), (3, 2), (5, 5)):
         ids = rng.integers(7, VOCAB, length).astype(np.int32)
-        made.append(Document(ids, np.arange(length) >= prompt))
+        made.append(Document(ids, {COMPLETION: np.arange(length) >= prompt}))
     return made
 
 
@@ -98,7 +99,7 @@ def test_pretrain_on_a_stream() -> None:
     model = tiny()
     ids = np.random.default_rng(1).integers(7, VOCAB, 48).astype(np.int32)
     loss, _ = Pretrain(model).loss(to_batch(stream(ids, 12), CPU))
-    rows = [Document(row, np.ones(12, np.bool_)) for row in ids.reshape(4, 12)]
+    rows = [Document(row) for row in ids.reshape(4, 12)]
     expected = [one for row in rows for one in losses_alone(model, row)]
     assert loss.item() == pytest.approx(sum(expected) / len(expected), rel=1e-5)
 
@@ -111,7 +112,7 @@ def test_sft_is_the_mean_over_completions() -> None:
         loss
         for document in made
         for loss, learned in zip(
-            losses_alone(model, document), document.completion[1:], strict=True
+            losses_alone(model, document), document[COMPLETION][1:], strict=True
         )
         if learned
     ]
@@ -127,7 +128,7 @@ def test_sft_does_not_learn_the_question() -> None:
     for token in (8, 9):
         ids = np.array([token, token, 10, 11], np.int32)
         learned = np.array([False, False, True, True])
-        batch = to_batch(pack([Document(ids, learned)], 4, pad_id=0), CPU)
+        batch = to_batch(pack([Document(ids, {COMPLETION: learned})], 4, pad_id=0), CPU)
         losses.append(SupervisedFineTuning(model).loss(batch)[0].item())
     assert losses[0] == pytest.approx(losses[1])
 
@@ -151,9 +152,8 @@ def judged_documents() -> list[Document]:
         made.append(
             Document(
                 np.array(ids, np.int32),
-                np.array(imitate),
+                {COMPLETION: np.array(imitate), LABEL: np.array(labels, np.float32)},
                 np.array(branches, np.int16),
-                np.array(labels, np.float32),
             )
         )
     return made
@@ -187,12 +187,12 @@ def test_verify_is_its_equation(pair_weight: float, language_weight: float) -> N
     judge, speak = [], []
     ends: dict[int, list[tuple[float, float]]] = {}
     for t in range(60):
-        score, label = float(scores[0, t]), float(packed.labels[0, t])
+        score, label = float(scores[0, t]), float(packed[LABEL][0, t])
         if not math.isnan(label):
             judge.append(-label * log_sigmoid(score) - (1 - label) * log_sigmoid(-score))
             if packed.ids[0, t] == END:
                 ends.setdefault(int(packed.documents[0, t]), []).append((score, label))
-        if packed.completion[0, t]:
+        if packed[COMPLETION][0, t]:
             speak.append(-float(logp[0, t]))
     pairs = [
         right - wrong
