@@ -32,8 +32,15 @@ class Objective(ABC):
 
         For example a reference model, a moving average of the rewards, a random generator of the
         objective's own. Modules are moved to the trainer's device, and are not trained.
+
+        Of several processes each has its own random generators saved, and the first one's state is
+        saved of all else: it must not depend on a process's share of the rows.
         """
         return {}
+
+    def after_step(self) -> None:
+        """Called after every update of the weights: the place for a moving average of them."""
+        return
 
     @abstractmethod
     def weight(self, batch: Batch) -> float:

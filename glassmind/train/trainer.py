@@ -229,6 +229,7 @@ class Trainer:
         self.optimizers.step(self._factor(step.number - 1), skip)
         self.group.sum_router_loads(self.objective.module)
         rebalance(self.objective.module)
+        self.objective.after_step()
         self.counters.recent.append(step.loss)
         if watched:
             self._log({"inspection": self.inspector.after_step(step.loss)}, step.number)
