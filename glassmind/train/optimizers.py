@@ -55,7 +55,7 @@ class Optimizers:
     def step(self, factor: float, skip: Tensor | None = None) -> None:
         """One step with every learning rate at ``factor`` times its peak; clears gradients.
 
-        ``skip`` is a float32 tensor (1,) on the parameters' device. Where it is 1, weights and
+        ``skip`` is a float32 scalar on the parameters' device. Where it is 1, weights and
         moments stay as they are: decided there, without the host waiting to know.
         """
         for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):

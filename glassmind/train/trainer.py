@@ -117,7 +117,7 @@ class Trainer:
             and not any(isinstance(module, Router) for module in modules)
         )
         self._unjudged: Step | None = None  # taken, and not judged yet
-        self._not_finite = torch.zeros(1, device=self.device)  # 1 from the first such step on
+        self._not_finite = torch.zeros((), device=self.device)  # 1 from the first such step on
 
     def _prepare_modules(self) -> None:
         module = self.objective.module

@@ -20,7 +20,18 @@ from glassmind.model import (
     causal,
     same_document,
 )
-from glassmind.train import Batch, Pretrain, SupervisedFineTuning, Verify, to_batch
+from glassmind.model.config import ExpertsConfig, FeedForwardConfig
+from glassmind.model.experts import Router
+from glassmind.runs.recipe import LoraConfig
+from glassmind.train import (
+    Batch,
+    Pretrain,
+    SupervisedFineTuning,
+    Verify,
+    add_lora,
+    to_batch,
+    validation_loss,
+)
 
 VOCAB, END = 29, 6
 CPU = torch.device("cpu")
@@ -270,3 +281,41 @@ def test_the_trunk_is_frozen_unless_it_goes_on_speaking(language_weight: float) 
     trunk = {name for name, _ in scorer.named_parameters() if name.startswith("trunk.")}
     own = {name for name, _ in scorer.named_parameters()} - trunk
     assert learned == (own | trunk if language_weight else own)
+
+
+# -------------------------------------------------------------------------------- validation
+
+
+def test_validation_is_the_mean_over_all_rows_and_changes_nothing() -> None:
+    """Without dropout, and without counting its tokens among those that routers balance."""
+    torch.manual_seed(0)
+    model = Transformer(
+        ModelConfig(
+            vocab_size=VOCAB,
+            max_tokens=64,
+            d_model=16,
+            n_layers=2,
+            attention=AttentionConfig(n_heads=2),
+            feed_forward=FeedForwardConfig("swiglu"),
+            experts=ExpertsConfig(n_experts=4, n_active=2, d_hidden=8),
+        )
+    )
+    random_weights(model)
+    add_lora(model, LoraConfig(rank=2, targets=("query",), dropout=0.5))
+    random_weights(model)
+    objective = SupervisedFineTuning(model)
+    made = plain_documents() * 5
+    before = torch.get_rng_state()
+    measured = validation_loss(objective, pack(made, 16, pad_id=0), CPU)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(module.training for module in model.modules())
+    assert not any(m.load.any() for m in model.modules() if isinstance(m, Router))
+    model.eval()
+    expected = [
+        loss
+        for document in made
+        for loss, learned in zip(losses_alone(model, document), document[COMPLETION][1:],
+                                 strict=True)
+        if learned
+    ]  # fmt: skip
+    assert measured == pytest.approx(sum(expected) / len(expected), rel=1e-5)

@@ -198,6 +198,20 @@ def test_a_foreign_checkpoint_is_refused_by_a_sentence(tmp_path: Path) -> None:
         make_trainer(tmp_path).train()
 
 
+def test_a_checkpoint_of_before_there_were_other_sources_is_resumed(
+    straight: Trainer, tmp_path: Path
+) -> None:
+    interrupted(tmp_path, 5)
+    for path in tmp_path.glob("checkpoints/*/*/state.json"):
+        state = json.loads(path.read_text("utf-8"))
+        state["loader"] = state.pop("source")
+        del state["objective"]
+        path.write_text(json.dumps(state), "utf-8")
+    resumed = make_trainer(tmp_path)
+    resumed.train()
+    assert_same_end(resumed, straight)
+
+
 def test_half_a_row_of_metrics_does_not_stop_a_restart(straight: Trainer, tmp_path: Path) -> None:
     """A killed process or a full disk leaves half a line."""
     interrupted(tmp_path, 1)
