@@ -162,7 +162,7 @@ def train_classifier(
     tuning.prepare(classifier)
     objective = Classify(classifier)
     validate = partial(validation_loss, objective, rows[1][0], device)
-    tuning.train(objective, rows[0][0], validate)
+    tuning.train(objective, tuning.loader(rows[0][0]), validate)
     result = _measured(classifier, labels, splits, [packed for packed, _ in rows], device)
     write_record(run.path / RESULT, result)
     progress.end(summary(result))

@@ -20,7 +20,7 @@ from glassmind.runs.recipe import Recipe
 from glassmind.runs.results import Validation
 from glassmind.serialization import write_record
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
-from glassmind.train import Objective, Pretrain, Trainer
+from glassmind.train import BatchSource, Objective, Pretrain, Trainer
 from glassmind.train.freezing import freeze
 from glassmind.train.lora import add_lora, remove_lora
 
@@ -42,18 +42,22 @@ class Tuning:
             add_lora(module, self.recipe.lora)
         freeze(module, self.recipe.finetune.freeze)
 
+    def loader(self, rows: Rows) -> RowLoader:
+        """Batches of the recipe's size from ``rows``, or of all rows where they are fewer."""
+        batch_rows = min(self.recipe.train.batch_rows, len(rows))
+        return RowLoader(rows, batch_rows, self.recipe.seed)
+
     def train(
         self,
         objective: Objective,
-        rows: Rows,
+        source: BatchSource,
         validate: Callable[[], float] | None = None,
     ) -> None:
         """Train (or resume) the objective; a low-rank change is then saved and merged."""
-        config = self.recipe.train
         Trainer(
             objective,
-            RowLoader(rows, min(config.batch_rows, len(rows)), self.recipe.seed),
-            config,
+            source,
+            self.recipe.train,
             stage=self.stage,
             folder=self.run.path,
             device=self.device,
@@ -124,7 +128,7 @@ def train_and_measure(
     """
     objective.module.to(tuning.device)
     before = validate() if validate else None
-    tuning.train(objective, rows, often or validate)
+    tuning.train(objective, tuning.loader(rows), often or validate)
     if validate and before is not None:
         after = validate()  # of the merged weights
         found = Validation(after, before=before, n=n_held_out)

@@ -1,6 +1,6 @@
-"""One writer a run: a lock that the operating system takes back when its holder dies.
+"""One process writes a run: a lock that the operating system releases when the process ends.
 
-The folder itself is locked, so nothing is left in it.
+The folder itself is locked, so no lock file is left in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from glassmind.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock; there nobody is warned
+except ImportError:  # Windows has no such lock, and there nothing is checked
     fcntl = None  # type: ignore[assignment]
 
 _held: dict[Path, int] = {}

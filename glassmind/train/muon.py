@@ -5,7 +5,7 @@ every hidden matrix by UVᵀ, the nearest matrix whose directions all have the s
 steps along that. UVᵀ is not computed by an SVD but approached by five steps of a Newton–Schulz
 iteration, which is nothing but matrix products. Matrices of one shape go through it as a batch.
 
-Embeddings, output heads, norms and biases are not such matrices; they go to AdamW.
+Embeddings, output heads, norms and biases are no hidden matrices; AdamW trains them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
 
 
 AT_ONCE = 2**22
-"""Numbers orthogonalised as one batch: enough to keep a machine busy, little to hold beside it."""
+"""Numbers orthogonalised as one batch: enough to keep a machine busy, few enough for its memory."""
 
 
 def orthogonalise_together(
@@ -60,7 +60,7 @@ class Muon(torch.optim.Optimizer):
     ``lr`` is the step's spectral size: an update has singular values of about
     ``lr * sqrt(max(1, rows/columns))``, whatever the gradient's scale. ``weight_decay`` is
     decoupled, as in AdamW. ``together`` orthogonalises matrices of one shape; several processes
-    have their own way of doing that (``distributed``).
+    share that work (``distributed``).
     """
 
     def __init__(

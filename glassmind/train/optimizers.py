@@ -1,4 +1,4 @@
-"""Which parameter is moved by which optimizer, and their state under names that can be saved.
+"""Which optimizer trains which parameter, and their state by name, so that it can be saved.
 
 Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases,
 routers and heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv
@@ -21,11 +21,11 @@ from glassmind.train.muon import Muon, orthogonalise_together
 
 ADAM_BETAS = (0.9, 0.95)
 ADAMS = re.compile(r"\brouter\b|\blora_")
-"""Matrices in a block that are none of Muon's."""
+"""Matrices in a block that AdamW trains."""
 
 
 class Optimizers:
-    """Muon and AdamW over one module, stepped as one; ``together`` is Muon's."""
+    """Muon and AdamW over one module, used as one optimizer; ``together`` is Muon's argument."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Optimizers:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
             UserError: the tensors belong to another model or optimizer.

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,6 @@ from glassmind.errors import UserError
 from glassmind.model import Block, Transformer, rebalance
 from glassmind.model.experts import Router
 from glassmind.progress import Progress, Silent
-from glassmind.runs import checkpoint
-from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
 from glassmind.train.batch import Batch, to_batch
@@ -35,10 +32,10 @@ from glassmind.train.objective import Objective
 from glassmind.train.optimizers import Optimizers
 from glassmind.train.precision import choose_precision
 from glassmind.train.process_group import ProcessGroup
+from glassmind.train.run_files import RunFiles
 from glassmind.train.saved_state import Counters, TrainingState, trained_parameters
 from glassmind.train.schedules import learning_rate_factor
 from glassmind.train.state import BatchSource
-from glassmind.train.trackers import Trackers, last_step
 from glassmind.train.trouble import keep_evidence
 
 MOST_REWINDS = 3
@@ -94,10 +91,6 @@ class Trainer:
         self.group = group or ProcessGroup()
         self.counters = Counters()
         self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
-        self.metrics = self.writer = None
-        if folder is not None:
-            self.metrics = self.group.open_metrics(folder, stage)
-            self.writer = self.group.open_writer(folder / "checkpoints" / stage)
         self.choice = choose_precision(self.device, config.precision, config.compile)
         self._prepare_modules()
         self.optimizers = Optimizers(objective.module, config, self.group.orthogonalise)
@@ -106,7 +99,7 @@ class Trainer:
             self.device,
         )  # fmt: skip
         self.inspector = Inspector(objective, config.inspect_every, config.steps)
-        self.trackers = Trackers((), folder, stage, warn=self.progress.end)
+        self.files = RunFiles(folder, self.state, self.progress)
         # Judging a step one step late saves waiting for the device (``guard``). On a CPU nothing is
         # saved, routers wait anyway, and sharded weights cannot suppress an update.
         modules = objective.module.modules()
@@ -141,9 +134,7 @@ class Trainer:
             UserError: a step went wrong and the recipe says to stop, or a checkpoint to resume
                 from is of another model.
         """
-        sent = 0 if self.folder is None else last_step(self.folder / "metrics.jsonl", self.stage)
-        self._resume()
-        self._open_trackers(sent)
+        self.files.resume(self.config.trackers)
         self.progress.start(self.stage, self.config.steps)
         try:
             self._loop()
@@ -151,9 +142,7 @@ class Trainer:
             self.progress.end()  # restores the terminal, also after Ctrl-C
             raise
         finally:
-            self.trackers.close()
-            if self.writer is not None:
-                self.writer.wait()
+            self.files.close()
         if self.config.weights == "best":
             self._take_best()
         counters = self.counters
@@ -182,7 +171,7 @@ class Trainer:
             minutes = (time.monotonic() - saved_at) / 60
             if last or self.group.broadcast(minutes >= config.checkpoint_minutes):
                 self._settle()
-                self._save(config.keep_checkpoints)
+                self.files.save(config.keep_checkpoints)
                 saved_at = time.monotonic()
 
     def take_step(self) -> Step | None:
@@ -232,7 +221,7 @@ class Trainer:
         self.objective.after_step()
         self.counters.recent.append(step.loss)
         if watched:
-            self._log({"inspection": self.inspector.after_step(step.loss)}, step.number)
+            self.files.log(step.number, {"inspection": self.inspector.after_step(step.loss)})
 
     def _autocast(self) -> torch.autocast:
         dtype = self.choice.autocast_dtype
@@ -265,7 +254,8 @@ class Trainer:
         where = self._keep_evidence(trouble, step, loss, norm)
         sentence = f"{self.stage}, step {step.number}: {trouble.sentence}"
         if trouble.policy != "rewind":  # which removes the row together with the steps
-            self._log({"trouble": trouble.sentence, "policy": trouble.policy}, step.number)
+            row = {"trouble": trouble.sentence, "policy": trouble.policy}
+            self.files.log(step.number, row)
         if trouble.policy == "stop":
             raise UserError(
                 f"{sentence}: the learning rate is probably too high (lower train.muon_lr and "
@@ -295,24 +285,25 @@ class Trainer:
 
     def _rewind(self, sentence: str, where: str) -> None:
         """Back to the last checkpoint, then on with the batches that follow this one."""
-        found = self._newest()
+        found = self.files.newest()
         if found is None or self.counters.rewinds == MOST_REWINDS:
             reason = "there is no checkpoint yet" if found is None else "it happened too often"
             raise UserError(f"{sentence}, and cannot be rewound: {reason}{where}")
         place, came_from = self.source.state(), self.counters.step
         rewinds, seconds = self.counters.rewinds + 1, self.counters.seconds
-        self._restore(found)
-        self.trackers.rewind(self.counters.step)
+        self.files.restore(found)
+        self.files.trackers.rewind(self.counters.step)
         self.source.restore(place)
         self.counters.rewinds, self.counters.seconds = rewinds, seconds
         self.progress.end(
             f"{sentence}: back to step {self.counters.step}, on with other batches{where}"
         )
         self.progress.start(self.stage, self.config.steps)
-        self._log({"trouble": sentence, "policy": "rewind", "rewound_from": came_from})
-        self._save(self.config.keep_checkpoints)  # or a crash would meet the same batch again
+        row = {"trouble": sentence, "policy": "rewind", "rewound_from": came_from}
+        self.files.log(self.counters.step, row)
+        self.files.save(self.config.keep_checkpoints)  # or a crash would meet the same batch again
 
-    # -------------------------------------------------------------- metrics, save, resume
+    # ------------------------------------------------------------------ logging, validation
 
     def _log_step(self, step: Step, speed: float) -> None:
         if not self.counters.recent:  # every step since the last row was left out
@@ -328,63 +319,22 @@ class Trainer:
             "tokens_per_second": round(speed),
         }
         figures = step.figures.means(self.group)
-        self._log(row | figures | {"gradient_norm": step.gradient_norm.item()})
+        row |= figures | {"gradient_norm": step.gradient_norm.item()}
+        self.files.log(self.counters.step, row)
         self.progress.update(self.counters.step, loss=mean, tokens_per_second=speed)
-
-    def _open_trackers(self, sent: int) -> None:
-        names = self.config.trackers if self.group.is_first else ()
-        self.trackers = Trackers(
-            names,
-            self.folder,
-            self.stage,
-            done=self.counters.step,
-            sent=sent,
-            warn=self.progress.end,
-        )
-
-    def _log(self, figures: dict[str, Any], step: int | None = None) -> None:
-        """Append a row to the metrics, of the newest step unless told otherwise."""
-        number = self.counters.step if step is None else step
-        if self.metrics is not None:
-            self.metrics.append(number, figures)
-            self.trackers.log(number, figures)
 
     def _validate(self, validate: Callable[[], float]) -> None:
         measured = validate()
         # All processes follow the first one, because another machine may round differently.
         loss = self.group.sum([measured if self.group.is_first else 0.0])[0]
-        self._log({"validation_loss": loss})
+        self.files.log(self.counters.step, {"validation_loss": loss})
         if loss < self.counters.best:
             self.counters.best = loss
             if self.config.weights == "best":
-                self._save(1, "best")
-
-    def _save(self, keep: int, kind: checkpoint.Kind = "step") -> None:
-        if self.writer is not None and self.metrics is not None:
-            found = self.state.snapshot(self.metrics.n_bytes())
-            self.writer.write(self.counters.step, found, keep, kind)
-
-    def _newest(self, kind: checkpoint.Kind = "step") -> Checkpoint | None:
-        if self.writer is None:
-            return None
-        self.writer.wait()
-        return self.group.newest_checkpoint(self.writer.folder, self.progress.end, kind)
-
-    def _resume(self) -> None:
-        if self.metrics is None:
-            return
-        found = self._newest()
-        if found is None:
-            self.metrics.forget_stage()
-        else:
-            self._restore(found)
-
-    def _restore(self, found: Checkpoint) -> None:
-        assert self.metrics is not None
-        self.metrics.cut(self.state.restore(found))
+                self.files.save(1, "best")
 
     def _take_best(self) -> None:
-        found = self._newest("best")
+        found = self.files.newest("best")
         if found is not None:
             parameters = trained_parameters(self.objective.module)
             copy_weights(parameters, found.tensors["model"], "the best checkpoint")
