@@ -52,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
         recipe, _ = resolve(args, args.recipe, partial(dial, args))
         folder = args.run_folder or Path("runs") / f"{recipe.name}-train"
         device = launch.device(choose_device(args))
-        world = launch.join(recipe.train.parallel, device)
+        group = launch.join(recipe.train.parallel, device)
         resume = args.resume or launch.restarted
-        with LiveProgress() if world.first else nullcontext(Silent()) as progress:
+        with LiveProgress() if group.is_first else nullcontext(Silent()) as progress:
             if args.minutes is not None:
                 recipe = timed(
-                    args, recipe, folder, device, progress, resume=resume, processes=world.size
+                    args, recipe, folder, device, progress, resume=resume, processes=group.size
                 )
             finished = run_training(
                 recipe,
@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
                 resume=resume,
                 device=device,
                 progress=progress,
-                world=world,
+                group=group,
             )
-    if not world.first:
+    if not group.is_first:
         return 0
     if args.json:
         print_json({"run": finished.path, **asdict(finished.info())})

@@ -29,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
 from glassmind.data.text_file import read_text
@@ -175,7 +176,7 @@ def chat_documents(
     turns: Turns = "all",
     stop_ids: frozenset[int] = frozenset(),
 ) -> ChatDocuments:
-    """Every conversation as ids, with the answers' tokens marked as ``completion``.
+    """Every conversation as ids, with the answers' tokens marked in ``COMPLETION``.
 
     ``stop_ids`` are the tokens that end an answer, if the template writes any. Spellings of special
     tokens in the messages stay text. A conversation longer than ``most_tokens`` keeps the turns
@@ -211,10 +212,10 @@ def _documents(
         if len(ids) > most_tokens:
             return documents, len(answers) - done  # what follows is longer still
         if documents and np.array_equal(ids[: len(documents[-1])], documents[-1].ids):
-            learned[: len(documents[-1])] |= documents[-1].completion
-            documents[-1] = Document(ids, learned)
+            learned[: len(documents[-1])] |= documents[-1][COMPLETION]
+            documents[-1] = Document(ids, {COMPLETION: learned})
         else:
-            documents.append(Document(ids, learned))
+            documents.append(Document(ids, {COMPLETION: learned}))
     return documents, 0
 
 

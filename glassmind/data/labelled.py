@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from glassmind.data.columns import LABEL
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
 from glassmind.data.text_file import read_text
@@ -111,7 +112,7 @@ def label_documents(
         kept = np.array(tokens[-most_tokens:], np.int32)
         marks = np.full(len(kept), np.nan, np.float32)
         marks[-1] = number[row.label]
-        documents.append(Document(kept, np.zeros(len(kept), np.bool_), labels=marks))
+        documents.append(Document(kept, {LABEL: marks}))
     return documents, cut
 
 

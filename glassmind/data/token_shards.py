@@ -216,12 +216,7 @@ class TokenRows:
         """The chosen rows."""
         ids = self._ids[rows].astype(np.int32)
         if self._alike is None or len(self._alike) != len(ids):
-            shape = ids.shape
-            fields = {
-                name: np.broadcast_to(getattr(self._row, name), shape)
-                for name in PackedRows.__slots__
-            }
-            self._alike = PackedRows(**fields)
+            self._alike = self._row.each(lambda array: np.broadcast_to(array, ids.shape))
         taken = replace(self._alike, ids=ids)
         return taken if self._end is None else self._apart(taken, self._end)
 
