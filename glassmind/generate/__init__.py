@@ -1,11 +1,11 @@
 """logits → text: sampling, the shared cache, the engine.
 
 Read in this order: ``request`` (what is asked and answered), ``sampling`` (logits to a token),
-``cache`` (keys and values in blocks), ``packed`` (a model made small and fast), ``reader`` (a model
+``cache`` (keys and values in blocks), ``packed`` (a model made small and fast), ``runner`` (a model
 and what it has read), ``sample`` (one continuation on its way), ``scheduler`` (who is worked on
 next), ``admission`` (what may be asked), ``scoring`` and ``drawing`` (what a pass tells),
 ``contest`` (the best of many), ``engine`` (the whole). Then what is added to it: ``speculative``
-(guessing ahead), and what may follow a sample: ``companion``, ``stop_texts``, ``calculator``,
+(guessing ahead), and what may follow a sample: ``hook``, ``stop_texts``, ``calculator``,
 ``constraint``.
 """
 

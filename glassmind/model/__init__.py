@@ -32,7 +32,7 @@ from glassmind.model.masks import (
 )
 from glassmind.model.presets import PRESETS
 from glassmind.model.probe import Tap, probe, tap_names, zero
-from glassmind.model.scoring import Scoring, Sight
+from glassmind.model.scoring import Scoring, VisibleKeys
 from glassmind.model.transformer import Block, Transformer
 
 __all__ = [
@@ -51,10 +51,10 @@ __all__ = [
     "PositionConfig",
     "RopeScaling",
     "Scoring",
-    "Sight",
     "Tap",
     "TokenScorer",
     "Transformer",
+    "VisibleKeys",
     "causal",
     "flops_per_token",
     "kv_bytes",

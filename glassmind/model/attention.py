@@ -23,7 +23,7 @@ from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import alibi_slopes, rotate
 from glassmind.model.probe import Tap
-from glassmind.model.scoring import Scoring, Sight
+from glassmind.model.scoring import Scoring, VisibleKeys
 
 
 def attention_weights(q_BHTE: Tensor, k_BKSE: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -86,12 +86,12 @@ def attend(
     q_BHTE: Tensor,
     k_BKTE: Tensor,
     v_BKTE: Tensor,
-    mask: Tensor | Sight | None,
+    mask: Tensor | VisibleKeys | None,
     scale: float,
     kernel: AttentionKernel = "fused",
 ) -> Tensor:
     """Attention under a mask lowered by ``Scoring.lower``: (B, H, T, E)."""
-    if isinstance(mask, Sight):
+    if isinstance(mask, VisibleKeys):
         return chunked_attention(q_BHTE, k_BKTE, v_BKTE, mask)
     return ATTENTION_KERNELS[kernel](q_BHTE, k_BKTE, v_BKTE, mask, scale)
 
@@ -124,11 +124,11 @@ class AttentionLayer(nn.Module):
         return Scoring(self.scale, self.window, self.slopes)
 
     def attend(
-        self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | Sight | None
+        self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | VisibleKeys | None
     ) -> Tensor:
         """Attention without a cache, by the chosen kernel or, when watched, by the formula."""
         if self.weights.watched:
-            if isinstance(mask, Sight):
+            if isinstance(mask, VisibleKeys):
                 every = torch.arange(q_BHTE.shape[2], device=q_BHTE.device)
                 mask = mask.tile(every, every)
             weights = self.weights(attention_weights(q_BHTE, k_BKTE, mask, self.scale))
@@ -158,7 +158,7 @@ class Attention(AttentionLayer):
         self,
         x_BTD: Tensor,
         rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | Sight | None,
+        mask: Tensor | VisibleKeys | None,
         cache: Cache | None,
     ) -> Tensor:
         batch, tokens, _ = x_BTD.shape

@@ -17,7 +17,7 @@ from torch import Tensor
 from glassmind.model.chunked import chunked_attention
 from glassmind.model.config import ModelConfig
 from glassmind.model.masks import causal, left_padding
-from glassmind.model.scoring import DENSE_UP_TO, Scoring, Sight
+from glassmind.model.scoring import DENSE_UP_TO, Scoring, VisibleKeys
 
 
 class Cache(Protocol):
@@ -94,7 +94,7 @@ class KVCache:
         mask = self._visible(len(q_BHTE), n_new, first, end, scoring)
         if layer == self.n_layers - 1:
             self.length = end
-        if isinstance(mask, Sight):
+        if isinstance(mask, VisibleKeys):
             return chunked_attention(q_BHTE, stored[0], stored[-1], mask, first_key=first)
         return F.scaled_dot_product_attention(
             q_BHTE,
@@ -116,7 +116,7 @@ class KVCache:
 
     def _visible(
         self, batch: int, n_new: int, first: int, end: int, scoring: Scoring
-    ) -> Tensor | Sight | None:
+    ) -> Tensor | VisibleKeys | None:
         """Which of the stored keys (indices ``first`` to ``end - 1``) each new query sees.
 
         ``None``: those up to its own, as one new token or nothing but new tokens can say so.
@@ -129,8 +129,8 @@ class KVCache:
         if self.padding_B is not None:
             mask, rows = causal & left_padding(self.padding_B), batch
         # Distances between indices are distances between positions: rows grow in step.
-        sight = Sight(scoring, mask, torch.arange(end, device=self.device), rows)
+        visible = VisibleKeys(scoring, mask, torch.arange(end, device=self.device), rows)
         if n_new * (end - first) > DENSE_UP_TO**2:
-            return sight
+            return visible
         index = torch.arange(first, end, device=self.device)
-        return sight.tile(index[-n_new:], index)
+        return visible.tile(index[-n_new:], index)

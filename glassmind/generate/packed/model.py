@@ -74,13 +74,13 @@ def head_kind(weights: WeightKind) -> WeightKind:
 
 def rounded(model: Transformer, weights: WeightKind) -> Transformer:
     """A copy of ``model`` whose matrices hold what ``weights`` leaves of them, float32."""
-    twin = copy.deepcopy(model).float().eval()
+    copied = copy.deepcopy(model).float().eval()
     with torch.no_grad():
-        for _, linear in _linears(twin):
+        for _, linear in _linears(copied):
             assert isinstance(linear, nn.Linear)
-            kind = head_kind(weights) if linear is twin.unembed else weights
+            kind = head_kind(weights) if linear is copied.unembed else weights
             linear.weight.copy_(PackedMatrix(linear.weight, kind).unpack())
-    return twin
+    return copied
 
 
 def _linears(model: Transformer) -> Iterator[tuple[str, nn.Module]]:

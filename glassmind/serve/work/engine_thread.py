@@ -31,14 +31,14 @@ _LOG = logging.getLogger("glassmind.serve")
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """What the engine held after its last step, and what it had counted by then: samples put off,
+    """What the engine held after its last step, and what it had counted by then: samples preempted,
     tokens guessed, and guesses that stood."""
 
     waiting: int = 0
     running: int = 0
     used_blocks: int = 0
     blocks: int = 0
-    put_off: int = 0
+    preempted: int = 0
     guessed: int = 0
     accepted: int = 0
 
@@ -209,7 +209,7 @@ class EngineThread:
                 engine.n_running,
                 engine.n_blocks - engine.n_free_blocks,
                 engine.n_blocks,
-                engine.scheduler.put_off,
+                engine.scheduler.preempted,
                 engine.guessed,
                 engine.accepted,
             )

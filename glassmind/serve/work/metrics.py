@@ -120,9 +120,9 @@ class _EngineCounters(Collector):
             yield GaugeMetricFamily(f"glassmind_{name}", about, value)
         for name, about, value in (
             (
-                "put_off_sequences",
+                "preempted_sequences",
                 "Samples that gave their room in the cache back and were begun again",
-                now.put_off,
+                now.preempted,
             ),
             ("guessed_tokens", "Tokens guessed ahead, by a draft or look-up", now.guessed),
             ("accepted_tokens", "Guesses that stood: each saved a pass", now.accepted),
