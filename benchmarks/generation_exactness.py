@@ -3,9 +3,9 @@
     python benchmarks/generation_exactness.py smollm2          # a name, a .gguf file or a folder
 
 Every request is answered three times: alone, in a crowd that is read in pieces of 37 tokens, and in
-a cache so small that samples are preempted. Half are greedy, half drawn at temperature 0.8. Where two
-answers part, the gap between the two likeliest tokens at that place is noted: a kernel whose sums
-depend on the batch may only decide those below 1e-4.
+a cache so small that samples are preempted. Half are greedy, half drawn at temperature 0.8. Where
+two answers part, the gap between the two likeliest tokens at that place is noted: a kernel whose
+sums depend on the batch may only decide those below 1e-4.
 
 Scores: the log-probabilities that the engine reports, against one forward pass as the trainer runs
 it, in float32: of the same (rounded) weights, and of the model's own.

@@ -53,9 +53,9 @@ def chunked_attention(
     """softmax(q kᵀ · scale) v over the visible keys: (B, H, T, E).
 
     ``visible_keys`` numbers all keys of the sequence; ``k_BKSE`` begins at number ``first_key``,
-    and the queries are the last T of its keys. Sums are float32 whatever the inputs. Memory beside the result: in float32 a few times
-    ``B · H · tile²`` numbers, with gradients as much again as the inputs. Every query must see
-    some key.
+    and the queries are the last T of its keys. Sums are float32 whatever the inputs. Memory beside
+    the result: in float32 a few times ``B · H · tile²`` numbers, with gradients as much again as
+    the inputs. Every query must see some key.
     """
     tiles = Tiles(visible_keys, tile, first_key, q_BHTE.shape[2], k_BKSE.shape[2], k_BKSE.shape[1])
     answer: Tensor = _TiledAttention.apply(  # type: ignore[no-untyped-call]
