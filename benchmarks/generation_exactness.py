@@ -25,9 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from glassmind.generate import KINDS, Engine, Generation, Request, SamplingParams, pack_model
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.model_runner import LanguageModel, block_bytes
-from glassmind.generate.packed.model import rounded
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.model import Transformer
 from glassmind.runs.models import SHIPPED, load
@@ -62,7 +61,8 @@ def main() -> None:
     ]
     rows = [measure("modules", model, model, model, requests)]
     for kind in KINDS:
-        packed, same_weights = pack_model(model, kind), rounded(model, kind)
+        packed = pack_model(model, kind)
+        same_weights = packed if isinstance(packed, Transformer) else packed.unpack()
         rows.append(measure(f"packed {kind}", packed, same_weights, model, requests))
     table = Table("engine with", "tokens", "parted: crowd", "preempted", "their largest gap",
                   "scores off by", "against float32 by", title="Exactness")  # fmt: skip

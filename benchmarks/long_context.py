@@ -43,7 +43,7 @@ from glassmind.model import (
     causal,
     same_document,
 )
-from glassmind.model.attention import attend, explicit_attention, fused_attention
+from glassmind.model.attention_kernels import attend, explicit_attention, fused_attention
 from glassmind.model.config import AttentionConfig, PositionConfig
 
 WINDOW, DOCUMENT = 1024, 3000

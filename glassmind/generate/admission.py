@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from glassmind.errors import UserError
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.calculator import Calculator
 from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.request import Request

@@ -26,9 +26,10 @@ from glassmind.errors import UserError
 from glassmind.generate.admission import Admission
 from glassmind.generate.best_of import BestOf
 from glassmind.generate.cache.blocks import Blocks
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.model_runner import LanguageModel, ModelRunner, block_bytes
+from glassmind.generate.packed.model import PackedModel
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import Scheduler
@@ -181,6 +182,26 @@ class Engine:
         ignored."""
         self.scheduler.cancel(ticket)
         self._best_of.pop(ticket, None)
+
+    def refresh(self, model: Transformer | None = None) -> None:
+        """The weights have changed: use the new ones, and forget what the old ones computed.
+
+        An engine for a ``Transformer`` uses its weights where they are, so ``model`` is not needed.
+        If the engine's model is packed, ``model`` holds the new weights and has the same config.
+        Keys and values in the cache are dropped, so that no prompt begins with old ones.
+
+        Raises ``RuntimeError`` while the engine is busy, and ``UserError`` for weights that the
+        packed model cannot take.
+        """
+        if self.busy:
+            raise RuntimeError("the engine is busy: finish or cancel its requests before a refresh")
+        if isinstance(self.model, PackedModel):
+            if model is None:
+                raise ValueError("a packed model needs the Transformer that holds its new weights")
+            self.model.refresh(model)
+        elif model is not None and model is not self.model:
+            raise ValueError("this engine runs another model; change that model's weights")
+        self.blocks.forget_contents()
 
     @property
     def busy(self) -> bool:

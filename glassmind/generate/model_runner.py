@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.cache.paged_cache import PagedCache, token_bytes
 from glassmind.model import ModelConfig, Transformer
 

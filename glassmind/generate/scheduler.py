@@ -25,7 +25,7 @@ from collections.abc import Iterable
 import torch
 
 from glassmind.generate.cache.blocks import START, Blocks
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.sample import Sample
 

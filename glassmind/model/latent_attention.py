@@ -119,5 +119,5 @@ class LatentAttention(AttentionLayer):
         q_BHTL = torch.einsum("bthc,hcl->bhtl", content_BTHC, key_HCL)
         q_BHTE = self.q(torch.cat((q_BHTL, turned_BTHR.transpose(1, 2)), dim=-1))
         k_B1TE = self.k(torch.cat((latent_BTL.unsqueeze(2), key_BT1R), dim=-1).transpose(1, 2))
-        y_BHTE = cache.attend(self.layer, q_BHTE, k_B1TE, None, self.scoring)
+        y_BHTE = cache.attend(self.layer, q_BHTE, k_B1TE, None, self.scoring, self.weights_tap)
         return torch.einsum("bhtl,hvl->bhtv", y_BHTE[..., : self.kv_rank], value_HVL)

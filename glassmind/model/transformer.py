@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from glassmind.model.attention import Attention, AttentionKernel, AttentionLayer
+from glassmind.model.attention import Attention, AttentionLayer
 from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
 from glassmind.model.experts import Experts
@@ -163,12 +163,6 @@ class Transformer(nn.Module):
         """Make the output layer the embedding itself, if the config says so."""
         if self.config.tie_embeddings:
             self.unembed.weight = self.embed.weight
-
-    def use_attention_kernel(self, kernel: AttentionKernel) -> None:
-        """Choose how attention is computed in every block: ``"fused"`` or ``"explicit"``."""
-        for module in self.modules():
-            if isinstance(module, AttentionLayer):
-                module.kernel = kernel
 
     def hidden(
         self,

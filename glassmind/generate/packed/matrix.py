@@ -1,4 +1,4 @@
-"""A matrix of weights in 32, 16, 8 or 4 bits each, in the order in which it is multiplied with.
+"""A matrix of weights in 32, 16, 8 or 4 bits each, stored in the order in which they are used.
 
 A model that answers one request spends its time fetching its weights from memory, each of them once
 for every token. Half as many bits are fetched in half the time. The kinds:
@@ -7,15 +7,15 @@ for every token. Half as many bits are fetched in half the time. The kinds:
 * ``bfloat16``: the upper half of a float32; 8 bits of precision.
 * ``int8``: every 32 neighbouring weights of an output share a scale (bfloat16): weight =
   number * scale, with numbers from -127 to 127. 8.5 bits a weight.
-* ``int4``: they share a least value, too: weight = number * scale + least, with numbers from 0 to
-  15. 5 bits a weight.
+* ``int4``: they share a smallest value, too: weight = number * scale + smallest, with numbers from
+  0 to 15. 5 bits a weight.
 
 Weights are rounded to the nearest number; no data is needed for it (compare GPTQ, Frantar et al.
 2022, arXiv 2210.17323, and AWQ, Lin et al. 2023, 2306.00978, which adapt it to the inputs).
 
-What they are multiplied with stays float32 for the first two. For the integers it is rounded to 16
-bits, with a scale for every 32, so that the products are whole numbers, two for one instruction of
-the processor; against the weights' own rounding that loses nothing. ``kernels/matrix.hpp`` says how
+The inputs stay float32 for the first two kinds. For the integer kinds they are rounded to 16 bits,
+with a scale for every 32, so that products are whole numbers, which the processor multiplies two at
+a time; beside the weights' own rounding the loss is negligible. ``kernels/matrix.hpp`` says how
 numbers lie in memory, and why a row's result is the same bits whatever else is in the batch.
 
 Shapes: N outputs, K inputs, P panels of 16 outputs, T tokens.
@@ -41,38 +41,57 @@ KINDS: tuple[WeightKind, ...] = get_args(WeightKind)
 PANEL = 16
 PAIR = 2 * PANEL  # panels come in pairs
 GROUP = 32
-_BITS: dict[WeightKind, int] = {"int8": 8, "int4": 4}
+_BITS: dict[WeightKind, int] = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
+# Bytes that belong to a group of a panel beside its numbers: a scale for each output, for int4 also
+# a smallest value, all bfloat16.
+_SCALES: dict[WeightKind, int] = {
+    "float32": 0, "bfloat16": 0, "int8": 2 * PANEL, "int4": 4 * PANEL,
+}  # fmt: skip
 
 
 class PackedMatrix:
     """``weight`` (N, K) and ``bias`` (N), packed as ``kind``.
 
-    Raises ``UserError`` for weights that are not numbers.
+    Raises ``UserError`` for weights that are not finite.
     """
 
     def __init__(self, weight: Tensor, kind: WeightKind, bias: Tensor | None = None) -> None:
-        if not bool(weight.isfinite().all()):
-            raise UserError(
-                "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
-                "training diverged; use an earlier checkpoint"
-            )
+        check_finite(weight)
         self.kind: WeightKind = kind
         self.outputs, self.inputs = weight.shape
-        self.bias = None if bias is None else bias.detach().float().contiguous()
+        self.bias = None if bias is None else torch.empty(self.outputs)
         self._padded = self.inputs + -self.inputs % GROUP
-        outputs = self.outputs + -self.outputs % PAIR
-        padding = (0, self._padded - self.inputs, 0, outputs - self.outputs)
-        weight = F.pad(weight.detach().float(), padding)
-        by_panel_PKN = weight.view(-1, PANEL, self._padded).transpose(1, 2).contiguous()
-        parts: tuple[Tensor, ...]
-        if kind == "float32":
-            parts = (by_panel_PKN,)
-        elif kind == "bfloat16":
-            parts = (by_panel_PKN.bfloat16(),)
+        n_panels = (self.outputs + -self.outputs % PAIR) // PANEL
+        # (P, bytes): a panel's numbers, then what scales them. What pads stays 0.
+        a_panel = self._padded * PANEL * _BITS[kind] // 8 + _SCALES[kind] * self._padded // GROUP
+        self.panels = torch.zeros((n_panels, a_panel), dtype=torch.uint8)
+        self.load(weight, bias)
+
+    def load(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Pack other weights, finite ones, in the place of these; nothing moves in memory."""
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
+        if self.kind == "float32":
+            self._load_floats(weight, torch.float32)
+        elif self.kind == "bfloat16":
+            self._load_floats(weight, torch.bfloat16)
         else:
-            parts = _to_integers(by_panel_PKN, _BITS[kind])
-        # (P, bytes): a panel's numbers, then what scales them.
-        self.panels = torch.cat([part.flatten(1).view(torch.uint8) for part in parts], dim=1)
+            rows = len(self.panels) * PANEL - self.outputs
+            weight = F.pad(weight.detach().float(), (0, self._padded - self.inputs, 0, rows))
+            by_panel_PKN = weight.view(-1, PANEL, self._padded).transpose(1, 2).contiguous()
+            start = 0
+            for part in _to_integers(by_panel_PKN, _BITS[self.kind]):
+                flat = part.flatten(1).view(torch.uint8)
+                self.panels[:, start : start + flat.shape[1]] = flat
+                start += flat.shape[1]
+
+    def _load_floats(self, weight: Tensor, dtype: torch.dtype) -> None:
+        by_panel_PKN = self.panels.view(dtype).view(len(self.panels), self._padded, PANEL)
+        whole, rest = divmod(self.outputs, PANEL)
+        full = weight[: whole * PANEL].view(whole, PANEL, self.inputs)
+        by_panel_PKN[:whole, : self.inputs].copy_(full.transpose(1, 2))
+        if rest:
+            by_panel_PKN[whole, : self.inputs, :rest].copy_(weight[whole * PANEL :].T)
 
     @property
     def n_bytes(self) -> int:
@@ -111,7 +130,7 @@ class PackedMatrix:
         return by_row_TK1[:, : self.inputs, 0]
 
     def _unpacked(self, select: Callable[[Tensor], Tensor]) -> Tensor:
-        """(P, K, PANEL), float32, after ``select`` chose from all that has these dimensions."""
+        """(P, K, PANEL), float32. ``select`` chooses from tensors with these dimensions first."""
         shape = (len(self.panels), -1, PANEL)
         if self.kind == "float32":
             return select(self.panels.view(torch.float32).view(shape))
@@ -125,9 +144,19 @@ class PackedMatrix:
         return _from_integers(select(by_bytes), select(by_group).float(), bits)
 
 
+def check_finite(weight: Tensor) -> None:
+    """Raise ``UserError`` for a weight that is NaN or infinite."""
+    least, largest = weight.detach().aminmax()  # NaN if any weight is
+    if not bool(torch.isfinite(least) & torch.isfinite(largest)):
+        raise UserError(
+            "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
+            "training diverged; use an earlier checkpoint"
+        )
+
+
 def _to_integers(weight_PKN: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Numbers in bytes, (P, K, PANEL) of 8 bits or half as many, and (P, K / GROUP, ., PANEL)
-    scales, followed by least values for 4 bits."""
+    scales, for 4 bits followed by the smallest values."""
     n_panels = len(weight_PKN)
     grouped = weight_PKN.view(n_panels, -1, GROUP, PANEL)
     if bits == 8:
@@ -146,7 +175,7 @@ def _to_integers(weight_PKN: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def _from_integers(numbers: Tensor, scales: Tensor, bits: int) -> Tensor:
-    """What ``_to_integers`` gave, (P, K, PANEL), float32; of PANEL, there may be fewer."""
+    """The reverse of ``_to_integers``: (P, K, PANEL), float32, or fewer than PANEL outputs."""
     n_panels, _, width, _ = numbers.shape
     if bits == 4:
         numbers = torch.stack((numbers & 15, numbers.view(torch.uint8) >> 4), dim=2)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from glassmind.generate import Engine, Event, Request
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.work.metrics import Metrics
 
