@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -56,7 +56,7 @@ class PackedMatrix:
     """
 
     def __init__(self, weight: Tensor, kind: WeightKind, bias: Tensor | None = None) -> None:
-        check_finite(weight)
+        check_finite([weight])
         self.kind: WeightKind = kind
         self.outputs, self.inputs = weight.shape
         self.bias = None if bias is None else torch.empty(self.outputs)
@@ -78,12 +78,14 @@ class PackedMatrix:
         else:
             rows = len(self.panels) * PANEL - self.outputs
             weight = F.pad(weight.detach().float(), (0, self._padded - self.inputs, 0, rows))
-            by_panel_PKN = weight.view(-1, PANEL, self._padded).transpose(1, 2).contiguous()
-            start = 0
-            for part in _to_integers(by_panel_PKN, _BITS[self.kind]):
-                flat = part.flatten(1).view(torch.uint8)
-                self.panels[:, start : start + flat.shape[1]] = flat
-                start += flat.shape[1]
+            pairs_NC, scales_NS = _to_integers(weight, _BITS[self.kind])
+            split = self._padded * PANEL * _BITS[self.kind] // 8
+            for part, numbers in (
+                (self.panels[:, :split], pairs_NC),
+                (self.panels[:, split:], scales_NS),
+            ):
+                by_panel = numbers.view(len(self.panels), PANEL, -1).transpose(1, 2)
+                part.view(numbers.dtype).unflatten(1, (-1, PANEL)).copy_(by_panel)
 
     def _load_floats(self, weight: Tensor, dtype: torch.dtype) -> None:
         by_panel_PKN = self.panels.view(dtype).view(len(self.panels), self._padded, PANEL)
@@ -144,34 +146,37 @@ class PackedMatrix:
         return _from_integers(select(by_bytes), select(by_group).float(), bits)
 
 
-def check_finite(weight: Tensor) -> None:
-    """Raise ``UserError`` for a weight that is NaN or infinite."""
-    least, largest = weight.detach().aminmax()  # NaN if any weight is
-    if not bool(torch.isfinite(least) & torch.isfinite(largest)):
+def check_finite(weights: Sequence[Tensor]) -> None:
+    """Raise ``UserError`` if a number of these tensors is NaN or infinite."""
+    # Terms of a finite sum are finite. The sum is fast; if it overflows, each term is looked at.
+    sums = torch.stack([weight.detach().sum(dtype=torch.float32) for weight in weights])
+    if bool(sums.isfinite().all()):
+        return
+    if not all(bool(weight.isfinite().all()) for weight in weights):
         raise UserError(
             "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
             "training diverged; use an earlier checkpoint"
         )
 
 
-def _to_integers(weight_PKN: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Numbers in bytes, (P, K, PANEL) of 8 bits or half as many, and (P, K / GROUP, ., PANEL)
-    scales, for 4 bits followed by the smallest values."""
-    n_panels = len(weight_PKN)
-    grouped = weight_PKN.view(n_panels, -1, GROUP, PANEL)
+def _to_integers(weight_NK: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """A row's numbers, two bytes together as int16: (N, K / 2) for 8 bits, (N, K / 4) for 4; and
+    bfloat16 scales (N, K / GROUP), for 4 bits (N, 2 K / GROUP), each followed by its smallest
+    value."""
+    grouped_NGK = weight_NK.view(len(weight_NK), -1, GROUP)
     if bits == 8:
-        scale = -_bfloat16_below(-grouped.abs().amax(2, keepdim=True) / 127)
-        scales, numbers = scale, grouped * _inverse(scale)
+        scale = -_bfloat16_below(-grouped_NGK.abs().amax(2, keepdim=True) / 127)
+        scales, numbers = scale, grouped_NGK * _inverse(scale)
     else:
-        least = _bfloat16_below(grouped.amin(2, keepdim=True))
-        scale = -_bfloat16_below((least - grouped.amax(2, keepdim=True)) / 15)
-        scales, numbers = torch.cat((scale, least), dim=2), (grouped - least) * _inverse(scale)
-    # Two inputs of output 0, of output 1, ...
-    pairs = numbers.round().view(n_panels, -1, 2, PANEL).transpose(2, 3).to(torch.int8)
-    if bits == 4:
-        fours = pairs.clamp(0, 15).reshape(n_panels, -1, 2, PANEL, 2)
-        pairs = fours[:, :, 0] | fours[:, :, 1] << 4
-    return pairs.contiguous(), scales.bfloat16().contiguous()
+        least = _bfloat16_below(grouped_NGK.amin(2, keepdim=True))
+        scale = -_bfloat16_below((least - grouped_NGK.amax(2, keepdim=True)) / 15)
+        scales = torch.cat((scale, least), dim=2)
+        numbers = (grouped_NGK - least).mul_(_inverse(scale))
+    bytes_NK = numbers.round_().to(torch.int8).flatten(1)
+    if bits == 4:  # inputs 0 and 1 in the lower halves of two bytes, 2 and 3 in the upper halves
+        fours = bytes_NK.clamp_(0, 15).view(len(weight_NK), -1, 2, 2)
+        bytes_NK = (fours[:, :, 0] | fours[:, :, 1] << 4).flatten(1)
+    return bytes_NK.view(torch.int16), scales.bfloat16().flatten(1)
 
 
 def _from_integers(numbers: Tensor, scales: Tensor, bits: int) -> Tensor:

@@ -21,7 +21,7 @@ import ctypes
 import functools
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -81,6 +81,10 @@ def head_kind(weights: WeightKind) -> WeightKind:
     return "int8" if weights == "int4" else weights
 
 
+Modules = Mapping[str, nn.Module]
+"""The modules of a model by their paths."""
+
+
 @dataclass(frozen=True)
 class _Slot:
     """Something packed, and where in a ``Transformer`` it comes from.
@@ -105,34 +109,35 @@ class PackedModel:
         self.weights: WeightKind = weights
         self._slots: list[_Slot] = []
         self._constants: dict[int, Tensor] = {}  # tables that no training changes
+        modules = dict(model.named_modules())
         # Of every module, the dictionaries that its hooks are registered in.
         self._hooks = {
             name: {kind: getattr(module, kind) for kind in _HOOKS}
-            for name, module in model.named_modules()
+            for name, module in modules.items()
         }
         self._watched: list[OrderedDict[int, Callable[..., object]]] = [
             all_modules._global_forward_hooks, all_modules._global_forward_pre_hooks,
             *(of[kind] for of in self._hooks.values() for kind in (_HOOKS[0], _HOOKS[3])),
         ]  # fmt: skip
         self._modules: Transformer | None = None  # while somebody watches
-        self._unembed = self._matrix(model, "unembed", kind=head_kind(weights))
+        self._unembed = self._matrix(modules, "unembed", kind=head_kind(weights))
         self._tied = model.unembed.weight is model.embed.weight
-        self._embedding = self._unembed if self._tied else self._vector(model, "embed.weight")
+        self._embedding = self._unembed if self._tied else self._vector(modules, "embed.weight")
         self._scale = model.embedding_scale
         self._positions: Tensor | None = None
         if model.absolute_positions is not None:
-            self._positions = self._vector(model, "absolute_positions.table")
+            self._positions = self._vector(modules, "absolute_positions.table")
         self._embedding_norm = make_norm(self.config) if self.config.embedding_norm else None
         if self._embedding_norm is not None:
             for name, parameter in self._embedding_norm.named_parameters():
-                parameter.data = self._vector(model, f"embedding_norm.{name}")
+                parameter.data = self._vector(modules, f"embedding_norm.{name}")
             self._embedding_norm.requires_grad_(False)
         self._layers = (native_calls.Layer * self.config.n_layers)(
-            *(self._layer(model, index) for index in range(self.config.n_layers))
+            *(self._layer(model, modules, index) for index in range(self.config.n_layers))
         )
         config, attention = self.config, cast(Attention, cast(Block, model.blocks[0]).attention)
         self._decoder = native_calls.Decoder(
-            ctypes.addressof(self._layers), self._norm(model, "final_norm"), config.n_layers,
+            ctypes.addressof(self._layers), self._norm(modules, "final_norm"), config.n_layers,
             config.d_model, attention.n_heads, config.n_kv_heads, config.head_dim, config.d_hidden,
             config.norm == "layernorm", attention.norm_all_heads,
             _ACTIVATIONS[config.feed_forward.kind], config.feed_forward.kind in GATED,
@@ -183,15 +188,14 @@ class PackedModel:
         reason = why_not(model)
         if reason is not None:
             raise UserError(f"these weights cannot be packed: {reason}")
-        for slot in self._slots:
-            for tensor in _sources(model, slot):
-                check_finite(tensor)
+        modules = dict(model.named_modules())
+        check_finite([source for slot in self._slots for source in _sources(modules, slot)])
         self._modules = None
         for slot in self._slots:
             if isinstance(slot.packed, PackedMatrix):
-                slot.packed.load(*_matrix_sources(model, slot.names))
+                slot.packed.load(*_matrix_sources(modules, slot.names))
             else:
-                slot.packed.copy_(_tensor(model, slot.names[0]))
+                slot.packed.copy_(_tensor(modules, slot.names[0]))
 
     def unpack(self) -> Transformer:
         """A ``Transformer`` with the weights as packed, float32, and the hooks of the original.
@@ -235,7 +239,7 @@ class PackedModel:
             return self._embedding.rows(ids_T) * self._scale
         return self._embedding[ids_T] * self._scale
 
-    def _layer(self, model: Transformer, index: int) -> native_calls.Layer:
+    def _layer(self, model: Transformer, modules: Modules, index: int) -> native_calls.Layer:
         block, path = cast(Block, model.blocks[index]), f"blocks.{index}."
         attention = cast(Attention, block.attention)
         up = [f"{path}feed_forward.up"]
@@ -248,39 +252,38 @@ class PackedModel:
             cos, sin = (rotary.local_cos, rotary.local_sin) if local else (rotary.cos, rotary.sin)
         qkv = [f"{path}attention.{name}" for name in ("query", "key", "value")]
         return native_calls.Layer(
-            self._norm(model, f"{path}attention_norm"),
-            self._norm(model, f"{path}attention.query_norm"),
-            self._norm(model, f"{path}attention.key_norm"),
-            self._norm(model, f"{path}attention_out_norm"),
-            self._norm(model, f"{path}feed_forward_norm"),
-            self._norm(model, f"{path}feed_forward_out_norm"),
-            self._matrix(model, *qkv).native,
-            self._matrix(model, f"{path}attention.output").native,
-            self._matrix(model, *up).native,
-            self._matrix(model, f"{path}feed_forward.down").native,
+            self._norm(modules, f"{path}attention_norm"),
+            self._norm(modules, f"{path}attention.query_norm"),
+            self._norm(modules, f"{path}attention.key_norm"),
+            self._norm(modules, f"{path}attention_out_norm"),
+            self._norm(modules, f"{path}feed_forward_norm"),
+            self._norm(modules, f"{path}feed_forward_out_norm"),
+            self._matrix(modules, *qkv).native,
+            self._matrix(modules, f"{path}attention.output").native,
+            self._matrix(modules, *up).native,
+            self._matrix(modules, f"{path}feed_forward.down").native,
             self._constant(cos), self._constant(sin), self._constant(attention.slopes),
             attention.window,
         )  # fmt: skip
 
     def _matrix(
-        self, model: Transformer, *names: str, kind: WeightKind | None = None
+        self, modules: Modules, *names: str, kind: WeightKind | None = None
     ) -> PackedMatrix:
         """Matrices that read the same input, one below the other."""
-        weight, bias = _matrix_sources(model, names)
+        weight, bias = _matrix_sources(modules, names)
         packed = PackedMatrix(weight, kind or self.weights, bias)
         self._slots.append(_Slot(names, packed))
         return packed
 
-    def _norm(self, model: Transformer, name: str) -> native_calls.Norm:
-        path, _, last = name.rpartition(".")
-        norm = getattr(model.get_submodule(path), last)
-        if norm is None:
+    def _norm(self, modules: Modules, name: str) -> native_calls.Norm:
+        if name not in modules:
             return native_calls.Norm()
-        vectors = [self._vector(model, f"{name}.{part}") for part, _ in norm.named_parameters()]
+        parts = [part for part, _ in modules[name].named_parameters()]
+        vectors = [self._vector(modules, f"{name}.{part}") for part in parts]
         return native_calls.Norm(*map(at, vectors))
 
-    def _vector(self, model: Transformer, name: str) -> Tensor:
-        vector = _tensor(model, name).detach().float().clone().contiguous()
+    def _vector(self, modules: Modules, name: str) -> Tensor:
+        vector = _tensor(modules, name).float().clone().contiguous()
         self._slots.append(_Slot((name,), vector))
         return vector
 
@@ -293,15 +296,15 @@ class PackedModel:
         return at(self._constants[table.data_ptr()])
 
 
-def _tensor(model: Transformer, name: str) -> Tensor:
+def _tensor(modules: Modules, name: str) -> Tensor:
     """A parameter or buffer by its path."""
     path, _, last = name.rpartition(".")
-    return cast(Tensor, getattr(model.get_submodule(path), last))
+    return cast(Tensor, getattr(modules[path], last)).detach()
 
 
-def _matrix_sources(model: Transformer, names: tuple[str, ...]) -> tuple[Tensor, Tensor | None]:
+def _matrix_sources(modules: Modules, names: tuple[str, ...]) -> tuple[Tensor, Tensor | None]:
     """The weights of linear layers one below the other, and their biases."""
-    linears = [cast(nn.Linear, model.get_submodule(name)) for name in names]
+    linears = [cast(nn.Linear, modules[name]) for name in names]
     weights = [linear.weight.detach() for linear in linears]
     biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
     if len(linears) == 1:
@@ -309,8 +312,13 @@ def _matrix_sources(model: Transformer, names: tuple[str, ...]) -> tuple[Tensor,
     return torch.cat(weights), torch.cat(biases) if biases else None
 
 
-def _sources(model: Transformer, slot: _Slot) -> Iterator[Tensor]:
+def _sources(modules: Modules, slot: _Slot) -> Iterator[Tensor]:
     """Every tensor that a slot is packed from."""
+    if isinstance(slot.packed, Tensor):
+        yield _tensor(modules, slot.names[0])
+        return
     for name in slot.names:
-        source = getattr(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2])
-        yield source if isinstance(source, Tensor) else source.weight
+        linear = cast(nn.Linear, modules[name])
+        yield linear.weight
+        if linear.bias is not None:
+            yield linear.bias
