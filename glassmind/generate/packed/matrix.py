@@ -196,9 +196,8 @@ def _inverse(scale: Tensor) -> Tensor:
 
 
 def _bfloat16_below(x: Tensor) -> Tensor:
-    """The nearest bfloat16 that is not above ``x``, as float32."""
-    near = x.bfloat16()
-    down = near.view(torch.int16) - torch.where(near > 0, 1, -1).to(torch.int16)
-    # One below zero is the smallest negative number.
-    down = torch.where(near == 0, torch.tensor(-0x7FFF, dtype=torch.int16), down)
-    return torch.where(near > x, down.view(torch.bfloat16), near).float()
+    """The nearest bfloat16 that is not above ``x`` (float32), as float32."""
+    bits = x.view(torch.int32)
+    # A bfloat16 is the upper half of the bits. Cutting off the lower half makes a positive number
+    # smaller; for a negative one the upper half must go up, if anything was cut off.
+    return ((bits + ((bits >> 31) & 0xFFFF)) & -0x10000).view(torch.float32)
