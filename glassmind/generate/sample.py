@@ -150,21 +150,18 @@ class Sample:
         self.sampled_logprobs.append(sampled_logprob)
         if self._lookup is not None:
             self._lookup.extend((token,))
-        forced: list[int] = []
-        ended = token in self.request.params.stop
-        for hook in self.hooks:
-            reaction = hook.see(token)
-            ended |= reaction.finished
-            forced.extend(reaction.forced)
-        if ended:
+        reactions = [hook.see(token) for hook in self.hooks] if self.hooks else ()
+        finished = any(one.finished for one in reactions) if reactions else False
+        if finished or token in self.request.params.stop:
             self.finish = "stop"
         elif len(self.tokens) == self.limit:
             self.finish = "length"
-        for later in forced:
-            if self.finish is not None:
-                break
-            self.forced.add(len(self.tokens))
-            self.append(later, 0.0)
+        for reaction in reactions:
+            for later in reaction.forced:
+                if self.finish is not None:
+                    return
+                self.forced.add(len(self.tokens))
+                self.append(later, 0.0)
 
     def score(self, logprob: float, top: TopLogprobs | None) -> None:
         """Set the log-probability of the first unscored token, and the likeliest tokens there."""

@@ -90,7 +90,7 @@ class TokenSampler:
                     continue
                 sample.computed += 1
             sample.append(tokens[row], sampled_logprobs[row])
-            sample.score(logprobs[row], top_of(sample, tops, row))
+            sample.score(logprobs[row], None if tops is None else top_of(sample, tops, row))
         for sample, ahead in slots:
             if ahead and ahead == len(sample.guesses):
                 self.guessed += ahead
