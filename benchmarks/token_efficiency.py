@@ -51,11 +51,11 @@ from glassmind.data.loader import RowLoader
 from glassmind.data.texts import find_texts
 from glassmind.data.token_shards import TokenRows, mapped_ids, write_shard
 from glassmind.evaluate.charts.line_chart import Line, keys, line_chart
+from glassmind.files import require_space
 from glassmind.model import Transformer
 from glassmind.pipeline.time_budget import MARGIN, within
 from glassmind.progress import Silent
 from glassmind.runs.dial import batch_tokens, dialled, scaling_parameters
-from glassmind.runs.files import require_space
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.statistics import mean_and_interval
 from glassmind.tokenize import SPECIAL_IDS, SavedTokenizer, load, save, train_bpe

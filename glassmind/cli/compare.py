@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     comparison = compare_runs(args.runs)
     write_comparison(comparison, args.out)
     if args.json:
-        print_json(comparison_record(comparison) | {"page": args.out})
+        print_json(comparison_record(comparison, args.out))
     else:
         out().file.write(comparison_text(comparison) + "\n")  # a pipe has no width to fold at
     console().print(f"The curves are in {args.out}")

@@ -11,14 +11,13 @@ model's output are not markup. Style with ``style=`` or ``rich.text.Text``.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
-import math
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from glassmind.serialization import encode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,10 +40,10 @@ def out() -> Console:
 def print_json(value: object) -> None:
     """Write ``value`` to standard output as one line of JSON.
 
-    Dataclasses become objects, paths and other foreign values their text, and numbers that JSON
-    does not know (NaN, infinities) ``null``.
+    Dataclasses become objects, paths their text, and numbers that JSON does not know (NaN,
+    infinities) ``null``.
     """
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(encode(value), ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
@@ -63,15 +62,3 @@ def _console(stderr: bool) -> Console:
         emoji=False,
         highlight=False,
     )
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(element) for key, element in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(element) for element in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

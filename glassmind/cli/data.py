@@ -13,14 +13,16 @@ hub:NAME. The documents that stay are written as lines {"text": ...}.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glassmind.cli.console import console, out, print_json
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.data import ProblemDial
+    from glassmind.data.filters import FilterReport
     from glassmind.records import Problem, Step
 
 _SPLITS = ("train", "validation", "test", "longer", "reworded")
@@ -69,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="evaluations to cut out: gsm8k, a JSONL of problems, a text",
+        help="evaluations to cut out: gsm8k, math, a JSONL of problems, a text",
     )
     filtering.add_argument(
         "--ngram", type=int, default=13, metavar="N", help="words running that count as copied"
@@ -244,27 +246,31 @@ def _filter(args: argparse.Namespace) -> None:
         write_filtered(texts.documents("filtering", progress), filters, args.out)
     report = filters.report()
     if args.json:
-        print_json({"file": args.out, **report})
+        print_json({"file": args.out, **dataclasses.asdict(report)})
         return
     _show_filtered(report)
     console().print(filters.summary())
     console().print(f"what stays is in {args.out}")
 
 
-def _show_filtered(report: dict[str, Any]) -> None:
+def _show_filtered(report: FilterReport) -> None:
     """What each filter took away, as a table, and where."""
     from rich.table import Table
 
     table = Table("filter", box=None)
     for column in ("documents removed", "documents cut", "characters removed"):
         table.add_column(column, justify="right")
-    for name in ("near_duplicates", "contamination"):
-        if removed := report.get(name):
-            counts = (removed[key] for key in ("documents", "shortened", "characters"))
-            table.add_row(name.replace("_", " "), *(f"{count:,}" for count in counts))
+    filters = (
+        ("near duplicates", report.near_duplicates),
+        ("contamination", report.contamination),
+    )
+    for name, removed in filters:
+        if removed is not None:
+            counts = (removed.documents, removed.shortened, removed.characters)
+            table.add_row(name, *(f"{count:,}" for count in counts))
     out().print(table)
-    for name in ("near_duplicates", "contamination"):
-        for example in report.get(name, {}).get("examples", []):
-            why = example.get("repeats") or example.get("against")
-            out().print(f"{example['where']}: {why}", style="dim")
-            out().print(f"  {example['text']}")
+    for _, removed in filters:
+        for example in removed.examples if removed is not None else ():
+            why = example.repeats or example.against
+            out().print(f"{example.where}: {why}", style="dim")
+            out().print(f"  {example.text}")

@@ -226,7 +226,7 @@ def _precision() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     name = os.environ.get("GLASSMIND_DATA")
     if not name:
-        yield Finding("data", "ok", "GLASSMIND_DATA is not set; only real tasks (gsm8k) need it")
+        yield Finding("data", "ok", "GLASSMIND_DATA is not set; only gsm8k and math need it")
     elif not Path(name).is_dir():
         yield Finding("data", "problem", f"GLASSMIND_DATA is {name}, which is not a folder")
     elif not os.access(name, os.R_OK | os.X_OK):

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         required=True,
-        help="validation, test, longer, reworded, gsm8k, gsm8k-train or a JSONL file",
+        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), a JSONL file",
     )
     parser.add_argument("--model", metavar="RUN", help="a run's folder; else the shipped model")
     parser.add_argument("--stage", default="", help="which model of the run, for example base")
@@ -35,11 +35,11 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, out, print_json
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
-    from glassmind.evaluate.json_records import decode
     from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.evaluate.run_files import Ladder
     from glassmind.pipeline.evaluate import evaluate_task
     from glassmind.runs.models import SHIPPED, load
+    from glassmind.serialization import decode
 
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1)):
         value = getattr(args, name)
@@ -63,5 +63,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(result)
     else:
-        print_ladder(decode(Ladder, result, args.task), out())
+        print_ladder(decode(Ladder, result, args.task, unknown_keys="ignore"), out())
     return 0

@@ -119,7 +119,7 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
     """The run's way of sampling with what ``--samples`` and ``--temperature`` change."""
-    from glassmind.runs.dataclass_tree import replace_many
+    from glassmind.runs.overrides import replace_many
 
     wishes = (("samples", args.samples), ("temperature", args.temperature))
     changes = [(name, str(value)) for name, value in wishes if value is not None]

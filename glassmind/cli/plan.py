@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glassmind.errors import UserError
 
@@ -153,7 +153,7 @@ def _table(args: argparse.Namespace) -> None:
     from glassmind.plan.estimate import choose, fewest_gpus, recommend
     from glassmind.plan.sizes import preset
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     lines: list[tuple[str, ...]] = []
     for name in TABLE_MODELS:
         for gpus in TABLE_GPUS:
@@ -247,7 +247,7 @@ def _verdict(job: Job, cluster: Cluster, best: Estimate | None) -> str:
     )
 
 
-def _asked(name: str, job: Job, cluster: Cluster) -> dict[str, Any]:
+def _asked(name: str, job: Job, cluster: Cluster) -> dict[str, object]:
     from glassmind.model.counting import parameters
 
     return {
@@ -260,7 +260,7 @@ def _asked(name: str, job: Job, cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _facts(result: Estimate) -> dict[str, Any]:
+def _facts(result: Estimate) -> dict[str, object]:
     """An estimate for machines: its fields and what follows from them."""
     own = {name: value for name, value in vars(result).items() if name != "layout"}
     layout = {"name": str(result.layout), **vars(result.layout)}

@@ -64,7 +64,7 @@ def apply_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     (with the nearest one, and all at that level) and for a value of the wrong type.
     """
     # Imported here: a verb's --help needs the options above, but not the folder of runs.
-    from glassmind.runs.dataclass_tree import replace_many
+    from glassmind.runs.overrides import replace_many
 
     changes = []
     for override in overrides:

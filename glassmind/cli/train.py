@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +68,6 @@ def run(args: argparse.Namespace) -> int:
     if not world.first:
         return 0
     if args.json:
-        print_json({"run": finished.path, **finished.facts()})
+        print_json({"run": finished.path, **asdict(finished.info())})
     console().print(f"The model is in {finished.path}")
     return 0

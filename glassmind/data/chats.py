@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
-from glassmind.data.whole_file import read_whole
+from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
 from glassmind.tokenize.chat_template.template import ChatTemplate, Message
@@ -70,7 +70,7 @@ def load_chats(path: str | Path) -> list[Chat]:
             form, a message no role or content, or nobody answers.
     """
     file = Path(path)
-    text = read_whole(file)
+    text = read_text(file)
     chats = [_chat(row, where) for row, where in _rows(text, file)]
     if not chats:
         raise UserError(f"{file} holds no conversation; {_FORMS}")
@@ -127,7 +127,7 @@ def _message(message: Any, number: int, where: str) -> dict[str, str]:
     return {name: _text(message, name, where) for name in ("role", "content")}
 
 
-def _text(row: dict[str, Any], name: str, where: str) -> str:
+def _text(row: dict[str, object], name: str, where: str) -> str:
     value = row.get(name)
     if not isinstance(value, str):
         raise UserError(f'{where} needs "{name}": a text')

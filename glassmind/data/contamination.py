@@ -15,13 +15,13 @@ Eight bytes are remembered for each different n-gram of the evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.gsm8k import gsm8k_path
+from glassmind.data.problem_sets import PROBLEM_SETS
 from glassmind.data.texts import find_texts
 from glassmind.data.word_ngrams import WORD, Hashes, ngram_hashes, word_hashes
 from glassmind.errors import UserError
@@ -57,19 +57,17 @@ class Overlap(NamedTuple):
 
 
 def read_evaluation(name: str, ngram: int) -> Evaluation:
-    """The n-grams of an evaluation: ``gsm8k``, a JSONL of problems, or a plain text.
+    """The n-grams of an evaluation: a set of problems by its name, a JSONL, or a plain text.
 
     Of a line of JSON it is the field ``question``, else ``problem``, ``prompt`` or ``text``.
 
     Raises:
         UserError: it cannot be read, or has no text of ``ngram`` words.
     """
-    path = str(gsm8k_path("valid")) if name == "gsm8k" else name
-    texts = find_texts(path, fields=("question", "problem", "prompt", "text"))
     items = too_short = 0
     found: list[Hashes] = []
-    for piece in texts.documents():
-        grams = ngram_hashes(word_hashes(piece.text), ngram)
+    for text in _texts(name):
+        grams = ngram_hashes(word_hashes(text), ngram)
         items += 1
         too_short += not len(grams)
         found.append(grams)
@@ -79,6 +77,14 @@ def read_evaluation(name: str, ngram: int) -> Evaluation:
             "a smaller ngram"
         )
     return Evaluation(name, items, too_short, np.unique(np.concatenate(found)))
+
+
+def _texts(name: str) -> Iterator[str]:
+    if name in PROBLEM_SETS:
+        yield from (problem.question for problem in PROBLEM_SETS[name].held_out())
+    else:
+        texts = find_texts(name, fields=("question", "problem", "prompt", "text"))
+        yield from (piece.text for piece in texts.documents())
 
 
 class Contamination:

@@ -26,7 +26,7 @@ import numpy as np
 
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
-from glassmind.data.whole_file import read_whole
+from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -62,7 +62,7 @@ def load_labelled(
             lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
     """
     file = Path(path)
-    text = read_whole(file)
+    text = read_text(file)
     if file.suffix in (".jsonl", ".json"):
         found = _of_lines(text, file, text_column, label_column)
     else:

@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 
 from glassmind.data.packing import PackedRows, stream
 from glassmind.data.texts import Piece
+from glassmind.errors import UserError
+from glassmind.files import atomic_writes
+from glassmind.serialization import encode, read_record
 from glassmind.tokenize import Tokenizer
 from glassmind.tokenize.corpus.bulk import (
     Batch,
@@ -31,7 +34,6 @@ from glassmind.tokenize.corpus.bulk import (
     encode_all,
     id_type,
     tokenizer_mark,
-    whole_or_not_at_all,
 )
 from glassmind.tokenize.special import END
 
@@ -57,6 +59,10 @@ class Shard:
     tokenizer: str
     end_of_document: int | None
     checksum: str
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("uint16", "uint32"):
+            raise ValueError("dtype must be uint16 or uint32")
 
 
 def write_shard(
@@ -87,7 +93,14 @@ def write_shard(
     counter = _Counter()
     checksum = hashlib.blake2b(digest_size=16)
     count = checked = 0
-    with whole_or_not_at_all(target, target.with_suffix(".json")) as (ids_file, facts_file):
+    with (
+        atomic_writes(target, target.with_suffix(".json"), make_folder=True) as (
+            new_ids,
+            new_facts,
+        ),
+        new_ids.open("wb") as ids_file,
+        new_facts.open("wb") as facts_file,
+    ):
         for encoded in encode_all(encoder, counter.batches(pieces), workers):
             begins = counter.begins.popleft()
             ids = np.frombuffer(encoded.ids, dtype)
@@ -115,7 +128,7 @@ def write_shard(
             end_of_document=end,
             checksum=checksum.hexdigest(),
         )
-        facts_file.write(json.dumps(asdict(shard), indent=1).encode("ascii") + b"\n")
+        facts_file.write(json.dumps(encode(shard), indent=1).encode("ascii") + b"\n")
     return shard
 
 
@@ -154,8 +167,7 @@ class _Counter:
 def open_shard(target: Path, tokenizer: Tokenizer) -> Shard | None:
     """What the shard at ``target`` says, or ``None`` where it is not whole or not for this one."""
     try:
-        values = json.loads(target.with_suffix(".json").read_text("utf-8"))
-        shard = Shard(**values)
+        shard = read_record(Shard, target.with_suffix(".json"), unknown_keys="refuse")
         size = np.dtype(shard.dtype).itemsize * shard.count
         if shard.tokenizer != tokenizer_mark(tokenizer) or target.stat().st_size != size:
             return None
@@ -163,7 +175,7 @@ def open_shard(target: Path, tokenizer: Tokenizer) -> Shard | None:
         with target.open("rb") as file:
             while block := file.read(_READ):
                 checksum.update(block)
-    except (OSError, ValueError, TypeError):
+    except (OSError, UserError):
         return None
     return shard if checksum.hexdigest() == shard.checksum else None
 

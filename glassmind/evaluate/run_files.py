@@ -8,18 +8,18 @@ says so. A file that is there but malformed is a ``UserError`` that names it.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from glassmind.errors import UserError
-from glassmind.evaluate.json_records import decode
+from glassmind.runs.results import RunInfo, Validation
+from glassmind.serialization import decode, parse_json, read_record
 
 T = TypeVar("T")
 
 MAX_BYTES = 64 * 2**20
-"""A larger file is refused: a report has no use for it, and memory is finite."""
+"""Of a text; a larger file is refused: a report has no use for it, and memory is finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,26 +186,6 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """``validation.json``: how a pretrained model does on held-out text; nats a token."""
-
-    validation_loss: float | None = None
-    bits_per_byte: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """``run.json``: where, when and with what the run was made; ``seconds`` for each stage."""
-
-    commit: str = ""
-    seed: int = 0
-    created: str = ""
-    machine: dict[str, object] = field(default_factory=dict)
-    versions: dict[str, object] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class RunFiles:
     """Everything the report is made from; ``None`` where the file is missing."""
 
@@ -304,7 +284,8 @@ def read_metrics(path: Path) -> tuple[Metric, ...] | None:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{path}, line {number}"
-            metric = decode(Metric, _loads(line, where, allow_nan=True), f"{where}:")
+            row = parse_json(line, where, nonfinite="null")
+            metric = decode(Metric, row, where, unknown_keys="ignore")
             _check_inspection(metric.inspection, where)
             metrics.append(metric)
     return tuple(metrics)
@@ -318,21 +299,7 @@ def _check_inspection(looked: Inspection | None, where: str) -> None:
 
 
 def _read(kind: type[T], path: Path) -> T | None:
-    text = _text(path)
-    return None if text is None else decode(kind, _loads(text, str(path)), f"{path}:")
-
-
-def _loads(text: str, where: str, *, allow_nan: bool = False) -> Any:
-    """Parse JSON. ``NaN`` and ``Infinity``, which JSON lacks, become ``None`` or an error."""
-
-    def constant(name: str) -> None:
-        if not allow_nan:
-            raise UserError(f"{where}: {name} is not a JSON number")
-
-    try:
-        return json.loads(text, parse_constant=constant)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not valid JSON: {error}") from None
+    return read_record(kind, path) if path.exists() else None
 
 
 def _text(path: Path) -> str | None:

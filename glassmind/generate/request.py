@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from glassmind.errors import UserError
-from glassmind.runs.recipe import MOST_SAMPLES
+from glassmind.runs.recipe import MOST_SAMPLES, SamplingConfig
 
 if TYPE_CHECKING:
     from glassmind.generate.constraint.constraint import Constraint
@@ -155,6 +155,32 @@ class SamplingParams:
                 )
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise UserError("one of stop_texts has half a surrogate pair; it is not text")
+
+    @classmethod
+    def of(
+        cls,
+        config: SamplingConfig,
+        *,
+        seed: int,
+        stop: frozenset[int] = frozenset(),
+        greedy: bool = False,
+    ) -> SamplingParams:
+        """What the ``[sampling]`` table of a recipe asks for.
+
+        ``greedy`` is for methods that look at one chain, the likeliest: of the table it takes only
+        how long that may be.
+        """
+        if greedy:
+            return cls(config.max_new_tokens, temperature=0.0, seed=seed, stop=stop)
+        return cls(
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            samples=config.samples,
+            seed=seed,
+            stop=stop,
+        )
 
     @property
     def drawn_samples(self) -> int:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.generate import Engine, SamplingParams, pack_model
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions
+from glassmind.reason.chains import sample_traces
+from glassmind.reason.verify import score_traces
 from glassmind.reason.vote import tally, verifier_weights, vote
 from glassmind.records import Completion, Problem
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.models import Loaded, load
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import read_json
 from glassmind.tokenize import Style, encode_prompt
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -128,14 +129,7 @@ def ask(
             )
     problems = [Problem(str(n), _tidy(q), "") for n, q in enumerate(several)]
     config = sampling or loaded.recipe.sampling
-    params = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    params = SamplingParams.of(config, seed=seed)
     engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
     style: Style = "direct" if loaded.stage == "base" else "chain"
     limit = loaded.model.config.max_tokens
@@ -146,14 +140,14 @@ def ask(
                 f"the question {problem.question[:60]!r}... has {length} tokens and the model "
                 f"reads at most {limit}, its answer included: shorten it"
             )
-    chains = sample_completions(engine, loaded.tokenizer, problems, params, style)
+    traces = sample_traces(engine, loaded.tokenizer, problems, params, style)
     if loaded.verifier is not None and style == "chain":
-        chains = score_completions(loaded.verifier, loaded.tokenizer, problems, chains)
+        traces = score_traces(loaded.verifier, loaded.tokenizer, problems, traces)
     familiarity = load_familiarity(loaded.run.path / "familiarity.json")
     answers = []
-    for question, row in zip(several, chains, strict=True):
+    for question, trace in zip(several, traces, strict=True):
         warning = familiarity.warning(question) if familiarity else None
-        answers.append(conclude(question, row, warning))
+        answers.append(conclude(question, trace.completions, warning))
     return answers[0] if isinstance(questions, str) else answers
 
 

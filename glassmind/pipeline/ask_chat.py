@@ -22,7 +22,7 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.ask import LONGEST_QUESTION, Answer
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.vote import tally
-from glassmind.records import Completion
+from glassmind.records import Cost, Node, Trace
 from glassmind.tokenize.chat_template.template import ChatTemplate
 
 MAX_TOKENS = 256
@@ -86,22 +86,33 @@ def ask_chat(
         generations = _generate(engine, Request(tuple(prompt), params), update, total)
     seconds = time.perf_counter() - started
     replies = tuple(_text(pretrained, generation) for generation in generations)
-    chains = tuple(
-        Completion(
-            problem_id="0",
-            sample=number,
-            token_ids=generation.token_ids,
-            logprobs=generation.logprobs,
-            steps=tuple(line for line in reply.splitlines() if line.strip()),
-            answer=extract_answer(reply),
-            finish=generation.finish,
-        )
-        for number, (generation, reply) in enumerate(zip(generations, replies, strict=True))
+    trace = Trace.of_chains(
+        "0",
+        [
+            [reply_node(generation, reply)]
+            for generation, reply in zip(generations, replies, strict=True)
+        ],
+        Cost(prompt_tokens=len(prompt)),
     )
+    chains = trace.completions
     votes = {key: int(count) for key, count in tally(chains).items()}
     answer = Answer(question, next(iter(votes), None), chains, votes, {}, note)
     tokens = sum(len(generation.token_ids) for generation in generations)
     return Chat(answer, replies, tokens / seconds)
+
+
+def reply_node(generation: Generation, reply: str) -> Node:
+    """A reply in free text as one node, whose answer is searched for in it."""
+    return Node(
+        parent=None,
+        kind="text",
+        text=reply,
+        token_ids=generation.token_ids,
+        logprobs=generation.logprobs,
+        finish=generation.finish,
+        answer=extract_answer(reply),
+        cost=Cost(completion_tokens=len(generation.token_ids)),
+    )
 
 
 def _prompt(question: str, pretrained: Pretrained) -> tuple[list[int], str | None]:

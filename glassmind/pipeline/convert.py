@@ -59,7 +59,7 @@ def convert(
     family: str | None = None,
     adapter: str | None = None,
 ) -> Converted:
-    """Load ``source`` and write it to ``target``, whole or not at all.
+    """Load ``source`` and write it to ``target`` atomically.
 
     ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
     name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it

@@ -10,22 +10,22 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from glassmind.data import Split, generate, gsm8k, jsonl
+from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions
+from glassmind.reason.chains import sample_traces
+from glassmind.reason.verify import score_traces
 from glassmind.records import Problem, Verdict
 from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
-TASKS = (*GENERATED, "gsm8k", "gsm8k-train")
+TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
 
 
 def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
@@ -46,11 +46,12 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
         if task == split:
             count = limit or getattr(recipe.problems, split) or 500
             return generate(recipe.problems.dial, count, split=split, seed=recipe.seed)
-    if task.startswith("gsm8k") and task in TASKS:
-        path = gsm8k.gsm8k_path("train" if task == "gsm8k-train" else "valid")
-        problems = gsm8k.load_gsm8k(path, equations=True)
+    name = task.removesuffix("-train")
+    if name in PROBLEM_SETS:
+        chosen = PROBLEM_SETS[name]
+        problems = chosen.held_out() if task == name else chosen.train()
     elif task.endswith((".jsonl", ".json")):
-        problems = jsonl.load_problems(task)
+        problems = load_problems(task)
     else:
         raise UserError(
             f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL of problems"
@@ -75,30 +76,23 @@ def evaluate_task(
     problems = task_problems(task, loaded, limit)
     config = sampling or loaded.recipe.sampling
     engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    greedy = SamplingParams(max_new_tokens=config.max_new_tokens, temperature=0.0, seed=seed)
-    sampled = SamplingParams(
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        samples=config.samples,
-        seed=seed,
-    )
+    greedy = SamplingParams.of(config, seed=seed, greedy=True)
+    sampled = SamplingParams.of(config, seed=seed)
     started = time.monotonic()
     style: Style = "direct" if loaded.stage == "base" else "chain"
     rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
     with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        one = sample_completions(engine, loaded.tokenizer, problems, greedy, style, watch)
+        one = sample_traces(engine, loaded.tokenizer, problems, greedy, style, watch)
     chains = one
     if style == "chain":
         total = len(problems) * config.samples
         with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = sample_completions(engine, loaded.tokenizer, problems, sampled, style, watch)
+            chains = sample_traces(engine, loaded.tokenizer, problems, sampled, style, watch)
     if loaded.verifier is None:
         rungs -= set(NEEDS_SCORES)
     elif style == "chain":
         with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
-            chains = score_completions(
+            chains = score_traces(
                 loaded.verifier, loaded.tokenizer, problems, chains, progress=watch
             )
     seconds = time.monotonic() - started
@@ -110,8 +104,8 @@ def evaluate_task(
     return {
         "schema": 1,
         "recipe": loaded.recipe.name,
-        "commit": loaded.run.facts().get("commit", ""),
+        "commit": loaded.run.info().commit,
         "seed": seed,
-        "skipped": sum(not row[0].token_ids for row in one),
+        "skipped": sum(not trace.completions[0].token_ids for trace in one),
         "rows": [ladder_row(rung, task, results, seconds) for rung in results],
     }

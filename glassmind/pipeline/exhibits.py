@@ -11,7 +11,7 @@ from glassmind.evaluate.ladder.methods import verdicts
 from glassmind.grade import check_steps, grade
 from glassmind.model import Transformer, probe
 from glassmind.reason.vote import tally, verifier_weights, vote
-from glassmind.records import Completion, Problem
+from glassmind.records import Completion, Problem, Trace
 from glassmind.statistics import wilson_interval
 from glassmind.tokenize import Tokenizer, encode_prompt
 
@@ -25,16 +25,14 @@ VOTING = (
 )
 
 
-def rows_by_votes(
-    problems: Sequence[Problem], chains: Sequence[Sequence[Completion]]
-) -> list[dict[str, Any]]:
+def rows_by_votes(problems: Sequence[Problem], traces: Sequence[Trace]) -> list[dict[str, Any]]:
     """Every voting method with the first 1, 2, 4, ... samples of each problem."""
-    most = min(len(row) for row in chains)
+    most = min(len(trace.completions) for trace in traces)
     sizes = [k for k in (2**n for n in range(11)) if k < most] + [most]
     rows = []
     for method in VOTING:
         for k in sizes:
-            results = verdicts(method, problems, [row[:k] for row in chains])
+            results = verdicts(method, problems, [trace.first(k) for trace in traces])
             correct = sum(v.correct for v in results)
             low, high = wilson_interval(correct, len(results))
             rows.append(
@@ -53,8 +51,8 @@ def rows_by_votes(
 
 def examples(
     problems: Sequence[Problem],
-    greedy: Sequence[Sequence[Completion]],
-    chains: Sequence[Sequence[Completion]],
+    greedy: Sequence[Trace],
+    traces: Sequence[Trace],
 ) -> list[dict[str, Any]]:
     """Four problems the verifier's vote solved and four it failed, with every chain.
 
@@ -62,10 +60,11 @@ def examples(
     see.
     """
     rows = []
-    for problem, first, row in zip(problems, greedy, chains, strict=True):
+    for problem, first, trace in zip(problems, greedy, traces, strict=True):
+        row = trace.completions
         answer = vote(row, verifier_weights(row))
         solved = answer is not None and grade(problem.answer, answer)
-        rows.append((len(tally(row)), solved, answer, problem, first[0], row))
+        rows.append((len(tally(row)), solved, answer, problem, first.completions[0], row))
     rows.sort(key=lambda r: -r[0])
     chosen = [r for r in rows if r[1]][:EXAMPLES_OF_EACH]
     chosen += [r for r in rows if not r[1]][:EXAMPLES_OF_EACH]

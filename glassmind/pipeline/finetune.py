@@ -36,10 +36,11 @@ from glassmind.pipeline.prepare import make_slices, training_rows, validation_ro
 from glassmind.pipeline.stages import STYLES
 from glassmind.pipeline.text_rows import begun, text_rows
 from glassmind.progress import Progress
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
+from glassmind.runs.results import Validation
+from glassmind.serialization import write_record
 from glassmind.tokenize import save
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.train import (
@@ -188,10 +189,8 @@ def train_and_measure(
     tuning.train(objective, rows, often or validate)
     if validate and before is not None:
         after = validate()  # of the merged weights
-        write_json(
-            tuning.run.path / "validation.json",
-            {"before": before, "validation_loss": after, "n": n_held_out},
-        )
+        found = Validation(after, before=before, n=n_held_out)
+        write_record(tuning.run.path / "validation.json", found)
         tuning.progress.end(
             f"validation loss {after:.4f} nats a token ({before:.4f} before) on {n_held_out} "
             "held-out examples"

@@ -19,6 +19,7 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder.methods import METHODS, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
+from glassmind.files import write_json
 from glassmind.model import TokenScorer, Transformer
 from glassmind.pipeline.ask import save_familiarity
 from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
@@ -38,10 +39,10 @@ from glassmind.pipeline.stages import (
     train_verifier,
 )
 from glassmind.progress import Progress, Silent
-from glassmind.records import Completion, Problem, Verdict
-from glassmind.runs.files import read_json, write_json
+from glassmind.records import Problem, Trace, Verdict
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
+from glassmind.serialization import read_json
 from glassmind.train.trackers import require_trackers
 
 
@@ -50,8 +51,8 @@ class SliceResult:
     """One test slice: its problems, what was sampled, and every rung's verdicts."""
 
     problems: Sequence[Problem]
-    greedy: Sequence[Sequence[Completion]]
-    chains: Sequence[Sequence[Completion]]
+    greedy: Sequence[Trace]
+    chains: Sequence[Trace]
     verdicts: Mapping[str, Sequence[Verdict]]
 
 
@@ -128,7 +129,7 @@ def _climb(
 
 def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transformer) -> None:
     path = job.run.path
-    facts = job.run.facts()
+    info = job.run.info()
     rows: list[dict[str, Any]] = []
     by_steps: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -142,13 +143,15 @@ def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transfor
     write_json(path / "by_steps.json", by_steps)
     write_json(path / "votes.json", rows_by_votes(test.problems, test.chains))
     write_json(path / "examples.json", examples(test.problems, test.greedy, test.chains))
-    exhibit = attention_exhibit(model, job.tokenizer, test.problems[0], test.greedy[0][0])
+    exhibit = attention_exhibit(
+        model, job.tokenizer, test.problems[0], test.greedy[0].completions[0]
+    )
     if exhibit is not None:
         write_json(path / "attention.json", exhibit)
     ladder = {
         "schema": 1,
         "recipe": job.recipe.name,
-        "commit": facts["commit"],
+        "commit": info.commit,
         "seed": job.recipe.seed,
         "rows": rows,
     }

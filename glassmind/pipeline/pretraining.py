@@ -17,9 +17,10 @@ from glassmind.errors import UserError
 from glassmind.pipeline.stages import Job, train_language_model
 from glassmind.pipeline.text_rows import begun, text_rows
 from glassmind.progress import Progress
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe
+from glassmind.runs.results import Validation
+from glassmind.serialization import write_record
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, validation_loss
 from glassmind.train.distributed import World
@@ -55,14 +56,8 @@ def run_pretraining(
     if held_out is not None:
         loss = validation_loss(Pretrain(model), held_out.rows, device)
         text = held_out.shard
-        result = {
-            "validation_loss": loss,
-            "bits_per_byte": loss * text.count / math.log(2) / text.bytes,
-            "tokens": text.count,
-            "bytes": text.bytes,
-        }
-        write_json(run.path / "validation.json", result)
-        progress.end(
-            f"validation loss {loss:.4f} nats a token, {result['bits_per_byte']:.4f} bits a byte"
-        )
+        bits = loss * text.count / math.log(2) / text.bytes
+        found = Validation(loss, bits, tokens=text.count, bytes=text.bytes)
+        write_record(run.path / "validation.json", found)
+        progress.end(f"validation loss {loss:.4f} nats a token, {bits:.4f} bits a byte")
     return run

@@ -17,13 +17,13 @@ from glassmind.errors import UserError
 from glassmind.generate import Engine, SamplingParams, pack_model
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions, training_documents
-from glassmind.records import Completion, Problem
+from glassmind.reason.chains import sample_traces
+from glassmind.reason.verify import score_traces, training_documents
+from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
-from glassmind.runs.recipe import Recipe
-from glassmind.runs.samples import load_completions, save_completions
+from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
@@ -129,47 +129,34 @@ def sampled(
     params: SamplingParams,
     style: Style,
     scorer: TokenScorer | None = None,
-) -> list[list[Completion]]:
+) -> list[Trace]:
     """Sample ``problems`` (and score the chains), or load what was sampled before."""
     path = job.run.path / "samples" / f"{name}.safetensors"
     if path.is_file():
-        return load_completions(path, problems, job.tokenizer, style)
+        return load_traces(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
         engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
         total = len(problems) * params.samples
         with watched(job.progress, f"sampling {name}", total, "chains") as watch:
-            completions = sample_completions(engine, job.tokenizer, problems, params, style, watch)
+            traces = sample_traces(engine, job.tokenizer, problems, params, style, watch)
     if scorer is not None:
         with (
             job.timed(f"verify {name}"),
             watched(job.progress, f"verifying {name}", len(problems), "problems") as watch,
         ):
-            completions = score_completions(
-                scorer, job.tokenizer, problems, completions, progress=watch
-            )
-    save_completions(path, completions)
-    return completions
+            traces = score_traces(scorer, job.tokenizer, problems, traces, progress=watch)
+    save_traces(path, traces)
+    return traces
 
 
 def greedy_params(job: Job) -> SamplingParams:
-    return SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=0.0,
-        seed=_seed(job, GREEDY),
-    )
+    """One likeliest chain for each test problem."""
+    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, GREEDY), greedy=True)
 
 
 def sampling_params(job: Job) -> SamplingParams:
     """The recipe's sampling for test problems."""
-    sampling = job.recipe.sampling
-    return SamplingParams(
-        max_new_tokens=sampling.max_new_tokens,
-        temperature=sampling.temperature,
-        top_k=sampling.top_k,
-        top_p=sampling.top_p,
-        samples=sampling.samples,
-        seed=_seed(job, SAMPLE_TESTS),
-    )
+    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, SAMPLE_TESTS))
 
 
 def _seed(job: Job, use: int) -> int:
@@ -185,16 +172,16 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         return loaded_scorer(job)
     config = job.recipe.verifier
     problems = train[-config.problems :]
-    params = SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=config.temperature,
+    sampling = SamplingConfig(
         samples=config.samples,
-        seed=_seed(job, SAMPLE_TRAINING),
+        temperature=config.temperature,
+        max_new_tokens=job.recipe.sampling.max_new_tokens,
     )
-    completions = sampled(job, "verifier-training", model, problems, params, "chain")
+    params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
+    traces = sampled(job, "verifier-training", model, problems, params, "chain")
     with job.timed(VERIFIER):
         documents = training_documents(
-            job.tokenizer, problems, completions, config.train.row_tokens, config.branches
+            job.tokenizer, problems, traces, config.train.row_tokens, config.branches
         )
         torch.manual_seed(job.recipe.seed)
         trunk = Transformer(model.config)

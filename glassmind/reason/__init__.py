@@ -3,15 +3,15 @@
 Read ``chains`` (ask and read), ``vote`` (many samples, one answer) and ``verify`` (judging steps).
 """
 
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions, training_documents
+from glassmind.reason.chains import sample_traces
+from glassmind.reason.verify import score_traces, training_documents
 from glassmind.reason.vote import best_of, logprob_weights, tally, verifier_weights, vote
 
 __all__ = [
     "best_of",
     "logprob_weights",
-    "sample_completions",
-    "score_completions",
+    "sample_traces",
+    "score_traces",
     "tally",
     "training_documents",
     "verifier_weights",

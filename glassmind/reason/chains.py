@@ -2,7 +2,7 @@
 
 A prompt that ends in ``<|think|>`` makes the model write its steps before its answer; one that ends
 in ``<|answer|>`` makes it answer at once (Wei et al. 2022, arXiv 2201.11903). Everything above this
-file works on the ``Completion`` records made here.
+file works on the traces made here.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed
-from glassmind.records import Completion, Problem
-from glassmind.tokenize import Style, Tokenizer, encode_prompt, parse_completion
+from glassmind.records import Cost, Problem, Trace
+from glassmind.tokenize import Style, Tokenizer, chain_nodes, encode_prompt
 
 
-def sample_completions(
+def sample_traces(
     engine: Engine,
     tokenizer: Tokenizer,
     problems: Sequence[Problem],
     params: SamplingParams,
     style: Style,
     progress: Callable[[int, int], None] | None = None,
-) -> list[list[Completion]]:
-    """``params.samples`` completions for every problem, in order.
+) -> list[Trace]:
+    """A trace of ``params.samples`` chains for every problem, in order.
 
     Every problem gets a seed of its own, derived from ``params.seed`` and its place in the list. A
     question that does not fit the model's context gets completions without a token, which count
@@ -40,22 +40,19 @@ def sample_completions(
     sampled = engine.generate(list(requests.values()), progress)
     generated = dict(zip(requests, sampled, strict=True))
     nothing = [Generation((), (), "length")] * params.samples
-    completions = []
+    traces = []
     for number, problem in enumerate(problems):
-        generations = generated.get(number, nothing)
-        row = []
-        for sample, generation in enumerate(generations):
-            parsed = parse_completion(tokenizer, generation.token_ids, style)
-            row.append(
-                Completion(
-                    problem_id=problem.id,
-                    sample=sample,
-                    token_ids=generation.token_ids,
-                    logprobs=generation.logprobs,
-                    steps=parsed.steps,
-                    answer=parsed.answer,
-                    finish=generation.finish,
-                )
+        read = len(requests[number].prompt_ids) if number in requests else 0
+        chains = [
+            chain_nodes(
+                tokenizer,
+                generation.token_ids,
+                style,
+                finish=generation.finish,
+                logprobs=generation.logprobs,
+                forced=generation.forced,
             )
-        completions.append(row)
-    return completions
+            for generation in generated.get(number, nothing)
+        ]
+        traces.append(Trace.of_chains(problem.id, chains, Cost(prompt_tokens=read)))
+    return traces

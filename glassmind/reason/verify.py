@@ -7,7 +7,7 @@ branches of one document, so the question is read once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from glassmind.data.packing import Document, pack
 from glassmind.grade import check_steps, grade
 from glassmind.model import TokenScorer
-from glassmind.records import Completion, Problem
+from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
 from glassmind.tokenize import Tokenizer, encode_prompt, parse_completion
 from glassmind.train.objective import to_batch
 
@@ -80,7 +80,7 @@ def chains_document(
 def training_documents(
     tokenizer: Tokenizer,
     problems: Sequence[Problem],
-    completions: Sequence[Sequence[Completion]],
+    traces: Sequence[Trace],
     row_tokens: int,
     branches: int,
 ) -> list[Document]:
@@ -92,8 +92,8 @@ def training_documents(
     """
     mixed_documents: list[Document] = []
     documents: list[Document] = []
-    for problem, row in zip(problems, completions, strict=True):
-        distinct = list({c.token_ids: c for c in row if c.finish == "stop"}.values())
+    for problem, trace in zip(problems, traces, strict=True):
+        distinct = list({c.token_ids: c for c in trace.completions if c.finish == "stop"}.values())
         right = [c for c in distinct if c.answer is not None and grade(problem.answer, c.answer)]
         kept = {c.sample for c in right}
         wrong = [c for c in distinct if c.sample not in kept]
@@ -117,29 +117,31 @@ def _alternate(first: list[Completion], second: list[Completion]) -> list[Comple
     return mixed + first[short:] + second[short:]
 
 
-def score_completions(
+def score_traces(
     scorer: TokenScorer,
     tokenizer: Tokenizer,
     problems: Sequence[Problem],
-    completions: Sequence[Sequence[Completion]],
+    traces: Sequence[Trace],
     *,
     document_tokens: int = 320,
     batch_tokens: int = 16_384,
     progress: Callable[[int, int], None] | None = None,
-) -> list[list[Completion]]:
-    """The completions with ``step_scores`` and ``score`` filled in.
+) -> list[Trace]:
+    """The traces with the verifier's judgement of every closed step and of every leaf.
 
-    Equal chains of a problem are read once. A chain that never ended scores 0.
+    Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. A chain
+    that never ended scores 0.
     """
     device = next(scorer.parameters()).device
     pieces: list[tuple[int, list[Completion], Document]] = []
-    for number, (problem, row) in enumerate(zip(problems, completions, strict=True)):
-        distinct = list({c.token_ids: c for c in row if c.token_ids}.values())
+    for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
+        distinct = list({c.token_ids: c for c in trace.completions if c.token_ids}.values())
         for members in _bounded(distinct, document_tokens):
             document = chains_document(tokenizer, problem, members, with_labels=False)
             pieces.append((number, members, document))
     pieces.sort(key=lambda piece: len(piece[2]))
-    judged: list[dict[tuple[int, ...], tuple[tuple[float, ...], float]]] = [{} for _ in problems]
+    judged: list[_Judgements] = [{} for _ in problems]
+    prompts = [0] * len(problems)  # tokens of the question that were read, once a document
     scorer.eval()
     start = 0
     while start < len(pieces):
@@ -152,6 +154,7 @@ def score_completions(
         for read, (number, members, document) in zip(probabilities, batch, strict=True):
             assert document.branches is not None
             at = int((document.branches == 0).sum())
+            prompts[number] += at
             for completion in members:
                 tokens = read[at : at + len(completion.token_ids)]
                 judged[number][completion.token_ids] = _judged(tokenizer, completion, tokens)
@@ -160,8 +163,8 @@ def score_completions(
         if progress is not None:
             progress(start, len(pieces))
     return [
-        [_with_scores(completion, judged[number]) for completion in row]
-        for number, row in enumerate(completions)
+        _with_scores(trace, judgements, read)
+        for trace, judgements, read in zip(traces, judged, prompts, strict=True)
     ]
 
 
@@ -179,11 +182,23 @@ def _bounded(chains: Sequence[Completion], limit: int) -> Iterator[list[Completi
         yield group
 
 
-def _with_scores(
-    completion: Completion, judged: Mapping[tuple[int, ...], tuple[tuple[float, ...], float]]
-) -> Completion:
-    step_scores, score = judged.get(completion.token_ids, ((), 0.0))
-    return replace(completion, step_scores=step_scores, score=score)
+_Judgements = dict[tuple[int, ...], tuple[tuple[float, ...], float]]
+"""A chain's ids -> the verifier's probabilities at the ends of its steps, and at its own end."""
+
+
+def _with_scores(trace: Trace, judged: _Judgements, prompt_tokens: int) -> Trace:
+    scores: dict[int, dict[str, float]] = {}
+    read: dict[int, int] = {}
+    for completion in trace.completions:
+        step_scores, score = judged.get(completion.token_ids, ((), 0.0))
+        for index, value in zip(completion.step_ends, step_scores, strict=True):
+            scores.setdefault(index, {})[PROCESS] = value
+        scores.setdefault(completion.path[-1], {})[OUTCOME] = score
+    for ids in judged:
+        first = next(c for c in trace.completions if c.token_ids == ids)
+        read |= {index: len(trace.nodes[index].token_ids) for index in first.path}
+    prompt_cost = trace.prompt_cost + Cost(judged_tokens=prompt_tokens)
+    return replace(trace.with_scores(scores, read), prompt_cost=prompt_cost)
 
 
 def _read(

@@ -24,8 +24,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_write, require_space, write_json
 from glassmind.runs import distributed_checkpoint
-from glassmind.runs.files import read_json, require_space, write_json
+from glassmind.serialization import read_json
 
 FORMAT = 2
 Kind = Literal["step", "best"]
@@ -59,19 +60,12 @@ class Checkpoint:
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors to a safetensors file atomically; shared ones must be given once."""
     require_space(path.parent, sum(t.numel() * t.element_size() for t in tensors.values()))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        contiguous = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
+    contiguous = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
+    with atomic_write(path) as temporary:
         try:
             safetensors.torch.save_file(contiguous, temporary)
         except SafetensorError as error:  # how the library reports, among others, a full disk
-            raise UserError(f"{path} could not be written: {error}") from None
-        temporary.chmod(0o644)  # the library makes it private; a run is to be shared
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            raise UserError(f"cannot write {path}: {error}") from None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -167,7 +161,7 @@ def header(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: it is none of this format.
     """
-    state = read_json(folder / "state.json")
+    state = read_json(folder / "state.json", nonfinite="keep")
     written = state.get("format") if isinstance(state, dict) else None
     if not isinstance(written, int):
         raise UserError(f"{folder} is not a checkpoint")

@@ -26,7 +26,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.runs.files import require_space, write_json
+from glassmind.files import require_space, write_json
 
 Place = Callable[[str, str, torch.Size, torch.dtype], Tensor]
 SEPARATOR = "|"  # between a part's name and a tensor's, which never hold one

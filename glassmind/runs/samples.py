@@ -14,17 +14,17 @@ import torch
 from numpy.typing import NDArray
 
 from glassmind.errors import UserError
-from glassmind.records import Completion, Problem
+from glassmind.records import OUTCOME, PROCESS, Problem, Trace
 from glassmind.runs.checkpoint import load_tensors, save_tensors
-from glassmind.tokenize import Style, Tokenizer, parse_completion
+from glassmind.tokenize import Style, Tokenizer, chain_nodes
 
 
-def save_completions(path: Path, completions: Sequence[Sequence[Completion]]) -> None:
-    """Write every problem's completions; all must be scored or none."""
-    flat = [c for row in completions for c in row]
+def save_traces(path: Path, traces: Sequence[Trace]) -> None:
+    """Write every problem's chains; all must be scored or none."""
+    flat = [c for trace in traces for c in trace.completions]
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
-        "counts": torch.tensor([len(row) for row in completions]),
+        "counts": torch.tensor([len(trace.completions) for trace in traces]),
         "lengths": torch.tensor([len(c.token_ids) for c in flat]),
         "ids": torch.tensor([t for c in flat for t in c.token_ids], dtype=torch.int32),
         "logprobs": torch.tensor([p for c in flat for p in c.logprobs], dtype=torch.float32),
@@ -37,10 +37,10 @@ def save_completions(path: Path, completions: Sequence[Sequence[Completion]]) ->
     save_tensors(tensors, path)
 
 
-def load_completions(
+def load_traces(
     path: Path, problems: Sequence[Problem], tokenizer: Tokenizer, style: Style
-) -> list[list[Completion]]:
-    """Read back what ``save_completions`` wrote for these ``problems``.
+) -> list[Trace]:
+    """Read back what ``save_traces`` wrote for these ``problems``.
 
     Raises:
         UserError: the file is damaged or was written for other problems.
@@ -51,36 +51,41 @@ def load_completions(
     counts, lengths = tensors["counts"], tensors["lengths"]
     ends = np.cumsum(lengths)
     step_ends = np.cumsum(tensors["step_counts"]) if "scores" in tensors else None
-    completions: list[list[Completion]] = []
+    traces = []
     at = 0
     for problem, count in zip(problems, counts, strict=True):
-        row = []
-        for sample in range(int(count)):
+        chains = []
+        step_scores: list[tuple[float, ...]] = []
+        scores: list[float] = []
+        for _ in range(int(count)):
             here = slice(int(ends[at] - lengths[at]), int(ends[at]))
-            ids = tuple(tensors["ids"][here].tolist())
-            parsed = parse_completion(tokenizer, ids, style)
-            score, step_scores = None, ()
+            chains.append(
+                chain_nodes(
+                    tokenizer,
+                    tensors["ids"][here].tolist(),
+                    style,
+                    finish="stop" if tensors["stopped"][at] else "length",
+                    logprobs=tensors["logprobs"][here].tolist(),
+                )
+            )
             if step_ends is not None:
                 last = int(step_ends[at])
                 first = last - int(tensors["step_counts"][at])
-                score = float(tensors["scores"][at])
-                step_scores = tuple(tensors["step_scores"][first:last].tolist())
-            row.append(
-                Completion(
-                    problem_id=problem.id,
-                    sample=sample,
-                    token_ids=ids,
-                    logprobs=tuple(tensors["logprobs"][here].tolist()),
-                    steps=parsed.steps,
-                    answer=parsed.answer,
-                    finish="stop" if tensors["stopped"][at] else "length",
-                    step_scores=step_scores,
-                    score=score,
-                )
-            )
+                scores.append(float(tensors["scores"][at]))
+                step_scores.append(tuple(tensors["step_scores"][first:last].tolist()))
             at += 1
-        completions.append(row)
-    return completions
+        trace = Trace.of_chains(problem.id, chains)
+        traces.append(_scored(trace, step_scores, scores))
+    return traces
+
+
+def _scored(trace: Trace, step_scores: Sequence[Sequence[float]], scores: Sequence[float]) -> Trace:
+    found: dict[int, dict[str, float]] = {}
+    for completion, process, outcome in zip(trace.completions, step_scores, scores, strict=False):
+        for index, value in zip(completion.step_ends, process, strict=False):
+            found.setdefault(index, {})[PROCESS] = value
+        found.setdefault(completion.path[-1], {})[OUTCOME] = outcome
+    return trace.with_scores(found, {})
 
 
 def _consistent(tensors: Mapping[str, NDArray[Any]], n_problems: int) -> bool:

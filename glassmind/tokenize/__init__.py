@@ -10,7 +10,7 @@ adding one idea to the ones before:
 - ``bpe``: byte-level byte-pair encoding, and how its merges are learned
 - ``tokenizer_json``: saving and loading, readable by other programs; ``tokenizer_file``: with
   suspicion
-- ``reasoning``: questions, steps and answers as ids
+- ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace
 - ``annotation``: which step each token is in, and what it does there
 
 ``composed`` puts together other people's tokenizers from parts. ``chat_template`` turns a
@@ -31,6 +31,7 @@ from glassmind.tokenize.reasoning import (
     encode_prompt,
     parse_completion,
 )
+from glassmind.tokenize.spans import chain_nodes
 from glassmind.tokenize.special import SPECIAL_IDS, SPECIAL_TOKENS
 from glassmind.tokenize.tokenizer_json import SavedTokenizer, fingerprint, load, save
 
@@ -46,6 +47,7 @@ __all__ = [
     "Style",
     "Tokenizer",
     "annotate",
+    "chain_nodes",
     "encode_completion",
     "encode_prompt",
     "fingerprint",

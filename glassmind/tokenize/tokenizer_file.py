@@ -6,11 +6,10 @@ file does first is here: the bytes, the text, the JSON object in it.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject, parse_object
 
 MAX_FILE_BYTES = 64 << 20
 
@@ -42,22 +41,6 @@ def read_text(path: Path) -> str:
         raise wrong(path, "the file", f"is not UTF-8 text at byte {error.start}") from None
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> JsonObject:
     """The JSON object in a file of bounded size; a key that stands there twice is refused."""
-    text = read_text(path)
-    try:
-        document = json.loads(text, object_pairs_hook=_object_without_repeats)
-    except RecursionError:
-        raise wrong(path, "the file", "is nested too deeply") from None
-    except ValueError as error:
-        raise wrong(path, "the file", f"is not valid JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise wrong(path, "the file", "must hold a JSON object")
-    return document
-
-
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object names the same key twice")
-    return result
+    return parse_object(read_bytes(path), str(path), nonfinite="keep")

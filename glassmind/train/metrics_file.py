@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from glassmind.runs.files import write_text
+from glassmind.files import write_text
 
 CLOCK_FIELDS = ("seconds", "tokens_per_second")
 

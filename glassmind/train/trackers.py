@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from glassmind.errors import UserError
+from glassmind.runs.results import RunInfo
+from glassmind.serialization import JsonObject, read_record
 
 PROJECT = "glassmind"
 """What trackio and Weights & Biases file our runs under."""
@@ -254,7 +256,7 @@ def last_step(metrics: Path, stage: str) -> int:
     return 0
 
 
-def recipe_of(folder: Path) -> dict[str, Any]:
+def recipe_of(folder: Path) -> JsonObject:
     """The run's ``recipe.toml`` as plain values; empty where it has none."""
     path = folder / "recipe.toml"
     return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
@@ -262,9 +264,9 @@ def recipe_of(folder: Path) -> dict[str, Any]:
 
 def run_id(folder: Path, stage: str) -> str:
     """A name that stays the same when a run is resumed, and that no other run has."""
-    facts = folder / "run.json"
-    if facts.is_file():
-        created = str(json.loads(facts.read_text("utf-8")).get("created", ""))
+    info = folder / "run.json"
+    if info.is_file():
+        created = read_record(RunInfo, info).created
         text = f"{created} {folder.resolve().name} {stage}"
     else:
         text = f"{folder.resolve()} {stage}"

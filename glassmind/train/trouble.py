@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from glassmind.files import write_json
 from glassmind.runs.checkpoint import save_tensors
-from glassmind.runs.files import write_json
 from glassmind.runs.weights import named_weights
 from glassmind.train.guard import Trouble
 from glassmind.train.objective import Batch

@@ -11,8 +11,8 @@ from command_line import complaint, product
 
 from glassmind.learn import page, pictures
 from glassmind.model import PRESETS, ModelConfig
-from glassmind.runs.dataclass_tree import from_dict
 from glassmind.runs.recipe import read_recipe
+from glassmind.serialization import decode
 
 QUICK = (
     "problems.train=40",
@@ -54,7 +54,7 @@ def test_the_table_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_one_model_is_the_table_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = product(capsys, "models", "show", name)
     assert "# parameters: " in shown
-    assert from_dict(ModelConfig, tomllib.loads(shown)["model"], name) == PRESETS[name]
+    assert decode(ModelConfig, tomllib.loads(shown)["model"], name) == PRESETS[name]
     assert json.loads(product(capsys, "models", "show", name, "--json"))["name"] == name
 
 

@@ -6,14 +6,23 @@ import pytest
 
 from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
 from glassmind.evaluate.ladder.rungs import RUNGS
-from glassmind.records import Completion, Problem
+from glassmind.records import OUTCOME, Cost, Node, Problem, Trace
 
 PROBLEM = Problem("p", "?", "18")
 
 
-def chain(answer: str | None, tokens: int, logprob: float, score: float | None) -> Completion:
+def chain(answer: str | None, tokens: int, logprob: float, score: float | None) -> Node:
     logprobs = (logprob / tokens,) * tokens
-    return Completion("p", 0, (1,) * tokens, logprobs, answer=answer, score=score)
+    scores = {} if score is None else {OUTCOME: score}
+    cost = Cost(completion_tokens=tokens)
+    return Node(
+        None, "answer", "", (1,) * tokens, logprobs, finish="stop", answer=answer, scores=scores,
+        cost=cost,
+    )  # fmt: skip
+
+
+def trace(chains: list[Node]) -> Trace:
+    return Trace.of_chains("p", [[node] for node in chains])
 
 
 ROW = [
@@ -42,29 +51,29 @@ ROW = [
     ],
 )
 def test_each_method_chooses_in_its_way(method: str, answer: str, tokens: int) -> None:
-    (found,) = verdicts(method, [PROBLEM], [ROW])
+    (found,) = verdicts(method, [PROBLEM], [trace(ROW)])
     assert (found.problem_id, found.answer, found.tokens) == ("p", answer, tokens)
     assert found.correct == (answer == "18")
 
 
 def test_the_verifier_s_vote_adds_odds() -> None:
     row = [chain("18", 1, -1, 0.6), chain("18", 1, -1, 0.6), chain("7", 1, -1, 0.7)]
-    assert verdicts("verifier-vote", [PROBLEM], [row])[0].answer == "18"  # 1.5 + 1.5 > 2.33
-    assert verdicts("verifier-best-of-n", [PROBLEM], [row])[0].answer == "7"
+    assert verdicts("verifier-vote", [PROBLEM], [trace(row)])[0].answer == "18"  # 1.5 + 1.5 > 2.33
+    assert verdicts("verifier-best-of-n", [PROBLEM], [trace(row)])[0].answer == "7"
 
 
 def test_no_answer_is_a_wrong_answer() -> None:
     row = [chain(None, 3, -1, 0.9), chain("what?", 4, -1, 0.9)]
     for method in METHODS:
-        (found,) = verdicts(method, [PROBLEM], [row])
+        (found,) = verdicts(method, [PROBLEM], [trace(row)])
         assert found.answer is None
         assert not found.correct
 
 
 def test_any_of_k_is_a_ceiling() -> None:
     for method in METHODS:
-        if verdicts(method, [PROBLEM], [ROW])[0].correct:
-            assert verdicts("any-of-k", [PROBLEM], [ROW])[0].correct
+        if verdicts(method, [PROBLEM], [trace(ROW)])[0].correct:
+            assert verdicts("any-of-k", [PROBLEM], [trace(ROW)])[0].correct
 
 
 def test_every_method_is_a_rung_and_in_its_order() -> None:
@@ -74,9 +83,9 @@ def test_every_method_is_a_rung_and_in_its_order() -> None:
 
 def test_problems_and_samples_must_match() -> None:
     with pytest.raises(ValueError, match="zip"):
-        verdicts("base", [PROBLEM, PROBLEM], [ROW])
+        verdicts("base", [PROBLEM, PROBLEM], [trace(ROW)])
 
 
 def test_scores_are_needed_where_they_are_used() -> None:
     with pytest.raises(ValueError, match="no score"):
-        verdicts("verifier-vote", [PROBLEM], [[chain("1", 1, -1, None)]])
+        verdicts("verifier-vote", [PROBLEM], [trace([chain("1", 1, -1, None)])])

@@ -24,9 +24,8 @@ from glassmind.pipeline.ladder import read_ladder_json, run_ladder
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.single import run_training
 from glassmind.progress import Silent
-from glassmind.reason.chains import sample_completions
-from glassmind.records import Completion, Problem
-from glassmind.runs.files import read_json
+from glassmind.reason.chains import sample_traces
+from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import load
 from glassmind.runs.recipe import (
@@ -38,6 +37,7 @@ from glassmind.runs.recipe import (
     TrainConfig,
     VerifierConfig,
 )
+from glassmind.serialization import read_json
 
 TRAIN = TrainConfig(
     steps=5,
@@ -123,7 +123,7 @@ def test_ladder_json_has_its_schema(finished: RunFolder) -> None:
     ladder = read_ladder_json(finished)
     assert list(ladder) == ["schema", "recipe", "commit", "seed", "rows"]
     assert (ladder["schema"], ladder["recipe"], ladder["seed"]) == (1, "tiny", 2)
-    assert ladder["commit"] == finished.facts()["commit"]
+    assert ladder["commit"] == finished.info().commit
     sizes = {"test": 30, "longer": 6, "reworded": 6}
     assert [(row["slice"], row["rung"]) for row in ladder["rows"]] == [
         (name, rung) for name in sizes for rung in METHODS
@@ -259,7 +259,7 @@ def test_own_problems_climb_the_same_ladder(tmp_path: Path) -> None:
     [
         (b"", "holds no problems"),
         (b"\xff\xfe\x00", "not UTF-8"),
-        (b'{"question": "How many?", "answer": "many"}\n', "line 1"),
+        (b'{"question": "How many?", "answer": []}\n', "line 1"),
         (b'{"question": "How many?", "answer": 3}\n', "too few problems"),
     ],
 )
@@ -384,13 +384,13 @@ def test_gsm8k_is_graded(finished: RunFolder, data_folder: Path) -> None:
 def styles_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which prompts ``ask`` makes."""
     asked: list[str] = []
-    real: Callable[..., list[list[Completion]]] = sample_completions
+    real: Callable[..., list[Trace]] = sample_traces
 
     def spy(engine: Any, tok: Any, problems: Any, params: Any, style: Any) -> Any:
         asked.append(style)
         return real(engine, tok, problems, params, style)
 
-    monkeypatch.setattr(ask_module, "sample_completions", spy)
+    monkeypatch.setattr(ask_module, "sample_traces", spy)
     return asked
 
 

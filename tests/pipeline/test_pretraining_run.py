@@ -20,8 +20,8 @@ from glassmind.pipeline import pretraining, text_rows
 from glassmind.pipeline.single import run_training
 from glassmind.pipeline.stages import Job
 from glassmind.progress import Silent
-from glassmind.runs.files import read_json
 from glassmind.runs.recipe import FilterConfig, PretrainConfig, Recipe, TokenizerConfig, TrainConfig
+from glassmind.serialization import read_json
 from glassmind.tokenize import SPECIAL_IDS, load, train_bpe, train_char
 from glassmind.tokenize.special import END
 

@@ -9,7 +9,7 @@ import torch
 
 from glassmind.generate import Engine, SamplingParams
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
-from glassmind.reason.chains import sample_completions
+from glassmind.reason.chains import sample_traces
 from glassmind.records import Problem
 from glassmind.tokenize import CharTokenizer, Style, encode_prompt, parse_completion
 
@@ -39,12 +39,12 @@ def engine() -> Engine:
 
 @pytest.mark.parametrize("style", ["chain", "direct"])
 def test_completions_are_read_as_written(engine: Engine, style: Style) -> None:
-    rows = sample_completions(engine, TOKENIZER, PROBLEMS, PARAMS, style)
-    assert [len(row) for row in rows] == [5, 5, 5]
+    rows = sample_traces(engine, TOKENIZER, PROBLEMS, PARAMS, style)
+    assert [len(trace.completions) for trace in rows] == [5, 5, 5]
     finishes = set()
-    for problem, row in zip(PROBLEMS, rows, strict=True):
+    for problem, trace in zip(PROBLEMS, rows, strict=True):
         room = 48 - len(encode_prompt(TOKENIZER, problem.question, style))
-        for number, one in enumerate(row):
+        for number, one in enumerate(trace.completions):
             assert (one.problem_id, one.sample) == (problem.id, number)
             assert len(one.token_ids) == len(one.logprobs) <= min(40, room)
             assert all(p <= 0 for p in one.logprobs)
@@ -59,24 +59,26 @@ def test_completions_are_read_as_written(engine: Engine, style: Style) -> None:
 
 def test_every_problem_has_random_numbers_of_its_own(engine: Engine) -> None:
     twins = [PROBLEMS[0], replace(PROBLEMS[0], id="twin")]
-    one, two = sample_completions(engine, TOKENIZER, twins, PARAMS, "chain")
-    assert [c.token_ids for c in one] != [c.token_ids for c in two]
-    assert len({c.token_ids for c in one}) > 1
-    again = sample_completions(engine, TOKENIZER, twins, PARAMS, "chain")
+    one, two = sample_traces(engine, TOKENIZER, twins, PARAMS, "chain")
+    assert [c.token_ids for c in one.completions] != [c.token_ids for c in two.completions]
+    assert len({c.token_ids for c in one.completions}) > 1
+    again = sample_traces(engine, TOKENIZER, twins, PARAMS, "chain")
     assert again == [one, two]
-    other = sample_completions(engine, TOKENIZER, twins, replace(PARAMS, seed=12), "chain")
+    other = sample_traces(engine, TOKENIZER, twins, replace(PARAMS, seed=12), "chain")
     assert other != [one, two]
 
 
 def test_company_changes_nothing(engine: Engine) -> None:
-    together = sample_completions(engine, TOKENIZER, PROBLEMS, PARAMS, "chain")
-    first = sample_completions(engine, TOKENIZER, PROBLEMS[:1], PARAMS, "chain")
-    assert [c.token_ids for c in first[0]] == [c.token_ids for c in together[0]]
+    together = sample_traces(engine, TOKENIZER, PROBLEMS, PARAMS, "chain")
+    first = sample_traces(engine, TOKENIZER, PROBLEMS[:1], PARAMS, "chain")
+    assert [c.token_ids for c in first[0].completions] == [
+        c.token_ids for c in together[0].completions
+    ]
 
 
 def test_progress_counts_chains(engine: Engine) -> None:
     calls: list[tuple[int, int]] = []
-    sample_completions(
+    sample_traces(
         engine,
         TOKENIZER,
         PROBLEMS,
@@ -91,7 +93,7 @@ def test_progress_counts_chains(engine: Engine) -> None:
 def test_a_question_beyond_the_context_has_empty_completions(engine: Engine) -> None:
     """And does not disturb the others."""
     long = Problem("long", "Mia has " + "very " * 20 + "many pencils.", "1")
-    both = sample_completions(engine, TOKENIZER, [PROBLEMS[0], long], PARAMS, "chain")
-    assert both[:1] == sample_completions(engine, TOKENIZER, PROBLEMS[:1], PARAMS, "chain")
-    assert len(both[1]) == PARAMS.samples
-    assert all(c.token_ids == () and c.answer is None for c in both[1])
+    both = sample_traces(engine, TOKENIZER, [PROBLEMS[0], long], PARAMS, "chain")
+    assert both[:1] == sample_traces(engine, TOKENIZER, PROBLEMS[:1], PARAMS, "chain")
+    assert len(both[1].completions) == PARAMS.samples
+    assert all(c.token_ids == () and c.answer is None for c in both[1].completions)

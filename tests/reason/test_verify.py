@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,15 +14,15 @@ from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transform
 from glassmind.reason.verify import (
     chain_labels,
     chains_document,
-    score_completions,
+    score_traces,
     training_documents,
 )
-from glassmind.records import Completion, Problem, Step
+from glassmind.records import Completion, Finish, Problem, Step, Trace
 from glassmind.tokenize import (
     CharTokenizer,
+    chain_nodes,
     encode_completion,
     encode_prompt,
-    parse_completion,
 )
 
 TOKENIZER = CharTokenizer()
@@ -52,10 +53,13 @@ def completion(
 
 
 def from_ids(ids: Sequence[int], sample: int = 0, problem: Problem = PROBLEM) -> Completion:
-    parsed = parse_completion(TOKENIZER, ids, "chain")
-    finish = "stop" if END in ids else "length"
-    logprobs = (-0.5,) * len(ids)
-    return Completion(problem.id, sample, tuple(ids), logprobs, parsed.steps, parsed.answer, finish)
+    finish: Finish = "stop" if END in ids else "length"
+    nodes = chain_nodes(TOKENIZER, ids, "chain", finish=finish, logprobs=(-0.5,) * len(ids))
+    return replace(Trace.of_chains(problem.id, [nodes]).completions[0], sample=sample)
+
+
+def trace(row: Sequence[Completion]) -> Trace:
+    return Trace.of_chains(row[0].problem_id, [c.nodes for c in row])
 
 
 # ------------------------------------------------------------------------------------- labels
@@ -129,7 +133,7 @@ def test_right_and_wrong_chains_alternate() -> None:
     row += [completion(right(n), 5 + n) for n in range(3)]
     row.append(completion(wrong(1), 8))  # sampled twice: kept once
     row.append(from_ids(completion(RIGHT).token_ids[:9], 9))  # never ended
-    documents = training_documents(TOKENIZER, [PROBLEM], [row], 2000, branches=4)
+    documents = training_documents(TOKENIZER, [PROBLEM], [trace(row)], 2000, branches=4)
     outcomes = []
     for document in documents:
         assert document.branches is not None
@@ -146,9 +150,11 @@ def test_documents_without_a_choice_are_left_out() -> None:
     """Unless there is nothing else to learn from."""
     all_wrong = [completion(wrong(n), n) for n in range(3)]
     mixed = [*all_wrong, completion(RIGHT, 3)]
-    one = training_documents(TOKENIZER, [PROBLEM], [all_wrong], 2000, branches=4)
+    one = training_documents(TOKENIZER, [PROBLEM], [trace(all_wrong)], 2000, branches=4)
     assert len(one) == 1
-    both = training_documents(TOKENIZER, [PROBLEM] * 2, [all_wrong, mixed], 2000, branches=4)
+    both = training_documents(
+        TOKENIZER, [PROBLEM] * 2, [trace(all_wrong), trace(mixed)], 2000, branches=4
+    )
     assert len(both) == 1
     assert len(both[0]) > len(one[0])
 
@@ -160,19 +166,23 @@ def test_documents_fit_their_row() -> None:
     prompt = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
     longest = max(len(c.token_ids) for c in row)
     limit = prompt + 2 * longest
-    documents = training_documents(TOKENIZER, [PROBLEM], [row], limit, branches=6)
+    documents = training_documents(TOKENIZER, [PROBLEM], [trace(row)], limit, branches=6)
     assert len(documents) == 2
     for document in documents:
         assert document.branches is not None
         assert len(document) <= limit
         assert document.branches.max() >= 2
-    assert training_documents(TOKENIZER, [PROBLEM], [row], prompt + 3, branches=6) == []
+    assert training_documents(TOKENIZER, [PROBLEM], [trace(row)], prompt + 3, branches=6) == []
 
 
 def test_problems_do_not_mix() -> None:
     other = completion((["legs: 4*2=8"], "8"), problem=UNCHECKED)
     documents = training_documents(
-        TOKENIZER, [PROBLEM, UNCHECKED], [[completion(RIGHT)], [other]], 500, branches=4
+        TOKENIZER,
+        [PROBLEM, UNCHECKED],
+        [trace([completion(RIGHT)]), trace([other])],
+        500,
+        branches=4,
     )
     assert len(documents) == 2
     assert documents[1].ids.tolist()[-len(other.token_ids) :] == list(other.token_ids)
@@ -210,47 +220,50 @@ ROWS = [
 ]
 
 
-def numbers(rows: Sequence[Sequence[Completion]]) -> list[float]:
-    return [x for row in rows for c in row for x in (*c.step_scores, c.score or 0.0)]
+TRACES = [trace(row) for row in ROWS]
+
+
+def numbers(traces: Sequence[Trace]) -> list[float]:
+    return [x for t in traces for c in t.completions for x in (*c.step_scores, c.score or 0.0)]
 
 
 def test_scores_do_not_depend_on_the_grouping(scorer: TokenScorer) -> None:
     problems = [PROBLEM, UNCHECKED]
-    together = score_completions(scorer, TOKENIZER, problems, ROWS)
+    together = score_traces(scorer, TOKENIZER, problems, TRACES)
     for document_tokens, batch_tokens in ((1, 1), (60, 200), (10_000, 1), (1, 10_000)):
-        again = score_completions(
+        again = score_traces(
             scorer,
             TOKENIZER,
             problems,
-            ROWS,
+            TRACES,
             document_tokens=document_tokens,
             batch_tokens=batch_tokens,
         )
         assert numbers(again) == pytest.approx(numbers(together), abs=1e-5)
     alone = [
-        [score_completions(scorer, TOKENIZER, [problem], [[c]])[0][0] for c in row]
+        score_traces(scorer, TOKENIZER, [problem], [trace([c])])[0]
         for problem, row in zip(problems, ROWS, strict=True)
+        for c in row
     ]
     assert numbers(alone) == pytest.approx(numbers(together), abs=1e-5)
-    turned = score_completions(
-        scorer, TOKENIZER, problems[::-1], [list(row)[::-1] for row in ROWS[::-1]]
+    turned = score_traces(
+        scorer, TOKENIZER, problems[::-1], [trace(row[::-1]) for row in ROWS[::-1]]
     )
-    assert numbers([row[::-1] for row in turned[::-1]]) == pytest.approx(
-        numbers(together), abs=1e-5
-    )
+    back = [trace(t.completions[::-1]) for t in turned[::-1]]
+    assert numbers(back) == pytest.approx(numbers(together), abs=1e-5)
 
 
 def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
     calls: list[tuple[int, int]] = []
-    scored = score_completions(
+    scored = score_traces(
         scorer,
         TOKENIZER,
         [PROBLEM, UNCHECKED],
-        ROWS,
+        TRACES,
         progress=lambda done, total: calls.append((done, total)),
     )
-    for row, before in zip(scored, ROWS, strict=True):
-        for c, original in zip(row, before, strict=True):
+    for found, before in zip(scored, ROWS, strict=True):
+        for c, original in zip(found.completions, before, strict=True):
             assert (c.token_ids, c.sample, c.answer) == (
                 original.token_ids,
                 original.sample,
@@ -259,9 +272,11 @@ def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
             assert len(c.step_scores) == len(c.steps)
             assert c.score is not None
             assert all(0 < s < 1 for s in c.step_scores)
-    assert scored[0][0].score == scored[0][2].score  # the same chain, read once
-    assert scored[0][4].score == 0.0  # it never ended
-    assert 0 < (scored[0][0].score or 0) < 1
+    first = scored[0].completions
+    assert first[0].score == first[2].score  # the same chain, read once
+    assert first[2].cost.judged_tokens == first[0].cost.judged_tokens - len(first[0].token_ids)
+    assert first[4].score == 0.0  # it never ended
+    assert 0 < (first[0].score or 0) < 1
     assert calls[-1][0] == calls[-1][1]
 
 
@@ -279,7 +294,7 @@ def test_scores_are_the_scorer_s_own(scorer: TokenScorer) -> None:
             mask=torch.ones(1, n, n, dtype=torch.bool).tril(),
         )
     chances = logits.sigmoid()[0, len(prompt) :]
-    scored = score_completions(scorer, TOKENIZER, [PROBLEM], [[one]])[0][0]
+    scored = score_traces(scorer, TOKENIZER, [PROBLEM], [trace([one])])[0].completions[0]
     ends = [i for i, token in enumerate(one.token_ids) if token == STEP]
     assert scored.step_scores == pytest.approx([float(chances[i]) for i in ends], abs=1e-5)
     assert scored.score == pytest.approx(float(chances[-1]), abs=1e-5)

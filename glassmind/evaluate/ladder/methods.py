@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from glassmind.grade import grade
 from glassmind.reason.vote import answer_key, best_of, logprob_weights, verifier_weights, vote
-from glassmind.records import Completion, Problem, Verdict
+from glassmind.records import Completion, Problem, Trace, Verdict
 
 Method = Callable[[Problem, Sequence[Completion]], str | None]
 
@@ -38,14 +38,13 @@ GREEDY = ("base", "chain-of-thought")
 NEEDS_SCORES = ("verifier-vote", "verifier-best-of-n")
 
 
-def verdicts(
-    method: str, problems: Sequence[Problem], completions: Sequence[Sequence[Completion]]
-) -> list[Verdict]:
-    """Answer every problem by ``method`` from its completions, and grade the answer."""
+def verdicts(method: str, problems: Sequence[Problem], traces: Sequence[Trace]) -> list[Verdict]:
+    """Answer every problem by ``method`` from its trace, and grade the answer."""
     answer = METHODS[method]
     results = []
-    for problem, row in zip(problems, completions, strict=True):
-        used = row[:1] if method in (*GREEDY, "single-sample") else row
+    for problem, trace in zip(problems, traces, strict=True):
+        one = method in (*GREEDY, "single-sample")
+        used = trace.completions[:1] if one else trace.completions
         given = answer(problem, used)
         tokens = sum(len(c.token_ids) for c in used)
         right = given is not None and grade(problem.answer, given)

@@ -8,16 +8,12 @@ setting. Questions, steps and answers are data from a model and are escaped by t
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from glassmind.errors import UserError
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.rungs import RUNGS, SLICES, rung_order, rung_title, slice_order
 from glassmind.evaluate.report.heat_map import MAX_TOKENS, attention_map
@@ -39,6 +35,7 @@ from glassmind.evaluate.run_files import (
     read_run_files,
 )
 from glassmind.evaluate.wording import count, duration, interval, p_value, percent, points
+from glassmind.files import write_text
 from glassmind.grade import grade
 
 MAX_GROUPS = 64
@@ -55,27 +52,8 @@ def write_report(run_folder: Path) -> Path:
     cannot be written.
     """
     path = run_folder / "report.html"
-    write_page(path, render_report(read_run_files(run_folder)))
+    write_text(path, render_report(read_run_files(run_folder)))
     return path
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write a page to a temporary file first and then move it into place: an old one stays whole.
-
-    Raises ``UserError`` where it cannot be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(html)
-            temporary.chmod(0o644)  # mkstemp's own 0600 would hide the page from a web server
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
 def render_report(files: RunFiles) -> str:
@@ -149,7 +127,7 @@ class _ShownExample:
     correct_chains: int
 
 
-def _ladder_parts(ladder: Ladder) -> dict[str, Any]:
+def _ladder_parts(ladder: Ladder) -> dict[str, object]:
     """Pictures, table and comparisons of the ladder, by slice."""
     slices = sorted({row.slice for row in ladder.rows}, key=slice_order)
     by_slice = {name: [row for row in ladder.rows if row.slice == name] for name in slices}
@@ -185,7 +163,7 @@ def _table_row(ladder: Ladder, row: LadderRow) -> _TableRow:
     )
 
 
-def _curve_parts(files: RunFiles) -> dict[str, Any]:
+def _curve_parts(files: RunFiles) -> dict[str, object]:
     """Votes and accuracy by steps; ``None`` where the run left no such file."""
     votes = [row for row in files.votes or () if row.n > 0 and row.tokens_per_problem > 0]
     by_steps = [r for r in files.by_steps or () if r.rung in _SHOWN_BY_STEPS and r.n > 0]

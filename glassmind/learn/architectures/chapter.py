@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from glassmind.files import write_text
 from glassmind.learn.architectures.heads_drawing import heads_drawing
 from glassmind.learn.architectures.lineage import Change, diff, shown, sizes
 from glassmind.learn.architectures.measured import (
@@ -29,7 +30,6 @@ from glassmind.learn.architectures.reasons import Paper
 from glassmind.learn.architectures.tree_drawing import tree_drawing
 from glassmind.learn.architectures.visible_keys_drawing import visible_keys_drawing
 from glassmind.model import PRESETS, ModelConfig
-from glassmind.runs.files import write_text
 
 CONTEXT = 4096  # tokens, for what depends on the length of the text
 

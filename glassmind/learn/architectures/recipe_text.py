@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import tomli_w
 
@@ -11,6 +10,7 @@ from glassmind.learn.architectures.lineage import Value, flatten, in_use
 from glassmind.learn.architectures.published import MODELS
 from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, ModelConfig
+from glassmind.serialization import JsonObject
 
 
 def model_table(config: ModelConfig) -> str:
@@ -42,9 +42,9 @@ def laptop_recipe(name: str) -> str:
     )
 
 
-def _nested(values: Mapping[str, Value]) -> dict[str, Any]:
+def _nested(values: Mapping[str, Value]) -> JsonObject:
     """Dotted names as tables within tables."""
-    tree: dict[str, Any] = {}
+    tree: JsonObject = {}
     for name, value in values.items():
         *parents, leaf = name.split(".")
         branch = tree

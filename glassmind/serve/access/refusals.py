@@ -35,7 +35,7 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """The JSON that is sent."""
         error = {"message": self.message, "type": _TYPES.get(self.status, "invalid_request_error")}
         return {"error": {**error, "param": self.param, "code": self.code}}

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate.request import TopLogprobs
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.chat_messages import prompt_of
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
@@ -24,7 +25,6 @@ from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import (
     ChatRequest,
     JsonFormat,
-    JsonObject,
     SchemaFormat,
 )
 from glassmind.serve.work.engine_thread import Running

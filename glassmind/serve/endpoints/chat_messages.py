@@ -10,8 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from glassmind.serialization import JsonObject
 from glassmind.serve.prompts import chat_prompt
-from glassmind.serve.schemas.requests import ChatMessage, ChatRequest, JsonObject
+from glassmind.serve.schemas.requests import ChatMessage, ChatRequest
 from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.reply import ReplyReader
 from glassmind.serve.work.tool_calls import tools_in_words

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from glassmind.generate import Generation
 from glassmind.generate.request import TopLogprobs
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
@@ -82,9 +83,9 @@ class _Answer:
         self._only_prompt = body.echo is True and body.max_tokens == 0
         self._tokens = 0
 
-    async def whole(self, running: Running) -> dict[str, Any]:
+    async def whole(self, running: Running) -> JsonObject:
         """All of it, when all is done."""
-        parts: list[list[dict[str, Any]]] = [[] for _ in self._choices]
+        parts: list[list[JsonObject]] = [[] for _ in self._choices]
         async for index, part in self._parts(running):
             parts[index].append(part)
         choices = []

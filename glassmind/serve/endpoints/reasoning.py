@@ -11,29 +11,30 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate import Event, Generation, SamplingParams, derive_seed
-from glassmind.grade import extract_answer
 from glassmind.pipeline.ask import LONGEST_QUESTION, Answer, conclude, load_familiarity
-from glassmind.pipeline.ask_chat import MAX_TOKENS, VOTING_TEMPERATURE
-from glassmind.reason.verify import score_completions
-from glassmind.records import Completion, Problem
+from glassmind.pipeline.ask_chat import MAX_TOKENS, VOTING_TEMPERATURE, reply_node
+from glassmind.reason.verify import score_traces
+from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.sampling import check_room, requests
 from glassmind.serve.schemas import events as event_schema
-from glassmind.serve.schemas.requests import JsonObject, ReasonRequest
+from glassmind.serve.schemas.requests import ReasonRequest
 from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import Running
 from glassmind.serve.work.reply import ReplyReader
-from glassmind.tokenize import ParsedCompletion, parse_completion
+from glassmind.tokenize import ParsedCompletion, chain_nodes, parse_completion
 
 _ELSEWHERE = SamplingConfig(
     samples=1, max_new_tokens=MAX_TOKENS, temperature=VOTING_TEMPERATURE, top_k=0, top_p=1.0
@@ -65,16 +66,18 @@ class _Chain:
 
     def completion(self, done: Generation) -> Completion:
         """The whole, as the rest of the package knows it."""
-        answer = self._parsed().answer if self._served.loaded else extract_answer(self._text)
-        return Completion(
-            problem_id="0",
-            sample=self._sample,
-            token_ids=done.token_ids,
-            logprobs=done.logprobs,
-            steps=self.steps,
-            answer=answer,
-            finish=done.finish,
-        )
+        if self._served.loaded:
+            nodes = chain_nodes(
+                self._served.tokenizer,
+                done.token_ids,
+                self._served.style,
+                finish=done.finish,
+                logprobs=done.logprobs,
+                forced=done.forced,
+            )
+        else:
+            nodes = [reply_node(done, self._text)]
+        return replace(Trace.of_chains("0", [nodes]).completions[0], sample=self._sample)
 
     def _closed_steps(self, *, ended: bool) -> tuple[str, ...]:
         if self._served.loaded:
@@ -130,10 +133,10 @@ class _Reasoning:
         if loaded is None or loaded.verifier is None or self._service.served.style != "chain":
             return completion
         scorer, tokenizer = loaded.verifier, loaded.tokenizer
-        scored = await self._service.thread.call(
-            lambda: score_completions(scorer, tokenizer, [self._problem], [[completion]])
+        (scored,) = await self._service.thread.call(
+            lambda: score_traces(scorer, tokenizer, [self._problem], [completion.trace])
         )
-        return scored[0][0]
+        return replace(scored.completions[0], sample=completion.sample)
 
     def _warning(self) -> str | None:
         """How the question differs from what the model was trained on."""
@@ -186,14 +189,12 @@ def _params(served: ServedModel, body: ReasonRequest, room: int) -> SamplingPara
     usual = served.loaded.recipe.sampling if served.loaded is not None else _ELSEWHERE
     samples = body.samples or usual.samples
     temperature = usual.temperature if samples > 1 or served.loaded is not None else 0.0
-    return SamplingParams(
+    seed = derive_seed(body.seed, 0) if served.loaded is not None else body.seed
+    return replace(
+        SamplingParams.of(usual, seed=seed, stop=served.stop_ids),
         max_new_tokens=min(room, body.max_tokens or usual.max_new_tokens),
         temperature=temperature if body.temperature is None else body.temperature,
-        top_k=usual.top_k,
-        top_p=usual.top_p,
         samples=samples,
-        seed=derive_seed(body.seed, 0) if served.loaded is not None else body.seed,
-        stop=served.stop_ids,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.chat_messages import messages_of
 from glassmind.serve.endpoints.completions import prompts_of
@@ -21,7 +22,6 @@ from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.schemas.requests import (
     DetokenizeRequest,
     EmbeddingRequest,
-    JsonObject,
     TokenizeRequest,
 )
 from glassmind.serve.served_model import ServedModel

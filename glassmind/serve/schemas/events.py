@@ -7,12 +7,13 @@ over it): an object whose ``data`` is a text of JSON, or ``[DONE]`` at the end.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from glassmind.serialization import JsonObject
 from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.schemas.responses import (
     Call,
@@ -102,7 +103,7 @@ EVENTS: dict[str, tuple[type[BaseModel], ...]] = {
 _PLACE = "#/components/schemas/{model}"
 
 
-def of(name: str) -> dict[int | str, dict[str, Any]]:
+def of(name: str) -> dict[int | str, JsonObject]:
     """What an endpoint may answer that can stream the answer ``name``."""
     models: list[type[BaseModel]] = [*EVENTS[name], Error]
     events = [{"$ref": _PLACE.format(model=model.__name__)} for model in models]
@@ -124,7 +125,7 @@ def describe(app: FastAPI) -> None:
     """Let the description of ``app`` hold the events, to which ``of`` refers."""
     without_events = app.openapi
 
-    def with_events() -> dict[str, Any]:
+    def with_events() -> JsonObject:
         document = without_events()
         models = [(model, "serialization") for events in EVENTS.values() for model in events]
         _, defined = models_json_schema(models, ref_template=_PLACE)  # type: ignore[arg-type]

@@ -8,18 +8,17 @@ are ignored, because clients send them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from glassmind.generate.request import MOST_GUESSES
+from glassmind.serialization import JsonObject
 
 MAX_CHOICES = 128  # n and best_of
 MAX_PROMPTS = 128  # in one request
 MAX_MESSAGES = 2048
 MAX_TOKENS = 1 << 20  # what the model's context leaves is less
-
-JsonObject = dict[str, Any]
 
 
 def _unset(value: object) -> None:

@@ -5,9 +5,11 @@ The endpoints build plain objects; the tests hold answers against these models.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from glassmind.serialization import JsonObject
 
 
 class Exact(BaseModel):
@@ -228,12 +230,12 @@ class Health(Exact):
     status: Literal["ok"]
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, JsonObject] = {
     status: {"model": Error} for status in (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
 }
 """What any endpoint may answer instead."""
 
 
-def of(name: str) -> dict[int | str, dict[str, Any]]:
+def of(name: str) -> dict[int | str, JsonObject]:
     """What an endpoint may answer: the model of this name, or an ``Error``."""
     return {**ERRORS, 200: {"model": globals()[name]}}

@@ -18,13 +18,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.requests import ChatRequest, NamedTool
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 LONGEST_CALL = 1 << 16  # characters; what is longer is text
-
-JsonObject = dict[str, Any]
 
 
 def tools_of(body: ChatRequest) -> list[JsonObject]:

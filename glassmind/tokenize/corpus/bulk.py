@@ -29,6 +29,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_writes
 from glassmind.progress import Progress, Silent
 from glassmind.tokenize.base import Tokenizer
 from glassmind.tokenize.corpus.documents import read_documents
@@ -98,7 +99,11 @@ def tokenize_corpus(
     encoder = Encoder(tokenizer, dtype, end_of_document)
     starts = array("q")
     count = 0
-    with whole_or_not_at_all(target, facts_path) as (ids_file, facts_file):
+    with (
+        atomic_writes(target, facts_path, make_folder=True) as (new_ids, new_facts),
+        new_ids.open("wb") as ids_file,
+        new_facts.open("wb") as facts_file,
+    ):
         for encoded in encode_all(encoder, _batches(files, separator), workers):
             ids_file.write(encoded.ids)
             for length in encoded.lengths:
@@ -229,32 +234,6 @@ _encoder: Encoder  # of a worker process
 
 def _work(batch: Batch) -> Encoded:
     return _encoder.encode(batch)
-
-
-@contextmanager
-def whole_or_not_at_all(*paths: Path) -> Iterator[list[BinaryIO]]:
-    """Opens a file for each of ``paths`` that takes its place when all are written.
-
-    The last one is there only if all are: an old one is removed before the others change.
-    """
-    temporaries = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
-    files: list[BinaryIO] = []
-    try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        for temporary in temporaries:
-            files.append(temporary.open("wb"))
-        yield files
-        for file in files:
-            file.close()
-        paths[-1].unlink(missing_ok=True)
-        for temporary, path in zip(temporaries, paths, strict=True):
-            temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {paths[0]}: {error.strerror or error}") from None
-    finally:
-        for file, temporary in zip(files, temporaries, strict=False):  # as many as were opened
-            file.close()
-            temporary.unlink(missing_ok=True)
 
 
 def _write_facts(file: BinaryIO, head: dict[str, object], starts: array[int]) -> None:

@@ -1,12 +1,4 @@
-"""A process for programs that are not trusted: chat templates.
-
-A chat template arrives inside somebody else's model and is a program in Jinja's language. Jinja's
-sandbox keeps it away from the machine, but not from looping for ever or from building a string of
-ten gigabytes, and Python cannot stop a thread that does. It can stop a process. So templates run in
-one of their own, which is started when first needed (a tenth of a second), kept, given a time limit
-by whoever waits for it and a memory limit by the operating system, and replaced when it had to be
-killed.
-"""
+"""The side that asks: a worker process that is started, given a time limit, and killed."""
 
 from __future__ import annotations
 
@@ -17,19 +9,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
-
-SECONDS = 5.0
-"""For one rendering, which takes milliseconds; the limit leaves room for a busy machine."""
-
-MEMORY = 512 << 20
-"""Address space of the worker in bytes, where the system can limit it (Linux; not Windows)."""
+from glassmind.serialization import JsonObject
 
 _START_SECONDS = 60.0
-_PROGRAM = Path(__file__).with_name("sandbox.py")
-# Whatever else the environment holds (keys, tokens) is none of a template's business.
+_PROGRAM = Path(__file__).with_name("program.py")
+# Whatever else the environment holds (keys, tokens) is none of the worker's business.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
 
 
@@ -41,24 +27,46 @@ class WorkerStopped(Exception):
         self.timed_out = timed_out
 
 
-class ChatWorker:
-    """A worker process; one request at a time, from any thread."""
+class Worker:
+    """A process that answers requests with a function; one request at a time, from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        script: a Python file that defines ``answer(request) -> dict``. It is loaded by its path and
+            should not import this package, so that the process starts quickly.
+        seconds: for one request. The limit should leave room for a busy machine.
+        memory: address space of the process in bytes, where the system can limit it (Linux; not
+            Windows).
+        cannot_start: the message of the ``UserError`` for a process that does not start.
+    """
+
+    def __init__(self, script: Path, *, seconds: float, memory: int, cannot_start: str) -> None:
+        self.seconds = seconds
+        self.memory = memory
+        self._script = script
+        self._cannot_start = cannot_start
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         if hasattr(os, "register_at_fork"):  # a forked copy must not share the pipes
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
-    def ask(self, request: dict[str, Any], longest: int) -> dict[str, str]:
-        """The answer to ``request``, of at most ``longest`` bytes. Raises ``WorkerStopped`` when
-        none came, and ``UserError`` when no worker can be started."""
+    def ask(self, request: JsonObject, longest: int, *, seconds: float | None = None) -> JsonObject:
+        """The answer to ``request``, whose line of JSON has at most ``longest`` bytes.
+
+        ``seconds`` is a shorter time limit for this request; starting the process is not counted.
+        ``{"failure": "memory"}`` means that the memory limit was reached.
+
+        Raises:
+            WorkerStopped: no answer came.
+            UserError: no worker can be started.
+        """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            line = self._exchange(json.dumps(request).encode("ascii") + b"\n", SECONDS, longest)
-            answer: dict[str, str] = json.loads(line)
+            line = json.dumps(request).encode("ascii") + b"\n"
+            answer: JsonObject = json.loads(
+                self._exchange(line, self.seconds if seconds is None else seconds, longest)
+            )
             if answer.get("failure") == "memory":  # what it still holds, nobody knows
                 self.close()
             return answer
@@ -72,10 +80,10 @@ class ChatWorker:
 
     def _start(self) -> None:
         self.close()
-        command = [sys.executable, "-P", str(_PROGRAM), str(MEMORY), str(int(SECONDS))]
+        seconds = str(int(self.seconds) + 1)
         kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", str(_PROGRAM), str(self._script), str(self.memory), seconds],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -84,10 +92,7 @@ class ChatWorker:
         try:
             self._exchange(b"", _START_SECONDS, len("ready\n"))
         except WorkerStopped:
-            raise UserError(
-                "the worker for chat templates does not start; is the Python package jinja2 "
-                f"installed for {sys.executable}?"
-            ) from None
+            raise UserError(self._cannot_start) from None
 
     def _exchange(self, line: bytes, seconds: float, longest: int) -> bytes:
         """Sends ``line`` and waits for one in return."""
@@ -100,6 +105,7 @@ class ChatWorker:
             process.kill()
 
         timer = threading.Timer(seconds, stop)
+        timer.daemon = True
         timer.start()
         try:
             process.stdin.write(line)

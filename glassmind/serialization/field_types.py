@@ -1,7 +1,7 @@
-"""What the annotation of a recipe's field means: its parts, and how to say it to a person.
+"""What the annotation of a field means: its parts, and how to say it to a person.
 
 ``typing`` spells types in several ways (``int | None`` is one class, ``Optional[int]`` another);
-these functions are the one place that knows. ``dataclass_tree`` converts values with them.
+these functions are the one place that knows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SCALARS: dict[Any, str] = {
     str: 'a text such as "demo"',
     Path: 'a path such as "runs/demo"',
     types.NoneType: f'"{NONE_WORD}"',
+    object: "any value",
 }
 
 
@@ -37,9 +38,15 @@ def field_hints(cls: Any) -> dict[str, Any]:
 
 def init_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
     """Return the fields that are given to the dataclass's constructor, by name."""
+    return _init_fields(cls)
+
+
+@functools.cache  # a metrics file holds thousands of the same record
+def _init_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
     return {field.name: field for field in dataclasses.fields(cls) if field.init}
 
 
+@functools.cache
 def union_options(hint: Any) -> list[Any]:
     """Return the members of a union, text last: it would take everything."""
     if typing.get_origin(hint) not in (Union, types.UnionType):
@@ -48,9 +55,18 @@ def union_options(hint: Any) -> list[Any]:
     return sorted(typing.get_args(hint), key=lambda option: order.get(option, 5))
 
 
+def takes_text(hint: Any) -> bool:
+    """Whether the text ``"none"`` is itself a value of the field."""
+    return any(
+        option is str or NONE_WORD in typing.get_args(option) for option in union_options(hint)
+    )
+
+
 def element_hints(hint: Any, length: int) -> list[Any]:
-    """Return the types of a tuple's elements, for a value of ``length`` of them."""
+    """Return the types of the elements of a tuple or list, for a value of ``length`` of them."""
     for option in union_options(hint):
+        if typing.get_origin(option) is list:
+            return [typing.get_args(option)[0]] * length
         if typing.get_origin(option) is tuple:
             arguments = typing.get_args(option)
             if len(arguments) == 2 and arguments[1] is Ellipsis:
@@ -75,6 +91,10 @@ def describe(hint: Any) -> str:
         return ", or ".join(describe(option) for option in options)
     if origin is Literal:
         return "one of " + ", ".join(str(option) for option in typing.get_args(hint))
+    if origin is list:
+        return f"a list, each element {describe(typing.get_args(hint)[0])}"
+    if origin is dict:
+        return f"a table, each value {describe(typing.get_args(hint)[1])}"
     if origin is tuple:
         arguments = typing.get_args(hint)
         if len(arguments) == 2 and arguments[1] is Ellipsis:
@@ -94,13 +114,18 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def place_of(path: tuple[str, ...]) -> str:
+    """Return the keys that lead to a value as ``--set`` takes them: ``stages.0.lr``."""
+    return ".".join(path) or "the whole"
+
+
 def wrong_type(hint: Any, value: object, path: tuple[str, ...], where: str) -> UserError:
     """Return the error that says what the field at ``path`` takes, and what it got."""
     spelling = ""
     if typing.get_origin(hint) is Literal and isinstance(value, str):
         spelling = _nearest(value, map(str, typing.get_args(hint)))
     return UserError(
-        f"{where}: {'.'.join(path)} takes {describe(hint)}, not {shown(value)}{spelling}"
+        f"{where}: {place_of(path)} takes {describe(hint)}, not {shown(value)}{spelling}"
     )
 
 

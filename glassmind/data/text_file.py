@@ -12,7 +12,7 @@ MAX_BYTES = 1 << 30
 """Of a file, unpacked."""
 
 
-def read_whole(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The text of a UTF-8 file, unpacked if its name ends in ``.gz``.
 
     Raises:
