@@ -29,9 +29,9 @@ from glassmind.generate import (
     derive_seed,
     pack_model,
 )
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
-from glassmind.generate.reader import LanguageModel, block_bytes
+from glassmind.generate.model_runner import LanguageModel, block_bytes
 from glassmind.interop.pretrained import Pretrained
 from glassmind.llm.costs import timed
 from glassmind.llm.familiarity import Familiarity, load_familiarity
@@ -380,11 +380,17 @@ class LocalLLM:
                 style,
                 finish=generation.finish,
                 logprobs=generation.logprobs,
+                sampled_logprobs=generation.sampled_logprobs,
                 forced=generation.forced,
             )
         characters = None if generation.text is None else len(generation.text)
         reader = NodeReader(self, prompt_ids, characters)
-        whole = reader.see(generation.token_ids, generation.logprobs, generation.forced)
+        whole = reader.see(
+            generation.token_ids,
+            generation.logprobs,
+            generation.sampled_logprobs,
+            generation.forced,
+        )
         return whole + reader.end(generation.finish)
 
     def engine(

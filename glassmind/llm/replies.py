@@ -48,6 +48,7 @@ class NodeBuilder:
         self._text, self._begun = "", False
         self._ids: list[int] = []
         self._logprobs: list[float] = []
+        self._sampled_logprobs: list[float] = []
         self._tokens = 0
 
     def add(
@@ -57,6 +58,7 @@ class NodeBuilder:
         *,
         token_id: int | None = None,
         logprob: float | None = None,
+        sampled_logprob: float | None = None,
         tokens: int = 1,
         author: Author = "model",
         ends_step: bool = False,
@@ -78,6 +80,8 @@ class NodeBuilder:
             self._ids.append(token_id)
         if logprob is not None:
             self._logprobs.append(logprob)
+        if sampled_logprob is not None:
+            self._sampled_logprobs.append(sampled_logprob)
         if channel == "content":
             self._visible += text
         elif text.strip():
@@ -107,6 +111,7 @@ class NodeBuilder:
             text=self._text.strip(_TRIMMED[kind]),
             token_ids=tuple(self._ids),
             logprobs=tuple(self._logprobs),
+            sampled_logprobs=tuple(self._sampled_logprobs),
             author=self._author,
             closed=closed and (kind != "step" or bool(self._text.strip())),
             cost=Cost(completion_tokens=self._tokens),
@@ -137,6 +142,7 @@ class NodeReader:
         self,
         token_ids: Iterable[int],
         logprobs: Sequence[float] = (),
+        sampled_logprobs: Sequence[float] = (),
         forced: Sequence[bool] = (),
     ) -> list[Node]:
         """The nodes that these tokens complete; the others stand beside them, or are empty."""
@@ -154,6 +160,7 @@ class NodeReader:
                 self._channel,
                 token_id=token_id,
                 logprob=logprobs[number] if logprobs else None,
+                sampled_logprob=sampled_logprobs[number] if sampled_logprobs else None,
                 author="tool" if forced and forced[number] else "model",
                 ends_step=mark == "step",
             )

@@ -10,7 +10,7 @@ from tiny_servers import chat_model
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed, pack_model
-from glassmind.generate.reader import LanguageModel
+from glassmind.generate.model_runner import LanguageModel
 from glassmind.llm import LocalLLM, PromptFormat
 from glassmind.llm.costs import timed
 from glassmind.model import AttentionConfig, ModelConfig, Transformer

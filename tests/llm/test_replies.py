@@ -80,7 +80,7 @@ def test_what_a_tool_wrote_is_a_node_of_its_own() -> None:
     ids = [token for part in parts for token in part]
     forced = [number == 1 for number, part in enumerate(parts) for _ in part]
     reader = NodeReader(LLM, [])
-    nodes = reader.see(ids, [-0.5] * len(ids), forced) + reader.end("stop")
+    nodes = reader.see(ids, [-0.5] * len(ids), forced=forced) + reader.end("stop")
     assert [node.author for node in nodes] == ["model", "tool", "model", "model"]
     one = completion(nodes)
     assert one.steps == ("<<48/2=24>>24", "The answer is 24.")
