@@ -19,7 +19,7 @@ from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_traces
 from glassmind.reason.verify import score_traces, training_documents
-from glassmind.records import Problem, Trace
+from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
 from glassmind.runs.recipe import Recipe, SamplingConfig
@@ -165,7 +165,8 @@ def check_agreement(
 
     Raises ``UserError`` where it is above the recipe's bound and the recipe says to stop.
     """
-    prompts, chains = [], []
+    prompts: list[list[int]] = []
+    chains: list[Completion] = []
     for problem, trace in zip(problems, traces, strict=True):
         if len(chains) == SCORED_AGAIN:
             break
