@@ -31,20 +31,20 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
         UserError: naming file and line, for anything else than MATH.
     """
     problems = []
-    for where, number, row in json_objects(path):
+    for where, line, row in json_objects(path):
         question, solution = row.get("problem"), row.get("solution")
         if not isinstance(question, str) or not isinstance(solution, str):
             raise UserError(f'{where} needs the texts "problem" and "solution", as MATH has them')
         answer = extract_answer(solution) if "\\boxed" in solution else None
         if answer is None:
             raise UserError(f"{where} has a solution without \\boxed{{...}}, its final answer")
-        number = read_number(answer)
+        plain = read_number(answer)
         subject = re.sub(r"[^a-z]+", "-", str(row.get("type", "")).lower()).strip("-")
         problems.append(
             Problem(
-                id=f"math-{split}-{number:05d}",
+                id=f"math-{split}-{line:05d}",
                 question=question.strip(),
-                answer=answer if number is None else spelled_answer(number),
+                answer=answer if plain is None else spelled_answer(plain),
                 steps=tuple(Step(text) for text in _sentences(solution)),
                 source=f"math/{subject}" if subject else "math",
                 split=split,

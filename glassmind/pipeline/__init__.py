@@ -1,5 +1,9 @@
-"""The jobs people run, assembled from everything below.
+"""The jobs that the command line runs, assembled from everything below.
 
-Read ``prepare`` (recipe to training rows), ``stages`` (each with its result on disk) and
-``ladder``.
+Training: read ``prepare`` (recipe to training rows), ``stages`` (each with its result on disk) and
+``ladder``, with ``exhibits`` for its report. ``single`` is one training run: ``pretraining`` on the
+rows of ``text_rows``, or ``finetune`` with ``chat_tuning``, ``classify`` and ``adapters``.
+``time_budget`` turns minutes into steps, ``scaling`` trains several sizes.
+
+Using a model: ``ask`` and ``ask_chat``, ``evaluate``, ``convert``.
 """

@@ -203,8 +203,8 @@ def test_the_real_instructions_are_read(data_folder: Path) -> None:
         ('{"messages": "hello"}', '"messages" must be a list'),
         ('{"messages": [{"role": "user"}]}', 'message 1 needs "content"'),
         ('{"messages": [1]}', "message 1 must be an object"),
-        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "nobody answers"),
-        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "nobody answers"),
+        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "there is no answer"),
+        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "there is no answer"),
         ('{"instruction": "?", "output": null}', 'needs "output"'),
     ],
 )

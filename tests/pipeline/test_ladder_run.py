@@ -259,7 +259,7 @@ def test_own_problems_climb_the_same_ladder(tmp_path: Path) -> None:
     [
         (b"", "holds no problems"),
         (b"\xff\xfe\x00", "not UTF-8"),
-        (b'{"question": "How many?", "answer": "many"}\n', "line 1"),
+        (b'{"question": "How many?", "answer": []}\n', "line 1"),
         (b'{"question": "How many?", "answer": 3}\n', "too few problems"),
     ],
 )
