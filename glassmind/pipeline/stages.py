@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import torch
@@ -14,23 +14,25 @@ import torch
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.generate import Engine, SamplingParams, logprob_difference, pack_model
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_traces
 from glassmind.reason.verify import score_traces, training_documents
-from glassmind.records import Problem, Trace
+from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
-from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.tokenize import SavedTokenizer, Style, encode_prompt
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
+from glassmind.train.metrics_file import MetricsFile
 from glassmind.train.process_group import ProcessGroup
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
+SCORED_AGAIN = 8  # chains of each sampling whose log-probabilities the trainer checks
 STYLES: dict[str, Style] = {"base": "direct", "chain-of-thought": "chain"}
 
 
@@ -141,6 +143,8 @@ def sampled(
         total = len(problems) * params.samples
         with watched(job.progress, f"sampling {name}", total, "chains") as watch:
             traces = sample_traces(engine, job.tokenizer, problems, params, style, watch)
+    if job.group.is_first:
+        check_agreement(job, f"sample {name}", model, problems, traces, style)
     if scorer is not None:
         with (
             job.timed(f"verify {name}"),
@@ -149,6 +153,44 @@ def sampled(
             traces = score_traces(scorer, job.tokenizer, problems, traces, progress=watch)
     save_traces(path, traces)
     return traces
+
+
+def check_agreement(
+    job: Job,
+    stage: str,
+    model: Transformer,
+    problems: Sequence[Problem],
+    traces: Sequence[Trace],
+    style: Style,
+) -> None:
+    """Score a few chains again as the trainer does, and note the difference in ``metrics.jsonl``.
+
+    Raises ``UserError`` where it is above the recipe's bound and the recipe says to stop.
+    """
+    prompts: list[list[int]] = []
+    chains: list[Completion] = []
+    for problem, trace in zip(problems, traces, strict=True):
+        if len(chains) == SCORED_AGAIN:
+            break
+        if trace.completions and trace.completions[0].token_ids:
+            prompts.append(encode_prompt(job.tokenizer, problem.question, style))
+            chains.append(trace.completions[0])
+    if not chains:
+        return
+    difference = logprob_difference(model, prompts, chains)
+    metrics = MetricsFile(job.run.path / "metrics.jsonl", stage)
+    metrics.forget_stage()
+    metrics.append(0, {"engine_trainer_logprob_diff": asdict(difference)})
+    config = job.recipe.sampling
+    if difference.max <= config.most_logprob_diff:  # never true of what is no number
+        return
+    message = (
+        f"{stage}: the engine's log-probability of a token is {difference.max:.2g} nats from the "
+        f"trainer's, more than sampling.most_logprob_diff ({config.most_logprob_diff:g})"
+    )
+    if config.on_logprob_diff == "stop":
+        raise UserError(f"{message}; raise it, or set sampling.on_logprob_diff to warn")
+    job.progress.end(message)
 
 
 def greedy_params(job: Job) -> SamplingParams:

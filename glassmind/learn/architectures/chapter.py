@@ -27,8 +27,8 @@ from glassmind.learn.architectures.norm_drawing import norm_drawing
 from glassmind.learn.architectures.numbers import COLUMNS, cells, facts, large
 from glassmind.learn.architectures.published import MODELS
 from glassmind.learn.architectures.reasons import Paper
-from glassmind.learn.architectures.sight_drawing import sight_drawing
 from glassmind.learn.architectures.tree_drawing import tree_drawing
+from glassmind.learn.architectures.visible_keys_drawing import visible_keys_drawing
 from glassmind.model import PRESETS, ModelConfig
 
 CONTEXT = 4096  # tokens, for what depends on the length of the text
@@ -48,7 +48,7 @@ def pictures(measured: Measured | None = None) -> dict[str, str]:
     drawn = {
         "family-tree.svg": tree_drawing(),
         "norm-placement.svg": norm_drawing(),
-        "who-sees-whom.svg": sight_drawing(),
+        "who-sees-whom.svg": visible_keys_drawing(),
         "heads.svg": heads_drawing(),
     }
     if measured:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from glassmind.generate import Engine, Event, Request
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.work.engine_state import EngineState
 from glassmind.serve.work.metrics import Metrics
@@ -196,7 +196,7 @@ class EngineThread:
                 engine.n_running,
                 engine.n_blocks - engine.n_free_blocks,
                 engine.n_blocks,
-                engine.scheduler.put_off,
+                engine.scheduler.preempted,
                 engine.guessed,
                 engine.accepted,
             )

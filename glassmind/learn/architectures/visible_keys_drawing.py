@@ -15,7 +15,7 @@ _WINDOW, _LAYERS = 4, 3
 _SLOPE = 0.25
 
 
-def sight_drawing() -> str:
+def visible_keys_drawing() -> str:
     """Four squares (a row for the token that looks, a column for the one seen), as an SVG file."""
     place = torch.arange(_TOKENS)
     everything = causal.dense(1, _TOKENS)[0].float()
