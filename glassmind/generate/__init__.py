@@ -10,7 +10,9 @@ next), ``admission`` (what may be asked), ``scoring`` and ``drawing`` (what a pa
 """
 
 from glassmind.generate.constraint.constraint import (
+    ChoiceConstraint,
     Constraint,
+    GrammarConstraint,
     JSONObjectConstraint,
     JSONSchemaConstraint,
     RegexConstraint,
@@ -25,10 +27,12 @@ from glassmind.generate.sampling.sampler import Sampler
 
 __all__ = [
     "KINDS",
+    "ChoiceConstraint",
     "Constraint",
     "Engine",
     "Event",
     "Generation",
+    "GrammarConstraint",
     "JSONObjectConstraint",
     "JSONSchemaConstraint",
     "PackedModel",

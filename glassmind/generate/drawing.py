@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.generate.constraint.matcher import find_masks
 from glassmind.generate.reader import LanguageModel
 from glassmind.generate.sample import Sample
 from glassmind.generate.sampling.sampler import Drawn, Sampler
@@ -39,6 +40,8 @@ class Drawer:
         places: list[int] = []
         allowed: dict[int, Tensor] = {}
         start = 0
+        followed = [one for one, _ in work if one.companions and not one.due and not one.finish]
+        find_masks(companion for one in followed for companion in one.companions)
         for sample, count in work:
             start += count
             if sample.due or sample.finish is not None:
@@ -51,8 +54,8 @@ class Drawer:
             for one in (sample, *(self._scheduler.fork(sample) if sample.twins else ())):
                 mask = self._allowed(one) if one.companions else None
                 if mask is not None:
-                    if not mask.any():  # its constraint has come to an end, or to a dead one
-                        one.finish = "stop"
+                    if not mask.any():  # a dead end: it is the beginning of a match, no more
+                        one.finish = "length"
                         continue
                     allowed[len(drawing)] = mask
                 for ahead in range(len(one.guesses) + 1):
