@@ -3,12 +3,12 @@
     python benchmarks/constrained.py
     python benchmarks/constrained.py --tokens 32 --repeats 3
 
-Each repeat decodes the same number of tokens three times, interleaved and in turn first: *free*, with
-a *mask* that JSON of a schema needs (a list of long texts, so that nearly every token is drawn and
-none is forced), and under a schema whose names are *forced* ahead of the model. For the first two the
-figure is the time of a pass with 32 samples, and the cost of the mask the median of the paired
-differences; for the third it is tokens a second beside free decoding. Then, without a model: making
-the constraint, a mask alone, and 32 of them side by side. The last line is one JSON object.
+Each repeat decodes three times, taking turns at being first: *free*; with a *mask* (a list of long
+texts as JSON, so that nearly every token is drawn and none is forced); and with long names of
+properties *forced*. The figure of the first two is the time of a pass with 32 samples, and the cost
+of the mask the median of the paired differences; that of the third is tokens a second beside free
+decoding. Then, without a model: making the constraint, a mask alone, and 32 of them side by side.
+The last line is one JSON object.
 """
 
 from __future__ import annotations

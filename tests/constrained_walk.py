@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from random import Random
 
-from glassmind.generate.constraint.constraint import GrammarConstraint
+import torch
+from torch import Tensor
 
-CLOSING = b'"}]'
+from glassmind.generate.constraint.constraint import GrammarConstraint
+from glassmind.generate.constraint.vocabulary import Vocabulary
+
 LONGEST = 3000  # tokens; what is not at its end by then is given up
 
 
@@ -16,6 +20,7 @@ def walk(constraint: GrammarConstraint, random: Random, at_random: int = 40) -> 
     it does not get there, as in a string that must have a million characters."""
     follower = constraint.begin()
     vocabulary = constraint.vocabulary
+    ends = list(vocabulary.end_ids)
     ids: list[int] = []
     forced: deque[int] = deque()
     while len(ids) < LONGEST:
@@ -24,21 +29,13 @@ def walk(constraint: GrammarConstraint, random: Random, at_random: int = 40) -> 
         else:
             mask = follower.allowed()
             assert mask is not None and mask.any(), "there is always a way on"
-            allowed = mask.nonzero()[:, 0].tolist()
-            ends = [token for token in allowed if token in vocabulary.end_ids]
             late = len(ids) >= at_random
-            if ends and (late or random.random() < 0.1):
-                allowed = ends
-            elif late:
-                closing = [
-                    token
-                    for token in allowed
-                    if (vocabulary.token_bytes[token] or b"")[-1:] in CLOSING
-                    and not (vocabulary.token_bytes[token] or b"").endswith(b'\\"')
-                ]
-                # Not always: a pattern may want something else before it can end.
-                allowed = closing if closing and random.random() < 0.7 else allowed
-            token = random.choice(allowed)
+            if mask[ends].any() and (late or random.random() < 0.1):
+                mask = mask & ~_closing(vocabulary)[0]
+            elif late and random.random() < 0.7:  # a pattern may want something else first
+                closing = mask & _closing(vocabulary)[1]
+                mask = closing if closing.any() else mask
+            token = random.choice(mask.nonzero()[:, 0].tolist())
         ids.append(token)
         reaction = follower.see(token)
         if reaction.finished:
@@ -46,6 +43,17 @@ def walk(constraint: GrammarConstraint, random: Random, at_random: int = 40) -> 
         assert not (forced and reaction.forced), "what is forced is forced once"
         forced.extend(reaction.forced)
     return None
+
+
+@cache
+def _closing(vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
+    """The tokens that do not end a text, and those that close a string, an object or an array."""
+    goes_on = [token not in vocabulary.end_ids for token in range(len(vocabulary))]
+    closes = [
+        data is not None and data.endswith((b'"', b"}", b"]")) and not data.endswith(b'\\"')
+        for data in vocabulary.token_bytes
+    ]
+    return torch.tensor(goes_on), torch.tensor(closes)
 
 
 def text_of(constraint: GrammarConstraint, ids: list[int]) -> bytes:

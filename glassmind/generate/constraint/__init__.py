@@ -2,5 +2,6 @@
 
 Read in this order: ``grammar_tokenizer`` (tokens as llguidance walks them), ``vocabulary`` (the
 bytes of every token), ``json_schema`` (a schema checked, and put into the form in which llguidance
-keeps it exactly), ``constraint`` (what an output has to be), ``matcher`` (one output followed).
+keeps it exactly), ``one_of`` (unions), ``constraint`` (what an output has to be), ``matcher`` (one
+output followed).
 """

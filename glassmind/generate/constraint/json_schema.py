@@ -10,6 +10,7 @@ here, before it sees the schema:
   others are dropped; of the standard's own, those that nobody here can write are refused.
 - ``\\W`` in a pattern is another set of characters to Python than to JavaScript, and ``[`` in
   brackets another character to Rust: patterns are written so that all of them agree.
+- ``oneOf`` of branches that are certainly apart is ``anyOf`` (``one_of``).
 - ``x-guidance`` would let the schema switch its own checks off.
 - Some schemas cost minutes (``multipleOf: 99999989``, thousands of optional properties). They are
   refused: schemas come from strangers.
@@ -23,6 +24,7 @@ import re
 from fractions import Fraction
 
 from glassmind.errors import UserError
+from glassmind.generate.constraint.one_of import certainly_apart
 
 MAX_DEPTH = 100  # of a schema
 MAX_TEXT = 1 << 20  # characters of it, written as JSON
@@ -84,7 +86,7 @@ def prepared_schema(schema: object) -> str:
     """
     if not isinstance(schema, dict | bool):
         raise _wrong("#", "a schema must be an object, true or false")
-    walk = _Walk()
+    walk = _Walk(schema)
     ready = walk.schema(schema, "#", 1)
     walk.check_multiples()
     try:
@@ -104,7 +106,8 @@ def _wrong(place: str, problem: str) -> UserError:
 class _Walk:
     """One pass over a schema, counting."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: object) -> None:
+        self._document = document  # in which references are looked up
         self._schemas = self._values = self._structures = 0
         self._multiples: set[Fraction] = set()
 
@@ -122,6 +125,21 @@ class _Walk:
         self._schemas += 1
         if self._schemas > MAX_SCHEMAS:
             raise _wrong(place, f"it has more than {MAX_SCHEMAS} schemas in it")
+        around = self._document
+        if isinstance(schema.get("$id"), str):
+            self._document = schema
+        ready = self._keywords(schema, place, depth)
+        branches = schema.get("oneOf")
+        settled = isinstance(branches, list) and "anyOf" not in ready
+        if settled and certainly_apart(branches, self._document):
+            ready["anyOf"] = ready.pop("oneOf")
+        self._document = around
+        if isinstance(pattern := ready.get("pattern"), str):
+            ready["pattern"] = _agreed(pattern)
+        self._multiple(ready.get("multipleOf"))
+        return self._with_format(ready, place)
+
+    def _keywords(self, schema: dict[str, object], place: str, depth: int) -> dict[object, object]:
         ready: dict[object, object] = {}
         for key, value in schema.items():
             inner = f"{place}/{_step(key)}"
@@ -132,10 +150,7 @@ class _Walk:
                 ready[key] = self._named(value, inner, depth + 1)
             elif self._says_something(key, value):
                 ready[key] = self.schema(value, inner, depth + 1)
-        if isinstance(pattern := ready.get("pattern"), str):
-            ready["pattern"] = _agreed(pattern)
-        self._multiple(ready.get("multipleOf"))
-        return self._with_format(ready, place)
+        return ready
 
     def _named(self, schemas: dict[str, object], place: str, depth: int) -> object:
         if len(schemas) > MAX_PROPERTIES and not place.endswith(("$defs", "definitions")):
