@@ -7,8 +7,8 @@ branches of one document, so the question is read once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -129,9 +129,11 @@ def score_traces(
 ) -> list[Trace]:
     """The traces with the verifier's judgement of every closed step and of every leaf.
 
-    Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. A chain
-    that never ended scores 0.
+    Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. Chains are
+    read in groups, each with the question before it, which counts with the group's first chain.
+    The wall-clock time of all is shared over the tokens read. A chain that never ended scores 0.
     """
+    started = time.perf_counter()
     device = next(scorer.parameters()).device
     pieces: list[tuple[int, list[Completion], Document]] = []
     for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
@@ -141,7 +143,7 @@ def score_traces(
             pieces.append((number, members, document))
     pieces.sort(key=lambda piece: len(piece[2]))
     judged: list[_Judgements] = [{} for _ in problems]
-    prompts = [0] * len(problems)  # tokens of the question that were read, once a document
+    prompts: list[dict[tuple[int, ...], int]] = [{} for _ in problems]
     scorer.eval()
     start = 0
     while start < len(pieces):
@@ -154,7 +156,7 @@ def score_traces(
         for read, (number, members, document) in zip(probabilities, batch, strict=True):
             assert document.branches is not None
             at = int((document.branches == 0).sum())
-            prompts[number] += at
+            prompts[number][members[0].token_ids] = at
             for completion in members:
                 tokens = read[at : at + len(completion.token_ids)]
                 judged[number][completion.token_ids] = _judged(tokenizer, completion, tokens)
@@ -162,8 +164,10 @@ def score_traces(
         start = end
         if progress is not None:
             progress(start, len(pieces))
+    seconds = time.perf_counter() - started
+    each = seconds / max(1, sum(len(document) for _, _, document in pieces))
     return [
-        _with_scores(trace, judgements, read)
+        _with_scores(trace, judgements, read, each)
         for trace, judgements, read in zip(traces, judged, prompts, strict=True)
     ]
 
@@ -186,19 +190,31 @@ _Judgements = dict[tuple[int, ...], tuple[tuple[float, ...], float]]
 """A chain's ids -> the verifier's probabilities at the ends of its steps, and at its own end."""
 
 
-def _with_scores(trace: Trace, judged: _Judgements, prompt_tokens: int) -> Trace:
+def _with_scores(
+    trace: Trace,
+    judged: _Judgements,
+    prompts: Mapping[tuple[int, ...], int],
+    seconds_per_token: float,
+) -> Trace:
+    """``prompts`` holds the tokens of the question, for each chain that was read behind it."""
     scores: dict[int, dict[str, float]] = {}
     read: dict[int, int] = {}
+    seen = set()
     for completion in trace.completions:
         step_scores, score = judged.get(completion.token_ids, ((), 0.0))
         for index, value in zip(completion.step_ends, step_scores, strict=True):
             scores.setdefault(index, {})[PROCESS] = value
         scores.setdefault(completion.path[-1], {})[OUTCOME] = score
-    for ids in judged:
-        first = next(c for c in trace.completions if c.token_ids == ids)
-        read |= {index: len(trace.nodes[index].token_ids) for index in first.path}
-    prompt_cost = trace.prompt_cost + Cost(judged_tokens=prompt_tokens)
-    return replace(trace.with_scores(scores, read), prompt_cost=prompt_cost)
+        if completion.token_ids in judged and completion.token_ids not in seen:
+            seen.add(completion.token_ids)
+            for index in completion.path:  # a node that chains share is read with each of them
+                read[index] = read.get(index, 0) + len(trace.nodes[index].token_ids)
+            read[completion.path[0]] += prompts.get(completion.token_ids, 0)
+    costs = {
+        index: Cost(judged_tokens=tokens, seconds=tokens * seconds_per_token)
+        for index, tokens in read.items()
+    }
+    return trace.with_scores(scores, costs)
 
 
 def _read(

@@ -17,15 +17,15 @@ from glassmind.errors import UserError
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.folder import RunFolder, existing_run
+from glassmind.runs.folder import FORMER_STAGES, RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import decode, read_json, write_record
-from glassmind.tokenize import SavedTokenizer, Tokenizer, fingerprint
+from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
 
 SHIPPED = "word-problems"
-STAGES = ("chain-of-thought", "base", "pretrain")
+STAGES = ("chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
 FORMAT = 1  # of model.json
 
@@ -53,7 +53,7 @@ class SavedModel:
             raise ValueError("judge_layers must be given for a scorer, and for no other kind")
         if not 0 <= (self.judge_layers or 0) <= 1000:
             raise ValueError("judge_layers must be a small number")
-        if self.trunk is not None and self.trunk not in STAGES:
+        if self.trunk is not None and self.trunk not in (*STAGES, *FORMER_STAGES.values()):
             raise ValueError(f"trunk must be one of {', '.join(STAGES)}")
 
 
@@ -67,6 +67,11 @@ class Loaded:
     tokenizer: SavedTokenizer
     model: Transformer
     verifier: TokenScorer | None
+
+    @property
+    def style(self) -> Style:
+        """How the model was trained to answer."""
+        return "direct" if self.stage == "direct" else "chain"
 
 
 def save_model(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from command_line import complaint, product
+from glassmind.evaluate.ladder.methods import METHODS
 
 from glassmind.cli import console
 from glassmind.cli.main import main
 from glassmind.data import ProblemDial, generate, save_problems
-from glassmind.evaluate.ladder.methods import METHODS
 from glassmind.tokenize import CharTokenizer, save
 
 RECIPE = """

@@ -272,7 +272,17 @@ def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
             assert all(0 < s < 1 for s in c.step_scores)
     first = scored[0].completions
     assert first[0].score == first[2].score  # the same chain, read once
-    assert first[2].cost.judged_tokens == first[0].cost.judged_tokens - len(first[0].token_ids)
+    asked = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
+    assert first[0].cost.judged_tokens == asked + len(first[0].token_ids)
+    assert first[1].cost.judged_tokens == len(first[1].token_ids)  # the question is read already
+    assert first[2].cost.judged_tokens == 0
+    each = {
+        node.cost.seconds / node.cost.judged_tokens
+        for t in scored
+        for node in t.nodes
+        if node.cost.judged_tokens
+    }
+    assert max(each) == pytest.approx(min(each)) and min(each) > 0
     assert first[4].score == 0.0  # it never ended
     assert 0 < (first[0].score or 0) < 1
     assert calls[-1][0] == calls[-1][1]

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.reply_reader import Piece, ReplyReader
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Form, asked_form
@@ -25,7 +26,6 @@ from glassmind.serve.sampling import check_room, requests, sampling_params, stop
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import ChatRequest
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import Piece, ReplyReader
 from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, tools_of
 
 

@@ -250,9 +250,10 @@ class ChatRequest(Sampled):
 
 
 class ReasonRequest(Strict):
-    """Body of ``/v1/reason``: a question, and the number of chains of thought that vote."""
+    """Body of ``/v1/reason``: a question, the method that answers it, and the number of chains."""
 
     question: str = Field(min_length=1)
+    method: str = Field(default="", max_length=512)
     model: str = Field(default="", max_length=512)
     samples: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     temperature: float | None = Field(default=None, ge=0, le=100)
