@@ -233,8 +233,9 @@ class Generation:
     every forced token.
 
     ``finish`` is ``"stop"`` if a stop token, a stop text (then ``stopped_by``) or the end of what
-    a constraint allows ended it, ``"length"`` if a limit did, ``"cancelled"`` if the caller did.
-    ``forced[i]`` says that a tool, not the model, chose ``token_ids[i]``; empty means none. A
+    a constraint allows ended it, ``"length"`` if a limit did (or a constraint that no token of the
+    vocabulary could go on to keep), ``"cancelled"`` if the caller did. ``forced[i]`` says that a
+    tool or a constraint, not the model, chose ``token_ids[i]``; empty means none. A
     request with ``stop_texts`` gets ``text``: what comes before the stop text.
 
     ``prompt_logprobs`` and ``prompt_top_logprobs`` have an entry for every token of the prompt but

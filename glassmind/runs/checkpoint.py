@@ -10,6 +10,7 @@ Beside the newest ones, one ``best-000250`` may be kept.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import shutil
@@ -54,7 +55,7 @@ class Checkpoint:
             part: {name: t.detach().to("cpu", copy=True) for name, t in tensors.items()}
             for part, tensors in self.tensors.items()
         }
-        return Checkpoint(parts, self.state)
+        return Checkpoint(parts, copy.deepcopy(self.state))
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -132,8 +133,8 @@ class Writer:
         """Copy ``checkpoint`` and return; at most one other is still being written then."""
         while len(self._pending) > 1:
             self._pending.pop(0).result()
-        copy = checkpoint.copy()
-        self._pending.append(self._thread.submit(save, self.folder, step, copy, keep, kind))
+        copied = checkpoint.copy()
+        self._pending.append(self._thread.submit(save, self.folder, step, copied, keep, kind))
 
     def wait(self) -> None:
         """Return when everything is written."""

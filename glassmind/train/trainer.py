@@ -104,7 +104,7 @@ class Trainer:
         # saved, routers wait anyway, and sharded weights cannot suppress an update.
         modules = objective.module.modules()
         self.lagging = (
-            self.device.type != "cpu"
+            self.device.type == "cuda"
             and self.guard.can_lag
             and self.group.holds_full_model
             and not any(isinstance(module, Router) for module in modules)

@@ -189,7 +189,8 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
     ]
     assert all(math.isfinite(row["validation_loss"]) for row in measured)
     sampled = [row for row in rows if "engine_trainer_logprob_diff" in row]
-    assert sampled and all(row["engine_trainer_logprob_diff"]["max"] < 1e-4 for row in sampled)
+    assert len(sampled) == len(list((finished.path / "samples").iterdir()))
+    assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-4 for row in sampled)
     assert len(rows) == len(steps) + len(measured) + len(sampled)
 
 

@@ -108,7 +108,7 @@ CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": MESSAGES, "response_format": {"type": "xml"}}, "response_format"),
     ({"messages": MESSAGES, "max_tokens": 0}, "max_tokens"),
     ({"messages": MESSAGES, "chat_template_kwargs": {"messages": 1}}, "messages"),
-    ({"messages": MESSAGES, "response_format": {"type": "json_object"}, "regex": "a"}, "not both"),
+    ({"messages": MESSAGES, "response_format": {"type": "json_object"}, "regex": "a"}, "leave one"),
 ]
 
 

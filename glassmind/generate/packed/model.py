@@ -114,7 +114,7 @@ class PackedModel:
             name: {kind: getattr(module, kind) for kind in _HOOKS}
             for name, module in modules.items()
         }
-        self._watched: list[Mapping[int, Callable[..., object]]] = [
+        self._watched: list[dict[int, Callable[..., object]]] = [
             all_modules._global_forward_hooks, all_modules._global_forward_pre_hooks,
             *(of[kind] for of in self._hooks.values() for kind in (_HOOKS[0], _HOOKS[3])),
         ]  # fmt: skip

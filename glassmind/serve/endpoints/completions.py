@@ -22,6 +22,7 @@ from glassmind.llm.local import LocalLLM
 from glassmind.llm.reply_reader import ReplyReader
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.constraints import asked_form
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
@@ -232,7 +233,7 @@ def routes(service: Service) -> APIRouter:
             served,
             max_tokens=min(check_room(service, prompt, asked, asked) for prompt in prompts),
             top_logprobs=body.logprobs or 0,
-            constraint=await service.text(service.constraints.of, regex=body.regex),
+            constraint=await service.text(service.constraints.of, asked_form(body)),
             best_of=best_of if best_of > samples else 0,
             prompt_logprobs=body.echo is True and body.logprobs is not None,
         )
