@@ -14,8 +14,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from glassmind.cli.live import LiveProgress
 from glassmind.evaluate.ladder.methods import METHODS
+
+from glassmind.cli.live import LiveProgress
 from glassmind.pipeline.ladder import read_ladder_json, run_ladder
 from glassmind.runs.recipe import read_recipe
 from glassmind.statistics import mean_and_interval

@@ -128,7 +128,6 @@ class Metric:
     seconds: float | None = None
     tokens_per_second: float | None = None
     validation_loss: float | None = None
-    validation_accuracy: float | None = None
     trouble: str | None = None
     inspection: Inspection | None = None
 

@@ -159,19 +159,19 @@ def asked_models(
 
 
 def slice_session(
-    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[Model]
+    job: Job, slice: str, whole: Sequence[Problem], models: Sequence[Model]
 ) -> Session:
-    """What the methods share that answer one slice of the run's test problems.
+    """What the methods share that answer the problems of one slice, ``whole``.
 
-    Traces of the whole slice are kept in the run.
+    Traces of all of them are kept in the run.
     """
 
     def keep(
-        name: str, asked: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+        name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
     ) -> list[Trace]:
-        if list(asked) != list(problems):
+        if list(problems) != list(whole):
             return make()
-        return kept(job, f"{slice}-{name}", asked, style, make)
+        return kept(job, f"{slice}-{name}", problems, style, make)
 
     sampling = job.recipe.sampling
     return Session(

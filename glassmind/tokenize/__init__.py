@@ -11,7 +11,6 @@ adding one idea to the ones before:
 - ``tokenizer_json``: saving and loading, readable by other programs; ``tokenizer_file``: with
   suspicion
 - ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace
-- ``annotation``: which step each token is in, and what it does there
 
 ``composed`` puts together other people's tokenizers from parts. ``chat_template`` turns a
 conversation into ids. For much text there is ``corpus``.
@@ -19,7 +18,6 @@ conversation into ids. For much text there is ``corpus``.
 
 from __future__ import annotations
 
-from glassmind.tokenize.annotation import Annotation, Role, annotate
 from glassmind.tokenize.base import Tokenizer
 from glassmind.tokenize.bpe.tokenizer import BPETokenizer
 from glassmind.tokenize.bpe.train import train_bpe
@@ -38,15 +36,12 @@ from glassmind.tokenize.tokenizer_json import SavedTokenizer, fingerprint, load,
 __all__ = [
     "SPECIAL_IDS",
     "SPECIAL_TOKENS",
-    "Annotation",
     "BPETokenizer",
     "CharTokenizer",
     "ParsedCompletion",
-    "Role",
     "SavedTokenizer",
     "Style",
     "Tokenizer",
-    "annotate",
     "chain_nodes",
     "encode_completion",
     "encode_prompt",

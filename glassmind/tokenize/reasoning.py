@@ -10,7 +10,7 @@ The special tokens are placed here as ids, never by writing their spelling into 
 stretch of text between them is encoded on its own, so that no token straddles a boundary.
 
 Reading back has to survive whatever a half-trained model produces: ``parse_completion`` takes any
-ids whatever. ``annotation.py`` says of each token of such a sequence which step it belongs to.
+ids whatever. ``spans.py`` makes the nodes of a trace of them.
 """
 
 from __future__ import annotations

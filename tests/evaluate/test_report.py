@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tree_json
+from branching_example import tree_json
 
 from glassmind.errors import UserError
 from glassmind.evaluate import examples as examples_module
@@ -59,8 +59,8 @@ def test_the_whole_report(run: Path) -> None:
     page = Page(html)
     text = " ".join(" ".join(page.words).split())
     svgs = [attributes for tag, attributes in page.tags if tag == "svg"]
-    # three slices, two of tokens, five of training, three by steps, one attention map
-    assert len(svgs) == 3 + 2 + 5 + 3 + 1
+    # three slices, two of tokens, three of training, three by steps, one attention map
+    assert len(svgs) == 3 + 2 + 3 + 3 + 1
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in svgs)
     assert sum("example" in (a.get("class") or "") for tag, a in page.tags if tag == "details") == 8
     for words in (

@@ -22,7 +22,7 @@ from glassmind.interop.load import load_pretrained
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline import finetune
 from glassmind.pipeline.classify import classify, load_classifier
-from glassmind.pipeline.single import run_training
+from glassmind.pipeline.training import run_training
 from glassmind.runs.checkpoint import load_tensors
 from glassmind.runs.models import load
 from glassmind.runs.recipe import read_recipe

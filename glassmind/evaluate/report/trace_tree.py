@@ -51,7 +51,7 @@ class _Drawing:
 
     def branch(self, index: int, depth: int) -> str:
         """The chain that begins at a node, with the branches at its end; a list item."""
-        spans = []
+        spans: list[str] = []
         below = [index]
         while len(below) == 1:
             self.left -= 1

@@ -59,6 +59,7 @@ class _Reasoning:
     ) -> None:
         served = service.served
         self._served, self._question, self._method = served, question, method
+        self._tidy = " ".join(question.split())
         self._warning = _warning(served, question)
         self._done: list[Completion] = []
         self._events: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
@@ -109,14 +110,14 @@ class _Reasoning:
 
     def _solve(self) -> Solution:
         """In the method's thread."""
-        problem = Problem("0", " ".join(self._question.split()), "")
+        problem = Problem("0", self._tidy, "")
         (solution,) = self._method.solve([problem], self._session, self._budget)
         return solution
 
     def _prompt(self, question: str, style: Style) -> Sequence[int]:
         if self._served.loaded is not None and self._served.format == "question":
             return encode_prompt(self._served.tokenizer, question, style)
-        return prompt_of(self._served, self._question)
+        return prompt_of(self._served, self._question if question == self._tidy else question)
 
     def _begun(self, samples: int) -> None:
         self._events.put_nowait(
