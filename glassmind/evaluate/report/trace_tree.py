@@ -76,7 +76,9 @@ def _span(node: ExampleNode) -> str:
     kind = f"node {node.kind}" + ("" if node.author == "model" else f" {node.author}")
     if node.valid is False:
         kind += " invalid"
-    parts = [f"<code>{escape(node.text)}</code>"] if node.text else []
+    # The text of an answer is the answer, which stands at the end.
+    shown = node.text and node.text != node.answer
+    parts = [f"<code>{escape(node.text)}</code>"] if shown else []
     if node.author != "model":
         parts.append(f'<span class="minor">{node.author}</span>')
     score = node.step_score if node.score is None else node.score
