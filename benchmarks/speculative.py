@@ -37,8 +37,8 @@ from rich.table import Table
 from torch import nn
 
 from glassmind.generate import Engine, Request, Sampler, SamplingParams
+from glassmind.generate.model_runner import LanguageModel
 from glassmind.generate.packed.model import pack_model
-from glassmind.generate.reader import LanguageModel
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.pipeline.evaluate import task_problems
 from glassmind.runs.models import Loaded, load

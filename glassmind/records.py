@@ -307,3 +307,19 @@ class Verdict:
     answer: str | None
     correct: bool
     cost: Cost = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobDifference:
+    """The engine's log-probabilities of ``tokens`` sampled tokens against the trainer's, in nats.
+
+    ``mean`` and ``max`` are of the absolute differences; the ratios are of the probabilities,
+    trainer's over engine's, as importance ratios are.
+    """
+
+    tokens: int
+    mean: float
+    max: float
+    ratio_mean: float
+    ratio_min: float
+    ratio_max: float

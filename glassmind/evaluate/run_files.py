@@ -15,6 +15,7 @@ from typing import TypeVar
 from glassmind.errors import UserError
 from glassmind.evaluate.examples import Example, read_examples
 from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_renamed
+from glassmind.records import LogprobDifference
 from glassmind.runs.results import RunInfo, Validation
 from glassmind.serialization import decode, parse_json, read_json, read_record
 
@@ -113,7 +114,8 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A line of ``metrics.jsonl``: a training step, or a validation or an inspection now and then.
+    """A line of ``metrics.jsonl``: a training step, or a validation or an inspection now and then,
+    or, once for everything that was sampled, how far engine and trainer differ.
 
     A loss that was not a number (a diverged run) is read as ``None``. ``tokens`` and ``seconds``
     are those spent up to the step, ``lr`` is the share of the peak learning rates, ``trouble`` is
@@ -130,6 +132,7 @@ class Metric:
     validation_loss: float | None = None
     trouble: str | None = None
     inspection: Inspection | None = None
+    engine_trainer_logprob_diff: LogprobDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def run_ladder(
     asked = asked_models(job, models, scorer)
     results = {}
     for name, problems in slices.tests().items():
-        session = slice_session(job, name, problems, asked)
+        session = slice_session(job, name, problems, models, asked)
         results[name] = climb(problems, session, registry.usable(session.has), budget)
     _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)

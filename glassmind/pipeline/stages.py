@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import torch
@@ -14,25 +14,27 @@ import torch
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.generate import Engine, SamplingParams, logprob_difference, pack_model
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.chains import sample_traces
 from glassmind.reason.model import EngineModel, Model
 from glassmind.reason.session import Session
 from glassmind.reason.verify import training_documents
-from glassmind.records import Problem, Trace
+from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
-from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.tokenize import SavedTokenizer, Style, encode_prompt
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
-from glassmind.train.distributed import World
+from glassmind.train.metrics_file import MetricsFile
+from glassmind.train.process_group import ProcessGroup
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
+SCORED_AGAIN = 8  # chains of each sampling whose log-probabilities the trainer checks
 STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 
@@ -45,14 +47,14 @@ class Job:
     tokenizer: SavedTokenizer
     device: torch.device
     progress: Progress
-    world: World = field(default_factory=World)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
     def done(self, stage: str) -> bool:
         return (self.run.model_folder(stage) / "model.json").is_file()
 
     def forget_checkpoints(self, stage: str) -> None:
-        """Drop what only served to resume a stage that is now finished."""
-        if not self.world.first:
+        """Delete the checkpoints of a finished stage, which are only needed to resume."""
+        if not self.group.is_first:
             return
         shutil.rmtree(self.run.path / "checkpoints" / stage, ignore_errors=True)
 
@@ -63,7 +65,7 @@ class Job:
         try:
             yield
         finally:
-            if self.world.first:
+            if self.group.is_first:
                 self.run.add_seconds(stage, time.monotonic() - started)
 
 
@@ -92,7 +94,9 @@ def train_language_model(
     objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
     validate = None
     if held_out is not None:
-        validate = partial(validation_loss, job.world.measured(objective), held_out, job.device)
+        validate = partial(
+            validation_loss, job.group.for_evaluation(objective), held_out, job.device
+        )
     with job.timed(stage):
         loader = RowLoader(make_rows(), recipe.train.batch_rows, recipe.seed)
         trainer = Trainer(
@@ -104,13 +108,13 @@ def train_language_model(
             device=job.device,
             progress=job.progress,
             validate=validate,
-            world=job.world,
+            group=job.group,
         )
         trainer.train()
-        whole = job.world.whole(model)
-        if job.world.first:
+        whole = job.group.full_model(model)
+        if job.group.is_first:
             save_model(folder, whole, job.tokenizer, stage)
-        job.world.barrier()
+        job.group.barrier()
         job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
 
@@ -129,15 +133,61 @@ def kept(
     problems: Sequence[Problem],
     style: Style,
     make: Callable[[], list[Trace]],
+    model: Transformer,
 ) -> list[Trace]:
-    """The traces that ``make`` makes, or those that an earlier process kept in the run."""
+    """The traces that ``make`` makes, or those that an earlier process kept in the run.
+
+    ``model`` wrote them, and is asked whether it agrees with its engine.
+    """
     path = job.run.path / "samples" / f"{name}.safetensors"
     if path.is_file():
         return load_traces(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
         traces = make()
+    # Judged traces are chains that were checked when they were drawn.
+    judged = any(node.scores for trace in traces for node in trace.nodes)
+    if job.group.is_first and not judged:
+        check_agreement(job, f"sample {name}", model, problems, traces, style)
     save_traces(path, traces)
     return traces
+
+
+def check_agreement(
+    job: Job,
+    stage: str,
+    model: Transformer,
+    problems: Sequence[Problem],
+    traces: Sequence[Trace],
+    style: Style,
+) -> None:
+    """Score a few chains again as the trainer does, and note the difference in ``metrics.jsonl``.
+
+    Raises ``UserError`` where it is above the recipe's bound and the recipe says to stop.
+    """
+    prompts: list[list[int]] = []
+    chains: list[Completion] = []
+    for problem, trace in zip(problems, traces, strict=True):
+        if len(chains) == SCORED_AGAIN:
+            break
+        if trace.completions and trace.completions[0].token_ids:
+            prompts.append(encode_prompt(job.tokenizer, problem.question, style))
+            chains.append(trace.completions[0])
+    if not chains:
+        return
+    difference = logprob_difference(model, prompts, chains)
+    metrics = MetricsFile(job.run.path / "metrics.jsonl", stage)
+    metrics.forget_stage()
+    metrics.append(0, {"engine_trainer_logprob_diff": asdict(difference)})
+    config = job.recipe.sampling
+    if difference.max <= config.most_logprob_diff:  # never true of what is no number
+        return
+    message = (
+        f"{stage}: the engine's log-probability of a token is {difference.max:.2g} nats from the "
+        f"trainer's, more than sampling.most_logprob_diff ({config.most_logprob_diff:g})"
+    )
+    if config.on_logprob_diff == "stop":
+        raise UserError(f"{message}; raise it, or set sampling.on_logprob_diff to warn")
+    job.progress.end(message)
 
 
 def asked_models(
@@ -159,11 +209,16 @@ def asked_models(
 
 
 def slice_session(
-    job: Job, slice: str, whole: Sequence[Problem], models: Sequence[Model]
+    job: Job,
+    slice: str,
+    whole: Sequence[Problem],
+    models: Mapping[str, Transformer],
+    asked: Sequence[Model],
 ) -> Session:
     """What the methods share that answer the problems of one slice, ``whole``.
 
-    Traces of all of them are kept in the run.
+    ``models`` are by stage, ``asked`` the same as methods ask them. Traces of all of the problems
+    are kept in the run.
     """
 
     def keep(
@@ -171,11 +226,12 @@ def slice_session(
     ) -> list[Trace]:
         if list(problems) != list(whole):
             return make()
-        return kept(job, f"{slice}-{name}", problems, style, make)
+        model = next(models[stage] for stage in models if STYLES[stage] == style)
+        return kept(job, f"{slice}-{name}", problems, style, make, model)
 
     sampling = job.recipe.sampling
     return Session(
-        models,
+        asked,
         SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),
         SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TESTS)),
         keep=keep,
@@ -210,7 +266,7 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         with watched(job.progress, "sampling verifier-training", total, "chains") as watch:
             return sample_traces(engine, job.tokenizer, problems, params, "chain", watch)
 
-    traces = kept(job, "verifier-training", problems, "chain", make)
+    traces = kept(job, "verifier-training", problems, "chain", make, model)
     with job.timed(VERIFIER):
         documents = training_documents(
             job.tokenizer, problems, traces, config.train.row_tokens, config.branches

@@ -56,6 +56,7 @@ def sample_traces(
                 style,
                 finish=generation.finish,
                 logprobs=generation.logprobs,
+                sampled_logprobs=generation.sampled_logprobs,
                 forced=generation.forced,
             )
             for generation in generated.get(number, nothing)

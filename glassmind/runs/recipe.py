@@ -210,7 +210,12 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How chains are sampled: ``samples`` for each problem at ``temperature``."""
+    """How chains are sampled: ``samples`` for each problem at ``temperature``.
+
+    A few chains are scored again as the trainer would. Where a token's log-probability then differs
+    by more than ``most_logprob_diff`` nats from the engine's, the run says so or stops, as
+    ``on_logprob_diff`` has it.
+    """
 
     samples: int = 16
     temperature: float = 0.8
@@ -218,9 +223,12 @@ class SamplingConfig:
     top_p: float = 1.0
     max_new_tokens: int = 128
     max_rows: int = 4096
+    most_logprob_diff: float = 0.02
+    on_logprob_diff: Literal["warn", "stop"] = "warn"
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "samples", "max_new_tokens", "max_rows")
+        _within(self, 0, 100, "most_logprob_diff")
         _at_most(self, MOST_SAMPLES, "samples")
         _at_least(self, 0, "top_k")
         _temperature(self)
@@ -255,6 +263,11 @@ class VerifierConfig:
         _at_least(self, 0, "layers")
         _temperature(self)
         _within(self, 0, 100, "pair_weight", "language_weight")
+        if self.train.weights == "best":  # said before hours of sampling
+            raise ValueError(
+                'train.weights must be "last": a verifier learns from all of its chains, and none '
+                "are held out to choose the best weights by"
+            )
 
 
 EVERY_LAYER = "all"

@@ -62,8 +62,10 @@ def decode(kind: type[T], data: object, where: str, *, unknown_keys: UnknownKeys
         UserError: a key is unknown or missing, a value has the wrong type, or a dataclass refuses
             its values.
     """
+    decoder = Decoder(where, unknown_keys)
+    build = decoder.record if dataclasses.is_dataclass(kind) else decoder.field
     try:
-        return typing.cast(T, Decoder(where, unknown_keys).field(kind, data, ()))
+        return typing.cast(T, build(kind, data, ()))
     except RecursionError:
         raise UserError(f"{where} is nested too deeply") from None
 
@@ -80,8 +82,6 @@ class Decoder:
 
     def field(self, hint: Any, value: object, path: tuple[str, ...]) -> Any:
         """``value`` as the annotated type ``hint``; ``UserError`` if it is not one."""
-        if dataclasses.is_dataclass(hint):
-            return self.record(hint, value, path)
         try:
             return self.value(hint, value, path)
         except Mismatch:
@@ -90,8 +90,6 @@ class Decoder:
     def record(self, cls: Any, data: object, path: tuple[str, ...]) -> Any:
         """The dataclass ``cls`` from a table of keys."""
         if not isinstance(data, Mapping):
-            if path:
-                raise wrong_type(cls, data, path, self.where)
             raise UserError(f"{self.where}: the whole must be a table of keys, not {shown(data)}")
         fields, hints = init_fields(cls), field_hints(cls)
         values: dict[str, Any] = {}
@@ -157,7 +155,7 @@ class Decoder:
 
     def _union(self, hint: Any, value: Any, path: tuple[str, ...]) -> Any:
         options = union_options(hint)
-        if types.NoneType in options and (
+        if options[0] is types.NoneType and (
             value is None or (value == NONE_WORD and not takes_text(hint))
         ):
             return None

@@ -20,9 +20,9 @@ import torch
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, WeightKind, pack_model
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
-from glassmind.generate.reader import LanguageModel, block_bytes
+from glassmind.generate.model_runner import LanguageModel, block_bytes
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.model import Transformer

@@ -183,12 +183,17 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
     assert all(math.isfinite(row["loss"]) for row in steps)
     spent = [row["tokens"] for row in steps if row["stage"] != "verifier"]
     assert spent[:5] == spent[5:]  # direct and chain of thought see as many tokens
-    measured = [row for row in rows if "loss" not in row]
+    measured = [row for row in rows if "validation_loss" in row]
     assert [(row["stage"], row["step"]) for row in measured] == [
         ("direct", 5),
         ("chain-of-thought", 5),
     ]
     assert all(math.isfinite(row["validation_loss"]) for row in measured)
+    sampled = [row for row in rows if "engine_trainer_logprob_diff" in row]
+    drawn = [p for p in (finished.path / "samples").iterdir() if "judged" not in p.name]
+    assert len(sampled) == len(drawn)
+    assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-4 for row in sampled)
+    assert len(rows) == len(steps) + len(measured) + len(sampled)
 
 
 def test_the_report_is_one_page(finished: RunFolder) -> None:
@@ -287,7 +292,7 @@ def test_own_problems_climb_the_same_ladder(tmp_path: Path) -> None:
     [
         (b"", "holds no problems"),
         (b"\xff\xfe\x00", "not UTF-8"),
-        (b'{"question": "How many?", "answer": "many"}\n', "line 1"),
+        (b'{"question": "How many?", "answer": []}\n', "line 1"),
         (b'{"question": "How many?", "answer": 3}\n', "too few problems"),
     ],
 )

@@ -91,7 +91,7 @@ def test_metrics_count(http: httpx2.Client) -> None:
     before = counted(http, "tokens")
     http.post("/v1/completions", json={"prompt": "x", "max_tokens": 3, "logit_bias": {"6": -100}})
     assert counted(http, "tokens") == before + 3
-    assert counted(http, "put_off_sequences") == 0
+    assert counted(http, "preempted_sequences") == 0
 
 
 def test_metrics_tell_of_too_small_a_cache(tiny: ServedModel) -> None:
@@ -101,4 +101,4 @@ def test_metrics_tell_of_too_small_a_cache(tiny: ServedModel) -> None:
     ):
         asked = {"prompt": "x", "max_tokens": 100, "n": 4, "logit_bias": {"6": -100}}
         assert http.post("/v1/completions", json=asked).is_success
-        assert counted(http, "put_off_sequences") > 0
+        assert counted(http, "preempted_sequences") > 0

@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.generate.companion import NOTHING, Companion, Reaction
 from glassmind.generate.constraint.grammar.automaton import DEAD, Automaton, automaton, reaching
 from glassmind.generate.constraint.grammar.json_schema import read_schema
 from glassmind.generate.constraint.grammar.json_values import any_object
 from glassmind.generate.constraint.grammar.regex_parser import parse_regex
 from glassmind.generate.constraint.grammar.tree import Node
 from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.token_hook import NOTHING, Reaction, TokenHook
 
 JSON_DEPTH = 6
 """How deep arrays and objects nest in ``JSONObjectConstraint``, the outermost included."""
@@ -45,7 +45,7 @@ FINISHED = Reaction(finished=True)
 class Constraint(Protocol):
     """What an output has to be; immutable, so that many requests can share one."""
 
-    def begin(self) -> Companion:
+    def begin(self) -> TokenHook:
         """Follows one new output."""
         ...
 
@@ -69,7 +69,7 @@ class LanguageConstraint:
         self._masks: OrderedDict[int, Tensor] = OrderedDict()
         self._most_masks = max(1, MASK_BYTES // len(vocabulary))
 
-    def begin(self) -> Companion:
+    def begin(self) -> TokenHook:
         """Follows one new output."""
         return _Follower(self)
 

@@ -1,8 +1,8 @@
-"""A model, and what it has read of every sample.
+"""A model together with its KV cache: runs tokens of many samples in one pass.
 
 A pass brings pieces of many samples, laid end to end as one long row: a whole prompt here, one new
-token there. ``Reader.read`` runs it. The engine has one reader for its model, and a second one
-where a small model guesses ahead.
+token there. ``ModelRunner.run`` takes them through the model. The engine has one runner for its
+model, and a second one if a draft model guesses ahead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.cache.paged_cache import PagedCache, token_bytes
 from glassmind.model import ModelConfig, Transformer
 
@@ -36,8 +36,8 @@ class LanguageModel(Protocol):
         ...
 
 
-def numbers_of(model: LanguageModel) -> tuple[torch.dtype, torch.device]:
-    """The kind of numbers that a model's keys and values are kept in, and where."""
+def dtype_and_device(model: LanguageModel) -> tuple[torch.dtype, torch.device]:
+    """The dtype that a model's keys and values have by default, and the device they are on."""
     if isinstance(model, Transformer):
         return model.embed.weight.dtype, model.embed.weight.device
     return torch.float32, torch.device("cpu")
@@ -45,12 +45,14 @@ def numbers_of(model: LanguageModel) -> tuple[torch.dtype, torch.device]:
 
 def block_bytes(model: LanguageModel, cache_dtype: torch.dtype | None = None) -> int:
     """Bytes that a block of the cache takes for ``model``."""
-    return BLOCK * token_bytes(model.config, cache_dtype or numbers_of(model)[0])
+    return BLOCK * token_bytes(model.config, cache_dtype or dtype_and_device(model)[0])
 
 
-class Reader:
-    """``model`` with a cache of ``n_blocks`` for ``n_rows`` samples, of its own kind of numbers
-    unless another is given."""
+class ModelRunner:
+    """``model`` with a cache of ``n_blocks`` blocks for ``n_rows`` samples.
+
+    ``cache_dtype`` is the model's own dtype unless given.
+    """
 
     def __init__(
         self,
@@ -59,12 +61,12 @@ class Reader:
         n_rows: int,
         cache_dtype: torch.dtype | None = None,
     ) -> None:
-        dtype, self.device = numbers_of(model)
+        dtype, self.device = dtype_and_device(model)
         self.model = model
         self.cache = PagedCache(model.config, n_blocks, n_rows, cache_dtype or dtype, self.device)
 
-    def read(self, pieces: Iterable[Piece]) -> Tensor:
-        """The final hidden states (T, D) of the tokens of all pieces, piece after piece."""
+    def run(self, pieces: Iterable[Piece]) -> Tensor:
+        """The final hidden states (T, D) of the tokens of all pieces, in their order."""
         ids: list[int] = []
         rows: list[int] = []
         positions: list[int] = []
@@ -79,10 +81,10 @@ class Reader:
 
     @property
     def training(self) -> bool:
-        """Whether the model is one that is being trained, and in that mode."""
+        """Whether the model is a module in training mode."""
         return isinstance(self.model, nn.Module) and self.model.training
 
     def train(self, mode: bool) -> None:
-        """Put a model that can be trained into that mode, or out of it."""
+        """Put the model into training mode or out of it, if it is a module."""
         if isinstance(self.model, nn.Module):
             self.model.train(mode)

@@ -86,13 +86,13 @@ def test_the_calculator_forces_what_is_true_and_says_so(
     # brings back; then arithmetic takes over.
     begun = (*prompt, *expression[:-1].encode())
     params = SamplingParams(40, logit_bias=favouring("="), calculator=True, seed=1)
-    companion = engine(model, chunk_tokens=chunk_tokens)
-    [[alone]] = companion.generate([Request((*prompt, ord("<")), params)])
+    hook = engine(model, chunk_tokens=chunk_tokens)
+    [[alone]] = hook.generate([Request((*prompt, ord("<")), params)])
     assert not alone.forced  # "=" without an expression forces nothing
     params = SamplingParams(
         12, logit_bias=favouring("<1*2="), calculator=True, seed=1, samples=60, temperature=2.0
     )
-    generations = companion.generate([Request(begun, params)])[0]
+    generations = hook.generate([Request(begun, params)])[0]
     forced = [g for g in generations if g.forced]
     assert forced
     for generation in forced:
