@@ -157,12 +157,16 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
     assert all(math.isfinite(row["loss"]) for row in steps)
     spent = [row["tokens"] for row in steps if row["stage"] != "verifier"]
     assert spent[:5] == spent[5:]  # base and chain of thought see as many tokens
-    measured = [row for row in rows if "loss" not in row]
+    measured = [row for row in rows if "validation_loss" in row]
     assert [(row["stage"], row["step"]) for row in measured] == [
         ("base", 5),
         ("chain-of-thought", 5),
     ]
     assert all(math.isfinite(row["validation_loss"]) for row in measured)
+    compared = [row for row in rows if "engine_trainer_logprob_diff" in row]
+    assert len(rows) == len(steps) + len(measured) + len(compared)
+    assert {row["stage"] for row in compared} >= {"sample test-base", "sample verifier-training"}
+    assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-3 for row in compared)
 
 
 def test_the_report_is_one_page(finished: RunFolder) -> None:
