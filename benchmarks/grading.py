@@ -182,7 +182,8 @@ class Judged:
         accepted, seconds = _timed(ours, pairs)
         part = random.Random(0).sample(pairs, min(sample, len(pairs)))
         they, their_seconds = _timed(theirs, part)
-        both = len(set(accepted) & set(part))
+        known = set(accepted)
+        both = sum(pair in known for pair in part)
         return cls(pairs, accepted, seconds, part, both, len(they), their_seconds)
 
     @property

@@ -166,7 +166,7 @@ class Clock(Silent):
 
     def update(self, done: int, **figures: float) -> None:
         if figures:
-            self.seconds.append(self.trainer.seconds)
+            self.seconds.append(self.trainer.counters.seconds)
 
     def compiling(self) -> float:
         """By how much the first step was longer than the others are."""
@@ -186,7 +186,8 @@ def run_ours(recipe: Recipe, corpus: Corpus, seed: int) -> Result:
     def validate() -> float:
         with torch.compiler.set_stance("force_eager"):
             loss = nats(model, held_out, context) / (len(held_out) - 1)
-        curve.append((watch.trainer.seconds - watch.compiling(), watch.trainer.tokens, loss))
+        counters = watch.trainer.counters
+        curve.append((counters.seconds - watch.compiling(), counters.tokens, loss))
         return loss
 
     config = replace(train, log_every=1, validate_every=max(1, train.steps // POINTS))
@@ -198,8 +199,8 @@ def run_ours(recipe: Recipe, corpus: Corpus, seed: int) -> Result:
     model.eval()
     with torch.compiler.set_stance("force_eager"):
         measured = measure(model, corpus, context)
-    seconds = watch.trainer.seconds - watch.compiling()
-    return Result("glassmind", seed, watch.trainer.tokens, seconds, curve, measured)
+    seconds = watch.trainer.counters.seconds - watch.compiling()
+    return Result("glassmind", seed, watch.trainer.counters.tokens, seconds, curve, measured)
 
 
 # -------------------------------------------------------------------------------- the peer

@@ -1,4 +1,4 @@
-"""The model that ``chat`` and ``serve`` compute with: which one, and on how many threads."""
+"""The model of ``chat`` and ``serve``: its options, and loading it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ if TYPE_CHECKING:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say so."""
+    """Add the options that choose the model, its precision and its threads."""
     parser.add_argument(
         "model",
         nargs="?",
         metavar="MODEL",
         help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder; without one, the "
-        "small model that comes with the package",
+        "small model in the package",
     )
     parser.add_argument(
-        "--draft", metavar="MODEL", help="a smaller model of the same tokens that guesses ahead"
+        "--draft",
+        metavar="MODEL",
+        help="a smaller model with the same tokens, for speculative decoding",
     )
     parser.add_argument(
         "--weights",
         choices=("float32", "bfloat16", "int8", "int4"),
         default="float32",
-        help="how the model's weights are kept: smaller is faster, int4 loses most (float32)",
+        help="format of the model's weights: smaller is faster, int4 loses most (float32)",
     )
     parser.add_argument(
         "--cache",
         choices=("float32", "bfloat16", "int8"),
-        help="how keys and values are kept: smaller holds more tokens (float32)",
+        help="format of the KV cache: smaller holds more tokens (float32)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
 
 
 def load_chosen(
     args: argparse.Namespace, *, name: str = "", max_rows: int, cache_mb: int
 ) -> tuple[ServedModel, Engine]:
-    """The model, called ``name`` where one is given, and an engine for it.
+    """The model, named ``name`` if given, and an engine for it.
 
     Raises:
-        UserError: there is no such model, or the draft's tokens are others.
+        UserError: there is no such model, or the draft model has other tokens.
     """
     import torch
 

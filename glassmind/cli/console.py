@@ -1,12 +1,12 @@
-"""What goes to which stream.
+"""Which output goes to which stream.
 
-Standard output carries a verb's product and nothing else: an answer, a table, or with ``--json``
-one JSON object, so that it can be piped. Everything said *about* the work (progress, warnings,
-where the report lies) goes to standard error. Colours, styles and live progress bars appear only
-on a terminal, and never with ``NO_COLOR`` set (https://no-color.org).
+Standard output has only a verb's result: an answer, a table, or with ``--json`` one JSON object, so
+that it can be piped. Messages *about* the work (progress, warnings, the path of the report) go to
+standard error. Colours, styles and live progress bars appear only on a terminal, and never with
+``NO_COLOR`` set (https://no-color.org).
 
-Text printed through these consoles is taken literally: square brackets in a question or in a
-model's output are not markup. Style with ``style=`` or ``rich.text.Text``.
+Text printed through these consoles is literal: square brackets in a question or in a model's output
+are not markup. Style with ``style=`` or ``rich.text.Text``.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from glassmind.serialization import encode
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PIPE_COLUMNS = 160  # without a terminal nothing says how wide a line may be
+_PIPE_COLUMNS = 160  # without a terminal there is no line width
 
 
 @functools.cache
 def console() -> Console:
-    """Return the console on standard error, for everything that is not the product."""
+    """Return the console on standard error, for everything but the result."""
     return _console(stderr=True)
 
 
 @functools.cache
 def out() -> Console:
-    """Return the console on standard output, for a verb's product only."""
+    """Return the console on standard output, for a verb's result only."""
     return _console(stderr=False)
 
 
 def print_json(value: object) -> None:
     """Write ``value`` to standard output as one line of JSON.
 
-    Dataclasses become objects, paths their text, and numbers that JSON does not know (NaN,
-    infinities) ``null``.
+    Dataclasses become objects, paths strings, and numbers that JSON does not have (NaN, infinities)
+    ``null``.
     """
     sys.stdout.write(json.dumps(encode(value), ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()

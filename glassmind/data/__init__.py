@@ -1,15 +1,15 @@
-"""Problems: generated, real, and a person's own; and text to pretrain on.
+"""Problems (generated, real, or the user's own), and text to pretrain on.
 
 Read ``stories`` first (what a family of word problems is), then ``skeleton`` (events and numbers),
-``telling`` (words), ``splits`` (what keeps training and test apart) and ``generator``, which puts
-them together. ``jsonl``, ``gsm8k`` and ``competition_math`` load problems from files, which
-``json_lines`` reads, and ``problem_sets`` knows the published ones by name. ``packing`` and
+``telling`` (words), ``splits`` (what keeps training and test apart) and ``generator``, which
+combines them. ``jsonl``, ``gsm8k`` and ``competition_math`` load problems from files, which
+``json_lines`` reads, and ``problem_sets`` names the published ones. ``columns``, ``packing`` and
 ``loader`` turn encoded text into the batches a trainer reads. For fine-tuning, ``chats`` reads
-conversations and ``labelled`` texts with labels.
+conversations and ``labelled`` reads texts with labels; ``text_file`` reads a small text file.
 
-For pretraining, ``texts`` streams documents out of files, ``word_ngrams``, ``near_duplicates`` and
-``contamination`` tell what should not be learned from, ``filters`` takes it out and gives account,
-and ``token_shards`` keeps the ids on the disk, from where training reads its rows.
+For pretraining, ``texts`` streams documents from files. ``word_ngrams``, ``near_duplicates`` and
+``contamination`` find text that should not be learned, ``filters`` removes it and reports it, and
+``token_shards`` stores the ids on disk, where training reads them.
 """
 
 from __future__ import annotations

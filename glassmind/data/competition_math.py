@@ -38,13 +38,13 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
         answer = extract_answer(solution) if "\\boxed" in solution else None
         if answer is None:
             raise UserError(f"{where} has a solution without \\boxed{{...}}, its final answer")
-        number = read_number(answer)
+        plain = read_number(answer)
         subject = re.sub(r"[^a-z]+", "-", str(row.get("type", "")).lower()).strip("-")
         problems.append(
             Problem(
                 id=f"math-{split}-{line:05d}",
                 question=question.strip(),
-                answer=answer if number is None else spelled_answer(number),
+                answer=answer if plain is None else spelled_answer(plain),
                 steps=tuple(Step(text) for text in _sentences(solution)),
                 source=f"math/{subject}" if subject else "math",
                 split=split,

@@ -1,16 +1,15 @@
-"""Contamination: evaluation questions that stand in the training text.
+"""Contamination: evaluation questions that occur in the training text.
 
-A model that has read the exam passes it without having learned anything. Brown et al. (2020, arXiv
-2005.14165, appendix C) look for runs of 13 words that training text and evaluation have in common,
-cut each of them out of the training text with 200 characters on both sides, drop what is left in
-pieces shorter than 200 characters, and drop a document altogether that falls into more than ten
-pieces: cutting whole documents would punish long ones, such as books, for one quotation. The same
-is done here. Two things differ: they leave alone n-grams that stand in more than ten training
-documents, and they choose n between 8 and 13 for each evaluation; here every n-gram counts, and n
-is one setting.
+A model that has read the test passes it without having learned anything. Brown et al. (2020, arXiv
+2005.14165, appendix C) look for runs of 13 words that training text and evaluation share, and cut
+each from the training text with 200 characters on both sides. They drop remaining pieces shorter
+than 200 characters, and documents that fall into more than ten pieces. Dropping every matching
+document would lose long ones, such as books, for one quotation. This file does the same, with two
+differences: they ignore n-grams that occur in more than ten training documents, and choose n
+between 8 and 13 for each evaluation; here every n-gram counts, and n is one setting.
 
-An item of fewer than n words has no n-gram and cannot be found; how many those are is reported.
-Eight bytes are remembered for each different n-gram of the evaluations.
+An item of fewer than n words has no n-gram and cannot be found; the number of such items is
+reported. Memory: eight bytes for each distinct n-gram of the evaluations.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ WINDOW = 200
 """Characters cut away on both sides of a shared n-gram; no shorter piece is kept."""
 
 MOST_PIECES = 10
-"""A document that falls into more is dropped."""
+"""A document that falls into more pieces is dropped."""
 
 Spans = tuple[tuple[int, int], ...]
 
 
 class Evaluation(NamedTuple):
-    """What is looked for: ``items`` of ``name``, of which ``too_short`` have no n-gram."""
+    """The n-grams to look for: ``items`` of ``name``, of which ``too_short`` have no n-gram."""
 
     name: str
     items: int
@@ -45,10 +44,10 @@ class Evaluation(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Where a document meets an evaluation.
+    """A document's overlap with an evaluation.
 
     ``kept`` are the (start, end) of the characters that stay, ``evaluation`` is the name of the
-    first one met, ``passage`` the words they share there.
+    first evaluation found, ``passage`` the words shared there.
     """
 
     kept: Spans
@@ -59,7 +58,7 @@ class Overlap(NamedTuple):
 def read_evaluation(name: str, ngram: int) -> Evaluation:
     """The n-grams of an evaluation: a set of problems by its name, a JSONL, or a plain text.
 
-    Of a line of JSON it is the field ``question``, else ``problem``, ``prompt`` or ``text``.
+    In a line of JSON the text is the field ``question``, else ``problem``, ``prompt`` or ``text``.
 
     Raises:
         UserError: it cannot be read, or has no text of ``ngram`` words.
@@ -94,7 +93,7 @@ class Contamination:
         self.evaluations, self.ngram = tuple(evaluations), ngram
 
     def overlap(self, text: str, words: Hashes) -> Overlap | None:
-        """What ``text``, with its ``word_hashes``, shares with an evaluation; ``None``: nothing."""
+        """The overlap of ``text``, given its ``word_hashes``, with an evaluation, if any."""
         grams = ngram_hashes(words, self.ngram)
         shared = np.zeros(len(grams), np.bool_)
         first = ""
@@ -105,7 +104,7 @@ class Contamination:
             shared |= here
         if not first:
             return None
-        # The slow way through the text is taken only where something was found.
+        # The slow pass over the text runs only where something was found.
         places = [word.span() for word in WORD.finditer(text)]
         hits = [
             (places[i][0], places[i + self.ngram - 1][1]) for i in np.flatnonzero(shared).tolist()
@@ -114,13 +113,13 @@ class Contamination:
 
 
 def _within(numbers: Hashes, among: Hashes) -> NDArray[np.bool_]:
-    """Which of ``numbers`` are ``among`` others, which are sorted."""
+    """Which of ``numbers`` are in the sorted array ``among``."""
     at = np.minimum(np.searchsorted(among, numbers), len(among) - 1)
     return np.asarray(among[at] == numbers)
 
 
 def _left_over(hits: list[tuple[int, int]], length: int) -> Spans:
-    """The pieces of a document that stay when the hits, in order, and their windows are cut."""
+    """The pieces of a document left after cutting the hits, given in order, and their windows."""
     kept: list[tuple[int, int]] = []
     end = 0
     for first, last in [*hits, (length + WINDOW, length + WINDOW)]:

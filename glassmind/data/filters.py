@@ -1,9 +1,9 @@
-"""The filters of a corpus, one after the other, and the account of what they took away.
+"""The filters of a corpus, and the report of what they removed.
 
-First near duplicates go, then what stands in the evaluations too. Filters judge a corpus in one
-pass, and a corpus may be read more than once; what they decided is therefore kept as *decisions*,
-the documents that were touched and the characters of each that stay, and every later reading is
-handed through ``kept``.
+Near duplicates are removed first, then text that also occurs in the evaluations. The filters need
+one pass over the corpus, but a corpus may be read more than once. So the result is stored as
+*decisions* (the changed documents, and the characters of each that stay), and every later reading
+goes through ``kept``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glassmind.data.word_ngrams import Hashes, word_hashes
 from glassmind.files import atomic_write
 
 EXAMPLES = 5
-"""Examples that the report gives of each filter."""
+"""Examples per filter in the report."""
 
 _EXCERPT = 120  # characters of an example
 
@@ -45,7 +45,7 @@ class Example:
 
 @dataclass
 class Removed:
-    """What one filter took away."""
+    """What one filter removed."""
 
     documents: int = 0  # altogether
     shortened: int = 0  # documents that lost a part
@@ -53,7 +53,7 @@ class Removed:
     examples: list[Example] = field(default_factory=list)
 
     def note(self, document: Piece, spans: Spans, example: Example) -> None:
-        """Count what is lost of ``document`` when only ``spans`` stay."""
+        """Count the loss of ``document`` when only ``spans`` stay."""
         if spans:
             self.shortened += 1
         else:
@@ -101,11 +101,11 @@ class FilterReport:
 
 
 class Filters:
-    """Near duplicates and contamination, each left out where it has nothing to do.
+    """The filters for near duplicates and contamination; either may be off.
 
-    ``near_duplicates`` is the Jaccard index from which on two documents count as one (0: do not
-    look), ``against`` names evaluations (see ``contamination.read_evaluation``), and ``ngram`` is
-    how many words running a document must share with one.
+    Documents with a Jaccard index of at least ``near_duplicates`` count as one (0: off),
+    ``against`` names evaluations (see ``contamination.read_evaluation``), and ``ngram`` is the
+    number of consecutive words that a match needs.
 
     Raises:
         UserError: an evaluation cannot be read.
@@ -125,9 +125,9 @@ class Filters:
         self.decisions: dict[int, Spans] = {}
 
     def judge(self, document: Piece) -> Spans | None:
-        """The characters of ``document``, a whole one, that stay; ``None`` for all of them.
+        """The characters of a whole ``document`` that stay; ``None`` for all of them.
 
-        Every document of a corpus is to be judged once, in order.
+        Call it once for every document of a corpus, in order.
         """
         self._documents += 1
         self._characters += len(document.text)
@@ -161,7 +161,7 @@ class Filters:
         return ()
 
     def report(self) -> FilterReport:
-        """What was looked at and what was taken away so far."""
+        """The counts and removals so far."""
         gone = (self._repeated, self._contaminated)
         return FilterReport(
             schema=1,
@@ -193,7 +193,7 @@ class Filters:
 
 
 def kept(documents: Iterable[Piece], decisions: Decisions) -> Generator[Piece, None, None]:
-    """What stays of ``documents``, each whole; a piece left of one is a document of its own."""
+    """What stays of whole ``documents``; each remaining piece becomes a document of its own."""
     for document in documents:
         spans = decisions.get(document.document)
         if spans is None:
@@ -204,8 +204,7 @@ def kept(documents: Iterable[Piece], decisions: Decisions) -> Generator[Piece, N
 
 
 def write_filtered(documents: Iterable[Piece], filters: Filters, target: Path) -> None:
-    """Write what ``filters`` leave of ``documents`` as lines ``{"text": ...}``; whole or not at
-    all.
+    """Write what ``filters`` keep of ``documents`` as lines ``{"text": ...}``, atomically.
 
     Raises:
         UserError: the documents cannot be read, or the file not be written.

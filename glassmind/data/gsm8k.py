@@ -1,10 +1,10 @@
 """Real grade-school problems: the GSM8K files (Cobbe et al. 2021, arXiv 2110.14168).
 
-A line is ``{"question": ..., "answer": ...}``. The answer is a solution of one sentence a line,
-with calculator annotations such as ``<<48/2=24>>`` in the running text, closed by ``#### 72``.
-The annotation is taken out of the text; where it is one binary operation its parts go into the
-step's structured fields. Which earlier result an operand came from is not known, so ``uses`` stays
-empty and steps can be checked for arithmetic only.
+A line is ``{"question": ..., "answer": ...}``. The answer is a solution with one sentence per line,
+calculator annotations such as ``<<48/2=24>>`` in the text, and a last line ``#### 72``. The
+annotations are removed from the text; one that is a single binary operation fills the step's
+structured fields. The files do not say which earlier result an operand came from, so ``uses`` is
+empty and only the arithmetic of a step can be checked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def load_gsm8k(
     without one are then left out).
 
     Raises:
-        UserError: naming file and line, for anything else than GSM8K.
+        UserError: the format is not GSM8K's; it names file and line.
     """
     problems = [
         _problem(row, where, f"gsm8k-{split}-{number:05d}", split, equations)
@@ -67,7 +67,7 @@ def _problem(
 
 
 def _sentences(worked: str) -> tuple[Step, ...]:
-    """One step a line of the solution; structured after its last annotation."""
+    """One step per line of the solution; its structure comes from the line's last annotation."""
     steps = []
     for line in worked.splitlines():
         text = _SPACES.sub(" ", _ANNOTATION.sub("", line)).strip()
@@ -78,7 +78,7 @@ def _sentences(worked: str) -> tuple[Step, ...]:
 
 
 def _equations(worked: str) -> tuple[Step, ...]:
-    """One step an annotation, whose text is the annotated equation alone."""
+    """One step per annotation; its text is the annotated equation alone."""
     return tuple(
         _step(f"{left.strip()}={right.strip()}", left, right)
         for left, right in _ANNOTATION.findall(worked)

@@ -1,14 +1,13 @@
-r"""A person's own problems: one JSON object a line.
+r"""The user's own problems: one JSON object per line.
 
     {"question": "Mia has 3 boxes of 12 pencils ...", "answer": 36,
      "steps": ["pencils: 3*12=36"], "id": "mine-1"}
 
 ``question`` (text) and ``answer`` are required. The answer is a number, a text that is one
 (``"$1,800"``), or any other short text: LaTeX (``"\\frac{\\pi}{2}"``), a choice (``"B"``), a name.
-``steps`` (a list of texts) and ``id`` (text) may be left out; blank lines are skipped. Problems
-this program wrote carry more (``source``, ``split``, ``key`` and the structure of each step) and
-are read back whole. A file is untrusted input: everything is checked, and what is wrong is named
-with its line.
+``steps`` (a list of texts) and ``id`` (text) are optional; blank lines are skipped. Problems
+written by this program have more fields (``source``, ``split``, ``key`` and the structure of each
+step), which are read back. A file is untrusted: every field is checked, and errors name the line.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ LONGEST_ANSWER = 1_000
 def load_problems(path: Path | str) -> list[Problem]:
     """The problems in a JSONL file; raises ``UserError`` naming file and line.
 
-    Wrong are: no such file, no problem in it, text that is not UTF-8, a line over 1 MB or not a
-    JSON object, a field missing or of the wrong type, an answer that is empty or too long, an id
-    used twice.
+    Errors are: no such file, no problem in it, text that is not UTF-8, a line over 1 MB or not a
+    JSON object, a field missing or of the wrong type, an answer that is empty or too long, a
+    repeated id.
     """
     path = Path(path)
     problems: list[Problem] = []
@@ -56,7 +55,7 @@ def load_problems(path: Path | str) -> list[Problem]:
 
 
 def save_problems(problems: Iterable[Problem], path: Path | str) -> None:
-    """Write ``problems`` so that ``load_problems`` gives them back; the file appears whole."""
+    """Write ``problems`` for ``load_problems``, atomically."""
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
@@ -79,7 +78,7 @@ class ProblemSplits(NamedTuple):
 def split_problems(
     problems: Iterable[Problem], seed: int, *, validation: float = 0.1, test: float = 0.1
 ) -> ProblemSplits:
-    """Deal problems out by a hash of seed and question; the fractions are expected sizes.
+    """Split problems by a hash of seed and question; the fractions are expected sizes.
 
     Questions that differ in case or white space only count as one and stay together, and adding
     problems to a file moves none of the others.
@@ -162,7 +161,7 @@ def _row(problem: Problem) -> dict[str, object]:
 
 
 def _step_row(step: Step) -> str | dict[str, object]:
-    """A plain text where the step is nothing more."""
+    """A plain text for a step without structure."""
     if step == Step(step.text):
         return step.text
     return {

@@ -38,6 +38,7 @@ _THINK = re.compile(r"<(/?)think(?:ing)?>")
 _MARKED = re.compile(r"####[ \t]*(\S[^\n]*)")
 _HEADING = re.compile(r"[0-9]+[.):][ \t]*[^\W\d_*]")
 _BOX = "\\boxed{"
+_BARE_BOX = re.compile(r"\\boxed +([\w.,/-]*\w)")  # \boxed 72
 _BOX_OR = re.compile(r"(?:\$|\\\))?\s*(?:,|,?\s*(?:or|and))\s*(?:\$|\\\()?(?:\s*[A-Za-z]\s*=\s*)?$")
 # Up to the end of the line or the next "answer", so that a correction is a match of its own.
 _SPOKEN = re.compile(r"\banswer\b((?:(?!\banswer\b)[^\n])*)", re.IGNORECASE)
@@ -122,7 +123,8 @@ def _last_boxed(text: str) -> tuple[int, str | None]:
     start = text.rfind(_BOX)
     end = closing_brace(text, start + len(_BOX)) if start >= 0 else -1
     if end < 0:
-        return -1, None
+        bare = list(_BARE_BOX.finditer(text))
+        return (bare[-1].start(), bare[-1][1]) if bare else (-1, None)
     contents = [text[start + len(_BOX) : end].strip()]
     first = start
     while len(contents) < 16:

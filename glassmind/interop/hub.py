@@ -313,7 +313,7 @@ def _in_plain_words(
 def _kept(folder: Path) -> str:
     if not any(folder.glob(".*.part")):
         return ""
-    return "; what has arrived is kept, and the same command goes on from there"
+    return "; the partial download is kept, and the same command continues it"
 
 
 def _by_hand(folder: Path) -> str:

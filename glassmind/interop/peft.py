@@ -54,11 +54,6 @@ class Adapter:
         return self.alpha / (self.rank**0.5 if self.rank_stabilized else self.rank)
 
 
-def is_adapter(path: str | Path) -> bool:
-    """Whether a folder holds an adapter."""
-    return (Path(path) / CONFIG).is_file()
-
-
 def save_adapter(
     adapter: Adapter, model: Transformer, path: str | Path, *, base: str, family: str | None = None
 ) -> str:

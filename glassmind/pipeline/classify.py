@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,8 @@ from glassmind.errors import UserError
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.convert import load_any
-from glassmind.pipeline.finetune import Tuning, is_published, publish, tokenizer_of, with_model_of
 from glassmind.pipeline.prepare import make_slices
+from glassmind.pipeline.tuning import Tuning, is_published, publish, tokenizer_of, with_model_of
 from glassmind.progress import Progress
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
 from glassmind.runs.folder import RunFolder, open_run
@@ -48,6 +49,7 @@ from glassmind.train.classify import (
     class_probabilities,
     set_trained,
 )
+from glassmind.train.validation import validation_loss
 
 HEAD, FACTS, RESULT = "classifier.safetensors", "classifier.json", "classification.json"
 MOST_CONFUSED = 12  # labels a table of confusions still fits on the screen with
@@ -158,7 +160,9 @@ def train_classifier(
     if part != "lora":
         set_trained(classifier, part)
     tuning.prepare(classifier)
-    tuning.train(Classify(classifier), rows[0][0])
+    objective = Classify(classifier)
+    validate = partial(validation_loss, objective, rows[1][0], device)
+    tuning.train(objective, tuning.loader(rows[0][0]), validate)
     result = _measured(classifier, labels, splits, [packed for packed, _ in rows], device)
     write_record(run.path / RESULT, result)
     progress.end(summary(result))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems, split_problems
+from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.grade import sample_solution
@@ -176,5 +177,5 @@ def _documents(
         completion = encode_completion(tokenizer, steps, problem.answer, style)
         ids = np.array(prompt + completion, np.int32)
         if len(ids) <= limit:
-            documents.append(Document(ids, np.arange(len(ids)) >= len(prompt)))
+            documents.append(Document(ids, {COMPLETION: np.arange(len(ids)) >= len(prompt)}))
     return documents

@@ -23,7 +23,7 @@ from glassmind.runs.results import Validation
 from glassmind.serialization import write_record
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, validation_loss
-from glassmind.train.distributed import World
+from glassmind.train.process_group import ProcessGroup
 
 
 def run_pretraining(
@@ -33,7 +33,7 @@ def run_pretraining(
     resume: bool,
     device: torch.device,
     progress: Progress,
-    world: World,
+    group: ProcessGroup,
 ) -> RunFolder:
     """Pretrain the recipe's model on its text into ``folder``.
 
@@ -45,13 +45,16 @@ def run_pretraining(
             f"train.row_tokens ({recipe.train.row_tokens}) exceeds the model's context, "
             f"model.max_tokens ({recipe.model.max_tokens}): lower the one or raise the other"
         )
-    with world.in_turn(), begun(folder, recipe, resume=resume, first=world.first) as run:
+    with (
+        group.first_process_first(),
+        begun(folder, recipe, resume=resume, first=group.is_first) as run,
+    ):
         rows, held_out = text_rows(run, recipe, progress)
         RowLoader(rows, recipe.train.batch_rows, recipe.seed)  # refuses too few rows
-    job = Job(run, recipe, load(run.path / "tokenizer.json"), device, progress, world)
+    job = Job(run, recipe, load(run.path / "tokenizer.json"), device, progress, group)
     sample = None if held_out is None else held_out.sample
     model = train_language_model(job, "pretrain", lambda: rows, sample)
-    if not world.first:
+    if not group.is_first:
         return run
     if held_out is not None:
         loss = validation_loss(Pretrain(model), held_out.rows, device)

@@ -27,8 +27,8 @@ from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style, encode_prompt
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
-from glassmind.train.distributed import World
 from glassmind.train.metrics_file import MetricsFile
+from glassmind.train.process_group import ProcessGroup
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
@@ -45,14 +45,14 @@ class Job:
     tokenizer: SavedTokenizer
     device: torch.device
     progress: Progress
-    world: World = field(default_factory=World)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
     def done(self, stage: str) -> bool:
         return (self.run.model_folder(stage) / "model.json").is_file()
 
     def forget_checkpoints(self, stage: str) -> None:
-        """Drop what only served to resume a stage that is now finished."""
-        if not self.world.first:
+        """Delete the checkpoints of a finished stage, which are only needed to resume."""
+        if not self.group.is_first:
             return
         shutil.rmtree(self.run.path / "checkpoints" / stage, ignore_errors=True)
 
@@ -63,7 +63,7 @@ class Job:
         try:
             yield
         finally:
-            if self.world.first:
+            if self.group.is_first:
                 self.run.add_seconds(stage, time.monotonic() - started)
 
 
@@ -92,7 +92,9 @@ def train_language_model(
     objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
     validate = None
     if held_out is not None:
-        validate = partial(validation_loss, job.world.measured(objective), held_out, job.device)
+        validate = partial(
+            validation_loss, job.group.for_evaluation(objective), held_out, job.device
+        )
     with job.timed(stage):
         loader = RowLoader(make_rows(), recipe.train.batch_rows, recipe.seed)
         trainer = Trainer(
@@ -104,13 +106,13 @@ def train_language_model(
             device=job.device,
             progress=job.progress,
             validate=validate,
-            world=job.world,
+            group=job.group,
         )
         trainer.train()
-        whole = job.world.whole(model)
-        if job.world.first:
+        whole = job.group.full_model(model)
+        if job.group.is_first:
             save_model(folder, whole, job.tokenizer, stage)
-        job.world.barrier()
+        job.group.barrier()
         job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
 
@@ -141,7 +143,7 @@ def sampled(
         total = len(problems) * params.samples
         with watched(job.progress, f"sampling {name}", total, "chains") as watch:
             traces = sample_traces(engine, job.tokenizer, problems, params, style, watch)
-    if job.world.first:
+    if job.group.is_first:
         check_agreement(job, f"sample {name}", model, problems, traces, style)
     if scorer is not None:
         with (

@@ -13,12 +13,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from glassmind.data.packing import Document, pack
+from glassmind.data.columns import COMPLETION, LABEL
+from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.grade import check_steps, grade
 from glassmind.model import TokenScorer
 from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
 from glassmind.tokenize import Tokenizer, encode_prompt, parse_completion
-from glassmind.train.objective import to_batch
+from glassmind.train.batch import to_batch
 
 
 def chain_labels(
@@ -71,9 +72,8 @@ def chains_document(
         imitate += [right] * length
     return Document(
         ids=np.array(ids, np.int32),
-        completion=np.array(imitate),
+        columns={COMPLETION: np.array(imitate), LABEL: np.array(labels, np.float32)},
         branches=np.array(branches, np.int16),
-        labels=np.array(labels, np.float32),
     )
 
 
@@ -210,10 +210,7 @@ def _read(
     """Probability at every token, one document a row: (documents, width)."""
     width = max(len(document) for document in documents)
     rows = [pack([document], width, tokenizer.special["<|pad|>"]) for document in documents]
-    stacked = type(rows[0])(
-        *(np.concatenate([getattr(row, name) for row in rows]) for name in rows[0].__slots__)
-    )
-    batch = to_batch(stacked, device)
+    batch = to_batch(PackedRows.join(rows), device)
     scores, _ = scorer(
         batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
     )

@@ -263,6 +263,11 @@ class VerifierConfig:
         _at_least(self, 0, "layers")
         _temperature(self)
         _within(self, 0, 100, "pair_weight", "language_weight")
+        if self.train.weights == "best":  # said before hours of sampling
+            raise ValueError(
+                'train.weights must be "last": a verifier learns from all of its chains, and none '
+                "are held out to choose the best weights by"
+            )
 
 
 EVERY_LAYER = "all"

@@ -1,4 +1,4 @@
-"""From a request's fields to ``SamplingParams``: defaults, and what the fields mean together."""
+"""From a request's fields to ``SamplingParams``: defaults and combinations of fields."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def sampling_params(
     best_of: int = 0,
     prompt_logprobs: bool = False,
 ) -> SamplingParams:
-    """How ``body`` wants its answers drawn.
+    """The sampling parameters of ``body``.
 
     Raises:
-        UserError: values that do not go together.
+        UserError: fields that contradict each other.
     """
     given: dict[str, Any] = {
         "temperature": body.temperature,
@@ -65,7 +65,8 @@ def stop_texts(body: Sampled) -> tuple[str, ...]:
 
 
 def requests(prompts: Sequence[Sequence[int]], params: SamplingParams) -> list[Request]:
-    """One request a prompt. The first is seeded as if it were alone, the others apart from it."""
+    """One request per prompt. The first has the seed that it would have alone, the others derived
+    ones."""
     return [
         Request(
             tuple(prompt),
@@ -76,8 +77,8 @@ def requests(prompts: Sequence[Sequence[int]], params: SamplingParams) -> list[R
 
 
 def check_room(service: Service, prompt: Sequence[int], asked: int | None, most: int) -> int:
-    """How many tokens an answer to ``prompt`` may have: what is asked for, else ``most``, and never
-    more than the context leaves.
+    """The limit on the answer to ``prompt``, in tokens: the requested one or ``most``, and at most
+    what remains of the context.
 
     Raises:
         Refusal: the prompt is empty or fills the context.

@@ -57,7 +57,7 @@ def chain_nodes(
 
 
 _Span = tuple[NodeKind, int, int, Author, bool, str]
-"""Kind, first token, the one behind the last, author, whether it is closed, text."""
+"""Kind, start and end token, author, whether it is closed, text."""
 
 
 def _spans(

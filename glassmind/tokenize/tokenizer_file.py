@@ -1,7 +1,7 @@
-"""A tokenizer's file, read with suspicion: bounded in size, and wrong in one sentence.
+"""Reading an untrusted tokenizer file: bounded in size, with one-sentence errors.
 
-It may be truncated, written by another version, or made to do harm. What every reader of such a
-file does first is here: the bytes, the text, the JSON object in it.
+The file may be truncated, written by another version, or malicious. These are the first steps of
+every reader: its bytes, its text, the JSON object in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_FILE_BYTES = 64 << 20
 
 
 def wrong(path: Path, field: str, problem: str) -> UserError:
-    """The error for a field that is not as it should be."""
+    """The error for an invalid field."""
     return UserError(f"{path} is not a tokenizer that Glassmind can read: {field} {problem}")
 
 
@@ -42,5 +42,5 @@ def read_text(path: Path) -> str:
 
 
 def read_object(path: Path) -> JsonObject:
-    """The JSON object in a file of bounded size; a key that stands there twice is refused."""
+    """The JSON object in a file of bounded size; a repeated key is refused."""
     return parse_object(read_bytes(path), str(path), nonfinite="keep")

@@ -1,7 +1,7 @@
-"""Saving a tokenizer as ``tokenizer.json``, and loading it back with suspicion.
+"""Saving a tokenizer as ``tokenizer.json``, and loading it back.
 
-``tokenizer.json`` is the format of Hugging Face's ``tokenizers`` library, the one most other
-programs read. What we write, that library loads and encodes to identical ids:
+``tokenizer.json`` is the format of Hugging Face's ``tokenizers`` library, which most other programs
+read. That library loads our files and encodes to identical ids:
 
 - **BPE** is its byte-level BPE with our pre-split pattern.
 - **char** is a BPE without merges and with *byte fallback*: a character that is in the vocabulary
@@ -9,12 +9,12 @@ programs read. What we write, that library loads and encodes to identical ids:
   every string. Decoding differs in one corner: where the bytes are not valid UTF-8 that library
   writes one U+FFFD per byte, we one per broken character.
 
-One difference is on purpose. That library by default looks for special tokens in *user text*;
+One difference is intended. By default that library looks for special tokens in *user text*;
 ours never does (``special.py``). Set its ``encode_special_tokens = True`` for the same ids there.
 
-A file from elsewhere is not trusted: it is read up to a bounded size and every field is checked,
-and the pre-split pattern must be ours, because a regular expression from a stranger can run for
-ever. What is wrong is said with the file and the field.
+A file from elsewhere is not trusted: its size is bounded, every field is checked, and the pre-split
+pattern must be ours, because an unknown regular expression can run forever. Errors name the file
+and the field.
 """
 
 from __future__ import annotations

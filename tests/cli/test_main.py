@@ -194,7 +194,7 @@ def test_a_verb_that_works_alone_says_so_once_under_torchrun(
 def test_interrupt(verb: Any, capsys: pytest.CaptureFixture[str]) -> None:
     verb(_raise(KeyboardInterrupt()))
     assert main(["report"]) == 130
-    expected = "glassmind: interrupted; the same command with --resume goes on\n"
+    expected = "glassmind: interrupted; the same command with --resume continues\n"
     assert capsys.readouterr().err == expected
 
 

@@ -80,7 +80,7 @@ def test_and_it_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_two_models(capsys: pytest.CaptureFixture[str]) -> None:
     shown = product(capsys, "models", "diff", "gpt2", "llama3")
-    assert "positions.kind  learned → rope\n    Turning queries" in shown
+    assert "positions.kind  learned → rope\n    Rotating queries" in shown
     assert "arXiv 2104.09864" in shown
     assert "attention.n_kv_heads  0 (all 12) → 8" in shown
     assert "positions.rope_theta  not used → 500000.0" in shown

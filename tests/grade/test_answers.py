@@ -46,6 +46,7 @@ from glassmind.grade.equality import grade
         ("\\boxed{5", "5"),
         ("####", None),
         ("#### 28%", "28%"),
+        ("so it is $\\boxed 72$.", "72"),
         ("The area is 42 m^2.", "42"),
         ("The area is $42 \\text{ m}^2$.", "42"),
         ("The answer is 10 000.", "10 000"),

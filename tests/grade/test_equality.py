@@ -191,7 +191,8 @@ def test_right_answers_of_math_are_themselves(data_folder: Path) -> None:
     """In a box, after a thought in bold, and with other brackets and fractions."""
     with (data_folder / "math" / "train.jsonl").open(encoding="utf-8") as lines:
         golds = {extract_answer(json.loads(line)["solution"]) or "" for line in lines}
-    for gold in random.Random(0).sample(sorted(golds), 300):
+    latex = sorted(gold for gold in golds if not gold.startswith("$"))
+    for gold in random.Random(0).sample(latex, 300):
         assert grade(gold, extract_answer(f"So it is \\boxed{{{gold}}}.")), gold
         assert grade(gold, extract_answer(f"<think>\\boxed{{0}}</think>**Answer:** ${gold}$")), gold
         other = gold.replace("\\left", "").replace("\\right", "").replace("\\frac", "\\dfrac")

@@ -135,8 +135,8 @@ def test_measurements_make_a_section(tmp_path: Path) -> None:
     assert "| positions | alibi | 2.100 | +0.010 (-0.010 to +0.030) | 2.200 |" in text
     assert "- alibi: `positions.kind=alibi`\n" in text
     assert "Commit abc1234" in text
-    assert "What came out" not in text
-    assert "### What came out\n\nNothing **much**.\n" in page(measured, "Nothing\n**much**.\n")
+    assert "### Results" not in text
+    assert "### Results\n\nNothing **much**.\n" in page(measured, "Nothing\n**much**.\n")
     assert page(None, "Nothing much.") == page()  # words about nothing
 
 

@@ -163,10 +163,10 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
         ("chain-of-thought", 5),
     ]
     assert all(math.isfinite(row["validation_loss"]) for row in measured)
-    compared = [row for row in rows if "engine_trainer_logprob_diff" in row]
-    assert len(rows) == len(steps) + len(measured) + len(compared)
-    assert {row["stage"] for row in compared} >= {"sample test-base", "sample verifier-training"}
-    assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-3 for row in compared)
+    sampled = [row for row in rows if "engine_trainer_logprob_diff" in row]
+    assert len(sampled) == len(list((finished.path / "samples").iterdir()))
+    assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-4 for row in sampled)
+    assert len(rows) == len(steps) + len(measured) + len(sampled)
 
 
 def test_the_report_is_one_page(finished: RunFolder) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from glassmind.data.columns import COMPLETION, LABEL
 from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
 from glassmind.reason.verify import (
     chain_labels,
@@ -104,20 +105,18 @@ def test_a_document_is_the_question_once_and_every_chain() -> None:
     document = chains_document(TOKENIZER, PROBLEM, members, with_labels=True)
     prompt = encode_prompt(TOKENIZER, PROBLEM.question, "chain")
     assert document.branches is not None
-    assert document.labels is not None
     assert document.ids[document.branches == 0].tolist() == prompt
-    assert not document.completion[document.branches == 0].any()
-    assert np.isnan(document.labels[document.branches == 0]).all()
+    assert not document[COMPLETION][document.branches == 0].any()
+    assert np.isnan(document[LABEL][document.branches == 0]).all()
     for number, (member, right) in enumerate(zip(members, (True, False, True), strict=True), 1):
         here = document.branches == number
         assert document.ids[here].tolist() == list(member.token_ids)
-        assert (document.completion[here] == right).all()  # what is worth imitating
-        found = [(i, x) for i, x in enumerate(document.labels[here].tolist()) if not math.isnan(x)]
+        assert (document[COMPLETION][here] == right).all()  # what is worth imitating
+        found = [(i, x) for i, x in enumerate(document[LABEL][here].tolist()) if not math.isnan(x)]
         assert found == chain_labels(TOKENIZER, PROBLEM, member)
     bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
-    assert bare.labels is not None
-    assert np.isnan(bare.labels).all()
-    assert not bare.completion.any()
+    assert np.isnan(bare[LABEL]).all()
+    assert not bare[COMPLETION].any()
 
 
 def wrong(n: int) -> tuple[list[str], str]:
@@ -137,9 +136,8 @@ def test_right_and_wrong_chains_alternate() -> None:
     outcomes = []
     for document in documents:
         assert document.branches is not None
-        assert document.labels is not None
         labels = [
-            document.labels[document.branches == b][-1]
+            document[LABEL][document.branches == b][-1]
             for b in range(1, document.branches.max() + 1)
         ]
         outcomes.append(labels)

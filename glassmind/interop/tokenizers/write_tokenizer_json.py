@@ -1,9 +1,9 @@
 """Writing a ``tokenizer.json`` that the ``tokenizers`` library loads.
 
-The library then gives the same ids. A tokenizer that was read from a SentencePiece model is the one
-that may differ: that library has no part that normalizes quite as SentencePiece does
-(``charsmap.py``), and finds user-defined symbols before it normalizes; what is written is the
-nearest that can be said.
+The library then gives the same ids, except possibly for a tokenizer read from SentencePiece:
+the library has no exact equivalent of SentencePiece's normalization
+(``tokenize/composed/charsmap.py``), and finds user-defined symbols before it normalizes. The
+closest equivalent is written.
 """
 
 from __future__ import annotations

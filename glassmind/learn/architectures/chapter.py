@@ -1,7 +1,7 @@
-"""The chapter "From GPT-2 to today, one value at a time", written from the presets themselves.
+"""The chapter "From GPT-2 to today, one value at a time", generated from the presets.
 
-The words stand in ``chapter.md.jinja``; every value, number, reason and picture is worked out
-from the configs when the page is written, so that a changed preset changes its chapter.
+The text is in ``chapter.md.jinja``; every value, number, reason and picture is computed from the
+configs when the page is written, so that a changed preset changes its chapter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONTEXT = 4096  # tokens, for what depends on the length of the text
 
 
 def write_chapter(folder: Path, measured: Measured | None = None, findings: str = "") -> None:
-    """Write ``ARCHITECTURES.md`` and the pictures it shows, in ``figures``, into ``folder``."""
+    """Write ``ARCHITECTURES.md`` into ``folder``, and its pictures into ``figures`` there."""
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     for name, svg in pictures(measured).items():
@@ -59,8 +59,7 @@ def pictures(measured: Measured | None = None) -> dict[str, str]:
 def page(measured: Measured | None = None, findings: str = "") -> str:
     """The whole chapter as Markdown.
 
-    It has a section on ``measured`` if there is anything; ``findings`` are paragraphs for it that
-    say in words what came out.
+    It has a section on ``measured`` if given; ``findings`` are paragraphs about the results.
     """
     environment = Environment(
         undefined=StrictUndefined,
@@ -90,7 +89,7 @@ def page(measured: Measured | None = None, findings: str = "") -> str:
 
 
 def _filled(block: str) -> str:
-    """A paragraph or list with its lines filled again; anything else as it is."""
+    """A paragraph or list with its lines refilled; anything else unchanged."""
     if block.startswith(("#", "    ", "|", "![")):
         return block
     items = re.split(r"\n(?=- )", block)
@@ -107,7 +106,7 @@ def _filled(block: str) -> str:
 
 
 def _changes(name: str, told: set[str]) -> str:
-    """What a preset changed, as a list. A reason not yet in ``told`` is told, and put there."""
+    """A preset's changes as a list. A reason is given, and added to ``told``, if not in it yet."""
     before = MODELS[name].after or name
     a, b = PRESETS[before], PRESETS[name]
     by_reason: dict[str, list[Change]] = {}

@@ -10,7 +10,7 @@ from glassmind.errors import UserError
 from glassmind.learn.architectures.numbers import large
 from glassmind.serialization import read_record
 
-BASE = "base"  # the arm that most others are compared with
+BASE = "base"  # the arm that most others are compared to
 
 # A mean over seeds with its 95 % interval, or one value alone.
 Spread = tuple[float, ...]
@@ -51,7 +51,7 @@ class Measured:
 
 
 def read_measured(path: Path) -> Measured:
-    """Read what the benchmark wrote.
+    """Read the benchmark's results.
 
     Raises:
         UserError: the file is not JSON of that shape (the message names the field), or has no row

@@ -1,4 +1,4 @@
-"""What a token sees: the masks of ``model/masks.py``, drawn by asking them."""
+"""What a token sees: the masks of ``model/masks.py``, evaluated and drawn."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def visible_keys_drawing() -> str:
 
 
 def _square(strength: Tensor) -> str:
-    """The squares of cells that are seen, one path for all that are seen equally well."""
+    """The squares of visible cells, one path per strength."""
     paths: dict[float, str] = {}
     for row, values in enumerate(strength.tolist()):
         for column, value in enumerate(values):

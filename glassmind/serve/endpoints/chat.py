@@ -1,7 +1,7 @@
-"""``/v1/chat/completions``: a conversation goes on.
+"""``/v1/chat/completions``: the next message of a conversation.
 
-What the model thinks before it answers is handed out apart from the answer, as
-``reasoning_content``, the name that most servers and clients use.
+The model's reasoning is returned separately from the answer, as ``reasoning_content``, the name
+that most servers and clients use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, tools
 
 @dataclass(slots=True)
 class _Choice:
-    """One reply, as far as it has come."""
+    """One reply in progress."""
 
     reader: ReplyReader
     calls: ToolCallReader
@@ -45,7 +45,7 @@ class _Choice:
 
 @dataclass(slots=True)
 class _Delta:
-    """What an event adds to a reply."""
+    """The addition of one event to a reply."""
 
     index: int
     content: str = ""
@@ -55,7 +55,7 @@ class _Delta:
 
 
 class _Answer:
-    """The answer to one request, which has a choice for every sample."""
+    """The answer to one request, with one choice per sample."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class _Answer:
         ]
 
     async def whole(self, running: Running) -> JsonObject:
-        """All of it, when all is done."""
+        """The complete response, when all samples are done."""
         messages: list[JsonObject] = [{"role": "assistant", "content": ""} for _ in self._choices]
         logprobs: list[list[JsonObject]] = [[] for _ in self._choices]
         async for delta in self._deltas(running):
@@ -108,7 +108,7 @@ class _Answer:
         return {**self._head("chat.completion"), "choices": choices, "usage": self._usage()}
 
     async def streamed(self, running: Running) -> Events:
-        """Chunk by chunk."""
+        """The response as chunks."""
         head = self._head("chat.completion.chunk")
         for index in range(len(self._choices)):
             yield {**head, "choices": [_chunk(index, {"role": "assistant", "content": ""})]}
@@ -132,7 +132,7 @@ class _Answer:
             yield {**head, "choices": [], "usage": self._usage()}
 
     async def _deltas(self, running: Running) -> AsyncGenerator[_Delta, None]:
-        """What is new, event by event, where anything is."""
+        """The additions of all events that have any."""
         async for _, event in running:
             choice, done = self._choices[event.sample], event.done
             new = choice.tail.new(event)

@@ -30,8 +30,8 @@ from glassmind.serve.served_model import ServedModel
 def embedding(served: ServedModel, ids: Sequence[int]) -> list[float]:
     """The mean over all tokens of the final hidden states, scaled to length 1: (d_model,) numbers.
 
-    A language model was not trained for this. Its states say what comes next, not what was meant;
-    texts that are alike still lie near each other, though a model trained to embed does better.
+    A language model is not trained for this: its states predict the next token. Similar texts still
+    get similar vectors, but a model trained for embeddings does better.
     """
     device = next(served.model.parameters()).device
     with torch.inference_mode():
@@ -48,7 +48,7 @@ async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
         check_room(service, prompt, None, 1)
     data = []
     for index, prompt in enumerate(prompts):
-        # One at a time, so that the steps of running answers come in between.
+        # One at a time, so that running answers can take steps in between.
         numbers = await service.thread.call(partial(embedding, served, prompt))
         given: object = numbers
         if body.encoding_format == "base64":
@@ -79,7 +79,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/tokenize", response_model=None, responses=response_schema.of("Tokens"))
     async def tokenize(body: TokenizeRequest) -> Response:
-        """The ids of a text, or of a conversation as the model reads it."""
+        """The ids of a text, or of a conversation in the model's chat template."""
         service.check_model(body.model)
         if (body.prompt is None) == (body.messages is None):
             raise Refusal(400, "give either a prompt or messages", param="prompt")
@@ -96,7 +96,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/detokenize", response_model=None, responses=response_schema.of("Text"))
     async def detokenize(body: DetokenizeRequest) -> Response:
-        """The text of ids; special tokens stand for none."""
+        """The text of ids; special tokens are dropped."""
         service.check_model(body.model)
         for token_id in body.tokens:
             if token_id >= served.tokenizer.vocab_size:
@@ -107,7 +107,7 @@ def routes(service: Service) -> APIRouter:
         "/tokenizer_info", response_model=None, responses=response_schema.of("TokenizerInfo")
     )
     async def tokenizer_info() -> Response:
-        """What evaluation harnesses ask a server in place of a tokenizer of their own."""
+        """Facts that evaluation harnesses need instead of a tokenizer of their own."""
         eos = min(served.stop_ids, default=None)
         info = {
             "bos_token": None if served.bos_id is None else served.spelling(served.bos_id),

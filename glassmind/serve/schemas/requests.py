@@ -1,9 +1,9 @@
-"""What may be asked: the bodies of requests, with every bound.
+"""The bodies of requests, with every bound.
 
-Types are strict (the text ``"5"`` is no number), numbers are finite, every list and text has a
-longest length. Fields that other servers know and that would change the answer, but that this one
-cannot honour, are refused if they are set; fields that change nothing (``user``, ``metadata`` ...)
-are ignored, because clients send them.
+Types are strict (the text ``"5"`` is not a number), numbers are finite, every list and text has a
+maximum length. A field of other servers that would change the answer, but that this one does not
+support, is refused if it is set; fields that change nothing (``user``, ``metadata`` ...) are
+ignored, because clients send them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from glassmind.serialization import JsonObject
 MAX_CHOICES = 128  # n and best_of
 MAX_PROMPTS = 128  # in one request
 MAX_MESSAGES = 2048
-MAX_TOKENS = 1 << 20  # what the model's context leaves is less
+MAX_TOKENS = 1 << 20  # the model's context is a tighter limit
 
 
 def _unset(value: object) -> None:
@@ -42,13 +42,13 @@ class Strict(BaseModel):
 
 
 class StreamOptions(Strict):
-    """``include_usage``: one more chunk at the end, with the numbers of tokens."""
+    """``include_usage``: a final chunk with the token counts."""
 
     include_usage: bool = False
 
 
 class Sampled(Strict):
-    """What every endpoint that samples understands. ``seed``: none given is a random one."""
+    """The fields of every endpoint that samples. ``seed``: random if absent."""
 
     model: str = Field(default="", max_length=512)
     temperature: float | None = Field(default=None, ge=0, le=100)
@@ -83,14 +83,14 @@ class CompletionRequest(Sampled):
 
 
 class FunctionCall(Strict):
-    """The call of a tool: its name, and its arguments as a text of JSON."""
+    """The call of a tool: its name, and its arguments as JSON text."""
 
     name: str = Field(min_length=1, max_length=256)
     arguments: str
 
 
 class ToolCall(Strict):
-    """A call as it stands in a message of the assistant."""
+    """A call in a message of the assistant."""
 
     id: str = Field(default="", max_length=256)
     type: Literal["function"] = "function"
@@ -98,7 +98,7 @@ class ToolCall(Strict):
 
 
 class TextPart(Strict):
-    """A part of a message; text is the only kind this server reads."""
+    """A part of a message; text is the only supported kind."""
 
     type: Literal["text"]
     text: str
@@ -125,14 +125,14 @@ class Function(Strict):
 
 
 class Tool(Strict):
-    """A tool; functions are the only kind."""
+    """A tool; a function is the only supported kind."""
 
     type: Literal["function"]
     function: Function
 
 
 class NamedFunction(Strict):
-    """Just a function's name."""
+    """A function's name."""
 
     name: str = Field(min_length=1, max_length=256)
 
@@ -145,7 +145,7 @@ class NamedTool(Strict):
 
 
 class NamedSchema(Strict):
-    """A JSON schema with a name, as ``response_format`` wants it."""
+    """A JSON schema with a name, for ``response_format``."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -191,8 +191,8 @@ TemplateVariables = Annotated[JsonObject, Field(max_length=32), AfterValidator(_
 class ChatRequest(Sampled):
     """Body of ``/v1/chat/completions``.
 
-    ``chat_template_kwargs`` are handed to the model's chat template. ``enable_thinking`` false asks
-    for the answer at once, where the model knows how.
+    ``chat_template_kwargs`` are passed to the model's chat template. ``enable_thinking`` false asks
+    for an answer without reasoning, if the model supports it.
     """
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -212,7 +212,7 @@ class ChatRequest(Sampled):
 
 
 class ReasonRequest(Strict):
-    """Body of ``/v1/reason``: a question, and how many chains of thought vote on it."""
+    """Body of ``/v1/reason``: a question, and the number of chains of thought that vote."""
 
     question: str = Field(min_length=1)
     model: str = Field(default="", max_length=512)
@@ -233,7 +233,7 @@ class EmbeddingRequest(Strict):
 
 
 class TokenizeRequest(Strict):
-    """Body of ``/tokenize``: a text, or a conversation as the model would read it."""
+    """Body of ``/tokenize``: a text, or a conversation in the model's chat template."""
 
     model: str = Field(default="", max_length=512)
     prompt: str | None = None

@@ -1,6 +1,6 @@
-"""What is answered, for the description of the API (``/openapi.json``).
+"""The bodies of responses, for ``/openapi.json``.
 
-The endpoints build plain objects; the tests hold answers against these models.
+The endpoints build plain objects; the tests validate responses against these models.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from glassmind.serialization import JsonObject
 
 
 class Exact(BaseModel):
-    """No field but these."""
+    """Extra fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ErrorBody(Exact):
-    """What was wrong, in one sentence, and the field at fault."""
+    """The error in one sentence, and the field at fault."""
 
     message: str
     type: str
@@ -28,7 +28,7 @@ class ErrorBody(Exact):
 
 
 class Error(Exact):
-    """Every answer with a status of 400 and above."""
+    """Every response with a status of 400 or above."""
 
     error: ErrorBody
 
@@ -40,7 +40,7 @@ class UsageDetails(Exact):
 
 
 class Usage(Exact):
-    """Numbers of tokens."""
+    """Token counts."""
 
     prompt_tokens: int
     total_tokens: int
@@ -49,7 +49,7 @@ class Usage(Exact):
 
 
 class CompletionLogprobs(Exact):
-    """Token by token; the first token of an echoed prompt has no probability."""
+    """Per token; the first token of an echoed prompt has no log-probability."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -86,19 +86,19 @@ class TokenLogprob(Exact):
 
 
 class ChatToken(TokenLogprob):
-    """A token of a reply, and the likeliest in its place."""
+    """A token of a reply, and the most likely ones in its place."""
 
     top_logprobs: list[TokenLogprob]
 
 
 class ChatLogprobs(Exact):
-    """Token by token, of the answer without the reasoning."""
+    """Per token of the answer, without the reasoning."""
 
     content: list[ChatToken]
 
 
 class CalledFunction(Exact):
-    """Name, and arguments as a text of JSON."""
+    """Name, and arguments as JSON text."""
 
     name: str
     arguments: str
@@ -113,7 +113,7 @@ class Call(Exact):
 
 
 class Reply(Exact):
-    """What the model said."""
+    """The model's message."""
 
     role: Literal["assistant"]
     content: str | None
@@ -206,8 +206,8 @@ class Text(Exact):
 
 
 class Model(Exact):
-    """A model that is served. ``format`` says how it is spoken to: ``chat``, ``question``, or
-    ``text`` for one that only continues text."""
+    """A served model. ``format`` is its input: ``chat``, ``question``, or ``text`` for a model that
+    only continues text."""
 
     id: str
     object: Literal["model"]
@@ -233,9 +233,9 @@ class Health(Exact):
 ERRORS: dict[int | str, JsonObject] = {
     status: {"model": Error} for status in (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
 }
-"""What any endpoint may answer instead."""
+"""The error responses of every endpoint."""
 
 
 def of(name: str) -> dict[int | str, JsonObject]:
-    """What an endpoint may answer: the model of this name, or an ``Error``."""
+    """The responses of an endpoint: the model of this name, or an ``Error``."""
     return {**ERRORS, 200: {"model": globals()[name]}}

@@ -1,10 +1,9 @@
-"""From token ids to text, while tokens still come.
+"""From token ids to text, as a stream.
 
-Three things keep a token from becoming text at once. A character may be spread over several
-tokens, and half of it is not text. The text so far may be the beginning of a stop text, which must
-not be shown if it turns out to be one. And a token may be a mark: it begins the reasoning or the
-answer, or ends a step, and which of the two a piece of text belongs to is what a reader wants to
-know first.
+A token does not always become text immediately, for three reasons. A character may span several
+tokens. The text so far may be the beginning of a stop text, which must not be shown. And a token
+may be a marker that begins the reasoning or the answer, or ends a step, so that it decides to which
+of the two the following text belongs.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ Channel = Literal["reasoning", "content"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text, and whether it is reasoning or the answer."""
+    """A piece of text, and whether it is reasoning or the answer."""
 
     channel: Channel
     text: str
 
 
 class ReplyReader:
-    """Reads one reply token by token.
+    """Decodes one reply token by token.
 
-    ``prompt_ids`` say where it begins: a prompt that ends in ``<|think|>`` puts the model to
-    reasoning. With ``channels`` false everything is content, marks are nothing, and a text is what
-    the tokenizer decodes: so completions are read.
+    ``prompt_ids`` decide how it starts: after a prompt that ends in ``<|think|>`` the reply starts
+    with reasoning. With ``channels`` false, as for completions, everything is content, markers are
+    dropped, and the text is the tokenizer's decoding.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class ReplyReader:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held: list[Piece] = []  # not shown yet: it may begin a stop text
         self._step_open = False
-        self._at_mark = False  # white space behind a mark belongs to the format
+        self._at_mark = False  # white space after a marker belongs to the format
         self.channel: Channel = "content"
         for token_id in reversed(prompt_ids[-8:] if channels else ()):
             mark = self._marks.get(token_id)
@@ -61,7 +60,7 @@ class ReplyReader:
         self.tokens: dict[Channel, int] = {"reasoning": 0, "content": 0}
 
     def see(self, token_ids: Iterable[int]) -> list[Piece]:
-        """What can be shown now that these tokens have come."""
+        """The text that can be shown after these tokens."""
         for token_id in token_ids:
             self.tokens[self.channel] += 1
             mark = self._marks.get(token_id)
@@ -74,14 +73,14 @@ class ReplyReader:
                     self.channel = "reasoning" if mark == "think" else "content"
                 continue
             data = self._bytes[token_id]
-            if self._lead and data:  # once, in front of everything
+            if self._lead and data:  # once, at the start
                 data, self._lead = data.removeprefix(self._lead), b""
             self._add(self._decoder.decode(data))
         return self._show(self._safe())
 
     def end(self, stopped_by: str | None = None) -> list[Piece]:
-        """What is left when the reply is over. Where a stop text ended it, it and what is behind
-        it are not shown."""
+        """The remaining text at the end of the reply. If a stop text ended it, the stop text and
+        everything after it are removed."""
         self._end_text()
         if stopped_by is not None:
             at = "".join(piece.text for piece in self._held).find(stopped_by)
@@ -99,17 +98,17 @@ class ReplyReader:
         if not text:
             return
         self._at_mark = False
-        if self._step_open:  # another step begins: steps are lines
+        if self._step_open:  # a new step starts on a new line
             self._step_open, text = False, "\n" + text
         self._held.append(Piece(self.channel, text))
 
     def _safe(self) -> int:
-        """How many characters of what is held cannot begin a stop text."""
+        """The number of held characters that cannot be part of a stop text."""
         text = "".join(piece.text for piece in self._held)
         if not self._stops:
             return len(text)
         found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        if found:  # the engine is about to say so
+        if found:  # the engine is about to end the sample
             return min(found)
         longest = max(map(len, self._stops)) - 1
         for start in range(max(0, len(text) - longest), len(text)):
@@ -118,7 +117,7 @@ class ReplyReader:
         return len(text)
 
     def _show(self, length: int) -> list[Piece]:
-        """Take ``length`` characters of what is held, neighbours of one channel joined."""
+        """Take ``length`` held characters, joining neighbours of the same channel."""
         shown: list[Piece] = []
         while self._held and length > 0:
             piece = self._held.pop(0)

@@ -1,14 +1,13 @@
-"""Tools: told to the model, and found again in its reply.
+"""Tools: described to the model, and parsed from its reply.
 
-A model calls a tool in text. Most of today's open models write it as Nous Research's Hermes models
-first did, and as their chat templates teach them::
+A model calls a tool in text. Most of today's open models use the format of Nous Research's Hermes
+models, which their chat templates describe::
 
     <tool_call>
     {"name": "weather", "arguments": {"city": "Oslo"}}
     </tool_call>
 
-Where a client insists on a call (``tool_choice``), nothing is left to hope: the whole reply is
-constrained to the JSON of one.
+If a client requires a call (``tool_choice``), the whole reply is constrained to the JSON of one.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ LONGEST_CALL = 1 << 16  # characters; what is longer is text
 
 
 def tools_of(body: ChatRequest) -> list[JsonObject]:
-    """The tools as chat templates know them; none where the client wants none called."""
+    """The tools in the form of chat templates; empty if the client allows no calls."""
     if body.tool_choice == "none":
         return []
     tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
@@ -44,7 +43,7 @@ def tools_of(body: ChatRequest) -> list[JsonObject]:
 
 
 def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject | None:
-    """The JSON schema of a call, where the client insists on one."""
+    """The JSON schema of a call, if the client requires one."""
     if body.tool_choice != "required" and not isinstance(body.tool_choice, NamedTool):
         return None
     calls = [
@@ -63,7 +62,7 @@ def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject 
 
 
 def tools_in_words(tools: Sequence[Mapping[str, Any]]) -> str:
-    """What a model is told about tools where its chat template says nothing."""
+    """The prompt about tools for a model whose chat template has none."""
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
     return (
         f"You may call these functions:\n{listed}\n"
@@ -72,7 +71,7 @@ def tools_in_words(tools: Sequence[Mapping[str, Any]]) -> str:
 
 
 def parse_call(text: str, names: frozenset[str]) -> JsonObject | None:
-    """The call that ``text`` is, as OpenAI's clients want it, or ``None`` where it is none."""
+    """The call in ``text``, in the form of OpenAI's API; ``None`` if it is not a call."""
     try:
         call = json.loads(text)
     except (ValueError, RecursionError):
@@ -87,9 +86,9 @@ def parse_call(text: str, names: frozenset[str]) -> JsonObject | None:
 
 
 class ToolCallReader:
-    """Finds calls in a reply, while it comes.
+    """Finds calls in a streamed reply.
 
-    ``names`` are the tools there are; without any, text stays text. With ``forced`` the whole
+    ``names`` are the available tools; without any, everything is text. With ``forced`` the whole
     reply is one call.
     """
 
@@ -98,7 +97,7 @@ class ToolCallReader:
         self._held = ""
 
     def see(self, text: str) -> list[str | JsonObject]:
-        """Text that can be shown, and calls that are complete."""
+        """The text that can be shown, and the complete calls."""
         if not self._names:
             return [text] if text else []
         self._held += text
@@ -122,7 +121,7 @@ class ToolCallReader:
         return found
 
     def end(self) -> list[str | JsonObject]:
-        """What is left when the reply is over."""
+        """The remaining text and calls at the end of the reply."""
         rest, self._held = self._held, ""
         if not rest:
             return []
@@ -131,7 +130,7 @@ class ToolCallReader:
 
 
 def _possible_start(text: str) -> int:
-    """Where ``OPEN`` may be beginning at the end of ``text``; its length where it is not."""
+    """The index where ``OPEN`` may begin at the end of ``text``; its length if it does not."""
     for start in range(max(0, len(text) - len(OPEN) + 1), len(text)):
         if OPEN.startswith(text[start:]):
             return start

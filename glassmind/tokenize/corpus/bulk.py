@@ -1,13 +1,13 @@
-"""A corpus as one long row of ids, made on every core.
+"""A corpus as one file of ids, encoded on all cores.
 
-Training reads ids by the million, so they are worked out once and kept in the plainest format there
-is: a ``.bin`` file of little-endian integers, two bytes each where the vocabulary allows it, which
-can be mapped into memory and read from any place. A small JSON file beside it says what the numbers
-are, with which tokenizer they were made, and where the documents begin.
+Training reads ids by the million, so they are computed once and stored in the simplest format: a
+``.bin`` file of little-endian integers, two bytes each where the vocabulary allows it, which can be
+mapped into memory and read from any offset. A small JSON file beside it holds the integer type, the
+tokenizer's fingerprint and the offsets of the documents.
 
-Text streams through: the files are read a few documents at a time (``documents.py``), encoded by
-worker processes and written in their order. However large the corpus, only a few megabytes of it
-are in memory for each worker, and eight bytes for each document.
+Text is streamed: the files are read a few documents at a time (``documents.py``), encoded by
+worker processes and written in order. Memory use is a few megabytes per worker and eight bytes per
+document, however large the corpus.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CorpusFacts:
     """What ``tokenize_corpus`` made.
 
     ``path`` is the file of ids, ``facts_path`` the JSON beside it, ``dtype`` the ids' type as
-    numpy names it, ``tokens`` and ``documents`` are counts, and ``fingerprint`` tells the
+    numpy names it, ``tokens`` and ``documents`` are counts, and ``fingerprint`` identifies the
     tokenizer.
     """
 
@@ -68,14 +68,14 @@ def tokenize_corpus(
 ) -> CorpusFacts:
     """Encode the documents of ``files``, in order, into ``target`` and a ``.json`` beside it.
 
-    The kinds of files, and what ``separator`` means, are told at ``read_documents``.
-    ``end_of_document`` is the id written behind each document, if any; ``workers`` the number of
-    processes, by default one for each core (and no more than the text is worth). The JSON has
+    For the kinds of files and the ``separator`` see ``read_documents``. ``end_of_document`` is the
+    id written after each document, if any; ``workers`` the number of processes, by default one per
+    core (fewer for little text). The JSON has
     ``dtype`` (``"uint16"`` or ``"uint32"``), ``count`` (of ids), ``tokenizer`` (its fingerprint),
     ``end_of_document`` and ``document_offsets`` (where each document begins, in ids).
 
-    Both files appear whole, or not at all. Raises ``UserError`` for a file that cannot be read or
-    written, for files without a document, and for an ``end_of_document`` that is no id.
+    Both files are written completely or not at all. Raises ``UserError`` for a file that cannot be
+    read or written, for files without a document, and for an invalid ``end_of_document``.
     """
     facts_path = target.with_suffix(".json")
     if not separator:
@@ -138,7 +138,7 @@ class Batch(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """The ids of a batch as they are written, and how many of them each document has."""
+    """The ids of a batch, ready to be written, and the number of ids of each document."""
 
     ids: bytes
     lengths: list[int]
