@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from glassmind.generate import SamplingParams
-from glassmind.model import TokenScorer
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.method import Need
 from glassmind.reason.model import Model
-from glassmind.reason.verify import score_traces
+from glassmind.reason.verify import Judge, judge_of
 from glassmind.records import Problem, Trace
-from glassmind.tokenize import Style, Tokenizer
+from glassmind.tokenize import Style
 
 
 class Keep(Protocol):
@@ -29,20 +28,6 @@ class Keep(Protocol):
     ) -> list[Trace]:
         """The traces kept under ``name`` for ``problems``, or those that ``make`` makes."""
         ...
-
-
-class Judge(Protocol):
-    """How traces get a verifier's scores: ``score_traces``, or one that computes elsewhere."""
-
-    def __call__(
-        self,
-        scorer: TokenScorer,
-        tokenizer: Tokenizer,
-        problems: Sequence[Problem],
-        traces: Sequence[Trace],
-        *,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Trace]: ...
 
 
 def _not_kept(
@@ -69,7 +54,7 @@ class Session:
         *,
         answers: bool = True,
         keep: Keep = _not_kept,
-        judge: Judge = score_traces,
+        judge: Judge | None = None,
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
@@ -154,6 +139,7 @@ class Session:
             traces = self.samples(problems, n, style)
             stage = f"verifying {self._label}{name}"
             with watched(self._progress, stage, len(problems), "problems") as watch:
-                return self._score(scorer, tokenizer, problems, traces, progress=watch)
+                score = self._score or judge_of(model)
+                return score(scorer, tokenizer, problems, traces, progress=watch)
 
         return self._keep(name, problems, style, make)

@@ -20,7 +20,7 @@ from glassmind.llm.costs import timed
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.replies import NodeReader, closed_lines
 from glassmind.model import TokenScorer
-from glassmind.reason.verify import score_traces
+from glassmind.reason.verify import judge_of
 from glassmind.records import Completion, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import JsonObject
@@ -99,7 +99,9 @@ class MethodModel:
         for problem, trace in zip(problems, traces, strict=True):
             chains = [self._scored.get((problem.id, c.token_ids)) for c in trace.completions]
             if None in chains:  # nodes that the method put together itself
-                score = partial(score_traces, scorer, tokenizer, [problem], [trace])
+                score = partial(
+                    judge_of(self._service.served), scorer, tokenizer, [problem], [trace]
+                )
                 judged += self._wait(self._service.thread.call(score))
             else:
                 known = [chain for chain in chains if chain is not None]
@@ -174,7 +176,7 @@ class MethodModel:
         trace = Trace.of_chains(problem.id, [chain.nodes])
         scorer, tokenizer = self.scorer, self.tokenizer
         if self._judging and scorer is not None and tokenizer is not None:
-            score = partial(score_traces, scorer, tokenizer, [problem], [trace])
+            score = partial(judge_of(self._service.served), scorer, tokenizer, [problem], [trace])
             (trace,) = await self._service.thread.call(score)
             self._scored.setdefault((problem.id, chain.token_ids), trace.nodes)
         self._done(replace(trace.completions[0], sample=chain.number))
