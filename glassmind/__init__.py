@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from glassmind.pipeline.ask import ask as ask
     from glassmind.pipeline.evaluate import evaluate_task as evaluate_task
     from glassmind.pipeline.ladder import run_ladder as run_ladder
-    from glassmind.pipeline.single import run_training as run_training
+    from glassmind.pipeline.training import run_training as run_training
     from glassmind.records import Completion as Completion
     from glassmind.records import Problem as Problem
     from glassmind.records import Step as Step
@@ -61,7 +61,7 @@ _LAZY = {
     "open_llm": "glassmind.llm.opening",
     "read_recipe": "glassmind.runs.recipe",
     "run_ladder": "glassmind.pipeline.ladder",
-    "run_training": "glassmind.pipeline.single",
+    "run_training": "glassmind.pipeline.training",
 }
 
 

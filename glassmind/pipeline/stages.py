@@ -212,10 +212,11 @@ def check_agreement(
 def slice_session(
     job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
 ) -> Session:
-    """What the methods share that answer one slice of the run's test problems.
+    """What the methods share that answer the problems of one slice.
 
-    Traces of the whole slice are kept in the run.
+    Traces of all of the problems together are kept in the run.
     """
+    whole, sampling = list(problems), job.recipe.sampling
 
     def keep(
         name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
@@ -226,7 +227,6 @@ def slice_session(
         judged = "-judged-" in name  # chains that were sampled, and compared, before
         return kept(job, f"{slice}-{name}", problems, style, make, None if judged else sampled)
 
-    whole, sampling = list(problems), job.recipe.sampling
     return Session(
         models,
         SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),

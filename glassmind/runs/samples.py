@@ -269,9 +269,15 @@ def _traces(arrays: Arrays, document: _Document) -> list[Trace]:
         strict=True,
     )
     nodes = [
-        Node(None if parent < 0 else parent, *rest, scores.get(number, {}), cost)
-        for number, (parent, *rest, cost) in enumerate(columns)
-    ]
+        Node(
+            None if parent < 0 else parent,
+            kind, text, ids, logprobs, sampled, author, closed, finish, answer,
+            scores.get(number, {}), cost,
+        )
+        for number, (
+            parent, kind, text, ids, logprobs, sampled, author, closed, finish, answer, cost,
+        ) in enumerate(columns)
+    ]  # fmt: skip
     ends = list(accumulate(arrays["nodes"].tolist(), initial=0))
     return [
         Trace(problem, tuple(nodes[ends[number] : ends[number + 1]]), costs[number])

@@ -75,7 +75,10 @@ def test_what_is_kept_is_not_drawn() -> None:
     def keep(
         name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
     ) -> list[Trace]:
-        return kept.setdefault(name, []) or kept.__setitem__(name, make()) or kept[name]
+        if name not in kept:
+            made = make()  # first: what it needs is kept before it
+            kept[name] = made
+        return kept[name]
 
     models = [FixedModel(CHAINS, scored=True) for _ in range(2)]
     for model in models:
@@ -83,5 +86,5 @@ def test_what_is_kept_is_not_drawn() -> None:
         shared = Session([model], GREEDY, sampled, judge=judge, keep=keep)
         shared.greedy(PROBLEMS)
         shared.judged(PROBLEMS, 2)
-    assert list(kept) == ["chain-greedy", "chain-judged-8", "chain-samples-8"]
+    assert list(kept) == ["chain-greedy", "chain-samples-8", "chain-judged-8"]
     assert models[1].asked == []
