@@ -44,7 +44,7 @@ class MethodModel:
     """A ``reason.model.Model``. ``start`` is called once, when the engine has taken the first
     chains; ``step`` for every step that a chain closes, ``done`` for every chain.
 
-    With ``judging``, chains are scored as soon as they are done.
+    With ``verifying``, chains are scored as soon as they are done.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class MethodModel:
         prompt: Prompt,
         default_sampling: SamplingConfig,
         *,
-        judging: bool,
+        verifying: bool,
         start: Callable[[int], None],
         step: Callable[[JsonObject], None],
         done: Callable[[Completion], None],
     ) -> None:
         self._service, self._prompt = service, prompt
-        self._default_sampling, self._judging = default_sampling, judging
+        self._default_sampling, self._verifying = default_sampling, verifying
         self._start, self._step, self._done = start, step, done
         self._loop = asyncio.get_running_loop()
         self._waiting: set[Future[Any]] = set()
@@ -98,7 +98,7 @@ class MethodModel:
         """In the method's thread: chains from the engine's."""
         return self._wait(self._sample(problems, params, style))
 
-    def judge(
+    def verify(
         self,
         scorer: TokenScorer,
         tokenizer: Tokenizer,
@@ -187,7 +187,7 @@ class MethodModel:
         """Score a chain that is done, where that is wanted, and tell of it."""
         trace = Trace.of_chains(problem.id, [chain.nodes])
         scorer, tokenizer = self.scorer, self.tokenizer
-        if self._judging and scorer is not None and tokenizer is not None:
+        if self._verifying and scorer is not None and tokenizer is not None:
             score = partial(score_traces, scorer, tokenizer, [problem], [trace])
             (trace,) = await self._service.thread.call(score)
             self._scored.setdefault((problem.id, chain.token_ids), trace.nodes)
@@ -235,6 +235,7 @@ class _Chain:
             self._style,
             finish=done.finish,
             logprobs=done.logprobs,
+            sampled_logprobs=done.sampled_logprobs,
             forced=done.forced,
         )
 

@@ -69,7 +69,7 @@ class _Reasoning:
             service,
             self._prompt,
             _usual(served),
-            judging="verifier" in method.needs,
+            verifying="verifier" in method.needs,
             start=self._begun,
             step=self._events.put_nowait,
             done=self._chain,
@@ -79,7 +79,7 @@ class _Reasoning:
             replace(params, temperature=0.0, samples=1),
             replace(params, samples=1),  # nobody else shares the chains
             answers=False,
-            judge=self._model.judge,
+            verify=self._model.verify,
         )
 
     def cancel(self) -> None:
