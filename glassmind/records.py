@@ -255,16 +255,16 @@ class Completion:
     @cached_property
     def steps(self) -> tuple[str, ...]:
         """The texts of the closed steps. Of free text, each line that is not blank is a step."""
-        found, text = [], ""
-        for node in self.nodes:
+        found, text, free = [], "", ""
+        for node in self.nodes:  # a step or a line that a tool wrote in is several nodes
             if node.kind == "text":
-                found += [line for line in node.text.splitlines() if line.strip()]
-            elif node.kind == "step":  # one that a tool wrote in is several nodes
+                free += node.text
+            elif node.kind == "step":
                 text += node.text
                 if node.closed:
                     found.append(text)
                     text = ""
-        return tuple(found)
+        return (*found, *(line for line in free.splitlines() if line.strip()))
 
     @cached_property
     def step_ends(self) -> tuple[int, ...]:

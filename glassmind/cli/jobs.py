@@ -118,10 +118,14 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
-    """The run's sampling settings, changed by ``--samples`` and ``--temperature``."""
+    """The model's sampling settings, with what the command line changes."""
     from glassmind.runs.overrides import replace_many
 
-    wishes = (("samples", args.samples), ("temperature", args.temperature))
+    wishes = (
+        ("samples", args.samples),
+        ("temperature", args.temperature),
+        ("max_new_tokens", args.max_tokens),
+    )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(sampling, changes, "the command line")
 

@@ -1,85 +1,32 @@
-"""Ask a trained model a question: its chains, their votes, the verifier's scores, the answer.
+"""Ask a model a question: its chains, their votes, the verifier's scores, the answer.
 
-answer = ask("Mia has 3 boxes of 12 pencils. She gives 5 away. How many are left?")
-answer.text, answer.votes, answer.chains
+    answer = ask("Mia has 3 boxes of 12 pencils. She gives 5 away. How many are left?")
+    answer.text, answer.votes, answer.chains
+
+    ask(["What is 12 times 7?", "And 13 times 8?"], "smollm2")      several at once, as one batch
+    ask("What is 12 times 7?", "http://127.0.0.1:8000/v1")
+
+Any model that ``open_llm`` opens can be asked. Our own write their steps between special tokens; of
+others' free text the lines are the steps, and the answer is searched for in it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from glassmind.errors import UserError
-from glassmind.files import write_json
 from glassmind.generate import SamplingParams
+from glassmind.llm import Source, as_llm
+from glassmind.llm.llm import asked_text, check_question, reply_sampling
+from glassmind.llm.replies import reply_text
+from glassmind.progress import Progress
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Solution
-from glassmind.reason.model import own_model
 from glassmind.reason.session import Session
 from glassmind.reason.vote import tally, verifier_weights, vote
 from glassmind.records import Completion, Cost, Problem
-from glassmind.runs.models import Loaded, load
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.serialization import read_json
-from glassmind.tokenize import encode_prompt
-
-WORD = re.compile(r"[^\W\d_]+")
-FAMILIAR_SHARE = 0.9
-LONGEST_QUESTION = 20_000  # characters: far beyond any context, short of what costs time
-
-
-@dataclass(frozen=True)
-class Familiarity:
-    """What the training questions were like; the yardstick for warnings.
-
-    ``words`` are all their words in lower case; ``largest`` is their largest number.
-    """
-
-    words: frozenset[str]
-    largest: int
-
-    def warning(self, question: str) -> str | None:
-        """A sentence that says how ``question`` differs from the training problems, if it does."""
-        words = list(dict.fromkeys(WORD.findall(question.lower())))
-        if not words:
-            return "this holds no words; the model was trained on short word problems"
-        strange = [w for w in words if w not in self.words]
-        if len(words) - len(strange) < FAMILIAR_SHARE * len(words):
-            shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
-            return (
-                f"this is far from what the model was trained on: {len(strange)} of its "
-                f"{len(words)} different words never occurred there ({shown}); expect a guess"
-            )
-        numbers = [int(n) for n in re.findall(r"\d{1,18}", question.replace(",", ""))]
-        if not numbers:
-            return "this holds no number; the model was trained on problems that do"
-        if max(numbers) > self.largest:
-            return (
-                f"this is far from what the model was trained on: its numbers went up to "
-                f"{self.largest}, this one holds {max(numbers)}; expect a guess"
-            )
-        return None
-
-
-def save_familiarity(path: Path, problems: Sequence[Problem]) -> None:
-    """Write what ``Familiarity`` needs about the training ``problems``."""
-    words = sorted({w for p in problems for w in WORD.findall(p.question.lower())})
-    largest = max(
-        (int(n) for p in problems for n in re.findall(r"\d{1,18}", p.question)), default=0
-    )
-    write_json(path, {"largest": largest, "words": words})
-
-
-def load_familiarity(path: Path) -> Familiarity | None:
-    """Read it back; ``None`` where a run has none."""
-    if not path.is_file():
-        return None
-    facts = read_json(path)
-    if not isinstance(facts, dict) or not isinstance(facts.get("words"), list):
-        raise UserError(f"{path} must hold an object with words and largest")
-    return Familiarity(frozenset(map(str, facts["words"])), int(facts.get("largest", 0)))
 
 
 @dataclass(frozen=True)
@@ -89,7 +36,7 @@ class Answer:
     ``text`` is the answer of the method called ``method``, ``None`` if it found none; ``cost`` is
     what that took. ``votes`` maps every candidate to its number of chains, ``weighted`` to its
     share of the verifier's votes (empty where no verifier scored the chains). ``warning`` says if
-    the question is unlike the training problems.
+    the answer is not to be trusted, and why.
     """
 
     question: str
@@ -107,66 +54,60 @@ class Answer:
         agreeing = [c for c in self.chains if vote([c]) == self.text and self.text is not None]
         return max(agreeing, key=lambda c: (c.score or 0.0, c.logprob), default=None)
 
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """Every chain as one text, reasoning and answer, as a person reads it."""
+        return tuple(map(reply_text, self.chains))
+
 
 def ask(
     questions: str | Sequence[str],
-    model: Loaded | str | Path | None = None,
+    model: Source = None,
     *,
     method: str = "",
     sampling: SamplingConfig | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Answer | list[Answer]:
     """Answer one question, or several as one batch.
 
-    ``model`` is what ``load`` returned, a run's folder, or ``None`` for the model that comes with
-    the package; ``sampling`` replaces the run's own. ``method`` is the name of one, by default the
-    best that the model allows.
+    ``model`` is whatever ``open_llm`` opens, a model that is open already (``load`` and
+    ``load_pretrained`` return such, too), or ``None`` for the one that comes with the package;
+    ``sampling`` replaces the model's own way of sampling. ``method`` is the name of one, by default
+    the best that the model allows.
 
     Raises:
         UserError: there is no such model or method, the method needs what the model lacks, or a
             question is empty or too long for it.
     """
     several = [questions] if isinstance(questions, str) else list(questions)
-    loaded = model if isinstance(model, Loaded) else load(model) if model else load()
     for question in several:
-        if not question.strip():
-            raise UserError("the question is empty: ask something like 'Mia has 3 boxes of ...'")
-        if len(question) > LONGEST_QUESTION:
-            raise UserError(
-                f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
-            )
-    problems = [Problem(str(n), _tidy(q), "") for n, q in enumerate(several)]
-    asked = own_model(loaded, sampling)
-    config, style = asked.default_sampling, asked.style
-    limit = loaded.model.config.max_tokens
+        check_question(question)
+    llm = as_llm(model)
+    problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(several)]
     for problem in problems:
-        length = len(encode_prompt(loaded.tokenizer, problem.question, style))
-        if length >= limit:
-            raise UserError(
-                f"the question {problem.question[:60]!r}... has {length} tokens and the model "
-                f"reads at most {limit}, its answer included: shorten it"
-            )
+        llm.check(problem.question, llm.style)
+    config = sampling or reply_sampling(llm)
     session = Session(
-        [asked],
+        [llm],
         SamplingParams.of(config, seed=seed, greedy=True),
         # Nobody else shares the chains: a method draws what it asks for.
         replace(SamplingParams.of(config, seed=seed), samples=1),
         answers=False,
+        progress=progress,
     )
     chosen = registry.named(method) if method else registry.best(session.has)
     registry.require(chosen, session.has)
     solutions = chosen.solve(problems, session, Budget(config.samples))
-    familiarity = load_familiarity(loaded.run.path / "familiarity.json")
     answers = []
     for question, solution in zip(several, solutions, strict=True):
-        warning = familiarity.warning(question) if familiarity else None
-        answers.append(conclude(question, solution, chosen.name, warning))
+        chains = solution.trace.completions
+        if all(c.finish == "length" and not c.cost.completion_tokens for c in chains):
+            raise UserError(
+                f"the question {question[:60]!r}... is too long for {llm.name}: shorten it"
+            )
+        answers.append(conclude(question, solution, chosen.name, llm.warning(question)))
     return answers[0] if isinstance(questions, str) else answers
-
-
-def _tidy(question: str) -> str:
-    """White space as in the training problems: single spaces, none at the ends."""
-    return " ".join(question.split())
 
 
 def conclude(question: str, solution: Solution, method: str, warning: str | None) -> Answer:

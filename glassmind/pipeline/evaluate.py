@@ -1,6 +1,7 @@
-"""Grade a trained model on a task: generated problems, GSM8K files, or a person's own.
+"""Grade a model on a task: generated problems, GSM8K files, or a person's own.
 
-The model answers by every method whose needs it meets, or by those that are named.
+Any model that can be asked can be graded. It answers by every method whose needs it meets, or by
+those that are named.
 """
 
 from __future__ import annotations
@@ -13,30 +14,34 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
 from glassmind.generate import SamplingParams
+from glassmind.llm import LLM, Source, as_llm
+from glassmind.llm.prompts import chosen_examples
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress
 from glassmind.reason import registry
-from glassmind.reason.method import Budget
-from glassmind.reason.model import own_model
+from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.session import Session
 from glassmind.records import Problem
-from glassmind.runs.models import Loaded
-from glassmind.runs.recipe import SamplingConfig
+from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
 TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
 
 
-def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
+def task_recipe(llm: LLM) -> Recipe:
+    """Whose generated problems a model is graded on: its run's, or the demo's where it has none."""
+    return llm.recipe or read_recipe("demo")
+
+
+def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
     """The problems of a task name, or of the JSONL file it names; ``limit`` 0 takes all.
 
-    ``test`` and ``validation`` are those of the run itself, also where they came from a file.
+    ``test`` and ``validation`` are those of the recipe, also where they came from a file.
 
     Raises:
         UserError: there is neither such a task nor such a file, or its data is missing.
     """
-    recipe = loaded.recipe
     for split in GENERATED:
         if task == split and recipe.problems.file:
             problems: list[Problem] = getattr(make_slices(recipe), split)
@@ -59,33 +64,60 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
     return problems[:limit] if limit else problems
 
 
+def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...]:
+    """``count`` training problems with worked steps, to be shown before a question of ``task``.
+
+    They are none of the problems that ``task`` asks: the training problems of the same set, and
+    GSM8K's for a file.
+
+    Raises:
+        UserError: there are too few, or their data is missing.
+    """
+    if task.removesuffix("-train") in PROBLEM_SETS and task.endswith("-train"):
+        raise UserError(f"{task} is what examples are taken from: grade another task with them")
+    if task not in GENERATED:
+        return chosen_examples(PROBLEM_SETS.get(task, PROBLEM_SETS["gsm8k"]).train(), count)
+    if recipe.problems.file:
+        return chosen_examples(make_slices(recipe).train, count)
+    made = generate(recipe.problems.dial, count, split="train", seed=recipe.seed)
+    return chosen_examples(made, count)
+
+
 def evaluate_task(
     task: str,
-    loaded: Loaded,
+    model: Source,
     *,
     methods: Sequence[str] = (),
     limit: int = 0,
+    shots: int = 0,
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Ladder:
-    """Grade ``loaded`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
+    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
 
-    ``methods`` are the names of those to run, by default all whose needs the model meets. Questions
-    too long for the model's context count as wrong; ``Ladder.skipped`` says how many.
+    ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
+    ``shots`` training problems with their solutions. ``methods`` are the names of those to run, by
+    default all whose needs the model meets, and where only one chain is sampled, those that need no
+    more. Questions too long for the model's context count as wrong; ``Ladder.skipped`` says how
+    many.
 
     Raises:
-        UserError: there is no such task or method, or a method needs what the model lacks.
+        UserError: there is no such model, task or method, or a method needs what the model lacks.
     """
     asked = [registry.named(name) for name in dict.fromkeys(methods)]
-    problems = task_problems(task, loaded, limit)
-    model = own_model(loaded, sampling)
-    config = model.default_sampling
+    llm = as_llm(model)
+    recipe = task_recipe(llm)
+    problems = task_problems(task, recipe, limit)
+    if shots:
+        shown = worked_examples(task, recipe, shots)
+        llm = llm.with_prompts(replace(llm.prompts, examples=shown))
+    config = sampling or llm.default_sampling
     sampled = SamplingParams.of(config, seed=seed)
     if asked and not any(method.scales for method in asked):
         sampled = replace(sampled, samples=1)
     session = Session(
-        [model],
+        [llm],
         SamplingParams.of(config, seed=seed, greedy=True),
         sampled,
         progress=progress,
@@ -93,14 +125,26 @@ def evaluate_task(
     )
     for method in asked:
         registry.require(method, session.has)
-    chosen = [m for m in registry.usable(session.has) if not asked or m in asked]
+    chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
     result = climb(problems, session, chosen, Budget(config.samples))
     any_method, *_ = result.solutions.values()
     return Ladder(
         schema=SCHEMA,
-        recipe=loaded.recipe.name,
-        commit=loaded.run.info().commit,
+        recipe=llm.name if llm.recipe is None else llm.recipe.name,
+        commit="" if llm.run is None else llm.run.info().commit,
         seed=seed,
         rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
-        skipped=sum(solution.cost.prompt_tokens == 0 for solution in any_method),
+        skipped=sum(map(_skipped, any_method)),
     )
+
+
+def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:
+    if asked:
+        return method in asked
+    return samples > 1 or not method.scales
+
+
+def _skipped(solution: Solution) -> bool:
+    """Whether the question did not fit the model's context."""
+    first = solution.trace.completions[0]
+    return first.finish == "length" and not first.cost.completion_tokens

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from glassmind.errors import UserError
-from glassmind.pipeline.ask import save_familiarity
+from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.finetune import fine_tune
 from glassmind.pipeline.prepare import make_slices, run_tokenizer, training_rows, validation_rows
 from glassmind.pipeline.pretraining import run_pretraining

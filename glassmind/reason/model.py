@@ -1,20 +1,17 @@
 """What a method asks of a model: chains of thought for problems, and nothing else.
 
 ``Model`` is the whole of it, so that a run of ours, published weights or a model behind an API can
-be reasoned with alike. ``EngineModel`` is a model of our own behind its engine.
+be reasoned with alike. Every ``glassmind.llm.LLM`` is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.generate import SamplingParams
 from glassmind.model import TokenScorer
-from glassmind.reason.chains import sample_traces
 from glassmind.records import Problem, Trace
-from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style, Tokenizer
 
@@ -54,37 +51,3 @@ class Model(Protocol):
     ) -> list[Trace]:
         """A trace of ``params.samples`` chains for every problem, in order, with their costs."""
         ...
-
-
-@dataclass(frozen=True)
-class EngineModel:
-    """A model of our own format behind one engine, whose weights are packed once."""
-
-    name: str
-    style: Style
-    engine: Engine
-    tokenizer: Tokenizer
-    default_sampling: SamplingConfig
-    scorer: TokenScorer | None = None
-
-    def sample(
-        self,
-        problems: Sequence[Problem],
-        params: SamplingParams,
-        style: Style,
-        progress: Progress | None = None,
-    ) -> list[Trace]:
-        return sample_traces(self.engine, self.tokenizer, problems, params, style, progress)
-
-
-def own_model(loaded: Loaded, sampling: SamplingConfig | None = None) -> EngineModel:
-    """The model of a run, to be sampled as its recipe says, or as ``sampling``."""
-    config = sampling or loaded.recipe.sampling
-    return EngineModel(
-        name=loaded.run.name,
-        style=loaded.style,
-        engine=Engine(pack_model(loaded.model), max_rows=config.max_rows),
-        tokenizer=loaded.tokenizer,
-        default_sampling=config,
-        scorer=loaded.verifier,
-    )

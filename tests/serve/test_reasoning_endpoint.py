@@ -10,17 +10,17 @@ import httpx2
 import pytest
 from tiny_servers import serving
 
+from glassmind.llm.opening import open_local
 from glassmind.pipeline.ask import Answer, ask
 from glassmind.runs.models import load
 from glassmind.serve.schemas.responses import Reason
-from glassmind.serve.served_model import ServedModel
 
 QUESTION = "What is  12 times 7?"
 
 
 @pytest.fixture(scope="module")
 def http(run_folder: Path) -> Iterator[httpx2.Client]:
-    served = ServedModel.load(str(run_folder))
+    served = open_local(str(run_folder))
     with serving(served) as address, httpx2.Client(base_url=address, timeout=60) as client:
         yield client
 

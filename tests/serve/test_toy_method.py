@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import step_beam
 from command_line import complaint, product
+from glassmind.serve.served_model import ServedModel
 from tiny_servers import serving
 
 from glassmind.data import save_problems
@@ -29,7 +30,6 @@ from glassmind.records import Problem, Step
 from glassmind.runs.models import load
 from glassmind.serialization import encode, write_record
 from glassmind.serve.schemas.responses import Reason
-from glassmind.serve.served_model import ServedModel
 
 QUESTION = "What is 12 times 7?"
 PROBLEMS = [Problem(f"p{n}", f"What is {n} times 7?", str(7 * n), (Step("a"),)) for n in (3, 12)]

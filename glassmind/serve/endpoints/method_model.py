@@ -16,50 +16,38 @@ from functools import partial
 from typing import Any, TypeVar
 
 from glassmind.generate import Event, Generation, Request, SamplingParams, derive_seed
+from glassmind.llm.costs import timed
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.replies import NodeReader, closed_lines
 from glassmind.model import TokenScorer
-from glassmind.pipeline.ask_chat import reply_node
-from glassmind.reason.chains import timed
-from glassmind.reason.verify import score_traces
+from glassmind.reason.verify import judge_of
 from glassmind.records import Completion, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import JsonObject
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.sampling import check_room
-from glassmind.serve.served_model import ServedModel
-from glassmind.serve.work.reply import ReplyReader
-from glassmind.tokenize import (
-    ParsedCompletion,
-    Style,
-    Tokenizer,
-    chain_nodes,
-    parse_completion,
-)
+from glassmind.tokenize import Style, Tokenizer, parse_completion
 
 T = TypeVar("T")
-Prompt = Callable[[str, Style], Sequence[int]]
-"""The ids that ask a question in a style."""
 
 
 class MethodModel:
     """A ``reason.model.Model``. ``start`` is called once, when the engine has taken the first
     chains; ``step`` for every step that a chain closes, ``done`` for every chain.
 
-    With ``verifying``, chains are scored as soon as they are done.
+    With ``judging``, chains are scored as soon as they are done.
     """
 
     def __init__(
         self,
         service: Service,
-        prompt: Prompt,
-        default_sampling: SamplingConfig,
         *,
-        verifying: bool,
+        judging: bool,
         start: Callable[[int], None],
         step: Callable[[JsonObject], None],
         done: Callable[[Completion], None],
     ) -> None:
-        self._service, self._prompt = service, prompt
-        self._default_sampling, self._verifying = default_sampling, verifying
+        self._service, self._judging = service, judging
         self._start, self._step, self._done = start, step, done
         self._loop = asyncio.get_running_loop()
         self._waiting: set[Future[Any]] = set()
@@ -81,12 +69,11 @@ class MethodModel:
 
     @property
     def scorer(self) -> TokenScorer | None:
-        loaded = self._service.served.loaded
-        return None if loaded is None or self.style != "chain" else loaded.verifier
+        return self._service.served.scorer if self.style == "chain" else None
 
     @property
     def default_sampling(self) -> SamplingConfig:
-        return self._default_sampling
+        return self._service.served.default_sampling
 
     def sample(
         self,
@@ -98,7 +85,7 @@ class MethodModel:
         """In the method's thread: chains from the engine's."""
         return self._wait(self._sample(problems, params, style))
 
-    def verify(
+    def judge(
         self,
         scorer: TokenScorer,
         tokenizer: Tokenizer,
@@ -112,7 +99,9 @@ class MethodModel:
         for problem, trace in zip(problems, traces, strict=True):
             chains = [self._scored.get((problem.id, c.token_ids)) for c in trace.completions]
             if None in chains:  # nodes that the method put together itself
-                score = partial(score_traces, scorer, tokenizer, [problem], [trace])
+                score = partial(
+                    judge_of(self._service.served), scorer, tokenizer, [problem], [trace]
+                )
                 judged += self._wait(self._service.thread.call(score))
             else:
                 known = [chain for chain in chains if chain is not None]
@@ -144,10 +133,9 @@ class MethodModel:
         service, served = self._service, self._service.served
         asked = []
         for number, problem in enumerate(problems):
-            prompt = await service.text(self._prompt, problem.question, style)
+            prompt = await service.text(served.prompt, problem.question, style)
             room = check_room(service, prompt, None, service.thread.context)
-            own = served.loaded is not None or number > 0
-            seed = derive_seed(params.seed, number) if own else params.seed
+            seed = derive_seed(params.seed, number)
             most = min(room, params.max_new_tokens)
             limited = replace(params, max_new_tokens=most, seed=seed, stop=served.stop_ids)
             asked.append(Request(tuple(prompt), limited))
@@ -187,8 +175,8 @@ class MethodModel:
         """Score a chain that is done, where that is wanted, and tell of it."""
         trace = Trace.of_chains(problem.id, [chain.nodes])
         scorer, tokenizer = self.scorer, self.tokenizer
-        if self._verifying and scorer is not None and tokenizer is not None:
-            score = partial(score_traces, scorer, tokenizer, [problem], [trace])
+        if self._judging and scorer is not None and tokenizer is not None:
+            score = partial(judge_of(self._service.served), scorer, tokenizer, [problem], [trace])
             (trace,) = await self._service.thread.call(score)
             self._scored.setdefault((problem.id, chain.token_ids), trace.nodes)
         self._done(replace(trace.completions[0], sample=chain.number))
@@ -197,14 +185,11 @@ class MethodModel:
 class _Chain:
     """One chain of thought, as far as it is written; ``nodes`` when it is done."""
 
-    def __init__(
-        self, served: ServedModel, style: Style, prompt: Sequence[int], number: int
-    ) -> None:
+    def __init__(self, served: LocalLLM, style: Style, prompt: Sequence[int], number: int) -> None:
         self._served, self._style, self.number = served, style, number
-        self._reader = ReplyReader(served, prompt)
+        self._prompt, self._reader = prompt, NodeReader(served, prompt)
         self._tail = Tail()
         self._ids: list[int] = []
-        self._text = ""
         self._steps: tuple[str, ...] = ()
         self.nodes: list[Node] = []
 
@@ -215,37 +200,20 @@ class _Chain:
     def see(self, event: Event) -> list[JsonObject]:
         """The steps that ``event`` closes."""
         new = self._tail.new(event).ids
-        self._ids += new
-        self._text += "".join(piece.text for piece in self._reader.see(new))
         known = len(self._steps)
-        self._steps = self._closed_steps(ended=event.done is not None)
+        self._steps = self._closed_steps(new, event.done)
         if event.done is not None:
-            self.nodes = self._nodes(event.done)
+            self.nodes = self._served.nodes(self._prompt, event.done, self._style)
         return [
             {"type": "step", "sample": self.number, "step": number, "text": self._steps[number]}
             for number in range(known, len(self._steps))
         ]
 
-    def _nodes(self, done: Generation) -> list[Node]:
-        if not self._served.loaded:
-            return [reply_node(done, self._text)]
-        return chain_nodes(
-            self._served.tokenizer,
-            done.token_ids,
-            self._style,
-            finish=done.finish,
-            logprobs=done.logprobs,
-            sampled_logprobs=done.sampled_logprobs,
-            forced=done.forced,
-        )
-
-    def _closed_steps(self, *, ended: bool) -> tuple[str, ...]:
-        if self._served.loaded:
-            return self._parsed().steps
-        if ended:
-            self._text += "".join(piece.text for piece in self._reader.end())
-        lines = self._text.split("\n")
-        return tuple(line for line in (lines if ended else lines[:-1]) if line.strip())
-
-    def _parsed(self) -> ParsedCompletion:
-        return parse_completion(self._served.tokenizer, self._ids, self._style)
+    def _closed_steps(self, new: Sequence[int], done: Generation | None) -> tuple[str, ...]:
+        if self._served.format == "question":
+            self._ids += new
+            return parse_completion(self._served.tokenizer, self._ids, self._style).steps
+        nodes = self._reader.see(new)
+        if done is not None:
+            nodes += self._reader.end(done.finish)
+        return (*self._steps, *closed_lines(nodes))

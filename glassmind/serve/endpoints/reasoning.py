@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -22,33 +22,20 @@ from starlette.responses import Response
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
-from glassmind.pipeline.ask import (
-    LONGEST_QUESTION,
-    Answer,
-    conclude,
-    counted,
-    load_familiarity,
-)
-from glassmind.pipeline.ask_chat import MAX_TOKENS, VOTING_TEMPERATURE
+from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
+from glassmind.llm.local import LocalLLM
+from glassmind.pipeline.ask import Answer, conclude, counted
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method, Need, Solution
 from glassmind.reason.session import Session
 from glassmind.records import Completion, Problem
-from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.method_model import MethodModel
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.endpoints.sse import Events, EventStream, unless_gone
-from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import ReasonRequest
-from glassmind.serve.served_model import ServedModel
-from glassmind.tokenize import Style, encode_prompt
-
-_ELSEWHERE = SamplingConfig(
-    samples=1, max_new_tokens=MAX_TOKENS, temperature=VOTING_TEMPERATURE, top_k=0, top_p=1.0
-)
 
 
 class _Reasoning:
@@ -59,17 +46,14 @@ class _Reasoning:
     ) -> None:
         served = service.served
         self._served, self._question, self._method = served, question, method
-        self._tidy = " ".join(question.split())
-        self._warning = _warning(served, question)
+        self._warning = served.warning(question)
         self._done: list[Completion] = []
         self._events: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
         self._budget = Budget(params.samples)
         self._thread = ThreadPoolExecutor(1, "method")
         self._model = MethodModel(
             service,
-            self._prompt,
-            _usual(served),
-            verifying="verifier" in method.needs,
+            judging="verifier" in method.needs,
             start=self._begun,
             step=self._events.put_nowait,
             done=self._chain,
@@ -79,7 +63,7 @@ class _Reasoning:
             replace(params, temperature=0.0, samples=1),
             replace(params, samples=1),  # nobody else shares the chains
             answers=False,
-            verify=self._model.verify,
+            judge=self._model.judge,
         )
 
     def cancel(self) -> None:
@@ -110,14 +94,9 @@ class _Reasoning:
 
     def _solve(self) -> Solution:
         """In the method's thread."""
-        problem = Problem("0", self._tidy, "")
+        problem = Problem("0", asked_text(self._served, self._question), "")
         (solution,) = self._method.solve([problem], self._session, self._budget)
         return solution
-
-    def _prompt(self, question: str, style: Style) -> Sequence[int]:
-        if self._served.loaded is not None and self._served.format == "question":
-            return encode_prompt(self._served.tokenizer, question, style)
-        return prompt_of(self._served, self._question if question == self._tidy else question)
 
     def _begun(self, samples: int) -> None:
         self._events.put_nowait(
@@ -134,19 +113,6 @@ class _Reasoning:
         votes, weighted = counted(self._done)
         told = {"votes": votes, "weighted": weighted}
         self._events.put_nowait({"type": "chain", **_plain(completion), **told})
-
-
-def _warning(served: ServedModel, question: str) -> str | None:
-    """How the question differs from what the model was trained on."""
-    if served.loaded is not None:
-        familiarity = load_familiarity(served.loaded.run.path / "familiarity.json")
-        return familiarity.warning(question) if familiarity else None
-    if served.template is None:
-        return (
-            f"{served.name} has no chat template: it was not made for conversations, and is "
-            "given the question as plain text to continue"
-        )
-    return None
 
 
 def _plain(completion: Completion) -> JsonObject:
@@ -179,27 +145,14 @@ def _whole(answer: Answer) -> JsonObject:
     }
 
 
-def prompt_of(served: ServedModel, question: str) -> list[int]:
-    """Ids that ask ``question``."""
-    if served.format == "text":
-        return text_prompt(served, question)
-    messages = [{"role": "user", "content": question}]
-    return chat_prompt(served, messages)
-
-
-def _usual(served: ServedModel) -> SamplingConfig:
-    """What the run's recipe says, or for models from elsewhere what ``glassmind ask`` takes."""
-    return served.loaded.recipe.sampling if served.loaded is not None else _ELSEWHERE
-
-
-def _method(served: ServedModel, body: ReasonRequest) -> Method:
+def _method(served: LocalLLM, body: ReasonRequest) -> Method:
     """The method asked for, or the best there is.
 
     Raises:
         Refusal: there is no such method, or it needs or is given what does not fit.
     """
     has: set[Need] = {served.style}
-    if served.loaded is not None and served.loaded.verifier is not None:
+    if served.scorer is not None:
         has.add("verifier")
     try:
         method = registry.named(body.method) if body.method else registry.best(has)
@@ -211,17 +164,16 @@ def _method(served: ServedModel, body: ReasonRequest) -> Method:
     return method
 
 
-def _params(served: ServedModel, body: ReasonRequest) -> SamplingParams:
-    usual = _usual(served)
-    samples = body.samples or usual.samples
-    temperature = usual.temperature if samples > 1 or served.loaded is not None else 0.0
-    return SamplingParams(
-        max_new_tokens=body.max_tokens or usual.max_new_tokens,
-        temperature=temperature if body.temperature is None else body.temperature,
-        samples=samples,
-        seed=body.seed,
-        stop=served.stop_ids,
+def _params(served: LocalLLM, body: ReasonRequest) -> SamplingParams:
+    """As ``glassmind ask`` samples, where the request says nothing else."""
+    config = reply_sampling(
+        served,
+        samples=body.samples,
+        temperature=body.temperature,
+        max_new_tokens=body.max_tokens,
+        where="the request",
     )
+    return SamplingParams.of(config, seed=body.seed, stop=served.stop_ids)
 
 
 def routes(service: Service) -> APIRouter:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from glassmind.serve.served_model import ServedModel
+if TYPE_CHECKING:
+    from glassmind.llm.local import LocalLLM
 
 Channel = Literal["reasoning", "content"]
 
@@ -36,26 +37,21 @@ class ReplyReader:
 
     def __init__(
         self,
-        served: ServedModel,
+        llm: LocalLLM,
         prompt_ids: Sequence[int],
         stop_texts: Sequence[str] = (),
         *,
         channels: bool = True,
     ) -> None:
-        self._bytes = served.token_bytes
-        self._marks = served.marks if channels else {}
-        self._lead = served.vocabulary.lead
+        self._bytes = llm.token_bytes
+        self._marks = llm.marks if channels else {}
+        self._lead = llm.vocabulary.lead
         self._stops = tuple(stop_texts)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held: list[Piece] = []  # not shown yet: it may begin a stop text
         self._step_open = False
         self._at_mark = False  # white space after a marker belongs to the format
-        self.channel: Channel = "content"
-        for token_id in reversed(prompt_ids[-8:] if channels else ()):
-            mark = self._marks.get(token_id)
-            if mark is not None:
-                self.channel = "reasoning" if mark == "think" else "content"
-                break
+        self.channel: Channel = llm.channel_behind(prompt_ids) if channels else "content"
         self.text: dict[Channel, str] = {"reasoning": "", "content": ""}
         self.tokens: dict[Channel, int] = {"reasoning": 0, "content": 0}
 

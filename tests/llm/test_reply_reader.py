@@ -1,17 +1,13 @@
-"""From tokens to text: half characters, stop texts, marks; and calls in it."""
+"""From tokens to text: half characters, stop texts, marks."""
 
 from __future__ import annotations
 
-import json
-
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_servers import chat_model
 
-from glassmind.serve.served_model import ServedModel
-from glassmind.serve.work.reply import Piece, ReplyReader
-from glassmind.serve.work.tool_calls import CLOSE, OPEN, ToolCallReader
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import Piece, ReplyReader
 
 SERVED = chat_model()
 SPECIAL = SERVED.tokenizer.special
@@ -55,36 +51,8 @@ def test_marks_tell_reasoning_from_the_answer() -> None:
     assert reader.tokens["reasoning"] + reader.tokens["content"] == len(ids)
 
 
-CALL = json.dumps({"name": "add", "arguments": {"a": 1}})
-NAMES = frozenset({"add"})
-
-
-def read(text: str, width: int, names: frozenset[str] = NAMES) -> tuple[str, list[str]]:
-    reader = ToolCallReader(names)
-    parts = [p for at in range(0, len(text), width) for p in reader.see(text[at : at + width])]
-    parts += reader.end()
-    calls = [part["function"]["arguments"] for part in parts if not isinstance(part, str)]
-    return "".join(part for part in parts if isinstance(part, str)), calls
-
-
-@pytest.mark.parametrize("width", [1, 3, 1000])
-def test_calls_are_found_in_text(width: int) -> None:
-    called = f"{OPEN}\n{CALL}\n{CLOSE}"
-    assert read(called, width) == ("", ['{"a": 1}'])
-    assert read(f"Let me see.{called} {called}<tool", width) == (
-        "Let me see. <tool",
-        ['{"a": 1}'] * 2,
-    )
-    assert read(called, width, frozenset()) == (called, [])
-    assert read(called, width, frozenset({"other"})) == (called, [])
-    assert read(CALL, width) == (CALL, [])
-    for wrong in (f"{OPEN}{{{CLOSE}", f"{OPEN}[1]{CLOSE}", f"{OPEN}{CALL[:-1]}", "<tool_cal", "<"):
-        assert read(wrong, width) == (wrong, [])
-    assert read(f"{OPEN}{CALL}", width) == ("", ['{"a": 1}'])  # cut off behind the call
-
-
 def test_thinking_marks_of_others() -> None:
-    served = ServedModel("o", SERVED.model, SERVED.tokenizer, "chat", SERVED.stop_ids)
+    served = LocalLLM("o", SERVED.model, SERVED.tokenizer, "chat", SERVED.stop_ids)
     served.__dict__["marks"] = {5: "think", 6: "answer"}  # as their vocabulary would have it
     reader = ReplyReader(served, [])
     ids = [5, *SERVED.tokenizer.encode("\nhm"), 6, *SERVED.tokenizer.encode("\n\nyes")]

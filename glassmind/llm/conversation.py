@@ -1,7 +1,7 @@
 """A conversation with a model in this process: the turns so far, and the next one as it forms.
 
-It is the chat of the terminal. There is one person and one engine, so nothing waits for anybody:
-whoever iterates over a reply drives the engine, step by step, and who stops iterating ends it.
+It is what ``glassmind chat`` runs. There is one person and one engine: iterating over a reply
+drives the engine step by step, and closing the iterator ends the reply.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, Request, SamplingParams
-from glassmind.serve.prompts import chat_prompt
-from glassmind.serve.served_model import ServedModel
-from glassmind.serve.work.reply import Piece, ReplyReader
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import Piece, ReplyReader
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Conversation:
     Raises ``UserError`` for a model that was not made for conversations.
     """
 
-    served: ServedModel
+    llm: LocalLLM
     engine: Engine
     params: SamplingParams
     system: str = ""
@@ -38,9 +37,9 @@ class Conversation:
     finish: str = ""
 
     def __post_init__(self) -> None:
-        if self.served.format == "text":
+        if self.llm.format == "text":
             raise UserError(
-                f"{self.served.name} has no chat template: it was not made for conversations; "
+                f"{self.llm.name} has no chat template: it was not made for conversations; "
                 "glassmind ask lets it continue a text"
             )
 
@@ -62,7 +61,7 @@ class Conversation:
             self.turns.pop()
             raise
         params = replace(self.params, seed=self.params.seed + len(self.turns))
-        reader = ReplyReader(self.served, prompt)
+        reader = ReplyReader(self.llm, prompt)
         self.scored, self.finish = [], "cancelled"
         ticket = self.engine.submit(Request(tuple(prompt), params))
         try:
@@ -81,12 +80,12 @@ class Conversation:
         """The ids of the conversation; the oldest turns are dropped where it has grown too long."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         while True:
-            prompt = chat_prompt(self.served, [*system, *self.turns], think=self.think)
-            if len(prompt) < self.served.context:
+            prompt = self.llm.chat_prompt([*system, *self.turns], think=self.think)
+            if len(prompt) < self.llm.context:
                 return prompt
             if len(self.turns) < 3:
                 raise UserError(
                     f"this has {len(prompt)} tokens and the model reads at most "
-                    f"{self.served.context}, its answer included: shorten it"
+                    f"{self.llm.context}, its answer included: shorten it"
                 )
             del self.turns[:2]
