@@ -3,8 +3,8 @@
 llguidance refuses what it cannot keep and keeps the rest, with few exceptions, which are settled
 here, before it sees the schema:
 
-- ``format: date`` lets it write 30 February and the leap day of any year. The formats of time
-  become patterns of the dates there are (``_DATES``).
+- ``format: date`` lets it write 29 February in any year, and the year 0. The formats of time become
+  patterns of the dates there are (``_DATES``).
 - A ``format`` that JSON Schema does not define (``int32``, ``password``) is a remark of the
   schema's author, by the standard. Those of OpenAPI that bound an integer become its bounds, and
   others are dropped; of the standard's own, those that nobody here can write are refused.
