@@ -42,14 +42,15 @@ from torch import Tensor
 from glassmind.data.loader import RowLoader
 from glassmind.data.packing import stream
 from glassmind.errors import UserError
+from glassmind.files import write_json
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.counting import flops_per_token, kv_bytes
 from glassmind.pipeline.text_rows import TOKENIZER_CHARACTERS
 from glassmind.progress import Silent
-from glassmind.runs.dataclass_tree import replace_many
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import commit
+from glassmind.runs.overrides import replace_many
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
+from glassmind.serialization import read_json
 from glassmind.statistics import mean_and_interval
 from glassmind.tokenize import load, save, train_bpe
 from glassmind.tokenize.corpus.documents import read_stretches

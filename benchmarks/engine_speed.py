@@ -57,7 +57,7 @@ from engine_speed_ours import Ours, Text, matrix_flops
 from engine_speed_table import Figure, Row, against, fastest, show, speeds
 from train_hf_trainer import peak_flops
 
-from glassmind.data.gsm8k import load_gsm8k
+from glassmind.data import data_file, load_gsm8k
 from glassmind.generate.packed.matrix import KINDS, WeightKind
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
@@ -307,7 +307,9 @@ class Bench:
         template = ChatTemplate.of(real.tokenizer.facts)
         prompts = [
             template.encode(real.tokenizer, [{"role": "user", "content": problem.question}])
-            for problem in load_gsm8k(split="valid")[: self.args.questions]
+            for problem in load_gsm8k(data_file("gsm8k/valid.jsonl"), "valid")[
+                : self.args.questions
+            ]
         ]
         rng = random.Random(0)
         limits = [GSM8K_LIMITS[1] if natural else rng.randint(*GSM8K_LIMITS) for _ in prompts]

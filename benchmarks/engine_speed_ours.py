@@ -13,7 +13,7 @@ import torch
 from engine_speed_job import Job, Made
 
 from glassmind.generate import Engine, Request, SamplingParams, derive_seed, pack_model
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.packed.matrix import WeightKind
 from glassmind.generate.packed.model import PackedModel
 from glassmind.model import ModelConfig, Transformer

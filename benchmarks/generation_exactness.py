@@ -3,9 +3,9 @@
     python benchmarks/generation_exactness.py smollm2          # a name, a .gguf file or a folder
 
 Every request is answered three times: alone, in a crowd that is read in pieces of 37 tokens, and in
-a cache so small that samples are put off. Half are greedy, half drawn at temperature 0.8. Where two
-answers part, the gap between the two likeliest tokens at that place is noted: a kernel whose sums
-depend on the batch may only decide those below 1e-4.
+a cache so small that samples are preempted. Half are greedy, half drawn at temperature 0.8. Where
+two answers part, the gap between the two likeliest tokens at that place is noted: a kernel whose
+sums depend on the batch may only decide those below 1e-4.
 
 Scores: the log-probabilities that the engine reports, against one forward pass as the trainer runs
 it, in float32: of the same (rounded) weights, and of the model's own.
@@ -25,9 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from glassmind.generate import KINDS, Engine, Generation, Request, SamplingParams, pack_model
-from glassmind.generate.cache.paged_attention import BLOCK
-from glassmind.generate.packed.model import rounded
-from glassmind.generate.reader import LanguageModel, block_bytes
+from glassmind.generate.cache.layout import BLOCK
+from glassmind.generate.model_runner import LanguageModel, block_bytes
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.model import Transformer
 from glassmind.runs.models import SHIPPED, load
@@ -62,9 +61,10 @@ def main() -> None:
     ]
     rows = [measure("modules", model, model, model, requests)]
     for kind in KINDS:
-        packed, same_weights = pack_model(model, kind), rounded(model, kind)
+        packed = pack_model(model, kind)
+        same_weights = packed if isinstance(packed, Transformer) else packed.unpack()
         rows.append(measure(f"packed {kind}", packed, same_weights, model, requests))
-    table = Table("engine with", "tokens", "parted: crowd", "put off", "their largest gap",
+    table = Table("engine with", "tokens", "parted: crowd", "preempted", "their largest gap",
                   "scores off by", "against float32 by", title="Exactness")  # fmt: skip
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -86,14 +86,14 @@ def measure(
     small = (longest // BLOCK + 4) * block_bytes(side)
     tight_engine = Engine(side, max_cache_bytes=small)
     tight = chain(*tight_engine.generate(requests))
-    assert tight_engine.scheduler.put_off, "nobody was put off: the cache is too large"
+    assert tight_engine.scheduler.preempted, "no sample was preempted: the cache is too large"
     parted = [[gap(a, b) for a, b in zip(alone, other, strict=True)] for other in (crowd, tight)]
     gaps = [value for values in parted for value in values if value is not None]
     return {
         "engine with": name,
         "tokens": sum(len(one.token_ids) for one in alone),
         "parted in a crowd": sum(value is not None for value in parted[0]),
-        "parted when put off": sum(value is not None for value in parted[1]),
+        "parted when preempted": sum(value is not None for value in parted[1]),
         "largest gap": max(gaps, default=0.0),
         "scores off by": off_by(same_weights, requests, alone),
         "against float32 by": off_by(model, requests, alone),

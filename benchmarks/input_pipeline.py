@@ -26,7 +26,7 @@ from glassmind.data.packing import stream
 from glassmind.data.token_shards import TokenRows
 from glassmind.tokenize import SPECIAL_IDS
 from glassmind.tokenize.special import END
-from glassmind.train.objective import to_batch
+from glassmind.train.batch import to_batch
 
 SHAPES = ((12, 64), (16, 512))
 

@@ -45,7 +45,7 @@ def main() -> None:
             progress=LiveProgress(),
         )
         ladders.append(read_ladder_json(run))
-        minutes.append(sum(run.facts()["seconds"].values()) / 60)
+        minutes.append(sum(run.info().seconds.values()) / 60)
     tests = [{r["rung"]: r for r in ladder["rows"] if r["slice"] == "test"} for ladder in ladders]
     header = "".join(f"{f'seed {seed}':>10}" for seed in args.seeds)
     print(f"{'rung (test slice)':24}{header}{'mean':>9}   95% interval over seeds")

@@ -38,12 +38,12 @@ from glassmind.model import (
     Mask,
     ModelConfig,
     Scoring,
-    Sight,
     Transformer,
+    VisibleKeys,
     causal,
     same_document,
 )
-from glassmind.model.attention import attend, explicit_attention, fused_attention
+from glassmind.model.attention_kernels import attend, explicit_attention, fused_attention
 from glassmind.model.config import AttentionConfig, PositionConfig
 
 WINDOW, DOCUMENT = 1024, 3000
@@ -84,7 +84,7 @@ def predicate(mask: str, tokens: int) -> Mask | None:
     )
 
 
-def lowered(scoring: Scoring, mask: str, tokens: int) -> Tensor | Sight | None:
+def lowered(scoring: Scoring, mask: str, tokens: int) -> Tensor | VisibleKeys | None:
     return scoring.lower(predicate(mask, tokens), torch.arange(tokens), 1, tokens)
 
 
@@ -104,7 +104,7 @@ def attention_call(mask: str, way: str, tokens: int, training: bool) -> Call:
         if mask == "causal":
             return explicit_attention(*qkv, None, scoring.scale)
         every = torch.arange(n)
-        table = Sight(scoring, predicate(mask, n), every, 1).tile(every, every)
+        table = VisibleKeys(scoring, predicate(mask, n), every, 1).tile(every, every)
         return fused_attention(*qkv, table, scoring.scale)
 
     def call(n: int) -> Tensor:
@@ -130,7 +130,7 @@ def flex_call(mask: str, scoring: Scoring, q: Tensor, k: Tensor, v: Tensor) -> C
             return (key <= query) & (documents[query] == documents[key])
         return key <= query
 
-    def handicap(score: Tensor, b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    def attention_bias(score: Tensor, b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
         assert slopes is not None
         return score - slopes[h] * (query - key)
 
@@ -142,7 +142,7 @@ def flex_call(mask: str, scoring: Scoring, q: Tensor, k: Tensor, v: Tensor) -> C
             q_n,
             k_n,
             v_n,
-            score_mod=None if slopes is None else handicap,
+            score_mod=None if slopes is None else attention_bias,
             block_mask=blocks(visible, None, None, n, n, device="cpu"),
             scale=scoring.scale,
             enable_gqa=True,

@@ -51,11 +51,11 @@ from glassmind.data.loader import RowLoader
 from glassmind.data.texts import find_texts
 from glassmind.data.token_shards import TokenRows, mapped_ids, write_shard
 from glassmind.evaluate.charts.line_chart import Line, keys, line_chart
+from glassmind.files import require_space
 from glassmind.model import Transformer
 from glassmind.pipeline.time_budget import MARGIN, within
 from glassmind.progress import Silent
 from glassmind.runs.dial import batch_tokens, dialled, scaling_parameters
-from glassmind.runs.files import require_space
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.statistics import mean_and_interval
 from glassmind.tokenize import SPECIAL_IDS, SavedTokenizer, load, save, train_bpe
@@ -166,7 +166,7 @@ class Clock(Silent):
 
     def update(self, done: int, **figures: float) -> None:
         if figures:
-            self.seconds.append(self.trainer.seconds)
+            self.seconds.append(self.trainer.counters.seconds)
 
     def compiling(self) -> float:
         """By how much the first step was longer than the others are."""
@@ -186,7 +186,8 @@ def run_ours(recipe: Recipe, corpus: Corpus, seed: int) -> Result:
     def validate() -> float:
         with torch.compiler.set_stance("force_eager"):
             loss = nats(model, held_out, context) / (len(held_out) - 1)
-        curve.append((watch.trainer.seconds - watch.compiling(), watch.trainer.tokens, loss))
+        counters = watch.trainer.counters
+        curve.append((counters.seconds - watch.compiling(), counters.tokens, loss))
         return loss
 
     config = replace(train, log_every=1, validate_every=max(1, train.steps // POINTS))
@@ -198,8 +199,8 @@ def run_ours(recipe: Recipe, corpus: Corpus, seed: int) -> Result:
     model.eval()
     with torch.compiler.set_stance("force_eager"):
         measured = measure(model, corpus, context)
-    seconds = watch.trainer.seconds - watch.compiling()
-    return Result("glassmind", seed, watch.trainer.tokens, seconds, curve, measured)
+    seconds = watch.trainer.counters.seconds - watch.compiling()
+    return Result("glassmind", seed, watch.trainer.counters.tokens, seconds, curve, measured)
 
 
 # -------------------------------------------------------------------------------- the peer

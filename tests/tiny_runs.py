@@ -12,7 +12,6 @@ from torch import nn
 
 from glassmind.data.loader import RowLoader
 from glassmind.data.packing import stream
-from glassmind.evaluate.json_records import decode
 from glassmind.evaluate.run_files import Metric
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.config import (
@@ -21,6 +20,7 @@ from glassmind.model.config import (
     FeedForwardKind,
     NormPlacement,
 )
+from glassmind.serialization import decode
 from glassmind.train import Pretrain, to_batch
 from glassmind.train.inspection import Inspector
 from glassmind.train.muon import Muon

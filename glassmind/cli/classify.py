@@ -1,9 +1,9 @@
-"""Say which kind of text this is, by a classifier trained with `glassmind train classify`.
+"""Label texts, with a classifier trained by `glassmind train classify`.
 
     glassmind classify --model runs/classify-train "Mia has 3 boxes of 12 pencils. How many?"
-    glassmind classify --model runs/spam --file mails.txt --json         one text a line
+    glassmind classify --model runs/spam --file mails.txt --json         one text per line
 
-A line holds the label and its probability, with --json all of them.
+A line has the most probable label and its probability, with --json those of all labels.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ MOST_BYTES = 1 << 26  # of a file of texts
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``glassmind classify``."""
-    parser.add_argument("text", nargs="?", help="the text, or - to read texts, one a line")
+    parser.add_argument(
+        "text", nargs="?", help="the text, or - to read texts from standard input, one per line"
+    )
     parser.add_argument("--model", metavar="RUN", required=True, help="the classifier's folder")
-    parser.add_argument("--file", type=Path, metavar="FILE", help="texts, one a line")
-    parser.add_argument("--json", action="store_true", help="one JSON object a text")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="a file of texts, one per line")
+    parser.add_argument("--json", action="store_true", help="one JSON object per text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Classify, and print a line a text; return 0."""
+    """Classify, and print one line per text; return 0."""
     texts = _texts(args)
     from glassmind.cli.console import out, print_json
     from glassmind.pipeline.classify import classify, load_classifier

@@ -1,10 +1,10 @@
-"""Lay the curves of training runs over each other, and say what differs.
+"""Compare training runs: their settings, losses and curves.
 
     glassmind compare runs/a runs/b
     glassmind compare runs/a runs/b runs/c --out curves.html
 
-Prints the settings that are not the same, the losses and speeds, and what each run spent until it
-was as good as the worst of them ever got; the page shows the curves.
+Prints the settings that differ, the losses and speeds, and what each run spent to reach the best
+loss of the worst run; the page shows the curves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("compare.html"),
         metavar="FILE",
-        help="where the page is written (compare.html)",
+        help="the page to write (compare.html)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     comparison = compare_runs(args.runs)
     write_comparison(comparison, args.out)
     if args.json:
-        print_json(comparison_record(comparison) | {"page": args.out})
+        print_json(comparison_record(comparison, args.out))
     else:
         out().file.write(comparison_text(comparison) + "\n")  # a pipe has no width to fold at
     console().print(f"The curves are in {args.out}")

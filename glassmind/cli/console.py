@@ -1,50 +1,49 @@
-"""What goes to which stream.
+"""Which output goes to which stream.
 
-Standard output carries a verb's product and nothing else: an answer, a table, or with ``--json``
-one JSON object, so that it can be piped. Everything said *about* the work (progress, warnings,
-where the report lies) goes to standard error. Colours, styles and live progress bars appear only
-on a terminal, and never with ``NO_COLOR`` set (https://no-color.org).
+Standard output has only a verb's result: an answer, a table, or with ``--json`` one JSON object, so
+that it can be piped. Messages *about* the work (progress, warnings, the path of the report) go to
+standard error. Colours, styles and live progress bars appear only on a terminal, and never with
+``NO_COLOR`` set (https://no-color.org).
 
-Text printed through these consoles is taken literally: square brackets in a question or in a
-model's output are not markup. Style with ``style=`` or ``rich.text.Text``.
+Text printed through these consoles is literal: square brackets in a question or in a model's output
+are not markup. Style with ``style=`` or ``rich.text.Text``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
-import math
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from glassmind.serialization import encode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PIPE_COLUMNS = 160  # without a terminal nothing says how wide a line may be
+_PIPE_COLUMNS = 160  # without a terminal there is no line width
 
 
 @functools.cache
 def console() -> Console:
-    """Return the console on standard error, for everything that is not the product."""
+    """Return the console on standard error, for everything but the result."""
     return _console(stderr=True)
 
 
 @functools.cache
 def out() -> Console:
-    """Return the console on standard output, for a verb's product only."""
+    """Return the console on standard output, for a verb's result only."""
     return _console(stderr=False)
 
 
 def print_json(value: object) -> None:
     """Write ``value`` to standard output as one line of JSON.
 
-    Dataclasses become objects, paths and other foreign values their text, and numbers that JSON
-    does not know (NaN, infinities) ``null``.
+    Dataclasses become objects, paths strings, and numbers that JSON does not have (NaN, infinities)
+    ``null``.
     """
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(encode(value), ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
@@ -63,15 +62,3 @@ def _console(stderr: bool) -> Console:
         emoji=False,
         highlight=False,
     )
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(element) for key, element in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(element) for element in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

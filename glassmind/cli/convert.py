@@ -1,14 +1,14 @@
-"""Turn a model into another format, for other programs to run.
+"""Convert a model to another format, for other programs.
 
     glassmind convert models/SmolLM2 smollm2.gguf --dtype q8_0      for llama.cpp
     glassmind convert model.gguf exported                           for transformers
     glassmind convert runs/text exported --dtype bfloat16           a model trained here
-    glassmind convert runs/tuned adapter --to peft                  only what LoRA learned
+    glassmind convert runs/tuned adapter --to peft                  only the LoRA adapter
     glassmind convert models/SmolLM2 merged --adapter adapter       a PEFT adapter, merged
 
-FROM is a run's folder, a Hugging Face folder, a .gguf, a llama2.c checkpoint, or smollm2. What
-the model computes stays the same; what a format cannot express is refused by name. The path goes to
-standard output, everything else to standard error.
+FROM is a run's folder, a Hugging Face folder, a .gguf, a llama2.c checkpoint, or smollm2. The
+converted model computes the same; a feature that the format cannot express is an error that names
+it. The path goes to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and print where to; return 0."""
+    """Convert, and print the target's path; return 0."""
     from glassmind.cli.console import console, print_json
     from glassmind.pipeline.convert import convert
 

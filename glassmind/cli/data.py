@@ -7,20 +7,22 @@ glassmind data check my.jsonl
 glassmind data filter books --out clean.jsonl --near-duplicates 0.8 --against gsm8k
 
 A text to filter is a file (.txt, .md, .jsonl, .parquet, also .gz and .xz), a folder, a glob, or
-hub:NAME. The documents that stay are written as lines {"text": ...}.
+hub:NAME. The remaining documents are written as lines {"text": ...}.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glassmind.cli.console import console, out, print_json
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.data import ProblemDial
+    from glassmind.data.filters import FilterReport
     from glassmind.records import Problem, Step
 
 _SPLITS = ("train", "validation", "test", "longer", "reworded")
@@ -32,17 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="print problems with their steps and another solution")
     make = actions.add_parser("make", help="write problems to a JSONL file")
     check = actions.add_parser("check", help="check a JSONL file of your own problems")
-    families = actions.add_parser("families", help="list the kinds of stories")
+    families = actions.add_parser("families", help="list the families of stories")
     filtering = actions.add_parser(
-        "filter", help="take near duplicates and evaluation questions out of a text"
+        "filter", help="remove near duplicates and evaluation questions from a text"
     )
     show.add_argument("--count", type=int, default=5, metavar="N", help="how many (default 5)")
     make.add_argument("--count", type=int, required=True, metavar="N", help="how many")
     make.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
-    check.add_argument("file", type=Path, metavar="FILE", help="one JSON object a line")
+    check.add_argument("file", type=Path, metavar="FILE", help="one JSON object per line")
     for action in (show, make):
         action.add_argument(
-            "--split", choices=_SPLITS, default="train", help="the slice to draw from"
+            "--split", choices=_SPLITS, default="train", help="the split to draw from"
         )
         action.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
         action.add_argument(
@@ -52,7 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--max-number", type=int, metavar="N", help="largest number in a text")
         action.add_argument("--max-result", type=int, metavar="N", help="largest result of a step")
         action.add_argument(
-            "--distractors", type=float, default=0.0, metavar="P", help="chance of a useless number"
+            "--distractors",
+            type=float,
+            default=0.0,
+            metavar="P",
+            help="probability of an irrelevant number",
         )
     filtering.add_argument("text", metavar="IN", help="the text: a file, a folder, a glob")
     filtering.add_argument("--out", type=Path, required=True, metavar="OUT.jsonl")
@@ -61,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="J",
-        help="drop a document that is as like an earlier one as this, 0 to 1, such as 0.8",
+        help="drop a document with at least this similarity to an earlier one, 0 to 1, such as 0.8",
     )
     filtering.add_argument(
         "--against",
@@ -69,19 +75,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="evaluations to cut out: gsm8k, a JSONL of problems, a text",
+        help="evaluations to cut out: gsm8k, math, a JSONL of problems, a text",
     )
     filtering.add_argument(
-        "--ngram", type=int, default=13, metavar="N", help="words running that count as copied"
+        "--ngram", type=int, default=13, metavar="N", help="consecutive words that count as copied"
     )
     filtering.add_argument(
-        "--field", default="text", help="where a .jsonl or .parquet has the text (default text)"
+        "--field", default="text", help="field of a .jsonl or .parquet with the text (default text)"
     )
     filtering.add_argument(
         "--separator",
         default="",
         metavar="TEXT",
-        help=r"what stands between the documents of a text file, as in \x1e (default: nothing)",
+        help=r"separator between the documents of a text file, such as \x1e (default: none)",
     )
     for action in (show, make, check, families, filtering):
         action.add_argument(
@@ -233,7 +239,7 @@ def _filter(args: argparse.Namespace) -> None:
     if args.ngram < 2:
         raise UserError(f"--ngram {args.ngram} must be at least 2")
     if not (args.near_duplicates or args.against):
-        raise UserError("there is nothing to filter for: give --near-duplicates 0.8 or --against")
+        raise UserError("no filter was given: use --near-duplicates 0.8 or --against")
     texts = find_texts(args.text, fields=(args.field,), separator=args.separator)
     if not args.out.parent.is_dir():
         raise UserError(f"--out {args.out} cannot be written: there is no folder {args.out.parent}")
@@ -244,27 +250,31 @@ def _filter(args: argparse.Namespace) -> None:
         write_filtered(texts.documents("filtering", progress), filters, args.out)
     report = filters.report()
     if args.json:
-        print_json({"file": args.out, **report})
+        print_json({"file": args.out, **dataclasses.asdict(report)})
         return
     _show_filtered(report)
     console().print(filters.summary())
-    console().print(f"what stays is in {args.out}")
+    console().print(f"the remaining text is in {args.out}")
 
 
-def _show_filtered(report: dict[str, Any]) -> None:
-    """What each filter took away, as a table, and where."""
+def _show_filtered(report: FilterReport) -> None:
+    """What each filter removed, as a table, with examples."""
     from rich.table import Table
 
     table = Table("filter", box=None)
     for column in ("documents removed", "documents cut", "characters removed"):
         table.add_column(column, justify="right")
-    for name in ("near_duplicates", "contamination"):
-        if removed := report.get(name):
-            counts = (removed[key] for key in ("documents", "shortened", "characters"))
-            table.add_row(name.replace("_", " "), *(f"{count:,}" for count in counts))
+    filters = (
+        ("near duplicates", report.near_duplicates),
+        ("contamination", report.contamination),
+    )
+    for name, removed in filters:
+        if removed is not None:
+            counts = (removed.documents, removed.shortened, removed.characters)
+            table.add_row(name, *(f"{count:,}" for count in counts))
     out().print(table)
-    for name in ("near_duplicates", "contamination"):
-        for example in report.get(name, {}).get("examples", []):
-            why = example.get("repeats") or example.get("against")
-            out().print(f"{example['where']}: {why}", style="dim")
-            out().print(f"  {example['text']}")
+    for _, removed in filters:
+        for example in removed.examples if removed is not None else ():
+            why = example.repeats or example.against
+            out().print(f"{example.where}: {why}", style="dim")
+            out().print(f"  {example.text}")

@@ -1,7 +1,7 @@
-"""Train the small ladder from nothing and write its report.
+"""Train the small ladder from random weights and write its report.
 
 From random weights to solving word problems by writing out the steps, in one command and a few
-minutes on a laptop. Run again, it goes on where it stopped, or shows the table of a finished run.
+minutes on a laptop. Run again, it continues where it stopped, or shows the table of a finished run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from glassmind.cli.settings import add_run_options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     parser.add_argument(
-        "--short", action="store_true", help="a minute's run that only shows that everything works"
+        "--short",
+        action="store_true",
+        help="a run of one minute that only checks that everything works",
     )
 
 

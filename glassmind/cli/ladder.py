@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe", nargs="?", default="", help="a shipped recipe, a TOML file or a run's folder"
     )
-    parser.add_argument("--problems", metavar="FILE", help="a JSONL of problems, or gsm8k")
+    parser.add_argument("--problems", metavar="FILE", help="a JSONL of problems, gsm8k or math")
     add_run_options(parser)
 
 

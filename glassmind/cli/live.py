@@ -1,4 +1,4 @@
-"""Live progress for people: a bar on a terminal, a line now and then elsewhere."""
+"""Live progress: a bar on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from rich.progress import (
 
 from glassmind.cli.console import console
 
-_QUIET_SECONDS = 15.0  # between two lines where there is no terminal
+_QUIET_SECONDS = 15.0  # seconds between two lines without a terminal
 
 
 class LiveProgress:
     """Shows ``glassmind.progress.Progress`` events on standard error.
 
-    ``with LiveProgress() as progress`` takes the bar away, and gives the cursor back, however the
-    work ends.
+    ``with LiveProgress() as progress`` always removes the bar and restores the cursor at the end.
     """
 
     def __init__(self, on: Console | None = None) -> None:

@@ -1,8 +1,8 @@
-"""The command line's front door: find the verb, hand it its arguments, turn errors into sentences.
+"""The entry point of the command line: find the verb, run it, turn errors into sentences.
 
-Exit codes: 0 the job is done; 2 something outside the program is wrong, and one sentence on
-standard error says what; 130 interrupted with Ctrl-C; 141 the reader of our output went away. A
-traceback appears only for a fault of Glassmind itself, or for any error with GLASSMIND_DEBUG=1.
+Exit codes: 0 success; 2 an error of the user or the system, explained in one sentence on standard
+error; 130 interrupted with Ctrl-C; 141 the reader of the output closed the pipe. A traceback
+appears only for a bug in Glassmind, or for any error with GLASSMIND_DEBUG=1.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from pathlib import Path
 from glassmind import __version__
 from glassmind.errors import UserError
 
-# In the order in which a newcomer meets them; each is the file of that name in this folder.
+# In the order in which a newcomer needs them; each is the file of that name in this folder.
 VERBS: dict[str, str] = {
-    "demo": "train the small ladder from nothing and write its report",
+    "demo": "train the small ladder from random weights and write its report",
     "train": "run a recipe: a shipped one by its name, or your own TOML file",
     "ladder": "run the ladder of methods on generated problems or on your own",
     "ask": "answer a question, and show the steps, the votes and the scores",
     "chat": "talk with a model in the terminal",
     "serve": "answer over HTTP, as OpenAI's API does, with a chat page",
-    "classify": "say which kind of text this is, by a classifier you trained",
+    "classify": "label texts with a classifier you trained",
     "eval": "grade a model on a task such as gsm8k",
+    "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
-    "compare": "lay the curves of training runs over each other, and say what differs",
+    "compare": "compare training runs: settings, losses and curves",
     "pull": "download a model from the Hugging Face Hub",
-    "convert": "turn a model into another format: Hugging Face, GGUF, a PEFT adapter",
-    "models": "the published architectures: what they cost, what each changed, and why",
+    "convert": "convert a model to another format: Hugging Face, GGUF, a PEFT adapter",
+    "models": "published architectures: what they cost, what each changed, and why",
     "scaling": "train several depths, and fit loss against compute",
-    "plan": "what training needs past one machine: memory, traffic, time",
-    "tokenizer": "train a tokenizer, or look at what one does to a text",
+    "plan": "what training on many GPUs needs: memory, traffic, time",
+    "tokenizer": "train a tokenizer, or show how one splits a text",
     "data": "make, inspect and check problems; filter a text to pretrain on",
     "doctor": "check this machine and this installation",
 }
 
-# The verbs whose work several processes of torchrun can share.
+# The verbs that can run in several processes under torchrun.
 SHARED = ("train",)
 
 EXIT_DONE, EXIT_USER_ERROR, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 0, 2, 130, 141
@@ -64,7 +65,7 @@ _REASONS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's own) and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show an arrow gets a "?"
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show an arrow shows a "?"
             stream.reconfigure(errors="replace")
     args: argparse.Namespace | None = None
     try:
@@ -81,17 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in SHARED:
             _refuse_company(verb)
         code = int(module.run(args))
-        sys.stdout.flush()  # here, where a reader who went away can still be answered quietly
+        sys.stdout.flush()  # here, where a closed pipe can still be handled silently
         return code
     except SystemExit as stop:  # argparse: help and version are 0, a wrong option is 2
         return stop.code if isinstance(stop.code, int) else EXIT_USER_ERROR
     except KeyboardInterrupt:
         _debug_traceback()
-        resume = "; the same command with --resume goes on" if hasattr(args, "resume") else ""
+        resume = "; the same command with --resume continues" if hasattr(args, "resume") else ""
         print(f"glassmind: interrupted{resume}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more at exit; let that go nowhere.
+        # Python flushes standard output once more at exit; discard that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except UserError as error:
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _choose(argv: list[str]) -> tuple[str, list[str]]:
-    """Return the verb and its arguments; print help or version, or refuse, where there is none."""
+    """Return the verb and its arguments; print help or version, or exit, where there is none."""
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, line in VERBS.items())
     parser = argparse.ArgumentParser(
@@ -138,10 +139,10 @@ def _choose(argv: list[str]) -> tuple[str, list[str]]:
 
 
 def _refuse_company(verb: str) -> None:
-    """Refuse several processes, each of which would do all of the work in the same folder.
+    """Refuse several processes: each would do all of the work in the same folder.
 
-    The first one says so. The others just end, and well: torchrun stops all when one of them
-    fails, and the first might not have spoken yet.
+    The first one prints the error. The others exit with success, because torchrun stops all
+    processes when one fails, perhaps before the first has printed.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         return
@@ -154,7 +155,7 @@ def _refuse_company(verb: str) -> None:
 
 
 def _os_sentence(error: OSError, args: argparse.Namespace | None) -> str:
-    """Say what the operating system refused and where; a failed write does not know its path."""
+    """The operating system's error as a sentence; a failed write has no path."""
     path = error.filename if isinstance(error.filename, (str, os.PathLike)) else None
     where = path or getattr(args, "run_folder", None) or Path.cwd()
     remedy = "; make room and run it again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""

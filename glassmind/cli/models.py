@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glassmind.model import ModelConfig
 
 CONTEXT = 4096  # tokens; models with a shorter context are counted at theirs
-WIDE = 150  # columns that one table of everything needs; below, it comes in two
+WIDE = 150  # columns that one table of everything needs; a narrower one is split in two
 NUMBERS = 7  # so many columns come first: name, year, and what is counted
 NUMERIC = ("parameters", "active", "KV/token", "FLOPs/token", "context")
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=CONTEXT,
         metavar="N",
-        help=f"count for a text of N tokens, or the model's longest (default {CONTEXT})",
+        help=f"count for a text of N tokens, or the model's context if shorter (default {CONTEXT})",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
@@ -50,20 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     diff = actions.add_parser("diff", help="what changed from one model to another, and why")
     diff.add_argument("before", metavar="BEFORE", help="a model of the table")
     diff.add_argument("after", metavar="AFTER", help="another")
-    page = actions.add_parser("page", help="the whole story as a Markdown page")
+    page = actions.add_parser("page", help="the chapter as a Markdown page")
     page.add_argument(
         "--measured",
         type=Path,
         default=Path("docs/architectures.json"),
         metavar="FILE",
-        help="measurements to include, if the file is there (default docs/architectures.json), "
-        "with FILE's name and -findings.md for what they say in words",
+        help="measurements to include, if the file exists (default docs/architectures.json); the "
+        "text about them is in the file of the same name with -findings.md",
     )
     page.add_argument(
         "--to", type=Path, metavar="FOLDER", help="write ARCHITECTURES.md and figures/ there"
     )
     for action in (show, diff):
-        # Not given here, it must not undo a --json before the action.
+        # If it is absent here, a --json before the action stays in force.
         action.add_argument(
             "--json",
             action="store_true",
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action asked for, or print the table; return 0."""
+    """Run the chosen action, or print the table; return 0."""
     if args.context < 1:
         raise UserError(f"--context must be at least 1, not {args.context}")
     if args.action == "show":

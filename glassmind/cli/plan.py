@@ -1,7 +1,7 @@
-"""What training needs past one machine: memory, traffic and time, before any GPU is rented.
+"""What training on many GPUs needs: memory, traffic and time.
 
     glassmind plan                               1B, 8B and 70B on 8, 64 and 512 GPUs
-    glassmind plan --params 8B --gpus 64         every way to share the work, and which to take
+    glassmind plan --params 8B --gpus 64         every layout, and the recommended one
     glassmind plan --preset llama3-70b --gpus 512 --tokens 2T
 
 The model of a GPU is an NVIDIA H100's: 80 GB, 989 TFLOP/s in bfloat16, 450 GB/s each way to its
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glassmind.errors import UserError
 
@@ -35,12 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus-per-node", type=_count, default=8, metavar="N", help="default 8")
     parser.add_argument("--sequence", type=_count, default=8192, metavar="N", help="default 8192")
     parser.add_argument(
-        "--batch-tokens", type=_number, default=2.0**22, metavar="N", help="a step's; default 4.2M"
+        "--batch-tokens",
+        type=_number,
+        default=2.0**22,
+        metavar="N",
+        help="tokens per step; default 4.2M",
     )
     parser.add_argument(
-        "--tokens", type=_number, metavar="N", help="in all; default 20 for each parameter"
+        "--tokens", type=_number, metavar="N", help="tokens in total; default 20 per parameter"
     )
-    parser.add_argument("--memory", type=_positive, default=80.0, help="GB of a GPU; default 80")
+    parser.add_argument("--memory", type=_positive, default=80.0, help="GB per GPU; default 80")
     parser.add_argument("--peak", type=_positive, default=989.0, help="TFLOP/s; default 989")
     parser.add_argument("--mfu", type=_share, default=0.4, help="share of the peak; default 0.4")
     parser.add_argument(
@@ -78,7 +82,7 @@ def _cluster(args: argparse.Namespace, gpus: int) -> Cluster:
         raise UserError(f"--gpus must be at most {MOST_GPUS:,}, not {gpus:,}")
     if gpus % per_node:
         raise UserError(
-            f"{gpus} GPUs do not fill nodes of {per_node}: give a multiple, or --gpus-per-node"
+            f"{gpus} GPUs do not fill nodes of {per_node}: use a multiple, or --gpus-per-node"
         )
     return Cluster(
         gpus,
@@ -92,7 +96,7 @@ def _cluster(args: argparse.Namespace, gpus: int) -> Cluster:
 
 
 def _job(args: argparse.Namespace, config: ModelConfig, gpus: int) -> Job:
-    """The job with the batch rounded to whole rows that the GPUs can share evenly."""
+    """The job with the batch rounded to whole rows that divide evenly among the GPUs."""
     from glassmind.model.counting import parameters
     from glassmind.plan.estimate import Job
 
@@ -153,7 +157,7 @@ def _table(args: argparse.Namespace) -> None:
     from glassmind.plan.estimate import choose, fewest_gpus, recommend
     from glassmind.plan.sizes import preset
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     lines: list[tuple[str, ...]] = []
     for name in TABLE_MODELS:
         for gpus in TABLE_GPUS:
@@ -247,7 +251,7 @@ def _verdict(job: Job, cluster: Cluster, best: Estimate | None) -> str:
     )
 
 
-def _asked(name: str, job: Job, cluster: Cluster) -> dict[str, Any]:
+def _asked(name: str, job: Job, cluster: Cluster) -> dict[str, object]:
     from glassmind.model.counting import parameters
 
     return {
@@ -260,8 +264,8 @@ def _asked(name: str, job: Job, cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _facts(result: Estimate) -> dict[str, Any]:
-    """An estimate for machines: its fields and what follows from them."""
+def _facts(result: Estimate) -> dict[str, object]:
+    """An estimate as JSON: its fields and the values derived from them."""
     own = {name: value for name, value in vars(result).items() if name != "layout"}
     layout = {"name": str(result.layout), **vars(result.layout)}
     return {"layout": layout, "memory": result.memory, "step_seconds": result.step_seconds, **own}

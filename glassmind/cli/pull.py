@@ -5,8 +5,8 @@
     glassmind pull org/name-GGUF --file name-q8_0.gguf
     glassmind ask --model "$(glassmind pull org/name)" "Why is the sky blue?"
 
-The path goes to standard output, everything else to standard error. An interrupted download goes on
-with the same command; what is there already is checked and not fetched again.
+The path goes to standard output, everything else to standard error. The same command continues an
+interrupted download; finished files are checked and not downloaded again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ORG/NAME", help="the repository on the hub")
     parser.add_argument("--revision", metavar="R", help="a branch, tag or commit (default: main)")
     parser.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="where it is put (default: models/ORG--NAME)"
+        "--to", type=Path, metavar="FOLDER", help="the folder to write (default: models/ORG--NAME)"
     )
     parser.add_argument("--file", metavar="NAME.gguf", help="one GGUF file of the repository")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Download, and print where to; return 0."""
+    """Download, and print the path; return 0."""
     from glassmind.cli.console import console, print_json
     from glassmind.cli.live import LiveProgress
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         with LiveProgress() as progress:
             path = pull(args.name, progress, revision=args.revision, folder=args.to, file=args.file)
     except KeyboardInterrupt:
-        console().print("what has arrived is kept; the same command goes on from there")
+        console().print("the partial download is kept; the same command continues it")
         raise
     if args.json:
         print_json({"schema": 1, "repository": args.name, "path": path})

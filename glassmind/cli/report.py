@@ -1,9 +1,9 @@
-"""Write the report of a run again: of a ladder, or of a training, finished or not.
+"""Write the report of a run again: a ladder or a training run, finished or not.
 
     glassmind report runs/demo
     glassmind report runs/text-train
 
-A training's report shows its curves and what they suggest; with train.inspect_every set, also what
+A training run's report shows its curves and a diagnosis; with train.inspect_every set, also what
 happened inside the layers.
 """
 

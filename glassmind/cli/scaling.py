@@ -1,11 +1,11 @@
-"""Show that the dial holds: train several depths, and fit loss against compute.
+"""Test the dial: train several depths, and fit loss against compute.
 
     glassmind scaling                                     the demo's problems, depths 2 to 5
     glassmind scaling text --set pretrain.file=book.txt --depths 2,3,4,5,6
     glassmind scaling short --depths 1,2,3 --tokens-per-parameter 2        minutes
 
-Every size is a run of its own in the folder; the law, how well it fits and how well it predicts the
-largest size from the others are printed, and drawn in scaling.html.
+Every size is a run of its own in the folder. The fitted law, its goodness of fit, and how well it
+predicts the largest size from the others are printed, and drawn in scaling.html.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens-per-parameter",
         type=float,
         metavar="R",
-        help="how long each size is trained (default: as the dial does, 8)",
+        help="training tokens per parameter of each size (default: the dial's 8)",
     )
     add_run_options(parser)
 

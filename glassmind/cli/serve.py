@@ -8,9 +8,9 @@ Then open the address in a browser, or point a client at it:
 
     OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")
 
-API keys come from a file, one a line, or from the environment variable GLASSMIND_API_KEYS. Without
-any, whoever reaches the port may ask; so it listens on this machine alone unless told otherwise.
-SIGTERM or Ctrl-C ends it, after the answers that are under way.
+API keys come from a file, one per line, or from the environment variable GLASSMIND_API_KEYS.
+Without keys every client that reaches the port is served; so by default the server listens on this
+machine only. SIGTERM or Ctrl-C ends it, after the running answers.
 """
 
 from __future__ import annotations
@@ -26,39 +26,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--name", default="", help="what clients call the model (its file's name)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes one that is free (8000)")
+    parser.add_argument("--port", type=int, default=8000, help="0 chooses a free port (8000)")
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that it may be called by in an address, beside --host and localhost; may be "
-        "given several times, * is any",
+        help="a host name to accept, besides --host and localhost; repeatable, * accepts any",
     )
-    parser.add_argument("--keys", type=Path, metavar="FILE", help="API keys, one a line")
+    parser.add_argument(
+        "--keys", type=Path, metavar="FILE", help="a file of API keys, one per line"
+    )
     parser.add_argument(
         "--per-minute",
         type=int,
         default=0,
         metavar="N",
-        help="requests a minute of a client (no limit)",
+        help="requests per minute and client (no limit)",
     )
     parser.add_argument(
         "--at-once",
         type=int,
         default=0,
         metavar="N",
-        help="requests of a client at once (no limit)",
+        help="concurrent requests per client (no limit)",
     )
     parser.add_argument(
-        "--queue", type=int, default=1024, metavar="N", help="samples under way at once (1024)"
+        "--queue",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="samples running or waiting at once (1024)",
     )
     parser.add_argument(
         "--max-tokens",
         type=int,
         default=1024,
         metavar="N",
-        help="of an answer whose request says nothing (1024)",
+        help="default length of an answer (1024)",
     )
     parser.add_argument(
         "--request-seconds", type=float, default=600, metavar="S", help="for an answer (600)"
@@ -74,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="a web site whose pages may ask (CORS); may be given several times",
+        help="a web site whose pages may send requests (CORS); repeatable",
     )
     parser.add_argument(
         "--rows", type=int, default=256, metavar="N", help="samples computed at once (256)"
@@ -96,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
 
     screen = console()
     hosts, keys = Hosts(args.host, args.allow_host), read_keys(args.keys)
-    listening = bound_socket(args.host, args.port)  # before the model: a taken port is quick to say
+    listening = bound_socket(
+        args.host, args.port
+    )  # before the model, so that a port in use is reported at once
     port = listening.getsockname()[1]
     try:
         served, engine = load_chosen(
@@ -117,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             screen.print(f"{served.name} answers at http://{host}:{port} (Ctrl-C ends it)")
             if not is_loopback(args.host) and not keys:
                 screen.print(
-                    "warning: other machines can reach this, and no API key is asked for (--keys)",
+                    "warning: other machines can reach this server without an API key (--keys)",
                     style="yellow",
                 )
 

@@ -1,4 +1,4 @@
-"""The options that several verbs share, and ``--set``: any value of a recipe from the command line.
+"""The options that several verbs share, such as ``--set``, which changes any value of a recipe.
 
 glassmind train demo --run runs/wide --set model.d_model=192 --set train.steps=300 --seed 7
 """
@@ -21,7 +21,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the shared options. They arrive in the namespace as
+    """Add the shared options. They are stored in the namespace as
 
     ``overrides`` (list of ``KEY=VALUE``), ``trackers`` (list of names), ``run_folder``
     (``Path | None``), ``seed``, ``threads`` (``int | None``), ``device`` (``str | None``),
@@ -29,7 +29,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """
     group = parser.add_argument_group("options of every run")
     group.add_argument(
-        "--run", dest="run_folder", type=Path, metavar="FOLDER", help="where the run is kept"
+        "--run", dest="run_folder", type=Path, metavar="FOLDER", help="the run's folder"
     )
     group.add_argument(
         "--set",
@@ -45,26 +45,24 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=["tensorboard", "trackio", "wandb"],
-        help="send the figures of training there too; repeatable",
+        help="also send the training metrics there; repeatable",
     )
-    group.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    group.add_argument("--seed", type=_seed, metavar="N", help="the seed of everything random")
+    group.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    group.add_argument("--seed", type=_seed, metavar="N", help="the random seed")
     group.add_argument("--device", type=_device, help="auto, cpu, cuda, cuda:1, mps, ...")
-    group.add_argument("--threads", type=_threads, metavar="N", help="CPU threads to compute with")
-    group.add_argument(
-        "--json", action="store_true", help="one JSON object on standard output, for machines"
-    )
+    group.add_argument("--threads", type=_threads, metavar="N", help="number of CPU threads")
+    group.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def apply_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
-    """Return the recipe (a tree of frozen dataclasses) with every ``KEY=VALUE`` put in its place.
+    """Return the recipe (a tree of frozen dataclasses) with every ``KEY=VALUE`` applied.
 
     The value is read as the field's type: ``train.steps=300``, ``data.families=buying,rates``,
     ``model.experts=none``. Raises ``UserError`` for what is not ``KEY=VALUE``, for an unknown key
     (with the nearest one, and all at that level) and for a value of the wrong type.
     """
     # Imported here: a verb's --help needs the options above, but not the folder of runs.
-    from glassmind.runs.dataclass_tree import replace_many
+    from glassmind.runs.overrides import replace_many
 
     changes = []
     for override in overrides:

@@ -1,4 +1,4 @@
-"""Train a tokenizer, look at what one does to a text, compare several.
+"""Train a tokenizer, show how one splits a text, compare several.
 
 glassmind tokenizer train book.txt --vocab-size 4096 --out tokenizer.json
 glassmind tokenizer show "Mia has 12 pencils."
@@ -9,7 +9,7 @@ glassmind tokenizer corpus books/*.txt --tokenizer runs/demo --out corpus.bin
 
 A tokenizer is a run folder, a tokenizer.json, a SentencePiece tokenizer.model, a tiktoken rank
 file, GPT-2's vocab.bpe beside its encoder.json, a GGUF, a folder that holds one of these, or
-smollm2, if that is installed. Without --tokenizer it is that of the model in the package.
+smollm2, if that is installed. The default is the tokenizer of the model in the package.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from glassmind.tokenize import SavedTokenizer
     from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
-# That of the model which answers `glassmind ask`.
+# The tokenizer of the default model of `glassmind ask`.
 _SHIPPED = Path(str(resources.files("glassmind") / "weights" / "word-problems" / "tokenizer.json"))
 _DEFAULT_SIZES = {"bpe": 1024, "wordpiece": 4096}
 
@@ -51,18 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vocab-size",
         type=int,
         metavar="N",
-        help="tokens in the vocabulary, special tokens and single bytes or characters included "
+        help="tokens in the vocabulary, including special tokens and single bytes or characters "
         "(default: bpe 1024, wordpiece 4096)",
     )
 
-    show = actions.add_parser("show", help="the pieces of a text, and how they were put together")
+    show = actions.add_parser("show", help="the pieces of a text, and the merges that made them")
     encode = actions.add_parser("encode", help="the ids of a text")
     for action in (show, encode):
         action.add_argument("text", metavar="TEXT", help="the text, or - for standard input")
     encode.add_argument(
         "--special",
         action="store_true",
-        help="take the spelling of a special token in the text for that token",
+        help="encode the spelling of a special token in the text as that token",
     )
     decode = actions.add_parser("decode", help="the text of ids")
     decode.add_argument("ids", nargs="+", type=int, metavar="ID", help="a token's id")
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a tokenizer; may be given several times",
     )
 
-    corpus = actions.add_parser("corpus", help="the ids of whole files, on every core")
+    corpus = actions.add_parser("corpus", help="encode whole files, on all cores")
     corpus.add_argument(
         "files", nargs="+", type=Path, metavar="FILE", help="text or .jsonl, may end in .xz or .gz"
     )
@@ -87,15 +87,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--separator",
         default="\\n\\n",
         metavar="TEXT",
-        help=r"what stands between the documents of a text file, as in \x1e (default \n\n)",
+        help=r"separator between the documents of a text file, such as \x1e (default \n\n)",
     )
     corpus.add_argument(
-        "--end-token", metavar="TOKEN", help="a special token to write behind each document"
+        "--end-token", metavar="TOKEN", help="a special token to write after each document"
     )
     corpus.add_argument(
-        "--tiktoken", action="store_true", help="encode with tiktoken: the same ids, sooner"
+        "--tiktoken", action="store_true", help="encode with tiktoken: the same ids, faster"
     )
-    corpus.add_argument("--workers", type=int, metavar="N", help="processes (default: every core)")
+    corpus.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one per core)"
+    )
 
     for action in (show, encode, decode, corpus):
         action.add_argument(
@@ -112,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action asked for; return 0."""
+    """Run the chosen action; return 0."""
     actions = {
         "train": _train,
         "show": _show,
@@ -163,7 +165,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _check_target(target: Path, files: Sequence[Path]) -> None:
-    """Refuses, before the work, a file to write that cannot be, or would replace a text."""
+    """Refuses, before the work, a target that cannot be written or would replace a text."""
     if target.is_dir():
         raise UserError(f"--out {target} is a folder; name a file in it")
     nearest = next(parent for parent in target.parents if parent.exists())
@@ -295,8 +297,7 @@ def _faster(
 
 
 def _spare_other_files(target: Path, tokenizer: Path) -> None:
-    """Refuses to write over the tokenizer, and over a .json whose name nobody has typed unless it
-    is that of a corpus."""
+    """Refuses to overwrite the tokenizer, or a derived .json path that is not a corpus's."""
     if target.exists() and tokenizer.exists() and target.samefile(tokenizer):
         raise UserError(f"--out {target} is the tokenizer; name another file")
     facts = target.with_suffix(".json")

@@ -1,4 +1,4 @@
-"""What ``glassmind tokenizer`` draws: the pieces of a text and their making, and a comparison."""
+"""The displays of ``glassmind tokenizer``: a text's pieces and their merges, and a comparison."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from glassmind.tokenize import SavedTokenizer
     from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
-# Fixed colours, since what a terminal calls yellow may not carry black text. They stay distinct
-# where a terminal has only sixteen.
+# Fixed colours, because black text may be unreadable on a terminal's own yellow. They stay distinct
+# on a terminal with only sixteen colours.
 _COLOURS = tuple(f"#000000 on {paper}" for paper in ("#87d7ff", "#ffd75f", "#87d75f", "#ff87d7"))
 _NEW = _COLOURS[2]
 _MOST_TOKENS, _MOST_PATHS = 1000, 24  # drawn; a book has more
@@ -30,7 +30,7 @@ _DIGITS = frozenset(b"0123456789")
 
 
 def show(tokenizer: ComposedTokenizer | SavedTokenizer, text: bytes, as_json: bool) -> None:
-    """The tokens of ``text`` in colours, and how those of several steps were put together."""
+    """The tokens of ``text`` in colours, and the steps of pieces that took several."""
     ids = tokenizer.encode(text)
     paths = explain(tokenizer, text.decode("utf-8", "replace"))
     worth_it = (path for path in paths if path.steps or path.too_long)
@@ -59,7 +59,7 @@ def show(tokenizer: ComposedTokenizer | SavedTokenizer, text: bytes, as_json: bo
 
 
 def _coloured(tokens: list[tuple[str, int]], width: int) -> Text:
-    """Each token with its id behind it, in lines of at most ``width`` columns that part no two."""
+    """Each token followed by its id, in lines of at most ``width`` columns."""
     lines, used = Text(), 0
     for place, (token, token_id) in enumerate(tokens):
         entry = Text.assemble(
@@ -74,7 +74,7 @@ def _coloured(tokens: list[tuple[str, int]], width: int) -> Text:
 
 
 def _drawn(paths: list[PiecePath], screen: Console) -> Text:
-    """The road of each piece: a line for its start and one for each step, the new token marked."""
+    """The path of each piece: a line for its start and one per step, with the new token marked."""
     indent = max((len(step.note) for path in paths for step in path.steps), default=0) + 2
     drawn = Text()
 
@@ -104,8 +104,8 @@ def _visible(piece: str) -> str:
 
 @dataclass(frozen=True)
 class _Row:
-    """What one tokenizer does with a text. ``tokens_per_digit`` is 1 where every digit is a token;
-    ``exact``: decoding gives the text back."""
+    """How one tokenizer encodes a text. ``tokens_per_digit`` is 1 if every digit is a token;
+    ``exact``: decoding returns the text."""
 
     tokenizer: Path
     vocab_size: int
@@ -124,7 +124,7 @@ def compare(
     tokenizers: Mapping[Path, ComposedTokenizer | SavedTokenizer],
     as_json: bool,
 ) -> None:
-    """A table with a line for each tokenizer."""
+    """A table with one row per tokenizer."""
     with console().status(f"encoding {file}"):
         rows = [_measured(path, tokenizer, text) for path, tokenizer in tokenizers.items()]
     if as_json:

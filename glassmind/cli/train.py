@@ -1,7 +1,7 @@
 """Train one model: a shipped recipe by its name, or your own TOML file.
 
     glassmind train demo                              only the chain-of-thought model of the demo
-    glassmind train demo --set style=direct           the base model
+    glassmind train demo --set style=direct           the model that answers directly
     glassmind train text --set pretrain.file=book.txt
     glassmind train text --set pretrain.file=book.txt --depth 6
     glassmind train demo --minutes 10
@@ -9,8 +9,8 @@
     torchrun --nproc-per-node 2 -m -- glassmind train text ...   one run in two processes
 
 --depth is the one dial: width, heads, learning rates, batch and steps follow from it. --minutes
-takes the deepest model that is trained well in that time, or --depth with the steps that fit; it
-is the time of the training steps, to which reading the data and compiling are added.
+chooses the deepest model that trains well in that time, or with --depth the number of steps that
+fit; it counts the training steps only, without reading the data and compiling.
 
 The run's folder then works with ask, eval and load.
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -28,15 +29,17 @@ from glassmind.cli.settings import add_run_options, minutes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a shipped recipe, a TOML file or a run's folder")
-    parser.add_argument("--depth", type=int, metavar="N", help="layers, and all that follows")
     parser.add_argument(
-        "--minutes", type=minutes, metavar="M", help="train for about so long on this machine"
+        "--depth", type=int, metavar="N", help="number of layers; the other sizes follow"
+    )
+    parser.add_argument(
+        "--minutes", type=minutes, metavar="M", help="train for about this long on this machine"
     )
     add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # before torch is loaded: its own log is not for people
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # before torch is imported, to silence its log
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from glassmind.cli.console import console, print_json
     from glassmind.cli.jobs import choose_device, dial, resolve, timed
@@ -49,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
         recipe, _ = resolve(args, args.recipe, partial(dial, args))
         folder = args.run_folder or Path("runs") / f"{recipe.name}-train"
         device = launch.device(choose_device(args))
-        world = launch.join(recipe.train.parallel, device)
+        group = launch.join(recipe.train.parallel, device)
         resume = args.resume or launch.restarted
-        with LiveProgress() if world.first else nullcontext(Silent()) as progress:
+        with LiveProgress() if group.is_first else nullcontext(Silent()) as progress:
             if args.minutes is not None:
                 recipe = timed(
-                    args, recipe, folder, device, progress, resume=resume, processes=world.size
+                    args, recipe, folder, device, progress, resume=resume, processes=group.size
                 )
             finished = run_training(
                 recipe,
@@ -62,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
                 resume=resume,
                 device=device,
                 progress=progress,
-                world=world,
+                group=group,
             )
-    if not world.first:
+    if not group.is_first:
         return 0
     if args.json:
-        print_json({"run": finished.path, **finished.facts()})
+        print_json({"run": finished.path, **asdict(finished.info())})
     console().print(f"The model is in {finished.path}")
     return 0

@@ -1,38 +1,42 @@
-"""Problems: generated, real, and a person's own; and text to pretrain on.
+"""Problems (generated, real, or the user's own), and text to pretrain on.
 
 Read ``stories`` first (what a family of word problems is), then ``skeleton`` (events and numbers),
-``telling`` (words), ``splits`` (what keeps training and test apart) and ``generator``, which puts
-them together. ``gsm8k`` and ``jsonl`` load problems from files. ``packing`` and ``loader`` turn
-encoded text into the batches a trainer reads. For fine-tuning, ``chats`` reads conversations and
-``labelled`` texts with labels.
+``telling`` (words), ``splits`` (what keeps training and test apart) and ``generator``, which
+combines them. ``jsonl``, ``gsm8k`` and ``competition_math`` load problems from files, which
+``json_lines`` reads, and ``problem_sets`` names the published ones. ``columns``, ``packing`` and
+``loader`` turn encoded text into the batches a trainer reads. For fine-tuning, ``chats`` reads
+conversations and ``labelled`` reads texts with labels; ``text_file`` reads a small text file.
 
-For pretraining, ``texts`` streams documents out of files, ``word_ngrams``, ``near_duplicates`` and
-``contamination`` tell what should not be learned from, ``filters`` takes it out and gives account,
-and ``token_shards`` keeps the ids on the disk, from where training reads its rows.
+For pretraining, ``texts`` streams documents from files. ``word_ngrams``, ``near_duplicates`` and
+``contamination`` find text that should not be learned, ``filters`` removes it and reports it, and
+``token_shards`` stores the ids on disk, where training reads them.
 """
 
 from __future__ import annotations
 
 from glassmind.data.chats import Chat, chat_documents, load_chats
 from glassmind.data.generator import ProblemDial, generate
-from glassmind.data.gsm8k import gsm8k_path, load_gsm8k
+from glassmind.data.gsm8k import load_gsm8k
 from glassmind.data.jsonl import ProblemSplits, load_problems, save_problems, split_problems
 from glassmind.data.labelled import Labelled, load_labelled
+from glassmind.data.problem_sets import PROBLEM_SETS, ProblemSet, data_file
 from glassmind.data.splits import SPLITS, Split, check_disjoint
 from glassmind.data.stories import FAMILIES
 
 __all__ = [
     "FAMILIES",
+    "PROBLEM_SETS",
     "SPLITS",
     "Chat",
     "Labelled",
     "ProblemDial",
+    "ProblemSet",
     "ProblemSplits",
     "Split",
     "chat_documents",
     "check_disjoint",
+    "data_file",
     "generate",
-    "gsm8k_path",
     "load_chats",
     "load_gsm8k",
     "load_labelled",

@@ -1,23 +1,21 @@
-"""Conversations: read from files, and turned into what fine-tuning learns from.
+"""Conversations: read from files, and encoded for fine-tuning.
 
-Two forms are read, one conversation a line of JSONL or an element of a JSON list (either may be
-packed as ``.gz``)::
+Two forms are read, one conversation per line of JSONL or element of a JSON list (either may be
+compressed as ``.gz``)::
 
     {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
     {"instruction": "Translate to French.", "input": "the cat", "output": "le chat"}
 
 The second is a conversation of one question (instruction, blank line, input) and one answer.
 
-A model is to learn what the assistant says and not what people ask it, so ``chat_documents`` marks
-the tokens of every answer, with the token that ends it, as ``completion``. Which those are is found
-with the model's chat template alone, whatever it looks like: the conversation is written out once
-up to the answer, with what asks for an answer at its end, and once including the answer; where the
-two rows of ids part, the answer begins. So the prompt is to the token what the model will see when
-it is used.
+The model learns the assistant's answers, not the user's messages, so ``chat_documents`` marks the
+tokens of every answer, and the token that ends it, as ``completion``. It finds them with any chat
+template: the conversation is rendered once up to the answer, with the generation prompt at its end,
+and once including the answer; the answer begins where the two rows of ids differ. So the prompt has
+exactly the tokens that the model will see in use.
 
-Some templates write an earlier turn otherwise once another follows (a model's thinking is dropped
-from it). Then the rows of two answers do not continue each other, and each becomes a document of
-its own.
+Some templates render an earlier turn differently once another follows (they drop its thinking).
+Then one answer's row is not a prefix of the next, and each becomes a document of its own.
 """
 
 from __future__ import annotations
@@ -31,9 +29,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
-from glassmind.data.whole_file import read_whole
+from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
 from glassmind.tokenize.chat_template.template import ChatTemplate, Message
@@ -53,7 +52,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class ChatDocuments:
-    """What can be trained on, and how many turns cannot: ``too_long`` ones exceed the context."""
+    """The training documents, and the number of turns left out: ``too_long`` for the context."""
 
     documents: list[Document]
     too_long: int
@@ -66,11 +65,11 @@ def load_chats(path: str | Path) -> list[Chat]:
     """The conversations in a JSON or JSONL file.
 
     Raises:
-        UserError: the file is missing, empty, too large or no JSON; a conversation has neither
-            form, a message no role or content, or nobody answers.
+        UserError: the file is missing, empty, too large or not JSON; a conversation has neither
+            form, a message has no role or content, or there is no answer.
     """
     file = Path(path)
-    text = read_whole(file)
+    text = read_text(file)
     chats = [_chat(row, where) for row, where in _rows(text, file)]
     if not chats:
         raise UserError(f"{file} holds no conversation; {_FORMS}")
@@ -81,7 +80,7 @@ _FORMS = 'each is {"messages": [...]} or {"instruction": ..., "output": ...}'
 
 
 def _rows(text: str, path: Path) -> Iterable[tuple[Any, str]]:
-    """The values in a JSON list, or on the lines, each with where it stands."""
+    """The values in a JSON list, or on the lines, each with its location for errors."""
     if text.lstrip().startswith("["):
         try:
             rows = json.loads(text)
@@ -115,7 +114,7 @@ def _chat(row: Any, where: str) -> Chat:
         raise UserError(f"{where} is no conversation: {_FORMS}")
     if not any(message["role"] == ASSISTANT for message in found[1:]):
         raise UserError(
-            f"{where}: nobody answers: after the first message one must have the role {ASSISTANT!r}"
+            f"{where}: there is no answer: a later message must have the role {ASSISTANT!r}"
         )
     return Chat(tuple(found))
 
@@ -127,19 +126,19 @@ def _message(message: Any, number: int, where: str) -> dict[str, str]:
     return {name: _text(message, name, where) for name in ("role", "content")}
 
 
-def _text(row: dict[str, Any], name: str, where: str) -> str:
+def _text(row: dict[str, object], name: str, where: str) -> str:
     value = row.get(name)
     if not isinstance(value, str):
         raise UserError(f'{where} needs "{name}": a text')
     return value
 
 
-# ------------------------------------------------------------------------- of our own making
+# ------------------------------------------------------------------------- generated
 
 
 def problem_chat(problem: Problem) -> Chat:
-    """A generated problem as a conversation: the question, then its steps and the answer in words;
-    asked how many steps that took, the assistant can look back and count."""
+    """A generated problem as a conversation: the question, and its steps and the answer in words;
+    then the user asks how many steps that took, which the assistant can count."""
     lines = [*(step.text for step in problem.steps), f"The answer is {problem.answer}."]
     n = len(problem.steps)
     return Chat(
@@ -153,7 +152,7 @@ def problem_chat(problem: Problem) -> Chat:
 
 
 def split_chats(chats: Sequence[Chat], seed: int, fraction: float) -> tuple[list[Chat], list[Chat]]:
-    """Training and validation conversations, dealt out by a hash of seed and first message.
+    """Training and validation conversations, split by a hash of seed and first message.
 
     Conversations that begin with the same words stay together.
     """
@@ -177,11 +176,11 @@ def chat_documents(
     turns: Turns = "all",
     stop_ids: frozenset[int] = frozenset(),
 ) -> ChatDocuments:
-    """Every conversation as ids, with the answers' tokens marked as ``completion``.
+    """Every conversation as ids, with the answers' tokens marked in ``COMPLETION``.
 
     ``stop_ids`` are the tokens that end an answer, if the template writes any. Spellings of special
     tokens in the messages stay text. A conversation longer than ``most_tokens`` keeps the turns
-    that fit; answers that do not fit whole are left out and counted.
+    that fit; answers that do not fit completely are left out and counted.
 
     Raises:
         UserError: the template refuses a conversation, or writes nothing for an answer.
@@ -203,7 +202,7 @@ def _documents(
     turns: Turns,
     stop_ids: frozenset[int],
 ) -> tuple[list[Document], int]:
-    # A greeting that stands before everything answers nothing.
+    # A greeting before any user message is not an answer.
     answers = [n for n, message in enumerate(chat.messages) if n and message["role"] == ASSISTANT]
     if turns == "last":
         answers = answers[-1:]
@@ -213,10 +212,10 @@ def _documents(
         if len(ids) > most_tokens:
             return documents, len(answers) - done  # what follows is longer still
         if documents and np.array_equal(ids[: len(documents[-1])], documents[-1].ids):
-            learned[: len(documents[-1])] |= documents[-1].completion
-            documents[-1] = Document(ids, learned)
+            learned[: len(documents[-1])] |= documents[-1][COMPLETION]
+            documents[-1] = Document(ids, {COMPLETION: learned})
         else:
-            documents.append(Document(ids, learned))
+            documents.append(Document(ids, {COMPLETION: learned}))
     return documents, 0
 
 
@@ -226,13 +225,13 @@ def _answer(
     template: ChatTemplate,
     stop_ids: frozenset[int],
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """The ids up to the end of the last message, an answer, and which of them are the answer's."""
+    """The ids up to the end of the last message, an answer, and a flag for each answer token."""
     whole = np.array(template.encode(tokenizer, messages, add_generation_prompt=False), np.int32)
     before = template.encode(tokenizer, messages[:-1])
     shared = min(len(before), len(whole))
     apart = np.flatnonzero(whole[:shared] != np.array(before[:shared], np.int32))
     start = int(apart[0]) if len(apart) else shared
-    # Behind the token that ends the turn, a template may write a line break for the next.
+    # After the token that ends the turn, a template may write a line break for the next.
     special = {*tokenizer.special.values(), *stop_ids}
     ends = [n for n in range(start, len(whole)) if int(whole[n]) in special]
     end = ends[-1] + 1 if ends else len(whole)

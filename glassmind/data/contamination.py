@@ -1,27 +1,26 @@
-"""Contamination: evaluation questions that stand in the training text.
+"""Contamination: evaluation questions that occur in the training text.
 
-A model that has read the exam passes it without having learned anything. Brown et al. (2020, arXiv
-2005.14165, appendix C) look for runs of 13 words that training text and evaluation have in common,
-cut each of them out of the training text with 200 characters on both sides, drop what is left in
-pieces shorter than 200 characters, and drop a document altogether that falls into more than ten
-pieces: cutting whole documents would punish long ones, such as books, for one quotation. The same
-is done here. Two things differ: they leave alone n-grams that stand in more than ten training
-documents, and they choose n between 8 and 13 for each evaluation; here every n-gram counts, and n
-is one setting.
+A model that has read the test passes it without having learned anything. Brown et al. (2020, arXiv
+2005.14165, appendix C) look for runs of 13 words that training text and evaluation share, and cut
+each from the training text with 200 characters on both sides. They drop remaining pieces shorter
+than 200 characters, and documents that fall into more than ten pieces. Dropping every matching
+document would lose long ones, such as books, for one quotation. This file does the same, with two
+differences: they ignore n-grams that occur in more than ten training documents, and choose n
+between 8 and 13 for each evaluation; here every n-gram counts, and n is one setting.
 
-An item of fewer than n words has no n-gram and cannot be found; how many those are is reported.
-Eight bytes are remembered for each different n-gram of the evaluations.
+An item of fewer than n words has no n-gram and cannot be found; the number of such items is
+reported. Memory: eight bytes for each distinct n-gram of the evaluations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.gsm8k import gsm8k_path
+from glassmind.data.problem_sets import PROBLEM_SETS
 from glassmind.data.texts import find_texts
 from glassmind.data.word_ngrams import WORD, Hashes, ngram_hashes, word_hashes
 from glassmind.errors import UserError
@@ -30,13 +29,13 @@ WINDOW = 200
 """Characters cut away on both sides of a shared n-gram; no shorter piece is kept."""
 
 MOST_PIECES = 10
-"""A document that falls into more is dropped."""
+"""A document that falls into more pieces is dropped."""
 
 Spans = tuple[tuple[int, int], ...]
 
 
 class Evaluation(NamedTuple):
-    """What is looked for: ``items`` of ``name``, of which ``too_short`` have no n-gram."""
+    """The n-grams to look for: ``items`` of ``name``, of which ``too_short`` have no n-gram."""
 
     name: str
     items: int
@@ -45,10 +44,10 @@ class Evaluation(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Where a document meets an evaluation.
+    """A document's overlap with an evaluation.
 
     ``kept`` are the (start, end) of the characters that stay, ``evaluation`` is the name of the
-    first one met, ``passage`` the words they share there.
+    first evaluation found, ``passage`` the words shared there.
     """
 
     kept: Spans
@@ -57,19 +56,17 @@ class Overlap(NamedTuple):
 
 
 def read_evaluation(name: str, ngram: int) -> Evaluation:
-    """The n-grams of an evaluation: ``gsm8k``, a JSONL of problems, or a plain text.
+    """The n-grams of an evaluation: a set of problems by its name, a JSONL, or a plain text.
 
-    Of a line of JSON it is the field ``question``, else ``problem``, ``prompt`` or ``text``.
+    In a line of JSON the text is the field ``question``, else ``problem``, ``prompt`` or ``text``.
 
     Raises:
         UserError: it cannot be read, or has no text of ``ngram`` words.
     """
-    path = str(gsm8k_path("valid")) if name == "gsm8k" else name
-    texts = find_texts(path, fields=("question", "problem", "prompt", "text"))
     items = too_short = 0
     found: list[Hashes] = []
-    for piece in texts.documents():
-        grams = ngram_hashes(word_hashes(piece.text), ngram)
+    for text in _texts(name):
+        grams = ngram_hashes(word_hashes(text), ngram)
         items += 1
         too_short += not len(grams)
         found.append(grams)
@@ -81,6 +78,14 @@ def read_evaluation(name: str, ngram: int) -> Evaluation:
     return Evaluation(name, items, too_short, np.unique(np.concatenate(found)))
 
 
+def _texts(name: str) -> Iterator[str]:
+    if name in PROBLEM_SETS:
+        yield from (problem.question for problem in PROBLEM_SETS[name].held_out())
+    else:
+        texts = find_texts(name, fields=("question", "problem", "prompt", "text"))
+        yield from (piece.text for piece in texts.documents())
+
+
 class Contamination:
     """Looks for runs of ``ngram`` words of the evaluations in documents."""
 
@@ -88,7 +93,7 @@ class Contamination:
         self.evaluations, self.ngram = tuple(evaluations), ngram
 
     def overlap(self, text: str, words: Hashes) -> Overlap | None:
-        """What ``text``, with its ``word_hashes``, shares with an evaluation; ``None``: nothing."""
+        """The overlap of ``text``, given its ``word_hashes``, with an evaluation, if any."""
         grams = ngram_hashes(words, self.ngram)
         shared = np.zeros(len(grams), np.bool_)
         first = ""
@@ -99,7 +104,7 @@ class Contamination:
             shared |= here
         if not first:
             return None
-        # The slow way through the text is taken only where something was found.
+        # The slow pass over the text runs only where something was found.
         places = [word.span() for word in WORD.finditer(text)]
         hits = [
             (places[i][0], places[i + self.ngram - 1][1]) for i in np.flatnonzero(shared).tolist()
@@ -108,13 +113,13 @@ class Contamination:
 
 
 def _within(numbers: Hashes, among: Hashes) -> NDArray[np.bool_]:
-    """Which of ``numbers`` are ``among`` others, which are sorted."""
+    """Which of ``numbers`` are in the sorted array ``among``."""
     at = np.minimum(np.searchsorted(among, numbers), len(among) - 1)
     return np.asarray(among[at] == numbers)
 
 
 def _left_over(hits: list[tuple[int, int]], length: int) -> Spans:
-    """The pieces of a document that stay when the hits, in order, and their windows are cut."""
+    """The pieces of a document left after cutting the hits, given in order, and their windows."""
     kept: list[tuple[int, int]] = []
     end = 0
     for first, last in [*hits, (length + WINDOW, length + WINDOW)]:

@@ -1,28 +1,26 @@
-"""The filters of a corpus, one after the other, and the account of what they took away.
+"""The filters of a corpus, and the report of what they removed.
 
-First near duplicates go, then what stands in the evaluations too. Filters judge a corpus in one
-pass, and a corpus may be read more than once; what they decided is therefore kept as *decisions*,
-the documents that were touched and the characters of each that stay, and every later reading is
-handed through ``kept``.
+Near duplicates are removed first, then text that also occurs in the evaluations. The filters need
+one pass over the corpus, but a corpus may be read more than once. So the result is stored as
+*decisions* (the changed documents, and the characters of each that stay), and every later reading
+goes through ``kept``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from glassmind.data.contamination import Contamination, Spans, read_evaluation
 from glassmind.data.near_duplicates import NearDuplicates
 from glassmind.data.texts import Piece
 from glassmind.data.word_ngrams import Hashes, word_hashes
-from glassmind.tokenize.corpus.bulk import whole_or_not_at_all
+from glassmind.files import atomic_write
 
 EXAMPLES = 5
-"""Examples that the report gives of each filter."""
+"""Examples per filter in the report."""
 
 _EXCERPT = 120  # characters of an example
 
@@ -30,32 +28,84 @@ Decisions = Mapping[int, Spans]
 """Document number -> the (start, end) of its characters that stay; the others stay whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A document that lost something: an excerpt of what, and why.
+
+    It ``repeats`` an earlier document with that ``similarity`` (the Jaccard index), or shares text
+    with the evaluation named in ``against``.
+    """
+
+    where: str
+    text: str
+    repeats: str | None = None
+    similarity: float | None = None
+    against: str | None = None
+
+
 @dataclass
 class Removed:
-    """What one filter took away."""
+    """What one filter removed."""
 
     documents: int = 0  # altogether
     shortened: int = 0  # documents that lost a part
     characters: int = 0
-    examples: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
-    def note(self, document: Piece, spans: Spans, **example: object) -> None:
-        """Count what is lost of ``document`` when only ``spans`` stay."""
+    def note(self, document: Piece, spans: Spans, example: Example) -> None:
+        """Count the loss of ``document`` when only ``spans`` stay."""
         if spans:
             self.shortened += 1
         else:
             self.documents += 1
         self.characters += len(document.text) - sum(end - start for start, end in spans)
         if len(self.examples) < EXAMPLES:
-            self.examples.append({"where": document.where} | example)
+            self.examples.append(example)
+
+
+@dataclass
+class RepeatsRemoved(Removed):
+    """Near duplicates: documents at least ``threshold`` similar to an earlier one."""
+
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRead:
+    """An evaluation that documents were compared with; ``too_short`` items have no n-gram."""
+
+    name: str
+    items: int
+    too_short: int
+
+
+@dataclass
+class ContaminationRemoved(Removed):
+    """Documents that share ``ngram`` words running with an evaluation."""
+
+    ngram: int = 0
+    against: list[EvaluationRead] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterReport:
+    """``data-report.json``: what was looked at and what stays; ``None`` for a filter not used."""
+
+    schema: int
+    documents: int
+    characters: int
+    kept_documents: int
+    kept_characters: int
+    near_duplicates: RepeatsRemoved | None = None
+    contamination: ContaminationRemoved | None = None
 
 
 class Filters:
-    """Near duplicates and contamination, each left out where it has nothing to do.
+    """The filters for near duplicates and contamination; either may be off.
 
-    ``near_duplicates`` is the Jaccard index from which on two documents count as one (0: do not
-    look), ``against`` names evaluations (see ``contamination.read_evaluation``), and ``ngram`` is
-    how many words running a document must share with one.
+    Documents with a Jaccard index of at least ``near_duplicates`` count as one (0: off),
+    ``against`` names evaluations (see ``contamination.read_evaluation``), and ``ngram`` is the
+    number of consecutive words that a match needs.
 
     Raises:
         UserError: an evaluation cannot be read.
@@ -68,14 +118,16 @@ class Filters:
         self._duplicates = NearDuplicates(near_duplicates) if near_duplicates else None
         evaluations = [read_evaluation(name, ngram) for name in against]
         self._contamination = Contamination(evaluations, ngram) if evaluations else None
-        self._repeated, self._contaminated = Removed(), Removed()
+        self._repeated = RepeatsRemoved(threshold=near_duplicates)
+        read = [EvaluationRead(e.name, e.items, e.too_short) for e in evaluations]
+        self._contaminated = ContaminationRemoved(ngram=ngram, against=read)
         self._documents = self._characters = 0
         self.decisions: dict[int, Spans] = {}
 
     def judge(self, document: Piece) -> Spans | None:
-        """The characters of ``document``, a whole one, that stay; ``None`` for all of them.
+        """The characters of a whole ``document`` that stay; ``None`` for all of them.
 
-        Every document of a corpus is to be judged once, in order.
+        Call it once for every document of a corpus, in order.
         """
         self._documents += 1
         self._characters += len(document.text)
@@ -85,8 +137,10 @@ class Filters:
             overlap = self._contamination.overlap(document.text, words)
             if overlap is not None:
                 spans = overlap.kept
-                excerpt = _excerpt(overlap.passage)
-                self._contaminated.note(document, spans, against=overlap.evaluation, text=excerpt)
+                example = Example(
+                    document.where, _excerpt(overlap.passage), against=overlap.evaluation
+                )
+                self._contaminated.note(document, spans, example)
         if spans is not None:
             self.decisions[document.document] = spans
         return spans
@@ -97,34 +151,27 @@ class Filters:
         twin = self._duplicates.twin(document.where, words)
         if twin is None:
             return None
-        similarity, excerpt = round(twin.similarity, 3), _excerpt(document.text)
-        self._repeated.note(document, (), repeats=twin.where, similarity=similarity, text=excerpt)
+        example = Example(
+            document.where,
+            _excerpt(document.text),
+            repeats=twin.where,
+            similarity=round(twin.similarity, 3),
+        )
+        self._repeated.note(document, (), example)
         return ()
 
-    def report(self) -> dict[str, Any]:
-        """What was looked at and what was taken away, for ``data-report.json``."""
-        report: dict[str, Any] = {
-            "schema": 1,
-            "documents": self._documents,
-            "characters": self._characters,
-            "kept_documents": self._documents
-            - self._repeated.documents
-            - self._contaminated.documents,
-            "kept_characters": self._characters
-            - self._repeated.characters
-            - self._contaminated.characters,
-        }
-        if self._duplicates is not None:
-            threshold = {"threshold": self._duplicates.threshold}
-            report["near_duplicates"] = threshold | dataclasses.asdict(self._repeated)
-        if self._contamination is not None:
-            against = [
-                {"name": e.name, "items": e.items, "too_short": e.too_short}
-                for e in self._contamination.evaluations
-            ]
-            settings = {"ngram": self.ngram, "against": against}
-            report["contamination"] = settings | dataclasses.asdict(self._contaminated)
-        return report
+    def report(self) -> FilterReport:
+        """The counts and removals so far."""
+        gone = (self._repeated, self._contaminated)
+        return FilterReport(
+            schema=1,
+            documents=self._documents,
+            characters=self._characters,
+            kept_documents=self._documents - sum(part.documents for part in gone),
+            kept_characters=self._characters - sum(part.characters for part in gone),
+            near_duplicates=None if self._duplicates is None else self._repeated,
+            contamination=None if self._contamination is None else self._contaminated,
+        )
 
     def summary(self) -> str:
         """The report in one sentence."""
@@ -146,7 +193,7 @@ class Filters:
 
 
 def kept(documents: Iterable[Piece], decisions: Decisions) -> Generator[Piece, None, None]:
-    """What stays of ``documents``, each whole; a piece left of one is a document of its own."""
+    """What stays of whole ``documents``; each remaining piece becomes a document of its own."""
     for document in documents:
         spans = decisions.get(document.document)
         if spans is None:
@@ -157,13 +204,12 @@ def kept(documents: Iterable[Piece], decisions: Decisions) -> Generator[Piece, N
 
 
 def write_filtered(documents: Iterable[Piece], filters: Filters, target: Path) -> None:
-    """Write what ``filters`` leave of ``documents`` as lines ``{"text": ...}``; whole or not at
-    all.
+    """Write what ``filters`` keep of ``documents`` as lines ``{"text": ...}``, atomically.
 
     Raises:
         UserError: the documents cannot be read, or the file not be written.
     """
-    with whole_or_not_at_all(target) as (file,):
+    with atomic_write(target, make_folder=True) as temporary, temporary.open("wb") as file:
         for document in documents:
             filters.judge(document)
             for left in kept([document], filters.decisions):

@@ -1,9 +1,9 @@
-"""The problem generator: dial in a difficulty, get as many word problems as you like.
+"""The problem generator: any number of word problems of a chosen difficulty.
 
-A problem is made in two moves. First a *skeleton* (``skeleton.py``): events, numbers, steps. Its
-key decides whether it belongs to the split asked for (``splits.py``); if not, another is drawn.
-Then a *telling*: a person, nouns and, for every sentence, one of its wordings. The steps in story
-order are the canonical solution; ``grade.derivation`` finds the others.
+A problem is made in two steps. First a *skeleton* (``skeleton.py``): events, numbers, steps. Its
+key decides whether it belongs to the requested split (``splits.py``); if not, another is drawn.
+Then a *telling* (``telling.py``): a person, nouns and, for every sentence, one of its wordings. The
+steps in story order are the canonical solution; ``grade.derivation`` finds the others.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ProblemDial:
 def generate(dial: ProblemDial, count: int, *, split: Split, seed: int) -> list[Problem]:
     """``count`` different problems of ``split``; the same arguments give the same problems.
 
-    ``longer`` tells stories of one or two steps more than ``dial.max_steps``; ``reworded`` uses
+    ``longer`` has stories of one or two steps more than ``dial.max_steps``; ``reworded`` uses
     only wordings that no other split uses. Raises ``UserError`` where the dial does not allow so
     many different problems.
     """
@@ -71,7 +71,7 @@ def generate(dial: ProblemDial, count: int, *, split: Split, seed: int) -> list[
     low, high = dial.min_steps, dial.max_steps
     if split == "longer":
         low, high = high + 1, high + _LONGER_BY
-    # Kinds of stories still to be had, by number of steps; an exhausted kind is dropped.
+    # Families that still have problems, by number of steps; an exhausted family is dropped.
     names = dial.families or tuple(FAMILIES)
     open_kinds = {n_steps: list(names) for n_steps in range(low, high + 1)}
     problems: list[Problem] = []

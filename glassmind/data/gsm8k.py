@@ -1,20 +1,19 @@
 """Real grade-school problems: the GSM8K files (Cobbe et al. 2021, arXiv 2110.14168).
 
-A line is ``{"question": ..., "answer": ...}``. The answer is a solution of one sentence a line,
-with calculator annotations such as ``<<48/2=24>>`` in the running text, closed by ``#### 72``.
-The annotation is taken out of the text; where it is one binary operation its parts go into the
-step's structured fields. Which earlier result an operand came from is not known, so ``uses`` stays
-empty and steps can be checked for arithmetic only.
+A line is ``{"question": ..., "answer": ...}``. The answer is a solution with one sentence per line,
+calculator annotations such as ``<<48/2=24>>`` in the text, and a last line ``#### 72``. The
+annotations are removed from the text; one that is a single binary operation fills the step's
+structured fields. The files do not say which earlier result an operand came from, so ``uses`` is
+empty and only the arithmetic of a step can be checked.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from pathlib import Path
 from typing import Literal
 
+from glassmind.data.json_lines import json_objects
 from glassmind.data.splits import content_key
 from glassmind.errors import UserError
 from glassmind.grade.numbers import canonical, parse_number
@@ -24,56 +23,32 @@ _ANNOTATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,40})>>")
 _BINARY = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([+\-*/])\s*([0-9]*\.?[0-9]+)\s*")
 _FINAL = "####"
 _SPACES = re.compile(r"\s+")
-_MAX_LINE = 1_000_000
-
-
-def gsm8k_path(split: Literal["train", "valid"]) -> Path:
-    """The GSM8K file of ``split`` below the folder that GLASSMIND_DATA names."""
-    folder = os.environ.get("GLASSMIND_DATA")
-    path = Path(folder) / "gsm8k" / f"{split}.jsonl" if folder else None
-    if path is None or not path.is_file():
-        raise UserError(
-            f"no GSM8K {split} file{'' if path is None else f' at {path}'}; set GLASSMIND_DATA to "
-            f"a folder that holds gsm8k/{split}.jsonl, or pass a path"
-        )
-    return path
 
 
 def load_gsm8k(
-    path: Path | str | None = None,
-    split: Literal["train", "valid"] = "train",
-    *,
-    equations: bool = False,
+    path: Path | str, split: Literal["train", "valid"] = "train", *, equations: bool = False
 ) -> list[Problem]:
-    """The problems of a GSM8K file, of ``gsm8k_path(split)`` where no path is given.
+    """The problems of a GSM8K file.
 
     A step's text is the sentence, or with ``equations`` only the annotated equation (sentences
-    without one are then left out). Raises ``UserError`` naming file and line for anything else
-    than GSM8K.
+    without one are then left out).
+
+    Raises:
+        UserError: the format is not GSM8K's; it names file and line.
     """
-    path = gsm8k_path(split) if path is None else Path(path)
-    problems: list[Problem] = []
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), b""), 1):
-                if line.strip():
-                    where = f"{path} line {number}"
-                    problem_id = f"gsm8k-{split}-{number:05d}"
-                    problems.append(_problem(line, where, problem_id, split, equations))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    problems = [
+        _problem(row, where, f"gsm8k-{split}-{number:05d}", split, equations)
+        for where, number, row in json_objects(Path(path))
+    ]
     if not problems:
         raise UserError(f"{path} holds no problems; a GSM8K file has one JSON object a line")
     return problems
 
 
-def _problem(line: bytes, where: str, problem_id: str, split: str, equations: bool) -> Problem:
-    try:
-        row = json.loads(line) if len(line) <= _MAX_LINE else None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not UTF-8 JSON; GSM8K has one object a line") from error
-    question = row.get("question") if isinstance(row, dict) else None
-    solution = row.get("answer") if isinstance(row, dict) else None
+def _problem(
+    row: dict[str, object], where: str, problem_id: str, split: str, equations: bool
+) -> Problem:
+    question, solution = row.get("question"), row.get("answer")
     if not isinstance(question, str) or not isinstance(solution, str):
         raise UserError(f'{where} needs the texts "question" and "answer", as GSM8K has them')
     worked, mark, final = solution.rpartition(_FINAL)
@@ -92,7 +67,7 @@ def _problem(line: bytes, where: str, problem_id: str, split: str, equations: bo
 
 
 def _sentences(worked: str) -> tuple[Step, ...]:
-    """One step a line of the solution; structured after its last annotation."""
+    """One step per line of the solution; its structure comes from the line's last annotation."""
     steps = []
     for line in worked.splitlines():
         text = _SPACES.sub(" ", _ANNOTATION.sub("", line)).strip()
@@ -103,7 +78,7 @@ def _sentences(worked: str) -> tuple[Step, ...]:
 
 
 def _equations(worked: str) -> tuple[Step, ...]:
-    """One step an annotation, whose text is the annotated equation alone."""
+    """One step per annotation; its text is the annotated equation alone."""
     return tuple(
         _step(f"{left.strip()}={right.strip()}", left, right)
         for left, right in _ANNOTATION.findall(worked)

@@ -1,62 +1,52 @@
-r"""A person's own problems: one JSON object a line.
+r"""The user's own problems: one JSON object per line.
 
     {"question": "Mia has 3 boxes of 12 pencils ...", "answer": 36,
      "steps": ["pencils: 3*12=36"], "id": "mine-1"}
 
-``question`` (text) and ``answer`` (a number, or text that is one: ``"$1,800"``) are required,
-``steps`` (a list of texts) and ``id`` (text) may be left out; blank lines are skipped. Problems
-this program wrote carry more (``source``, ``split``, ``key`` and the structure of each step) and
-are read back whole. A file is untrusted input: everything is checked, and what is wrong is named
-with its line.
+``question`` (text) and ``answer`` are required. The answer is a number, a text that is one
+(``"$1,800"``), or any other short text: LaTeX (``"\\frac{\\pi}{2}"``), a choice (``"B"``), a name.
+``steps`` (a list of texts) and ``id`` (text) are optional; blank lines are skipped. Problems
+written by this program have more fields (``source``, ``split``, ``key`` and the structure of each
+step), which are read back. A file is untrusted: every field is checked, and errors name the line.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from glassmind.data.json_lines import json_objects
 from glassmind.data.splits import content_key, deal
 from glassmind.errors import UserError
-from glassmind.grade.numbers import canonical, parse_number
+from glassmind.files import atomic_write
+from glassmind.grade.numbers import parse_number, read_number, spelled_answer
 from glassmind.records import Problem, Step
 
-MAX_LINE = 1_000_000
-"""A longer line (in bytes) is refused."""
+LONGEST_ANSWER = 1_000
+"""A longer answer (in characters) is refused."""
 
 
 def load_problems(path: Path | str) -> list[Problem]:
     """The problems in a JSONL file; raises ``UserError`` naming file and line.
 
-    Wrong are: no such file, no problem in it, text that is not UTF-8, a line over 1 MB or not a
-    JSON object, a field missing or of the wrong type, an answer that is no number, an id used
-    twice.
+    Errors are: no such file, no problem in it, text that is not UTF-8, a line over 1 MB or not a
+    JSON object, a field missing or of the wrong type, an answer that is empty or too long, a
+    repeated id.
     """
     path = Path(path)
     problems: list[Problem] = []
     lines: dict[str, int] = {}
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                where = f"{path} line {number}"
-                if len(line) > MAX_LINE:
-                    raise UserError(f"{where} is longer than 1 MB; put one problem on each line")
-                if not line.strip():
-                    continue
-                problem = _problem(line, where, f"{path.stem}-{number}", path.name)
-                if problem.id in lines:
-                    raise UserError(
-                        f"{where} has the id {problem.id!r} of line {lines[problem.id]}; "
-                        "every id must be used once"
-                    )
-                lines[problem.id] = number
-                problems.append(problem)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    for where, number, row in json_objects(path):
+        problem = _problem(row, where, f"{path.stem}-{number}", path.name)
+        if problem.id in lines:
+            raise UserError(
+                f"{where} has the id {problem.id!r} of line {lines[problem.id]}; "
+                "every id must be used once"
+            )
+        lines[problem.id] = number
+        problems.append(problem)
     if not problems:
         raise UserError(
             f'{path} holds no problems; write one {{"question": ..., "answer": ...}} a line'
@@ -65,18 +55,16 @@ def load_problems(path: Path | str) -> list[Problem]:
 
 
 def save_problems(problems: Iterable[Problem], path: Path | str) -> None:
-    """Write ``problems`` so that ``load_problems`` gives them back; the file appears whole."""
+    """Write ``problems`` for ``load_problems``, atomically."""
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for problem in problems:
-                file.write(json.dumps(_row(problem), ensure_ascii=False) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        for problem in problems:
+            file.write(json.dumps(_row(problem), ensure_ascii=False) + "\n")
 
 
 class ProblemSplits(NamedTuple):
@@ -90,7 +78,7 @@ class ProblemSplits(NamedTuple):
 def split_problems(
     problems: Iterable[Problem], seed: int, *, validation: float = 0.1, test: float = 0.1
 ) -> ProblemSplits:
-    """Deal problems out by a hash of seed and question; the fractions are expected sizes.
+    """Split problems by a hash of seed and question; the fractions are expected sizes.
 
     Questions that differ in case or white space only count as one and stay together, and adding
     problems to a file moves none of the others.
@@ -105,29 +93,26 @@ def split_problems(
     )
 
 
-def _problem(line: bytes, where: str, default_id: str, source: str) -> Problem:
-    try:
-        row = json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where} is not UTF-8 text; save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON; each line must be one JSON object") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where} is not a JSON object with a question and an answer")
+def _problem(row: dict[str, object], where: str, default_id: str, source: str) -> Problem:
     question = _text(row, "question", where)
     answer = row.get("answer")
     if isinstance(answer, bool) or not isinstance(answer, str | int | float):
-        raise UserError(f'{where} needs "answer": a number, or a text that is a number')
-    written = str(answer)
-    if parse_number(written) is None:
-        raise UserError(f"{where} has an answer that is no number: {written[:60]!r}")
+        raise UserError(f'{where} needs "answer": a number or a text')
+    written = str(answer).strip()
+    if isinstance(answer, float) and parse_number(written) is None:
+        raise UserError(f'{where} has an "answer" that is not a number a model could write')
+    if not 0 < len(written) <= LONGEST_ANSWER:
+        raise UserError(
+            f'{where} has an "answer" of {len(written)} characters; 1 to {LONGEST_ANSWER} are right'
+        )
     steps = row.get("steps", [])
     if not isinstance(steps, list):
         raise UserError(f'{where} has "steps" that are not a list of texts')
+    number = read_number(written)
     return Problem(
         id=_text(row, "id", where, default_id),
         question=question,
-        answer=canonical(written),
+        answer=written if number is None else spelled_answer(number),
         steps=tuple(_step(step, where) for step in steps),
         source=_text(row, "source", where, source),
         split=_text(row, "split", where, ""),
@@ -135,11 +120,7 @@ def _problem(line: bytes, where: str, default_id: str, source: str) -> Problem:
     )
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _text(row: dict[str, Any], field: str, where: str, default: str | None = None) -> str:
+def _text(row: dict[str, object], field: str, where: str, default: str | None = None) -> str:
     """A text field: required and not blank where there is no default."""
     value = row.get(field, default)
     if not isinstance(value, str):
@@ -180,7 +161,7 @@ def _row(problem: Problem) -> dict[str, object]:
 
 
 def _step_row(step: Step) -> str | dict[str, object]:
-    """A plain text where the step is nothing more."""
+    """A plain text for a step without structure."""
     if step == Step(step.text):
         return step.text
     return {

@@ -1,14 +1,14 @@
-"""Texts with labels, for a model that learns to sort: spam or not, kind or unkind, plus or times.
+"""Texts with labels, for training a classifier: spam or not, positive or negative.
 
-A file is CSV or TSV with a line of names, or JSONL::
+A file is CSV or TSV with a header line, or JSONL::
 
     text,label                          {"text": "Win a prize now!", "label": "spam"}
     Win a prize now!,spam
 
-Columns are asked for by name; or by number, counted from 1, in a table without a line of names.
-Without a file there are generated problems, which need no download: each is labelled with the
-operation of its last step (``operation``), for which the whole story has to be understood, or with
-the kind of story it tells (``story``), for which a few words are enough.
+Columns are chosen by name, or by number, counted from 1, in a table without a header line. Without
+a file, generated problems are used, which need no download. Each is labelled with the operation of
+its last step (``operation``), which requires understanding the whole story, or with its story
+family (``story``), for which a few words are enough.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from glassmind.data.columns import LABEL
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
-from glassmind.data.whole_file import read_whole
+from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -38,7 +39,7 @@ OPERATIONS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A text and what it is."""
+    """A text and its label."""
 
     text: str
     label: str
@@ -62,7 +63,7 @@ def load_labelled(
             lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
     """
     file = Path(path)
-    text = read_whole(file)
+    text = read_text(file)
     if file.suffix in (".jsonl", ".json"):
         found = _of_lines(text, file, text_column, label_column)
     else:
@@ -84,25 +85,25 @@ def load_labelled(
 
 
 def problem_texts(problems: Iterable[Problem], task: Task) -> list[Labelled]:
-    """Generated problems by what they are."""
+    """Generated problems with labels."""
     return [Labelled(p.question, _label(p, task)) for p in problems]
 
 
 def split_labelled(
     rows: Iterable[Labelled], seed: int, *, validation: float = 0.1, test: float = 0.2
 ) -> LabelledSplits:
-    """Deal texts out by a hash of seed and text; the fractions are expected sizes. Texts that
-    differ in case or white space only stay together."""
+    """Split texts by a hash of seed and text; the fractions are expected sizes. Texts that
+    differ only in case or white space stay together."""
     return LabelledSplits(*deal(rows, lambda row: row.text, seed, validation=validation, test=test))
 
 
 def label_documents(
     rows: Sequence[Labelled], ids: Sequence[list[int]], labels: Sequence[str], most_tokens: int
 ) -> tuple[list[Document], int]:
-    """Texts whose last token carries the number of their label; how many had to be cut.
+    """Documents whose last token carries the index of their label; and how many were cut.
 
-    ``ids`` are the texts' tokens. What is longer than ``most_tokens`` loses its beginning: it is
-    the last token that has read everything, and it must stay.
+    ``ids`` are the texts' tokens. A text longer than ``most_tokens`` loses its beginning, because
+    the classifier reads the last token, the only one that sees the whole text.
     """
     number = {label: float(n) for n, label in enumerate(labels)}
     documents, cut = [], 0
@@ -111,7 +112,7 @@ def label_documents(
         kept = np.array(tokens[-most_tokens:], np.int32)
         marks = np.full(len(kept), np.nan, np.float32)
         marks[-1] = number[row.label]
-        documents.append(Document(kept, np.zeros(len(kept), np.bool_), labels=marks))
+        documents.append(Document(kept, {LABEL: marks}))
     return documents, cut
 
 

@@ -1,12 +1,13 @@
 """The resumable loader: an endless, shuffled walk over packed rows.
 
 Its whole state is two integers, so a resumed run sees exactly the batches it would have seen: the
-order of epoch *e* is a permutation drawn from (seed, e), never from a generator that remembers.
+order of epoch *e* is a permutation drawn from (seed, e), not from a generator with a state.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Rows(Protocol):
 
 
 class RowLoader:
-    """Batches of ``batch_rows`` rows, reshuffled every epoch.
+    """A ``train.state.BatchSource``: batches of ``batch_rows`` rows, reshuffled every epoch.
 
     The last rows of an epoch that do not fill a batch are left out of that epoch.
 
@@ -61,10 +62,10 @@ class RowLoader:
         return self.rows.take(chosen)
 
     def state(self) -> dict[str, int]:
-        """What must be saved to go on from here."""
+        """What must be saved to continue from here."""
         return {"epoch": self.epoch, "cursor": self.cursor}
 
-    def restore(self, state: dict[str, int]) -> None:
-        """Go on from a saved ``state``."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved ``state``."""
         self.epoch, self.cursor = int(state["epoch"]), int(state["cursor"])
         self._order = self._permutation()

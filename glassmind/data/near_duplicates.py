@@ -1,23 +1,23 @@
 """Near duplicates: the same document again, with small changes.
 
-Web text repeats itself, and a model that sees a page a hundred times learns it by heart (Lee et al.
-2021, arXiv 2107.06499). How alike two documents are is measured by the runs of five words they
-share, their Jaccard index
+Web text repeats itself, and a model that sees a page a hundred times memorizes it (Lee et al.
+2021, arXiv 2107.06499). The similarity of two documents is the Jaccard index of their runs of five
+words
 
     J(A, B) = |A ∩ B| / |A ∪ B|
 
-Comparing all pairs is out of the question. MinHash (Broder 1997) writes a document as K numbers:
-for each of K random orders of all n-grams, the first of its own. Two documents agree in such a
+Comparing all pairs is too slow. MinHash (Broder 1997) represents a document by K numbers: for each
+of K random orders of all n-grams, the first of the document's own. Two documents agree in such a
 number with probability J, so the share of the K numbers in which they agree estimates J, with a
-standard error of at most 1 / (2 √K), 3 points here. And locality-sensitive hashing says whom to
-compare at all: the K numbers are cut into bands of r, and only documents that agree in a whole band
-are looked at, which happens to a pair with probability 1 - (1 - J^r)^(K/r): almost surely above the
+standard error of at most 1 / (2 √K), 3 points here. Locality-sensitive hashing selects the pairs to
+compare: the K numbers are cut into bands of r, and only documents that agree in a whole band are
+compared, which happens to a pair with probability 1 - (1 - J^r)^(K/r): nearly always above the
 threshold and rarely below. Here r is the largest that loses fewer than one pair in a hundred *at*
 the threshold.
 
-The first document of a group stays. A later one goes if it is as like as the threshold to one that
-stays, so that nothing is lost through a chain of resemblances. What is remembered is about 5 kB for
-each document that stays: a million documents take 5 GB.
+The first document of a group stays. A later one is removed if its similarity to a kept one reaches
+the threshold; only kept documents are compared, so no chain of similar documents forms. Memory:
+about 5 kB for each kept document, 5 GB for a million.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ SHINGLE = 5
 """Words in an n-gram."""
 
 PERMUTATIONS = 256
-"""Random orders, the K above."""
+"""The number of random orders, K above."""
 
-_AT_ONCE = 1 << 16  # numbers worked on together, if no document is longer
+_AT_ONCE = 1 << 16  # numbers processed together, if no document is longer
 _MOST_LOST = 0.01
 
 Signature = NDArray[np.uint32]
 
 
 class Twin(NamedTuple):
-    """Where the earlier document stands that another repeats, and their estimated Jaccard index."""
+    """The location of the earlier document that is repeated, and their estimated Jaccard index."""
 
     where: str
     similarity: float
 
 
 class NearDuplicates:
-    """Shown document after document, says which repeat an earlier one.
+    """Finds documents that repeat an earlier one, given one document after another.
 
-    ``threshold``, in (0, 1], is the Jaccard index from which on two documents count as one.
+    Documents with a Jaccard index of at least ``threshold``, in (0, 1], count as one.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -59,9 +59,9 @@ class NearDuplicates:
         self.rows = rows_of_a_band(threshold)
         self._signatures: list[Signature] = []
         self._places: list[str] = []
-        self._first: dict[int, int] = {}  # key of a band -> the first kept document that has it
-        self._others: dict[int, list[int]] = {}  # and the further ones, of which there are few
-        random = np.random.default_rng(0)  # fixed: the same documents go in every run
+        self._first: dict[int, int] = {}  # band key -> the first kept document that has it
+        self._others: dict[int, list[int]] = {}  # and the others, of which there are few
+        random = np.random.default_rng(0)  # fixed: every run removes the same documents
         self._factors = random.integers(0, 2**31, PERMUTATIONS, np.uint32) * 2 + 1
         self._terms = random.integers(0, 2**32, PERMUTATIONS, np.uint32)
 
@@ -82,9 +82,9 @@ class NearDuplicates:
         return smallest
 
     def twin(self, where: str, words: Hashes) -> Twin | None:
-        """The document kept earlier that this one repeats; without one it is kept itself.
+        """The kept document that this one repeats; if there is none, this one is kept.
 
-        ``where`` is what to remember it by. A document without words repeats nothing.
+        ``where`` is its location, for the report. A document without words repeats nothing.
         """
         if not len(words):
             return None
@@ -109,7 +109,7 @@ class NearDuplicates:
 
 
 def rows_of_a_band(threshold: float) -> int:
-    """The most numbers a band may have without losing pairs at the threshold."""
+    """The largest band size that loses few enough pairs at the threshold."""
     for rows in range(PERMUTATIONS // 2, 1, -1):
         if (1 - threshold**rows) ** (PERMUTATIONS // rows) <= _MOST_LOST:
             return rows
@@ -117,7 +117,7 @@ def rows_of_a_band(threshold: float) -> int:
 
 
 def _band_keys(signature: Signature, rows: int) -> list[int]:
-    """A number for each whole band, which tells it from the other bands too."""
+    """One key per band, distinct for bands at different positions."""
     bands = signature[: len(signature) // rows * rows].reshape(-1, rows).astype(np.uint64)
     key = np.arange(len(bands), dtype=np.uint64)
     for column in bands.T:

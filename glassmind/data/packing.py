@@ -1,4 +1,4 @@
-"""Packing: many short documents in rows of one length, with nothing wasted and nothing leaking.
+"""Packing: many short documents in rows of one length, with little waste and no leaks.
 
 A batch is a rectangle, documents are not. Padding each to the longest wastes compute; packing puts
 several into a row and lets a document mask keep them apart (``model.masks.same_document``).
@@ -11,55 +11,91 @@ branch reads exactly as if it stood alone behind its prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glassmind.data.columns import Column, pick
 from glassmind.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document as aligned arrays of length T.
+    """One document of T tokens: ``ids``, and ``columns`` of T values each (``data.columns``).
 
-    ``ids`` are token ids; ``completion`` is True for tokens the model is to produce (False for
-    the prompt's); ``branches`` is 0 for the prompt and 1.. for its continuations (``None`` where
-    it does not branch); ``labels`` is a target in [0, 1] per token for a verifier, NaN where
-    there is none (``None`` where there are none at all).
+    ``branches`` is 0 for the prompt and 1.. for its continuations, one behind the other; ``None``
+    for a document that does not branch.
     """
 
     ids: NDArray[np.int32]
-    completion: NDArray[np.bool_]
+    columns: Mapping[Column, NDArray[Any]] = field(default_factory=dict)
     branches: NDArray[np.int16] | None = None
-    labels: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        for column, values in self.columns.items():
+            if len(values) != len(self.ids):
+                raise UserError(
+                    f"a document has {len(self.ids)} tokens and {len(values)} values in its column "
+                    f"{column.name!r}: give one value for each token"
+                )
+
+    def __getitem__(self, column: Column) -> NDArray[Any]:
+        return pick(self.columns, column)
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
+STRUCTURE = ("ids", "documents", "branches", "positions", "previous")
+"""The arrays that all packed rows have, beside their columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackedRows:
-    """Packed documents, R rows of T tokens.
+    """Packed documents, R rows of T tokens; every array has the shape (R, T).
 
     ``documents`` numbers the documents within a row from 1 (0 is padding). ``previous`` is the
     index in the row of the token before, the one that has to predict this one: usually the
     neighbour, but for the first token of a branch the last of the prompt, and a document's first
-    token is its own. ``completion`` and ``labels`` speak of the token itself.
+    token is its own. ``columns`` speak of the token itself, not of the next.
     """
 
     ids: NDArray[np.int32]
-    completion: NDArray[np.bool_]
     documents: NDArray[np.int16]
     branches: NDArray[np.int16]
     positions: NDArray[np.int32]
-    labels: NDArray[np.float32]
     previous: NDArray[np.int32]
+    columns: Mapping[Column, NDArray[Any]] = field(default_factory=dict)
+
+    def __getitem__(self, column: Column) -> NDArray[Any]:
+        return pick(self.columns, column)
+
+    def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> PackedRows:
+        """The rows with ``change`` made to every array."""
+        structure = {name: change(getattr(self, name)) for name in STRUCTURE}
+        columns = {column: change(values) for column, values in self.columns.items()}
+        return PackedRows(**structure, columns=columns)
 
     def take(self, rows: NDArray[np.int64] | slice) -> PackedRows:
         """The chosen rows."""
-        return PackedRows(*(getattr(self, name)[rows] for name in self.__slots__))
+        return self.each(lambda array: array[rows])
+
+    @staticmethod
+    def join(parts: Sequence[PackedRows]) -> PackedRows:
+        """All rows of ``parts``, which are of one length; a part without a column gets its fill."""
+        structure = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in STRUCTURE
+        }
+        columns = {
+            column: np.concatenate(
+                [part.columns.get(column, column.filled(part.ids.shape)) for part in parts]
+            )
+            for column in dict.fromkeys(column for part in parts for column in part.columns)
+        }
+        return PackedRows(**structure, columns=columns)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,14 +139,14 @@ def pack(documents: Sequence[Document], row_tokens: int, pad_id: int) -> PackedR
         )
     rows = assign_rows([len(document) for document in documents], row_tokens)
     shape = (len(rows), row_tokens)
+    declared = dict.fromkeys(column for document in documents for column in document.columns)
     packed = PackedRows(
         ids=np.full(shape, pad_id, np.int32),
-        completion=np.zeros(shape, np.bool_),
         documents=np.zeros(shape, np.int16),
         branches=np.zeros(shape, np.int16),
         positions=np.zeros(shape, np.int32),
-        labels=np.full(shape, np.nan, np.float32),
         previous=np.tile(np.arange(row_tokens, dtype=np.int32), (len(rows), 1)),
+        columns={column: column.filled(shape) for column in declared},
     )
     for r, members in enumerate(rows):
         start = 0
@@ -126,7 +162,6 @@ def _place(packed: PackedRows, row: int, start: int, number: int, document: Docu
     packed.ids[row, here] = document.ids
     packed.documents[row, here] = number
     positions = np.arange(length, dtype=np.int32)
-    packed.completion[row, here] = document.completion
     packed.previous[row, here] = np.maximum(np.arange(start - 1, start + length - 1), start)
     if document.branches is not None:
         packed.branches[row, here] = document.branches
@@ -136,13 +171,13 @@ def _place(packed: PackedRows, row: int, start: int, number: int, document: Docu
             positions[first:] = np.arange(prompt, prompt + length - first)
         packed.previous[row, start + starts] = start + prompt - 1
     packed.positions[row, here] = positions
-    if document.labels is not None:
-        packed.labels[row, here] = document.labels
+    for column, values in document.columns.items():
+        packed.columns[column][row, here] = values
     return start + length
 
 
 def stream(ids: NDArray[np.int32], row_tokens: int) -> PackedRows:
-    """Cut one long stream of token ids into rows for pretraining.
+    """Cut one long stream of token ids into rows for pretraining, which carry no columns.
 
     Raises:
         UserError: the stream is too short for one row.
@@ -157,11 +192,9 @@ def stream(ids: NDArray[np.int32], row_tokens: int) -> PackedRows:
     used = n_rows * row_tokens
     return PackedRows(
         ids=ids[:used].reshape(shape).astype(np.int32),
-        completion=np.ones(shape, np.bool_),
         documents=np.ones(shape, np.int16),
         branches=np.zeros(shape, np.int16),
         positions=np.broadcast_to(np.arange(row_tokens, dtype=np.int32), shape),
-        labels=np.full(shape, np.nan, np.float32),
         previous=np.broadcast_to(
             np.maximum(np.arange(-1, row_tokens - 1), 0).astype(np.int32), shape
         ),

@@ -1,8 +1,8 @@
-"""Skeletons: a story before it has words - events, their numbers, and the steps they make.
+"""Skeletons: a story without words: events, their numbers, and the steps they make.
 
 A skeleton is drawn event by event. Each event adds its shape's steps (one or two), the states of
 the family say which events may come next, and a draw that runs into a dead end (no numbers fit,
-no event fits the steps that are left) is thrown away and begun again.
+or no event fits the remaining steps) is discarded and restarted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SkeletonStep:
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """Events with their numbers, and the state the story stops in (which decides the question)."""
+    """Events with their numbers, and the final state of the story, which decides the question."""
 
     family: Family
     events: tuple[tuple[Event, Numbers], ...]
@@ -36,7 +36,7 @@ class Skeleton:
 
     @property
     def content(self) -> str:
-        """The abstract content as text: what two tellings of one problem have in common."""
+        """The abstract content as text, the same for all tellings of one problem."""
         told = ";".join([f"{event.name}{numbers}" for event, numbers in self.events])
         return f"{self.family.name}|{told}"
 
@@ -81,7 +81,7 @@ def draw_skeleton(
 
 
 def _worn_out(event: Event, told: list[tuple[Event, Numbers]]) -> bool:
-    """True where the story has just told this event, or as often as it may."""
+    """Whether the story has just had this event, or has reached its limit."""
     if not told:
         return False
     return told[-1][0] is event or sum(e is event for e, _ in told) >= event.limit
@@ -90,7 +90,7 @@ def _worn_out(event: Event, told: list[tuple[Event, Numbers]]) -> bool:
 def _operand(
     ref: int, numbers: Numbers, x: int, x_from: int | None, last: int, last_from: int | None
 ) -> tuple[int, int | None]:
-    """The value a program's reference stands for, and the step it came from, if any."""
+    """The value of a program's reference, and the step it came from, if any."""
     if ref == X:
         return x, x_from
     if ref == S:

@@ -1,9 +1,9 @@
-"""Which side of the fence a problem lives on: training, validation or test.
+"""Which split a problem belongs to: training, validation or test.
 
 A generated problem's *key* is a hash of its abstract content (family, events, numbers), without
-names, nouns or wording. The key alone decides the side, so a skeleton seen in training can never
-turn up in validation or test in other clothes: the splits are disjoint by construction, and
-``check_disjoint`` proves it for any two lists.
+names, nouns or wording. The key alone decides the split, so a skeleton seen in training can never
+occur in validation or test in other words: the splits are disjoint by construction, and
+``check_disjoint`` verifies it for any two lists.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def content_key(content: str) -> str:
 def deal(
     rows: Iterable[Row], text: Callable[[Row], str], seed: int, *, validation: float, test: float
 ) -> tuple[list[Row], list[Row], list[Row]]:
-    """Training, validation and test rows, dealt out by a hash of the seed and each row's ``text``.
+    """Training, validation and test rows, split by a hash of the seed and each row's ``text``.
 
-    The fractions are expected sizes. Texts that differ in case or white space only stay together,
-    and a row that is added moves none of the others.
+    The fractions are expected sizes. Texts that differ only in case or white space stay together,
+    and adding a row moves none of the others.
     """
     hands: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
     for row in rows:
@@ -51,7 +51,7 @@ def deal(
 
 
 def residue(key: str) -> int:
-    """The key modulo 100: what decides a problem's side."""
+    """The key modulo 100, which decides a problem's split."""
     return int(key, 16) % 100
 
 

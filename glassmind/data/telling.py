@@ -1,7 +1,7 @@
-"""Telling: a skeleton put into words - people, nouns, and one wording for every sentence.
+"""Telling: a skeleton in words: people, nouns, and one wording for every sentence.
 
-Training, validation and test tell with the *usual* wordings, the reworded slice only with the
-held-out ones. An event told twice in one story is told in two wordings where it has two.
+Training, validation and test use the *usual* wordings, the reworded split only the held-out ones.
+An event that occurs twice in one story gets two wordings if it has two.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _stride(u: Uniform) -> int:
 
 
 def _cast(u: Uniform, family: Family) -> Words:
-    """The words that stay the same throughout one story."""
+    """The words that are fixed throughout one story."""
     woman, man = WOMEN[int(u() * len(WOMEN))], MEN[int(u() * len(MEN))]
     (name, other, forms) = (woman, man, SHE) if u() < 0.5 else (man, woman, HE)
     box, boxes = CONTAINERS[int(u() * len(CONTAINERS))]
@@ -129,7 +129,7 @@ def _cast(u: Uniform, family: Family) -> Words:
 
 
 def _say_numbers(words: Words, numbers: tuple[int, ...]) -> None:
-    """An event's numbers as digits, and where a sentence wants a part of something, as a part."""
+    """An event's numbers as digits, or as a part ("half") where the sentence asks for one."""
     words["a"] = numbers[0]
     last = numbers[0]
     if len(numbers) > 1:

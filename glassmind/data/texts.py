@@ -1,10 +1,10 @@
-r"""Where pretraining text comes from: files, folders, globs, and data sets of the Hub.
+r"""Sources of pretraining text: files, folders, globs, and data sets of the Hub.
 
-A corpus is read as a stream of *pieces*, never whole. Mostly a piece is a document: a line of a
-``.jsonl``, a row of a ``.parquet``, what stands between two separators of a text file. A text file
-without a separator is one document of any length, and comes as several pieces of about a million
-characters, cut where no token could cross. Files may be packed (``.gz``, ``.xz``) and are unpacked
-as they are read; what cannot be read is refused with its file and the byte, line or row.
+A corpus is read as a stream of *pieces*. Usually a piece is a document: a line of a ``.jsonl``, a
+row of a ``.parquet``, the text between two separators of a text file. A text file without a
+separator is one document of any length, read as pieces of about a million characters, cut where no
+token could cross. Files may be compressed (``.gz``, ``.xz``) and are unpacked as they are read.
+Errors name the file and the byte, line or row.
 
     find_texts("books")            every text in a folder, in the order of the names
     find_texts("books/*.txt.xz")   a glob
@@ -31,10 +31,10 @@ from glassmind.tokenize.corpus.documents import (
 )
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".parquet")
-"""What is taken from a folder (the first three also packed)."""
+"""The files that are read from a folder (the first three also compressed)."""
 
 HUB = "hub:"
-MAX_JOINED = 64 << 20  # characters of a document that has to be seen whole
+MAX_JOINED = 64 << 20  # characters of a document that must be in memory as a whole
 
 _ROWS_AT_ONCE = 256  # of a parquet file
 
@@ -42,8 +42,8 @@ _ROWS_AT_ONCE = 256  # of a parquet file
 class Piece(NamedTuple):
     """A document, or a stretch of a long one.
 
-    ``document`` counts the corpus's documents from 0, ``where`` says for people where it stands,
-    and ``begins`` is true of a document's first piece.
+    ``document`` is the document's index in the corpus, ``where`` its location for messages, and
+    ``begins`` is true of a document's first piece.
     """
 
     text: str
@@ -57,7 +57,7 @@ OnRead = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Texts:
-    """A corpus that can be read again and again; see ``find_texts``."""
+    """A corpus that can be read repeatedly; see ``find_texts``."""
 
     name: str
     files: tuple[Path, ...]
@@ -65,16 +65,16 @@ class Texts:
     separator: str
 
     def size(self) -> int:
-        """Bytes of the files as they lie on the disk; 0 for a data set of the Hub."""
+        """Bytes of the files on disk; 0 for a data set of the Hub."""
         return sum(path.stat().st_size for path in self.files)
 
     def pieces(
         self, stage: str = "reading the text", progress: Progress | None = None
     ) -> Generator[Piece, None, None]:
-        """Every document in order; those of white space alone are left out.
+        """Every document in order; blank ones are left out.
 
-        ``progress`` sees the bytes that are read of the files, as ``stage``. Raises ``UserError``
-        for what cannot be read, and for a corpus without text.
+        ``progress`` shows the bytes read from the files, as ``stage``. Raises ``UserError`` for
+        text that cannot be read, and for a corpus without text.
         """
         watcher = progress or Silent()
         done = 0
@@ -98,7 +98,7 @@ class Texts:
     def documents(
         self, stage: str = "reading the text", progress: Progress | None = None
     ) -> Generator[Piece, None, None]:
-        """``pieces``, every document whole.
+        """``pieces``, with every document whole.
 
         Raises ``UserError`` also for a document of more than 64 million characters.
         """
@@ -140,11 +140,11 @@ class Texts:
 
 
 def find_texts(name: str, *, fields: Sequence[str] = ("text",), separator: str = "") -> Texts:
-    r"""The corpus that ``name`` means: a file, a folder, a glob, or ``hub:NAME``.
+    r"""The corpus named ``name``: a file, a folder, a glob, or ``hub:NAME``.
 
-    The text of a ``.jsonl`` line or a ``.parquet`` row is in the first of ``fields`` there is.
-    ``separator`` stands between the documents of a text file (``\n`` and ``\x1e`` may be spelled
-    out); without one a file is one document.
+    The text of a ``.jsonl`` line or a ``.parquet`` row is the first of ``fields`` that exists.
+    ``separator`` separates the documents of a text file (escapes such as ``\n`` and ``\x1e`` are
+    resolved); without one a file is one document.
 
     Raises:
         UserError: there is no such file, or the folder or glob has none.
@@ -183,7 +183,7 @@ def _is_text(name: Path, file: Path) -> bool:
 
 
 def _joined(parts: Sequence[Piece]) -> Piece:
-    """The document of these pieces."""
+    """The document made of these pieces."""
     first = parts[0]
     return first if len(parts) == 1 else first._replace(text="".join(p.text for p in parts))
 

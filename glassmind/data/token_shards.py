@@ -1,13 +1,14 @@
-"""Text, tokenized once: a shard is a file of ids that training reads without loading it.
+"""Text, tokenized once: a shard is a file of ids that training maps into memory.
 
-``train.bin`` is nothing but little-endian integers, two bytes each where the vocabulary allows it;
-``train.json`` beside it says what they are (type, count, tokenizer, checksum). The file is mapped
-into memory: the operating system fetches the pages that a batch touches and forgets them when it
-needs the room, so a corpus may be larger than the machine's memory. Documents stand one behind the
-other, with the end token between them.
+``train.bin`` holds little-endian integers, two bytes each where the vocabulary allows it;
+``train.json`` beside it describes them (type, count, tokenizer, checksum). The file is mapped into
+memory: the operating system loads the pages that a batch touches and may evict them, so a corpus
+may be larger than the machine's memory. Documents follow one another, with the end token between
+them.
 
-The description is written last and both appear whole, so a shard is there or it is not; one that
-was damaged since, or made with another tokenizer, is told by ``open_shard`` and made again.
+The description is written last and both files are written atomically, so a shard is complete or
+absent. ``open_shard`` detects one that is damaged or made with another tokenizer, and it is then
+made again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from numpy.typing import NDArray
 
 from glassmind.data.packing import PackedRows, stream
 from glassmind.data.texts import Piece
+from glassmind.errors import UserError
+from glassmind.files import atomic_writes
+from glassmind.serialization import encode, read_record
 from glassmind.tokenize import Tokenizer
 from glassmind.tokenize.corpus.bulk import (
     Batch,
@@ -31,22 +35,21 @@ from glassmind.tokenize.corpus.bulk import (
     encode_all,
     id_type,
     tokenizer_mark,
-    whole_or_not_at_all,
 )
 from glassmind.tokenize.special import END
 
-BATCH = 1 << 18  # characters given to a process at once, if no piece is longer
+BATCH = 1 << 18  # characters given to a worker at once, if no piece is longer
 _READ = 1 << 22
-_CHECK_EVERY = 1 << 26  # bytes written between two looks at the disk
+_CHECK_EVERY = 1 << 26  # bytes written between two checks of the free space
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a shard's JSON says.
+    """The contents of a shard's JSON.
 
-    ``count`` is of ids, end tokens included; ``documents``, ``characters`` and ``bytes`` (in UTF-8)
-    are of the text without them. ``tokenizer`` is the tokenizer's fingerprint, ``checksum`` the
-    BLAKE2b hash of the ids' bytes.
+    ``count`` is the number of ids, including end tokens; ``documents``, ``characters`` and
+    ``bytes`` (in UTF-8) describe the text without them. ``tokenizer`` is the tokenizer's
+    fingerprint, ``checksum`` the BLAKE2b hash of the ids' bytes.
     """
 
     dtype: str
@@ -57,6 +60,10 @@ class Shard:
     tokenizer: str
     end_of_document: int | None
     checksum: str
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("uint16", "uint32"):
+            raise ValueError("dtype must be uint16 or uint32")
 
 
 def write_shard(
@@ -70,16 +77,16 @@ def write_shard(
     require_space: Callable[[Path, int], None],
     on_batch: Callable[[int], object] = lambda count: None,
 ) -> Shard:
-    """Encode ``pieces`` into ``target`` (``.bin``) and a ``.json`` beside it, both whole or absent.
+    """Encode ``pieces`` into ``target`` (``.bin``) and a ``.json`` beside it, atomically.
 
-    The first piece is taken to begin a document. ``end_of_document`` is the id between two of
-    them: by default our own end token, and none where the tokenizer has no such.
-    ``require_space(folder, bytes)`` is asked before the first batch is written, if it is known how
-    many characters to expect, and now and then after; it refuses by raising. ``on_batch`` is told
-    the ids written so far.
+    The first piece must begin a document. ``end_of_document`` is the id between two documents: by
+    default our own end token, or none where the tokenizer has none. ``require_space(folder,
+    bytes)`` is called before the first batch is written, if the number of characters is known, and
+    repeatedly after; it raises if the space is too small. ``on_batch`` receives the number of ids
+    written so far.
 
     Raises:
-        UserError: the text cannot be read, or the file not be written.
+        UserError: the text cannot be read, or the file cannot be written.
     """
     end = tokenizer.special.get(END) if end_of_document is None else end_of_document
     encoder = Encoder(tokenizer, id_type(tokenizer), None)
@@ -87,7 +94,14 @@ def write_shard(
     counter = _Counter()
     checksum = hashlib.blake2b(digest_size=16)
     count = checked = 0
-    with whole_or_not_at_all(target, target.with_suffix(".json")) as (ids_file, facts_file):
+    with (
+        atomic_writes(target, target.with_suffix(".json"), make_folder=True) as (
+            new_ids,
+            new_facts,
+        ),
+        new_ids.open("wb") as ids_file,
+        new_facts.open("wb") as facts_file,
+    ):
         for encoded in encode_all(encoder, counter.batches(pieces), workers):
             begins = counter.begins.popleft()
             ids = np.frombuffer(encoded.ids, dtype)
@@ -115,14 +129,14 @@ def write_shard(
             end_of_document=end,
             checksum=checksum.hexdigest(),
         )
-        facts_file.write(json.dumps(asdict(shard), indent=1).encode("ascii") + b"\n")
+        facts_file.write(json.dumps(encode(shard), indent=1).encode("ascii") + b"\n")
     return shard
 
 
 class _Counter:
-    """Groups pieces for the workers, and counts them on the way.
+    """Groups pieces into batches for the workers, and counts them.
 
-    ``begins`` holds, for each batch handed out, which of its pieces begin a document.
+    ``begins`` holds, for each batch, which of its pieces begin a document.
     """
 
     def __init__(self) -> None:
@@ -152,10 +166,9 @@ class _Counter:
 
 
 def open_shard(target: Path, tokenizer: Tokenizer) -> Shard | None:
-    """What the shard at ``target`` says, or ``None`` where it is not whole or not for this one."""
+    """The facts of the shard at ``target``; ``None`` if incomplete or for another tokenizer."""
     try:
-        values = json.loads(target.with_suffix(".json").read_text("utf-8"))
-        shard = Shard(**values)
+        shard = read_record(Shard, target.with_suffix(".json"), unknown_keys="refuse")
         size = np.dtype(shard.dtype).itemsize * shard.count
         if shard.tokenizer != tokenizer_mark(tokenizer) or target.stat().st_size != size:
             return None
@@ -163,13 +176,13 @@ def open_shard(target: Path, tokenizer: Tokenizer) -> Shard | None:
         with target.open("rb") as file:
             while block := file.read(_READ):
                 checksum.update(block)
-    except (OSError, ValueError, TypeError):
+    except (OSError, UserError):
         return None
     return shard if checksum.hexdigest() == shard.checksum else None
 
 
 def mapped_ids(target: Path, shard: Shard) -> NDArray[np.integer]:
-    """The ids of a shard, still on the disk."""
+    """The ids of a shard, mapped from disk."""
     ids = np.memmap(target, np.dtype(shard.dtype).newbyteorder("<"), "r", shape=(shard.count,))
     return np.asarray(ids)  # the same memory without the subclass, which is slow to index
 
@@ -177,11 +190,11 @@ def mapped_ids(target: Path, shard: Shard) -> NDArray[np.integer]:
 class TokenRows:
     """A long stream of ids as rows for pretraining, R rows of T tokens, cut on demand.
 
-    ``take`` gives what ``packing.stream(ids, row_tokens).take`` gives and touches only the rows
-    asked for; what all rows have in common is a view of one row. With ``end_of_document``, the id
-    of the end token, each row tells its documents apart: attention and loss then stay within a
-    document, and positions start over. Without it a row is one document, as GPT-3 was trained
-    (Brown et al. 2020, arXiv 2005.14165), and the model learns by itself what the end token means.
+    ``take`` returns the same as ``packing.stream(ids, row_tokens).take`` and reads only the chosen
+    rows; columns that all rows share are views of one row. With ``end_of_document``, the id of the
+    end token, rows are divided into documents: attention and loss stay within a document, and
+    positions restart. Without it a row is one document, as GPT-3 was trained (Brown et al. 2020,
+    arXiv 2005.14165), and the model learns what the end token means.
 
     Raises:
         UserError: the stream is too short for one row.
@@ -203,17 +216,12 @@ class TokenRows:
         """The chosen rows."""
         ids = self._ids[rows].astype(np.int32)
         if self._alike is None or len(self._alike) != len(ids):
-            shape = ids.shape
-            fields = {
-                name: np.broadcast_to(getattr(self._row, name), shape)
-                for name in PackedRows.__slots__
-            }
-            self._alike = PackedRows(**fields)
+            self._alike = self._row.each(lambda array: np.broadcast_to(array, ids.shape))
         taken = replace(self._alike, ids=ids)
         return taken if self._end is None else self._apart(taken, self._end)
 
     def _apart(self, rows: PackedRows, end: int) -> PackedRows:
-        """The rows with their documents told apart; an end token belongs to what it ends."""
+        """The rows divided into documents; an end token belongs to the document it ends."""
         first = np.zeros(rows.ids.shape, np.bool_)
         first[:, 1:] = rows.ids[:, :-1] == end
         columns = self._row.positions

@@ -1,14 +1,15 @@
 """logits → text: sampling, the shared cache, the engine.
 
 Read in this order: ``request`` (what is asked and answered), ``sampling`` (logits to a token),
-``cache`` (keys and values in blocks), ``packed`` (a model made small and fast), ``reader`` (a model
-and what it has read), ``sample`` (one continuation on its way), ``scheduler`` (who is worked on
-next), ``admission`` (what may be asked), ``scoring`` and ``drawing`` (what a pass tells),
-``contest`` (the best of many), ``engine`` (the whole). Then what is added to it: ``speculative``
-(guessing ahead), and what may follow a sample: ``companion``, ``stop_texts``, ``calculator``,
-``constraint``.
+``cache`` (keys and values in blocks), ``packed`` (a model made small and fast), ``model_runner`` (a
+model with its cache), ``sample`` (one continuation on its way), ``scheduler`` (which samples are
+worked on next), ``admission`` (checking requests), ``scoring`` and ``token_sampler`` (what a pass
+yields), ``best_of`` (choosing among samples), ``engine`` (the whole). Then what is added to it:
+``speculative`` (guessing ahead), the token hooks (``token_hook``, ``stop_texts``, ``calculator``,
+``constraint``), and ``agreement`` (the engine's log-probabilities against the trainer's).
 """
 
+from glassmind.generate.agreement import logprob_difference
 from glassmind.generate.constraint.constraint import (
     ChoiceConstraint,
     Constraint,
@@ -43,5 +44,6 @@ __all__ = [
     "Vocabulary",
     "WeightKind",
     "derive_seed",
+    "logprob_difference",
     "pack_model",
 ]

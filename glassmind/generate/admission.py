@@ -1,7 +1,7 @@
-"""May this be asked, and what is needed to do it?
+"""Checks requests and turns them into samples.
 
-Everything that can be wrong with a request is found before any work is done for it, and said in one
-sentence; what is right becomes samples, each with the companions that will follow it.
+Everything that can be wrong with a request is found before any work is done for it, and reported in
+one sentence. A correct request becomes samples, each with its own token hooks.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from glassmind.errors import UserError
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.calculator import Calculator
-from glassmind.generate.companion import Companion
 from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.request import Request
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import blocks_for
 from glassmind.generate.stop_texts import StopTexts
+from glassmind.generate.token_hook import TokenHook
 from glassmind.model import ModelConfig
 
 
 class Admission:
-    """The door of an engine for a model of ``config`` with ``n_blocks`` blocks of cache.
+    """For an engine whose model has ``config`` and whose cache has ``n_blocks`` blocks.
 
-    ``draft_tokens`` are guessed at a time by a draft model whose context is ``draft_context``.
+    If there is a draft model, it guesses ``draft_tokens`` tokens at a time and has a context of
+    ``draft_context`` tokens. ``vocabulary`` and ``encode`` are needed by some hooks.
     """
 
     def __init__(
@@ -40,29 +41,27 @@ class Admission:
         self._vocabulary, self._encode = vocabulary, encode
 
     def samples(self, ticket: int, request: Request) -> list[Sample]:
-        """The samples to be drawn for a request that ``check`` found nothing wrong with.
+        """The samples to be drawn for a request that passed ``check``.
 
         Raises ``UserError`` if it needs what the engine was not given.
         """
         params = request.params
         limit = min(len(request.prompt_ids) + params.max_new_tokens, self._config.max_tokens)
-        # One token at a time where something may interfere; looked-up guesses are others.
+        # No draft where a hook may force tokens or forbid some, or where guesses are looked up.
         guessed = not (params.lookup or params.calculator or params.constraint is not None)
         most_drafts = self._draft_tokens if guessed else 0
-        # Behind the guesses one token is drawn, and the draft need not read its last one.
+        # After the guesses one more token is drawn, and the draft never reads its last guess.
         drafts_end = min(limit - 1, self._draft_context + 1)
         return [
-            Sample(
-                ticket, number, request, limit, self._companions(request), most_drafts, drafts_end
-            )
+            Sample(ticket, number, request, limit, self._hooks(request), most_drafts, drafts_end)
             for number in range(params.drawn_samples)
         ]
 
-    def _companions(self, request: Request) -> list[Companion]:
+    def _hooks(self, request: Request) -> list[TokenHook]:
         params = request.params
-        companions: list[Companion] = []
+        hooks: list[TokenHook] = []
         if params.constraint is not None:
-            companions.append(params.constraint.begin())
+            hooks.append(params.constraint.begin())
         if params.stop_texts or params.calculator:
             if self._vocabulary is None:
                 raise UserError(
@@ -71,15 +70,15 @@ class Admission:
                 )
             token_bytes = self._vocabulary.token_bytes
             if params.stop_texts:
-                companions.append(StopTexts(params.stop_texts, token_bytes))
+                hooks.append(StopTexts(params.stop_texts, token_bytes))
             if params.calculator:
                 if self._encode is None:
                     raise UserError("the calculator needs the tokenizer's encode")
-                companions.append(Calculator(self._encode, token_bytes))
-        return companions
+                hooks.append(Calculator(self._encode, token_bytes))
+        return hooks
 
     def check(self, request: Request, what: str) -> None:
-        """Raise ``UserError`` for what cannot be done; ``what`` is the prompt's name in it."""
+        """Raise ``UserError`` if the request cannot be met; ``what`` names the prompt in it."""
         config, prompt, params = self._config, request.prompt_ids, request.params
         if not prompt:
             raise UserError(f"{what} is empty; it needs at least one token")

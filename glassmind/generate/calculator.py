@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from glassmind.generate.companion import NOTHING, Reaction
+from glassmind.generate.token_hook import NOTHING, Reaction
 from glassmind.grade import canonical
 from glassmind.grade.arithmetic import evaluate
 
@@ -26,7 +26,7 @@ _OPEN, _EQUALS, _CLOSE = b"<=>"
 
 
 class Calculator:
-    """A ``Companion`` that completes calculator annotations.
+    """A ``TokenHook`` that completes calculator annotations.
 
     ``encode`` turns text into ids, ``token_bytes[id]`` is what a token stands for (``None`` for a
     special token).

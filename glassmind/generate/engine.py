@@ -3,15 +3,15 @@
 Everything that samples goes through here: evaluation, voting, the verifier's training data, the
 server, a question asked at the command line. One ``step`` is
 
-    plan        who is worked on, with how many tokens              scheduler
-    guess       what may follow, where a small model runs ahead     draft_model
-    read        all of those tokens in one pass through the model   reader, paged_cache
-    score       the log-probability of every token that is known    scoring
-    draw        the next token of those whose last one was read     drawing, sampler
-    react       stop strings, constraints, the calculator           companion
+    plan        which samples are worked on, with how many tokens       scheduler
+    guess       what may follow, if a draft model guesses ahead         draft_model
+    run         all of those tokens in one pass through the model       model_runner, paged_cache
+    score       the log-probability of every token known before         scoring
+    sample      the next token of those whose last token was read       token_sampler, sampler
+    react       stop strings, constraints, the calculator               token_hook
 
-Whoever has all requests at hand calls ``generate``. Whoever gets them one by one, as a server does,
-calls ``submit``, ``step`` as long as the engine is ``busy``, and ``cancel``.
+A caller that has all its requests at hand calls ``generate``. One that gets them one by one, as a
+server does, calls ``submit``, then ``step`` as long as the engine is ``busy``, and ``cancel``.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ import torch
 
 from glassmind.errors import UserError
 from glassmind.generate.admission import Admission
+from glassmind.generate.best_of import BestOf
 from glassmind.generate.cache.blocks import Blocks
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
-from glassmind.generate.contest import Contest
-from glassmind.generate.drawing import Drawer
-from glassmind.generate.reader import LanguageModel, Reader, block_bytes
+from glassmind.generate.model_runner import LanguageModel, ModelRunner, block_bytes
+from glassmind.generate.packed.model import PackedModel
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import Scheduler
 from glassmind.generate.scoring import score_known
 from glassmind.generate.speculative.draft_model import Draft, check_draft
+from glassmind.generate.token_sampler import TokenSampler
 from glassmind.model import Transformer
 
 CACHE_BYTES = 1 << 30
@@ -44,31 +45,36 @@ CACHE_BYTES = 1 << 30
 class Event:
     """What a step added to one sample of the request that ``ticket`` names.
 
-    ``done`` is the whole continuation, once it is complete. A request that asks for the best of
-    more samples than it returns gets nothing but these, when all are drawn.
+    The fields are those of ``Generation``, for the new tokens only. ``done`` is the whole
+    continuation, once it is complete. A request with ``best_of`` gets only events with ``done``,
+    when all its samples are drawn.
     """
 
     ticket: int
     sample: int
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    sampled_logprobs: tuple[float, ...] = ()
     forced: tuple[bool, ...] = ()
     top_logprobs: tuple[TopLogprobs, ...] = ()
     done: Generation | None = None
 
 
 class Engine:
-    """Samples from ``model``, which it neither copies nor changes.
+    """Samples from ``model``, which it does not copy.
 
-    At most ``max_rows`` samples are worked on at once, their keys and values in at most
-    ``max_cache_bytes``, as numbers of ``cache_dtype`` (the model's own unless given); a pass brings
-    at most ``chunk_tokens`` tokens of prompts. ``vocabulary`` says what the tokens stand for, which
-    stop texts and constraints need, and ``encode`` turns text into tokens for the calculator.
-    ``device``, where given, is where the model is moved first.
+    At most ``max_rows`` samples are worked on at once. Their keys and values take at most
+    ``max_cache_bytes``, stored as ``cache_dtype`` (by default the model's own); a pass reads at
+    most ``chunk_tokens`` tokens of prompts. ``vocabulary`` maps tokens to bytes, for stop texts and
+    constraints; ``encode`` turns text into tokens, for the calculator. ``device``, if given, is
+    where the model is moved first.
 
     ``draft`` is a small model of the same vocabulary that guesses ``draft_tokens`` tokens at a time
-    for every request that asks for no look-up, constraint or calculator. Greedy requests give the
-    same tokens as without, others tokens of the same distribution (``acceptance``).
+    for every request without look-up, constraint or calculator. Greedy requests give the same
+    tokens as without a draft, others tokens of the same distribution (``acceptance``).
+
+    Whoever changes the model's weights, as training does, calls ``refresh`` before the engine is
+    used again: its cache holds keys and values of the old ones.
     """
 
     def __init__(
@@ -102,16 +108,15 @@ class Engine:
         guesses = (0, 0) if draft is None else (draft_tokens, draft.config.max_tokens)
         self._admission = Admission(model.config, self.n_blocks, vocabulary, encode, *guesses)
         self.blocks = Blocks(self.n_blocks)
-        self._reader = Reader(model, self.n_blocks, max_rows, cache_dtype)
-        self.scheduler = Scheduler(self._reader.cache, self.blocks, max_rows, chunk_tokens)
+        self._runner = ModelRunner(model, self.n_blocks, max_rows, cache_dtype)
+        self.scheduler = Scheduler(self._runner.cache, self.blocks, max_rows, chunk_tokens)
         self._draft: Draft | None = None
         if draft is not None:
-            self._draft = Draft(draft, self._reader, self.n_blocks, max_rows, cache_dtype)
-            self.scheduler.caches.append(self._draft.reader.cache)
-        self._drawer = Drawer(model, self.scheduler)
+            self._draft = Draft(draft, self._runner, self.n_blocks, max_rows, cache_dtype)
+            self.scheduler.caches.append(self._draft.runner.cache)
+        self._token_sampler = TokenSampler(model, self.scheduler)
         self._tickets = 0
-        # Requests of which the best are chosen: what is drawn already.
-        self._contests: dict[int, Contest] = {}
+        self._best_of: dict[int, BestOf] = {}  # by ticket
 
     # ------------------------------------------------------------------ all at once
 
@@ -139,10 +144,10 @@ class Engine:
         results: list[dict[int, Generation]] = [{} for _ in requests]
         total, finished = sum(request.params.samples for request in requests), 0
         try:
-            with self._as_it_generates():
+            with self._inference():
                 while finished < total:
                     before = finished
-                    for event in self._step(told=False):
+                    for event in self._step(report=False):
                         assert event.done is not None
                         results[event.ticket - first][event.sample] = event.done
                         finished += 1
@@ -166,20 +171,41 @@ class Engine:
         params, ticket = request.params, self._tickets
         self._tickets += 1
         samples = self._admission.samples(ticket, request)
-        samples[0].twins = samples[1:]
+        samples[0].siblings = samples[1:]
         if params.drawn_samples > params.samples:
-            self._contests[ticket] = Contest(params)
+            self._best_of[ticket] = BestOf(params)
         self.scheduler.waiting.append(samples[0])
         return ticket
 
     def cancel(self, ticket: int) -> None:
-        """Drop a request and free what it holds; no event of it follows. Unknown ones are none."""
+        """Drop a request and free what it holds; no event of it follows. Unknown tickets are
+        ignored."""
         self.scheduler.cancel(ticket)
-        self._contests.pop(ticket, None)
+        self._best_of.pop(ticket, None)
+
+    def refresh(self, model: Transformer | None = None) -> None:
+        """The weights have changed: use the new ones, and forget what the old ones computed.
+
+        An engine for a ``Transformer`` uses its weights where they are, so ``model`` is not needed.
+        If the engine's model is packed, ``model`` holds the new weights and has the same config.
+        Keys and values in the cache are dropped, so that no prompt begins with old ones.
+
+        Raises ``RuntimeError`` while the engine is busy, and ``UserError`` for weights that the
+        packed model cannot take.
+        """
+        if self.busy:
+            raise RuntimeError("the engine is busy: finish or cancel its requests before a refresh")
+        if isinstance(self.model, PackedModel):
+            if model is None:
+                raise ValueError("a packed model needs the Transformer that holds its new weights")
+            self.model.refresh(model)
+        elif model is not None and model is not self.model:
+            raise ValueError("this engine runs another model; change that model's weights")
+        self.blocks.forget_contents()
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether any request is unfinished."""
         return bool(self.scheduler.running or self.scheduler.waiting)
 
     @property
@@ -189,90 +215,92 @@ class Engine:
 
     @property
     def n_waiting(self) -> int:
-        """Samples that are not."""
-        return sum(1 + len(sample.twins) for sample in self.scheduler.waiting)
+        """Samples that wait for a row or for memory."""
+        return sum(1 + len(sample.siblings) for sample in self.scheduler.waiting)
 
     @property
     def n_free_blocks(self) -> int:
-        """Blocks of the cache that nobody uses."""
+        """Blocks of the cache that no sample uses."""
         return self.blocks.n_free
 
     @property
     def guessed(self) -> int:
-        """Guesses that were checked since the beginning, a draft's and looked-up ones."""
-        return self._drawer.guessed
+        """How many guesses, a draft's or looked-up ones, were checked since the beginning."""
+        return self._token_sampler.guessed
 
     @property
     def accepted(self) -> int:
-        """Those of them that stood: each saved a pass for its sample."""
-        return self._drawer.accepted
+        """How many of them were right; each saved its sample a pass."""
+        return self._token_sampler.accepted
 
     def step(self) -> list[Event]:
-        """One pass through the model; what came of it, oldest sample first."""
-        with self._as_it_generates():
-            return self._step(told=True)
+        """One pass through the model, and what it added to each sample, oldest sample first."""
+        with self._inference():
+            return self._step(report=True)
 
     # ------------------------------------------------------------------ one step
 
-    def _step(self, told: bool) -> list[Event]:
+    def _step(self, report: bool) -> list[Event]:
         work = self.scheduler.plan()
         if not work:
             return []
         if self._draft is not None:
             self._draft.guess(work)
-        hidden_TD = self._reader.read(
+        hidden_TD = self._runner.run(
             (sample.row, sample.computed, sample.ahead(count)) for sample, count in work
         )
         score_known(self.model, work, hidden_TD)
         for sample, count in work:
-            sample.computed += count - len(sample.guesses)  # whether those stand is not known yet
+            sample.computed += count - len(sample.guesses)  # those are not accepted yet
             if sample.computed >= (sample.remembered + 1) * BLOCK:
                 self.scheduler.remember(sample)
-        self._drawer.draw(work, hidden_TD)
-        events = [self._event(sample) for sample in self.scheduler.running] if told else []
+        self._token_sampler.sample(work, hidden_TD)
+        events = [self._event(sample) for sample in self.scheduler.running] if report else []
         done = [s for s in self.scheduler.running if s.finish is not None and s.complete]
         self.scheduler.remove_all(done)
         ends = [end for sample in done for end in self._ends(sample)]
         return [event for event in events if event.token_ids] + ends
 
     @contextlib.contextmanager
-    def _as_it_generates(self) -> Iterator[None]:
-        readers = [self._reader] if self._draft is None else [self._reader, self._draft.reader]
-        training = [reader for reader in readers if reader.training]
-        for reader in training:
-            reader.train(False)
+    def _inference(self) -> Iterator[None]:
+        runners = [self._runner] if self._draft is None else [self._runner, self._draft.runner]
+        training = [runner for runner in runners if runner.training]
+        for runner in training:
+            runner.train(False)
         try:
-            # What a trainer compiled for its one batch shape must not be recompiled for ours.
+            # A trainer may have compiled the model for its one batch shape; ours changes each pass.
             with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
                 yield
         finally:
-            for reader in training:
-                reader.train(True)
+            for runner in training:
+                runner.train(True)
 
     # ------------------------------------------------------------------ what came of it
 
     def _event(self, sample: Sample) -> Event:
-        """What is new and scored; nothing of a request whose best samples are still unknown."""
-        if sample.ticket in self._contests:
+        """The tokens that are new and scored; none for a request with ``best_of``."""
+        if sample.ticket in self._best_of:
             return Event(sample.ticket, sample.number)
-        first, last = sample.told, sample.unscored
-        sample.told = max(first, last)
+        first, last = sample.reported, sample.unscored
+        sample.reported = max(first, last)
         scores = slice(first - sample.first_scored, last - sample.first_scored)
+        new = slice(first - sample.n_prompt, last - sample.n_prompt)
         return Event(
             sample.ticket,
             sample.number,
             tuple(sample.tokens[first:last]),
             tuple(sample.logprobs[scores]),
+            tuple(sample.sampled_logprobs[new]),
             tuple(at in sample.forced for at in range(first, last)),
             tuple(sample.top_logprobs[scores]),
         )
 
     def _ends(self, sample: Sample) -> list[Event]:
-        """The events that a complete sample's end allows."""
+        """The events with ``done`` that are due now that ``sample`` is complete."""
         generation, ticket = sample.generation(), sample.ticket
-        if ticket not in self._contests:
+        if ticket not in self._best_of:
             return [Event(ticket, sample.number, done=generation)]
-        best = self._contests[ticket].enter(sample.number, generation)
+        best = self._best_of[ticket].add(sample.number, generation)
         if best:
-            del self._contests[ticket]
+            del self._best_of[ticket]
         return [Event(ticket, number, done=done) for number, done in enumerate(best)]

@@ -1,7 +1,7 @@
-"""What is asked of the engine, and what it gives back.
+"""What the engine is asked, and what it answers.
 
-A ``Request`` is a prompt and the way to continue it; the answer is one ``Generation`` per sample.
-Both are plain frozen data, so a caller can build ten thousand of them, keep them, and compare them.
+A ``Request`` is a prompt and how to continue it; the answer is one ``Generation`` per sample. Both
+are plain frozen data, so a caller can build ten thousand of them, keep them, and compare them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from glassmind.errors import UserError
-from glassmind.runs.recipe import MOST_SAMPLES
+from glassmind.runs.recipe import MOST_SAMPLES, SamplingConfig
 
 if TYPE_CHECKING:
     from glassmind.generate.constraint.constraint import Constraint
 
-# Below this, dividing the logits by the temperature leaves nothing but the largest: ask for 0.
+# Below this, only the largest logit has any probability left: that is temperature 0.
 LEAST_TEMPERATURE = 1e-4
 
 # Bounds on what one request may cost beside its tokens.
@@ -40,32 +40,31 @@ class SamplingParams:
        continuation alone: ``frequency_penalty`` is subtracted once per occurrence and
        ``presence_penalty`` once if there is any (-2 to 2 each).
     3. ``constraint``: only the tokens it allows remain.
-    4. ``temperature`` divides the logits: below 1 sharper, above 1 flatter, exactly 0 takes the
-       likeliest token each time (greedy), and 5 to 7 do not matter.
+    4. ``temperature`` divides the logits: below 1 sharper, above 1 flatter. Exactly 0 takes the
+       likeliest token each time (greedy); 5 to 7 then have no effect.
     5. ``top_k`` keeps the k likeliest tokens (0 = all; Fan et al. 2018, arXiv 1805.04833).
     6. ``top_p`` keeps the smallest set of likeliest tokens whose probabilities, after all of the
        above, sum to at least p (1 = all; Holtzman et al. 2019, arXiv 1904.09751).
     7. ``min_p`` keeps the tokens at least ``min_p`` times as probable as the likeliest (0 = all;
        Nguyen et al. 2024, arXiv 2407.01082).
 
-    5 and 6 keep tokens as likely as the last one kept, too. The order is that of ``transformers``;
-    vLLM's differs in doing 7 before 5.
+    In 5 and 6, tokens exactly as likely as the last one kept are kept as well. The order is that of
+    ``transformers``; vLLM applies 7 before 5.
 
     A generation ends with the first token in ``stop``, or when its text contains one of
-    ``stop_texts`` (wherever the tokens' borders are), or after ``max_new_tokens``; the model's
-    context may end it earlier. ``samples`` independent continuations are returned per prompt: the
-    best ``samples`` by mean log-probability of ``best_of`` drawn ones, or, where ``best_of`` is 0,
-    all that are drawn.
+    ``stop_texts`` (which may span tokens), or after ``max_new_tokens``; the model's context may end
+    it earlier. ``samples`` independent continuations are returned per prompt. With ``best_of``,
+    that many are drawn and the best ``samples`` by mean log-probability returned.
 
     ``seed`` fixes the outcome of this request whatever else runs beside it. Requests with the same
-    seed draw the same random numbers, so many problems of one evaluation want a seed each:
+    seed use the same random numbers, so give each problem of an evaluation its own:
     ``derive_seed(run_seed, problem_index)``.
 
     ``top_logprobs`` (0 to 20) asks for the likeliest tokens beside each token, and
     ``prompt_logprobs`` for the log-probabilities of the prompt's tokens. ``calculator`` lets
-    ``<<48/2=`` be completed by arithmetic instead of the model. ``lookup`` (0 to 32) guesses up to
-    so many tokens at a time from what came before, which changes no token but may save passes
-    (see ``prompt_lookup``); not with a constraint or the calculator.
+    arithmetic, instead of the model, complete ``<<48/2=``. ``lookup`` (0 to 32) guesses up to that
+    many tokens at a time from the text so far, which changes no token but may save passes (see
+    ``prompt_lookup``); it cannot be combined with a constraint or the calculator.
 
     Raises ``UserError`` for values outside the ranges above.
     """
@@ -157,6 +156,32 @@ class SamplingParams:
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise UserError("one of stop_texts has half a surrogate pair; it is not text")
 
+    @classmethod
+    def of(
+        cls,
+        config: SamplingConfig,
+        *,
+        seed: int,
+        stop: frozenset[int] = frozenset(),
+        greedy: bool = False,
+    ) -> SamplingParams:
+        """What the ``[sampling]`` table of a recipe asks for.
+
+        ``greedy`` is for methods that look at one chain, the likeliest: of the table it takes only
+        how long that may be.
+        """
+        if greedy:
+            return cls(config.max_new_tokens, temperature=0.0, seed=seed, stop=stop)
+        return cls(
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            samples=config.samples,
+            seed=seed,
+            stop=stop,
+        )
+
     @property
     def drawn_samples(self) -> int:
         """How many continuations are drawn; ``samples`` of them are returned."""
@@ -186,11 +211,19 @@ TopLogprobs = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One continuation: its tokens (the stop token included) and what the model thought of them.
+    """One continuation: its tokens (the stop token included) and how probable they were.
 
-    ``logprobs[i]`` is the natural log of the probability the *unmodified* model (temperature 1,
-    nothing filtered, biased, penalised or constrained) gave ``token_ids[i]``; ``top_logprobs[i]``
-    are the likeliest tokens there, in the same measure (empty unless asked for).
+    ``logprobs[i]`` is the natural log of the probability that the *unmodified* model (temperature
+    1, nothing filtered, biased, penalised or constrained) gave ``token_ids[i]``;
+    ``top_logprobs[i]`` are the likeliest tokens there under the same model (empty unless asked
+    for).
+
+    ``sampled_logprobs[i]`` is the natural log of the probability that ``token_ids[i]`` had in the
+    distribution it was drawn from: biases, penalties, constraint, temperature and filters applied,
+    and what they leave renormalised. It is the denominator of an importance ratio. Guesses (a draft
+    model's or looked-up ones) do not change that distribution, so they do not change this number.
+    Where there was no choice it is 0, probability 1: for every token of a greedy request, and for
+    every forced token.
 
     ``finish`` is ``"stop"`` if a stop token, a stop text (then ``stopped_by``) or the end of what
     a constraint allows ended it, ``"length"`` if a limit did (or a constraint that no token of the
@@ -198,13 +231,14 @@ class Generation:
     tool or a constraint, not the model, chose ``token_ids[i]``; empty means none. A
     request with ``stop_texts`` gets ``text``: what comes before the stop text.
 
-    ``prompt_logprobs`` has an entry for every token of the prompt but the first, which nothing
-    predicts, and ``prompt_top_logprobs`` likewise.
+    ``prompt_logprobs`` and ``prompt_top_logprobs`` have an entry for every token of the prompt but
+    the first, which has nothing before it to predict it.
     """
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Literal["stop", "length", "cancelled"]
+    sampled_logprobs: tuple[float, ...] = ()
     forced: tuple[bool, ...] = ()
     top_logprobs: tuple[TopLogprobs, ...] = ()
     prompt_logprobs: tuple[float, ...] = ()

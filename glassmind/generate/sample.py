@@ -2,10 +2,10 @@
 
 Everything the engine does with a sample follows from three numbers: how many of its tokens are
 *known* (``len(tokens)``: the prompt's, those drawn, those forced by a tool), how many of them the
-cache holds (``computed``), and how many have their log-probability (``scored``). A pass brings
-tokens ``computed`` to some later one; where it reaches the last known token, the next can be
-drawn. Reading a prompt in pieces, decoding, a calculator's result and starting over after being put
-off are all the same then.
+cache holds (``computed``), and how many have their log-probability (``unscored`` is the first that
+does not). A pass reads tokens from ``computed`` on; when it reaches the last known token, the next
+one can be drawn. Reading a prompt in pieces, decoding, reading a calculator's result, and starting
+over after preemption are then all the same operation.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Literal
 from torch import Tensor
 
 from glassmind.generate.cache.blocks import START
-from glassmind.generate.companion import Companion
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.speculative.prompt_lookup import PromptLookup
 from glassmind.generate.stop_texts import StopTexts
+from glassmind.generate.token_hook import TokenHook
 
 Finish = Literal["stop", "length", "cancelled"]
 
@@ -27,9 +27,9 @@ Finish = Literal["stop", "length", "cancelled"]
 class Sample:
     """Sample ``number`` of the request that ``ticket`` names.
 
-    ``limit`` is the number of tokens, the prompt's included, at which it ends. ``twins`` are other
-    samples of the same prompt that wait for this one to read it. A draft model guesses
-    ``most_drafts`` tokens at a time, none of which comes to stand beyond ``drafts_end`` tokens.
+    ``limit`` is the number of tokens, the prompt's included, at which it ends. ``siblings`` are
+    other samples of the same prompt that wait for this one to read it. A draft model guesses
+    ``most_drafts`` tokens at a time, none at position ``drafts_end`` or later.
     """
 
     def __init__(
@@ -38,36 +38,37 @@ class Sample:
         number: int,
         request: Request,
         limit: int,
-        companions: Sequence[Companion] = (),
+        hooks: Sequence[TokenHook] = (),
         most_drafts: int = 0,
         drafts_end: int = 0,
     ) -> None:
         self.ticket, self.number, self.request, self.limit = ticket, number, request, limit
-        self.companions = tuple(companions)
-        self.twins: list[Sample] = []
+        self.hooks = tuple(hooks)
+        self.siblings: list[Sample] = []
         self.tokens = list(request.prompt_ids)
         self.n_prompt = len(self.tokens)
         self.computed = 0
-        # The first token of all has nothing that predicts it.
+        # The first token of a prompt is not predicted by anything.
         self.unscored = 1 if request.params.prompt_logprobs and not number else self.n_prompt
         self.first_scored = self.unscored
         self.logprobs: list[float] = []
+        self.sampled_logprobs: list[float] = []  # of the tokens behind the prompt
         self.top_logprobs: list[TopLogprobs] = []
         self.forced: set[int] = set()  # indices into ``tokens``
-        self.told = self.n_prompt  # tokens that events have reported
-        # What may come after the last known token, to be checked in the next pass; how many of
-        # them there are to be; and, for those to be weighed, a draft's probabilities (V,) each.
+        self.reported = self.n_prompt  # tokens that events have reported
+        # Guesses of what follows the last known token, to be checked in the next pass; how many
+        # are to be made; and for each guess of a draft model, the probabilities (V,) it came from.
         self.guesses: list[int] = []
         self.n_guesses = 0
-        self.odds: list[Tensor] = []
+        self.draft_probs: list[Tensor] = []
         self.drafted = 0  # how many of its tokens, guesses included, the draft has read
         self._most_drafts, self._drafts_end = most_drafts, drafts_end
         self._guessed_at = self.n_prompt
         self._lookup = PromptLookup(self.tokens) if request.params.lookup else None
         self.guesses_ahead = self._lookup is not None or most_drafts > 0
         self.finish: Finish | None = None  # set while the last tokens still lack their scores
-        # Its place among the running, and its blocks of the cache; ``remembered`` of them are full
-        # and can be found by others, the last of them under ``content``.
+        # Its row among the running samples, and its blocks of the cache. The first ``remembered``
+        # blocks are full and can be found by other samples; ``content`` names the last of these.
         self.row = -1
         self.blocks: list[int] = []
         self.remembered, self.content = 0, START
@@ -79,7 +80,7 @@ class Sample:
 
     @property
     def due(self) -> int:
-        """How many known tokens the cache does not hold."""
+        """How many known tokens the cache does not hold yet."""
         return len(self.tokens) - self.computed
 
     @property
@@ -89,19 +90,21 @@ class Sample:
 
     @property
     def drafts(self) -> int:
-        """How many guesses a draft makes at its next token: a function of the sample alone.
+        """How many guesses a draft model makes next. It depends on this sample alone.
 
-        None at the first token, for there the samples of one prompt part: some are forked from the
-        one that read it, and others, for want of room, read it again.
+        There are none at the first token: some samples of a prompt are forked there from the one
+        that read it, while others may have to read it again for lack of room, and both must get
+        the same tokens.
         """
         if not self.n_new or self.finish is not None:
             return 0
         return max(0, min(self._most_drafts, self._drafts_end - len(self.tokens)))
 
     def guess(self, most: int) -> None:
-        """Have guesses checked in the next pass, which reaches the last known token.
+        """Plan guesses for the next pass, which will reach the last known token.
 
-        Looked-up ones are at most ``most``, since they change no token; a draft makes ``drafts``.
+        Looked-up guesses can be limited to ``most``, since they never change a token; a draft
+        model always makes ``drafts``.
         """
         self.forget_guesses()
         self._guessed_at = len(self.tokens)
@@ -117,11 +120,11 @@ class Sample:
         return self.tokens[self.computed : self.computed + count] + self.guesses
 
     def came_true(self, count: int) -> bool:
-        """Whether the tokens since the guess are its first ``count``."""
+        """Whether the tokens since guessing equal the first ``count`` guesses."""
         return self.tokens[self._guessed_at :] == self.guesses[:count]
 
     def settle(self) -> int:
-        """How many guesses turned out to stand; they are done with."""
+        """How many guesses turned out right. Forgets all of them."""
         came = self.tokens[self._guessed_at :]
         stood = 0
         while stood < min(len(came), self.n_guesses) and came[stood] == self.guesses[stood]:
@@ -130,50 +133,52 @@ class Sample:
         return stood
 
     def forget_guesses(self) -> None:
-        """Nothing is to be checked."""
-        self.guesses, self.odds, self.n_guesses = [], [], 0
+        """Drop the guesses unchecked."""
+        self.guesses, self.draft_probs, self.n_guesses = [], [], 0
 
     def history(self, n_guesses: int) -> tuple[list[int], list[int]]:
-        """The prompt, and what follows it, the first ``n_guesses`` guesses included."""
+        """The prompt, and what follows it including the first ``n_guesses`` guesses."""
         prompt, new = self.tokens[: self.n_prompt], self.tokens[self.n_prompt :]
         return prompt, new + self.guesses[:n_guesses]
 
-    def append(self, token: int) -> None:
-        """The next token is ``token``; companions may force more, or end the sample."""
+    def append(self, token: int, sampled_logprob: float) -> None:
+        """The next token is ``token``; hooks may force more tokens, or end the sample.
+
+        A forced token has ``sampled_logprob`` 0: it was the only one that could come.
+        """
         self.tokens.append(token)
+        self.sampled_logprobs.append(sampled_logprob)
         if self._lookup is not None:
             self._lookup.extend((token,))
-        forced: list[int] = []
-        ended = token in self.request.params.stop
-        for companion in self.companions:
-            reaction = companion.see(token)
-            ended |= reaction.finished
-            forced.extend(reaction.forced)
-        if ended:
+        reactions = [hook.see(token) for hook in self.hooks] if self.hooks else ()
+        finished = any(one.finished for one in reactions) if reactions else False
+        if finished or token in self.request.params.stop:
             self.finish = "stop"
         elif len(self.tokens) == self.limit:
             self.finish = "length"
-        for later in forced:
-            if self.finish is not None:
-                break
-            self.forced.add(len(self.tokens))
-            self.append(later)
+        for reaction in reactions:
+            for later in reaction.forced:
+                if self.finish is not None:
+                    return
+                self.forced.add(len(self.tokens))
+                self.append(later, 0.0)
 
     def score(self, logprob: float, top: TopLogprobs | None) -> None:
-        """The next unscored token's log-probability, and the likeliest tokens in its place."""
+        """Set the log-probability of the first unscored token, and the likeliest tokens there."""
         self.logprobs.append(logprob)
         if top is not None:
             self.top_logprobs.append(top)
         self.unscored += 1
 
     def generation(self) -> Generation:
-        """What came of it."""
+        """The finished (or cancelled) continuation."""
         before = self.n_prompt - self.first_scored
-        stop_texts = next((c for c in self.companions if isinstance(c, StopTexts)), None)
+        stop_texts = next((c for c in self.hooks if isinstance(c, StopTexts)), None)
         new = range(self.n_prompt, len(self.tokens))
         return Generation(
             token_ids=tuple(self.tokens[self.n_prompt :]),
             logprobs=tuple(self.logprobs[before:]),
+            sampled_logprobs=tuple(self.sampled_logprobs),
             finish=self.finish or "cancelled",
             forced=tuple(i in self.forced for i in new) if self.forced else (),
             top_logprobs=tuple(self.top_logprobs[before:]),

@@ -1,19 +1,20 @@
-"""Who is worked on next: continuous batching.
+"""Which samples are worked on next: continuous batching.
 
-Samples come and go at any step (Orca: Yu et al. 2022, OSDI). Before every pass the scheduler deals
-out three scarce things:
+Samples start and end at any step (Orca: Yu et al. 2022, OSDI). Before every pass the scheduler
+shares out three limited resources:
 
     rows      how many samples are worked on at once
     blocks    the cache's memory
-    tokens    how many one pass may bring; a long prompt is read in pieces, so that the others do
+    tokens    how many one pass may read; a long prompt is read in pieces, so that the others do
               not wait for it (chunked prefill: Sarathi, Agrawal et al. 2023, arXiv 2308.16369)
 
-Running samples come first, oldest first. When memory runs out, the youngest is put off: it gives
-everything back, and later reads its prompt and what it had drawn again, which costs work but
-changes nothing. What is left of the pass goes to those who wait, in order of arrival.
+Running samples come first, oldest first. When memory runs out, the youngest is *preempted*: it
+gives its row and blocks back, and later reads its prompt and the tokens it had drawn again. That
+costs work but changes no token. The rest of the pass goes to waiting samples, in order of arrival.
 
-Samples of one prompt: the first reads it, then the others (its ``twins``) *fork* from it, sharing
-its full blocks; only the last, half-filled one is copied, for each goes on writing in its own.
+When a prompt is sampled several times, the first sample reads it. Then the others (its
+``siblings``) *fork* from it: they share its full blocks, and get a copy of the last, partly filled
+block, since each will write its own tokens there.
 """
 
 from __future__ import annotations
@@ -24,33 +25,34 @@ from collections.abc import Iterable
 import torch
 
 from glassmind.generate.cache.blocks import START, Blocks
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.sample import Sample
 
 Work = list[tuple[Sample, int]]
-"""The samples of a pass, and how many of their tokens it brings, guesses included."""
+"""The samples of a pass, and how many tokens of each it reads, guesses included."""
 
 
 def blocks_for(tokens: int) -> int:
-    """How many blocks so many tokens need."""
+    """How many blocks ``tokens`` tokens need."""
     return -(-tokens // BLOCK)
 
 
 class Scheduler:
-    """Deals out ``n_rows`` rows, the blocks of ``cache``, and ``most_tokens`` a pass.
+    """Shares out ``n_rows`` rows, the blocks of ``cache``, and ``most_tokens`` tokens a pass.
 
-    Running samples get a token each, and a draft's guesses behind it, even where that is more.
+    Running samples always get one token each, and a draft model's guesses after it, even if that
+    exceeds ``most_tokens``. ``preempted`` counts preemptions.
     """
 
     def __init__(self, cache: PagedCache, blocks: Blocks, n_rows: int, most_tokens: int) -> None:
         self.blocks = blocks
-        self.caches = [cache]  # a draft's beside the model's; they have one table
+        self.caches = [cache]  # and the draft model's, which has the same table
         self.most_tokens = most_tokens
         self.waiting: deque[Sample] = deque()
         self.running: list[Sample] = []  # in the order in which they were admitted
         self._rows = list(range(n_rows - 1, -1, -1))
-        self.put_off = 0  # how often a sample was
+        self.preempted = 0
 
     def plan(self) -> Work:
         """The next pass; every sample in it has the blocks for its tokens."""
@@ -61,7 +63,7 @@ class Scheduler:
             sample = self.running[at]
             known = len(sample.tokens)
             if known - sample.computed == 1 and not sample.guesses_ahead and left > 1:
-                # What nearly all samples need nearly always: their last token read.
+                # The most common case, kept short: only the last token is to be read.
                 if known > len(sample.blocks) * BLOCK and not self._grow(sample, known):
                     break
                 work.append((sample, 1))
@@ -74,7 +76,7 @@ class Scheduler:
                 sample.guess(max(0, min(left - 1, spare)))
                 count += sample.n_guesses
             if not self._grow(sample, sample.computed + count):
-                break  # it was the youngest, and is put off itself
+                break  # it was the youngest, and is preempted itself
             work.append((sample, count))
             left -= count
             at += 1
@@ -91,12 +93,12 @@ class Scheduler:
         return work
 
     def _admit(self, sample: Sample) -> bool:
-        """Give it a row, and what the cache still holds of its beginning."""
+        """Give it a row, and the blocks that already hold the beginning of its tokens."""
         found: list[int] = []
-        if sample.unscored >= sample.n_prompt:  # else its whole prompt has to be seen
+        if sample.unscored >= sample.n_prompt:  # else its whole prompt must be read, to be scored
             found = self.blocks.find(sample.tokens[:-1])
         needed = blocks_for(len(sample.tokens) + sample.drafts) - len(found)
-        # Each of the running can still grow by a block before anyone is put off.
+        # Leave a block for each running sample, so that this one does not cause a preemption.
         if self.running and needed > self.blocks.n_free - len(self.running):
             self.blocks.release(found)
             return False
@@ -116,7 +118,10 @@ class Scheduler:
         self.caches[0].tables_RW[sample.row, first : len(sample.blocks)] = new
 
     def _grow(self, sample: Sample, tokens: int) -> bool:
-        """Blocks for so many tokens, the youngest giving theirs up if need be; False: it did."""
+        """Take blocks for ``tokens`` tokens, preempting the youngest samples if necessary.
+
+        False if ``sample`` itself was preempted.
+        """
         had = len(sample.blocks)
         while len(sample.blocks) < blocks_for(tokens):
             block = self.blocks.take()
@@ -124,50 +129,51 @@ class Scheduler:
                 sample.blocks.append(block)
                 continue
             youngest = self.running[-1]
-            self._put_off(youngest)
+            self._preempt(youngest)
             if youngest is sample:
                 return False
         if len(sample.blocks) > had:
             self._write_table(sample, had)
         return True
 
-    def _put_off(self, sample: Sample) -> None:
+    def _preempt(self, sample: Sample) -> None:
         self.remove(sample)
         sample.computed = sample.drafted = sample.remembered = 0
         sample.content = START
         sample.forget_guesses()
         self.waiting.appendleft(sample)
-        self.put_off += 1
+        self.preempted += 1
 
     def fork(self, sample: Sample) -> list[Sample]:
-        """Those of its twins that can start now, as far as ``sample``; the others have to wait."""
+        """Start its siblings from what ``sample`` has read. Returns those for which there is room;
+        the others wait."""
         started: list[Sample] = []
         full, rest = divmod(sample.n_prompt, BLOCK)
         targets: list[int] = []
-        while sample.twins and self._rows and self.blocks.n_free > len(self.running):
+        while sample.siblings and self._rows and self.blocks.n_free > len(self.running):
             own = self.blocks.take() if rest else None
             if rest and own is None:
                 break
-            twin = sample.twins.pop(0)
+            sibling = sample.siblings.pop(0)
             shared = sample.blocks[:full]
             self.blocks.share(shared)
-            twin.blocks = shared if own is None else [*shared, own]
+            sibling.blocks = shared if own is None else [*shared, own]
             if own is not None:
                 targets.append(own)
-            twin.computed = sample.n_prompt
-            twin.drafted = min(sample.drafted, sample.n_prompt)
-            twin.remembered, twin.content = sample.remembered, sample.content
-            self._place(twin)
-            started.append(twin)
+            sibling.computed = sample.n_prompt
+            sibling.drafted = min(sample.drafted, sample.n_prompt)
+            sibling.remembered, sibling.content = sample.remembered, sample.content
+            self._place(sibling)
+            started.append(sibling)
         if targets:
             for cache in self.caches:
                 cache.copy([sample.blocks[full]] * len(targets), targets)
-        self.waiting.extendleft(reversed(sample.twins))  # they find the full blocks again
-        sample.twins = []
+        self.waiting.extendleft(reversed(sample.siblings))  # they find the full blocks again
+        sample.siblings = []
         return started
 
     def remember(self, sample: Sample) -> None:
-        """Let others find the blocks that the last pass filled."""
+        """Make the blocks that the last pass filled available to other samples."""
         while (sample.remembered + 1) * BLOCK <= sample.computed:
             at = sample.remembered * BLOCK
             block, tokens = sample.blocks[sample.remembered], sample.tokens[at : at + BLOCK]
@@ -175,7 +181,7 @@ class Scheduler:
             sample.remembered += 1
 
     def remove(self, sample: Sample) -> None:
-        """Take back what a running sample has."""
+        """Take back the row and blocks of a running sample."""
         self.running.remove(sample)
         self.blocks.release(sample.blocks)
         sample.blocks = []
@@ -193,6 +199,6 @@ class Scheduler:
         self.running = [s for s in self.running if id(s) not in gone]
 
     def cancel(self, ticket: int) -> None:
-        """Forget every sample of a request, waiting or running."""
+        """Drop every sample of a request, waiting or running."""
         self.waiting = deque(s for s in self.waiting if s.ticket != ticket)
         self.remove_all(s for s in self.running if s.ticket == ticket)

@@ -1,7 +1,7 @@
-"""The log-probability of every token that is known before it is read.
+"""The log-probability of tokens that were not drawn: a prompt's, and those a tool forced.
 
-What the sampler draws has its score at once. A prompt's tokens have none yet, nor have those that
-a tool forces: the pass that reads the token before each tells.
+A drawn token gets its log-probability from the sampler. The others are known before they are read,
+and get theirs from the pass that reads the token before them.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glassmind.generate.reader import LanguageModel
+from glassmind.generate.model_runner import LanguageModel
 from glassmind.generate.request import TopLogprobs
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import Work
 
-SCORED_AT_ONCE = 512  # rows of logits: a long prompt's are never all there together
+SCORED_AT_ONCE = 512  # rows of logits: bounds the memory that a long prompt's logits take
 
 Tops = tuple[list[list[int]], list[list[float]]]
-"""The likeliest tokens of some rows, and their log-probabilities, likeliest first."""
+"""For some rows, the likeliest tokens and their log-probabilities, likeliest first."""
 
 
 def score_known(model: LanguageModel, work: Work, hidden_TD: Tensor) -> None:
-    """Give every token that is known and was predicted in this pass its log-probability."""
+    """Score every known token whose predecessor was read in this pass."""
     places: list[int] = []
     targets: list[int] = []
     owners: list[Sample] = []

@@ -1,25 +1,21 @@
-"""Ending a row where its text contains a stop string, wherever the tokens' borders fall.
+"""Ending a sample where its text contains a stop string, even one that spans tokens.
 
 A stop string need not be made of whole tokens: ``\\n\\nQ:`` may come as ``.\\n`` ``\\nQ`` ``:\\n``.
-So the *bytes* of the tokens are followed, one by one, each stop string by a small automaton that
-knows how much of the string the text ends with (Knuth, Morris & Pratt 1977, "Fast pattern matching
-in strings"). That takes time proportional to the text, however the strings repeat themselves, and
-the outcome depends on the text alone.
-
-The same number tells a stream what it must hold back: a text that ends with the beginning of a stop
-string may have to be cut there.
+So the *bytes* of the tokens are followed one by one. For each stop string a small automaton keeps
+how much of the string the text so far ends with (Knuth, Morris & Pratt 1977, "Fast pattern matching
+in strings"). That takes time proportional to the text, even for repetitive strings, and the result
+depends on the text alone.
 """
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 
-from glassmind.generate.companion import NOTHING, Reaction
+from glassmind.generate.token_hook import NOTHING, Reaction
 
 
 class _Progress:
-    """How much of one stop string the bytes so far end with: ``matched``."""
+    """One stop string; ``matched`` is how many of its bytes the text so far ends with."""
 
     def __init__(self, stop: bytes) -> None:
         self.stop = stop
@@ -35,25 +31,22 @@ class _Progress:
         return matched + (self.stop[matched] == byte)
 
     def follow(self, byte: int) -> bool:
-        """Whether the string is complete with this byte; nothing may follow then."""
+        """Take the next byte. True if it completes the string; no byte may be given after that."""
         self.matched = self._extended(self.matched, byte)
         return self.matched == len(self.stop)
 
 
 class StopTexts:
-    """A ``Companion`` that finishes its row when the text contains one of ``texts``.
+    """A ``TokenHook`` that finishes its sample when the text contains one of ``texts``.
 
-    ``token_bytes[id]`` is what a token stands for; special tokens (``None``) stand for nothing.
-    The first stop string to be complete counts; of several complete at the same byte, the longest.
-    With no ``texts`` at all this turns tokens into text bit by bit.
+    ``token_bytes[id]`` are a token's bytes; special tokens (``None``) have none. The first stop
+    string to be complete counts; of several complete at the same byte, the longest.
     """
 
     def __init__(self, texts: Sequence[str], token_bytes: Sequence[bytes | None]) -> None:
         self._progress = [_Progress(text.encode()) for text in texts]
         self._token_bytes = token_bytes
         self._data = bytearray()
-        self._shown = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.stopped_by: str | None = None
         """The stop string that was found."""
 
@@ -67,7 +60,7 @@ class StopTexts:
             return NOTHING
         for byte in self._token_bytes[token_id] or b"":
             self._data.append(byte)
-            # All of them have to follow, also behind one that is complete.
+            # Every automaton must take the byte, so this must not stop at the first complete one.
             complete = [one.stop for one in self._progress if one.follow(byte)]
             if complete:
                 stop = max(complete, key=len)
@@ -80,17 +73,3 @@ class StopTexts:
     def text(self) -> str:
         """Everything before the stop string; invalid UTF-8 becomes U+FFFD."""
         return self._data.decode("utf-8", "replace")
-
-    def new_text(self, *, final: bool = False) -> str:
-        """What has become safe to show since the last call: it will be part of ``text``.
-
-        Held back are an unfinished character and what may be the beginning of a stop string.
-        ``final`` says that no more tokens come, so that nothing has to be held back. All calls
-        together give ``text``.
-        """
-        final = final or self.stopped_by is not None
-        held = 0 if final else max((one.matched for one in self._progress), default=0)
-        end = len(self._data) - held
-        fresh = bytes(self._data[self._shown : end])
-        self._shown = end
-        return self._decoder.decode(fresh, final)

@@ -13,7 +13,7 @@ file is ever executed, and what is wrong is said with the file and the field.
 - ``shipped_packages``: models that are Python packages
 
 Below them lie ``pretrained`` (what a loaded model is), ``building`` (weights into a model, once in
-memory), ``canonical`` (when two configs mean the same) and ``whole_file``.
+memory) and ``canonical`` (when two configs mean the same).
 
 Importing this package imports none of it.
 """

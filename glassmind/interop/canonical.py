@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from glassmind.model import (
     ExpertsConfig,
@@ -22,6 +22,9 @@ from glassmind.model import (
 )
 
 T = TypeVar("T")
+
+FlatConfig: TypeAlias = dict[str, Any]
+"""Values of a ``ModelConfig`` by dotted name, from which ``assemble`` makes one."""
 
 _SCALING_FIELDS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -79,9 +82,9 @@ def _positions(config: ModelConfig, windowed: bool) -> PositionConfig:
     )
 
 
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+def flat(config: Any, prefix: str = "") -> FlatConfig:
     """A config's values by dotted name: ``{"d_model": 128, "attention.n_heads": 4, …}``."""
-    values: dict[str, Any] = {}
+    values: FlatConfig = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
@@ -97,7 +100,7 @@ def assemble(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     Raises:
         ValueError: the dataclass refuses the values.
     """
-    given: dict[str, Any] = {}
+    given: FlatConfig = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         name = prefix + field.name
         if name in values:

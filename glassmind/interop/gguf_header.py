@@ -20,7 +20,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -43,6 +43,10 @@ _FIXED = {
 }  # fmt: skip
 _FLOAT32, _STRING, _ARRAY = 6, 8, 9
 _U32, _U64 = _FIXED[4], _FIXED[10]
+
+
+Metadata: TypeAlias = dict[str, Any]
+"""The facts of a GGUF by name, to be written: texts, booleans, numbers, or lists of one of them."""
 
 
 @dataclass(frozen=True)

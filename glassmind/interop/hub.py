@@ -12,7 +12,6 @@ own download throws away what has arrived when it is interrupted.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
@@ -35,9 +34,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from glassmind.errors import UserError
+from glassmind.interop.pulled import MARK, PulledFrom, default_folder
 from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
-from glassmind.interop.whole_file import whole_file
 from glassmind.progress import Progress
+from glassmind.serialization import read_record, write_record
 
 # Beside the weights; those of them that a repository has.
 COMPANIONS = (
@@ -61,16 +61,10 @@ _GGUF_PART = re.compile(r".*-\d{5}-of-\d{5}\.gguf")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
-MARK = ".pulled.json"  # says which repository and commit a folder holds
 MARGIN = 64 << 20  # bytes of disk to leave free
 MEGABYTE = 1_000_000
 
 Listing = Mapping[str, RemoteFile]
-
-
-def default_folder(name: str) -> Path:
-    """Where ``org/name`` is put unless told: ``models/org--name`` below the current folder."""
-    return Path("models") / name.replace("/", "--")
 
 
 def pull(
@@ -102,8 +96,7 @@ def pull(
         folder.mkdir(parents=True, exist_ok=True)
         missing = {path: remote for path, remote in targets.items() if not is_there(path, remote)}
         _require_space(folder, missing)
-        with whole_file(folder / MARK) as mark:
-            mark.write_text(json.dumps({"repository": name, "revision": commit}) + "\n", "utf-8")
+        write_record(folder / MARK, PulledFrom(name, commit))
         if missing:
             _fetch_all(name, missing, endpoint, progress)
     return next(iter(targets)) if file else folder
@@ -199,9 +192,8 @@ def _refuse_occupied(folder: Path, name: str) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
-        mark = json.loads((folder / MARK).read_text("utf-8"))
-        repository = mark.get("repository")
-    except (OSError, ValueError, AttributeError):
+        repository = read_record(PulledFrom, folder / MARK).repository
+    except UserError:
         repository = None
     if repository != name:
         holds = f"holds {repository}" if repository else "holds other files"
@@ -307,7 +299,7 @@ def _in_plain_words(
 def _kept(folder: Path) -> str:
     if not any(folder.glob(".*.part")):
         return ""
-    return "; what has arrived is kept, and the same command goes on from there"
+    return "; the partial download is kept, and the same command continues it"
 
 
 def _by_hand(folder: Path) -> str:

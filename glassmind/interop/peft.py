@@ -13,9 +13,6 @@ key and value) has one pair of factors where we have three: such an adapter is r
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +21,10 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_folder, write_json
 from glassmind.interop.huggingface import FAMILIES, choose_family, refuse_taken
 from glassmind.interop.huggingface.family import Family
-from glassmind.interop.huggingface.json_fields import Fields, read_object, shown
+from glassmind.interop.huggingface.json_fields import read_fields, shown
 from glassmind.interop.huggingface.safetensors_file import read_header, read_tensor, write_file
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.transforms import Same, Transposed, Unpaired
@@ -54,11 +52,6 @@ class Adapter:
     @property
     def scale(self) -> float:
         return self.alpha / (self.rank**0.5 if self.rank_stabilized else self.rank)
-
-
-def is_adapter(path: str | Path) -> bool:
-    """Whether a folder holds an adapter."""
-    return (Path(path) / CONFIG).is_file()
 
 
 def save_adapter(
@@ -99,17 +92,10 @@ def save_adapter(
         "inference_mode": True,
     }
     refuse_taken(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        temporary.mkdir()
+    with atomic_folder(folder) as temporary:
         outlines = [(name, tensor.dtype, tensor.shape) for name, tensor in tensors.items()]
         write_file(temporary / WEIGHTS, outlines, tensors.values())
-        text = json.dumps(config, indent=2) + "\n"
-        (temporary / CONFIG).write_text(text, encoding="utf-8")
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(temporary / CONFIG, config)
     return chosen.model_type
 
 
@@ -124,7 +110,7 @@ def load_adapter(path: str | Path, model: Transformer, family: str | None = None
             its layers are not those of ``model``.
     """
     folder = Path(path)
-    fields = Fields(read_object(folder / CONFIG), str(folder / CONFIG))
+    fields = read_fields(folder / CONFIG)
     if fields.word("peft_type") != "LORA":
         raise fields.wrong("peft_type", "is not LORA, the one kind of adapter that is read here")
     for name in ("use_dora", "use_qalora", "lora_bias"):

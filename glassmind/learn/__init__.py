@@ -1,4 +1,4 @@
-"""Lessons made from the code itself, so that text and code cannot part ways.
+"""Lessons generated from the code, so that text and code always agree.
 
 ``architectures`` is the chapter "From GPT-2 to today, one value at a time".
 """

@@ -2,10 +2,11 @@
 
 Read in this order: ``config`` (what a model is, as data), ``transformer`` (the whole, top down),
 ``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (who sees
-whom), ``chunked`` (attention over long rows), then what some models do otherwise, ``experts`` and
+whom), ``attention_kernels`` (the formula and the fast ways), ``chunked`` (attention over long
+rows), then what some models do otherwise, ``experts`` and
 ``latent_attention``; ``cache`` (how generation remembers), ``probe`` (how to look inside),
-``heads`` (other readings of the trunk), ``presets`` (published models as rows of values) and
-``counting`` (what each costs).
+``heads`` (other readings of the trunk), ``presets`` (published models as rows of values),
+``counting`` and ``memory_plan`` (what each costs), ``quantized`` (frozen weights in 4 or 8 bits).
 """
 
 from glassmind.model.cache import Cache, KVCache
@@ -32,7 +33,7 @@ from glassmind.model.masks import (
 )
 from glassmind.model.presets import PRESETS
 from glassmind.model.probe import Tap, probe, tap_names, zero
-from glassmind.model.scoring import Scoring, Sight
+from glassmind.model.scoring import Scoring, VisibleKeys
 from glassmind.model.transformer import Block, Transformer
 
 __all__ = [
@@ -51,10 +52,10 @@ __all__ = [
     "PositionConfig",
     "RopeScaling",
     "Scoring",
-    "Sight",
     "Tap",
     "TokenScorer",
     "Transformer",
+    "VisibleKeys",
     "causal",
     "flops_per_token",
     "kv_bytes",

@@ -2,106 +2,29 @@
 
 Shapes: B batch, T tokens, S keys, D d_model, H heads, K key/value heads, E head_dim.
 
-The same arithmetic stands here twice, and a test holds the two equal. ``explicit_attention`` is the
-formula, and the one that runs when somebody watches the attention weights; PyTorch's fused
-``scaled_dot_product_attention`` never forms the (T, S) weights at all. Where a long sequence has a
-mask that kernel can only take as a table of all pairs, both hand over to ``chunked.py``.
+This file makes queries, keys and values and mixes the heads; ``attention_kernels.py`` has the
+arithmetic between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
-
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glassmind.model.attention_kernels import WeightsTap, attend
 from glassmind.model.cache import Cache
-from glassmind.model.chunked import chunked_attention
 from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import alibi_slopes, rotate
 from glassmind.model.probe import Tap
-from glassmind.model.scoring import Scoring, Sight
-
-
-def attention_weights(q_BHTE: Tensor, k_BKSE: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """softmax(q·k·scale) over the visible keys: (B, H, T, S), each row sums to 1.
-
-    ``mask`` broadcasts to (B, H, T, S): boolean (True = visible), or floats added to the scores
-    (0 = visible, -inf = hidden); ``None`` is causal, for T = S. Every query must see some key.
-    """
-    groups = q_BHTE.shape[1] // k_BKSE.shape[1]
-    if groups > 1:
-        k_BKSE = k_BKSE.repeat_interleave(groups, dim=1)
-    scores_BHTS = (q_BHTE * scale) @ k_BKSE.transpose(-1, -2)
-    if mask is None:
-        mask = torch.ones(scores_BHTS.shape[-2:], dtype=torch.bool, device=q_BHTE.device).tril()
-    if mask.dtype == torch.bool:
-        scores_BHTS = scores_BHTS.masked_fill(~mask, float("-inf"))
-    else:
-        scores_BHTS = scores_BHTS + mask
-    return scores_BHTS.softmax(dim=-1)
-
-
-def explicit_attention(
-    q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    """softmax(q kᵀ · scale) v, as written in Vaswani et al. 2017 eq. 1: (B, H, T, E)."""
-    groups = q_BHTE.shape[1] // v_BKSE.shape[1]
-    if groups > 1:
-        v_BKSE = v_BKSE.repeat_interleave(groups, dim=1)
-    return attention_weights(q_BHTE, k_BKSE, mask, scale) @ v_BKSE
-
-
-def fused_attention(
-    q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    """The same through PyTorch's kernel, which keeps no weights: (B, H, T, E).
-
-    Told that a mask is causal, the kernel skips the half of the work that would be hidden.
-    """
-    if mask is not None and mask.dtype not in (torch.bool, q_BHTE.dtype):
-        mask = mask.to(q_BHTE.dtype)
-    return F.scaled_dot_product_attention(
-        q_BHTE,
-        k_BKSE,
-        v_BKSE,
-        attn_mask=mask,
-        is_causal=mask is None,
-        scale=scale,
-        enable_gqa=q_BHTE.shape[1] != k_BKSE.shape[1],
-    )
-
-
-AttentionKernel = Literal["fused", "explicit"]
-ATTENTION_KERNELS: dict[AttentionKernel, Callable[..., Tensor]] = {
-    "fused": fused_attention,
-    "explicit": explicit_attention,
-}
-
-
-def attend(
-    q_BHTE: Tensor,
-    k_BKTE: Tensor,
-    v_BKTE: Tensor,
-    mask: Tensor | Sight | None,
-    scale: float,
-    kernel: AttentionKernel = "fused",
-) -> Tensor:
-    """Attention under a mask lowered by ``Scoring.lower``: (B, H, T, E)."""
-    if isinstance(mask, Sight):
-        return chunked_attention(q_BHTE, k_BKTE, v_BKTE, mask)
-    return ATTENTION_KERNELS[kernel](q_BHTE, k_BKTE, v_BKTE, mask, scale)
+from glassmind.model.scoring import Scoring, VisibleKeys
 
 
 class AttentionLayer(nn.Module):
-    """What both kinds of attention share: how scores are formed, which kernel runs, the taps.
+    """What both kinds of attention share: how scores are formed, and the taps.
 
     Taps: ``q`` (B, H, T, E) and ``k``, ``v`` (B, K, T, E) after norm and rotation, ``weights`` (B,
-    H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed. A cache attends in
-    its own way and forms no weights: watch them in a pass without one.
+    H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed. No fast kernel forms
+    the weights, so while somebody watches them the formula runs instead, with a cache too.
     """
 
     slopes: Tensor | None
@@ -110,7 +33,6 @@ class AttentionLayer(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.layer = layer
-        self.kernel: AttentionKernel = "fused"
         self.n_heads = config.attention.n_heads
         self.scale = config.attention.scale or config.head_dim**-0.5
         self.window = config.layer(layer).window
@@ -123,18 +45,16 @@ class AttentionLayer(nn.Module):
         """How this layer turns q·k into scores."""
         return Scoring(self.scale, self.window, self.slopes)
 
+    @property
+    def weights_tap(self) -> WeightsTap | None:
+        """The tap ``weights`` while somebody watches it."""
+        return self.weights if self.weights.watched else None
+
     def attend(
-        self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | Sight | None
+        self, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | VisibleKeys | None
     ) -> Tensor:
-        """Attention without a cache, by the chosen kernel or, when watched, by the formula."""
-        if self.weights.watched:
-            if isinstance(mask, Sight):
-                every = torch.arange(q_BHTE.shape[2], device=q_BHTE.device)
-                mask = mask.tile(every, every)
-            weights = self.weights(attention_weights(q_BHTE, k_BKTE, mask, self.scale))
-            groups = q_BHTE.shape[1] // k_BKTE.shape[1]
-            return weights @ v_BKTE.repeat_interleave(groups, dim=1)
-        return attend(q_BHTE, k_BKTE, v_BKTE, mask, self.scale, self.kernel)
+        """Attention without a cache: (B, H, T, E)."""
+        return attend(q_BHTE, k_BKTE, v_BKTE, mask, self.scale, self.weights_tap)
 
 
 class Attention(AttentionLayer):
@@ -158,7 +78,7 @@ class Attention(AttentionLayer):
         self,
         x_BTD: Tensor,
         rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | Sight | None,
+        mask: Tensor | VisibleKeys | None,
         cache: Cache | None,
     ) -> Tensor:
         batch, tokens, _ = x_BTD.shape
@@ -176,7 +96,9 @@ class Attention(AttentionLayer):
         k_BKTE = self.k(k.transpose(1, 2))
         v_BKTE = self.v(v.transpose(1, 2))
         if cache is not None:
-            y_BHTE = cache.attend(self.layer, q_BHTE, k_BKTE, v_BKTE, self.scoring)
+            y_BHTE = cache.attend(
+                self.layer, q_BHTE, k_BKTE, v_BKTE, self.scoring, self.weights_tap
+            )
         else:
             y_BHTE = self.attend(q_BHTE, k_BKTE, v_BKTE, mask)
         y_BTHE = self.heads(y_BHTE).transpose(1, 2)

@@ -1,9 +1,9 @@
 """The KV cache: never compute a token's keys and values twice.
 
 Generating token *t* needs the keys and values of all tokens before it, and those do not change.
-``Attention`` hands its new queries, keys and values to whatever cache it is given and gets the
-attended values back; how the past is stored is the cache's own business. ``KVCache`` is the plain
-one. The engine brings another that stores a prompt once for all its samples.
+``Attention`` hands its new queries, keys and values to the cache it is given and gets the attended
+values back; how the past is stored is up to the cache. ``KVCache`` is the plain one, for rows that
+grow in step. The engine's cache, ``generate.cache``, stores a prompt once for all its samples.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from glassmind.model.chunked import chunked_attention
+from glassmind.model.attention_kernels import WeightsTap, attend
 from glassmind.model.config import ModelConfig
 from glassmind.model.masks import causal, left_padding
-from glassmind.model.scoring import DENSE_UP_TO, Scoring, Sight
+from glassmind.model.scoring import DENSE_UP_TO, Scoring, VisibleKeys
 
 
 class Cache(Protocol):
@@ -28,11 +27,18 @@ class Cache(Protocol):
         ...
 
     def attend(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
+        self,
+        layer: int,
+        q_BHTE: Tensor,
+        k_BKTE: Tensor,
+        v_BKTE: Tensor | None,
+        scoring: Scoring,
+        tap: WeightsTap | None = None,
     ) -> Tensor:
         """Store this layer's new keys and values; attend over everything stored: (B, H, T, E).
 
-        ``v_BKTE`` is ``None`` where the keys serve as values too (latent attention).
+        ``v_BKTE`` is ``None`` where the keys serve as values too (latent attention). With a
+        ``tap``, the attention weights are formed and pass through it.
         """
         ...
 
@@ -79,7 +85,13 @@ class KVCache:
         return (index - self.padding_B[:, None]).clamp(min=0)
 
     def attend(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
+        self,
+        layer: int,
+        q_BHTE: Tensor,
+        k_BKTE: Tensor,
+        v_BKTE: Tensor | None,
+        scoring: Scoring,
+        tap: WeightsTap | None = None,
     ) -> Tensor:
         new = (k_BKTE,) if v_BKTE is None else (k_BKTE, v_BKTE)
         n_new = q_BHTE.shape[2]
@@ -94,20 +106,10 @@ class KVCache:
         mask = self._visible(len(q_BHTE), n_new, first, end, scoring)
         if layer == self.n_layers - 1:
             self.length = end
-        if isinstance(mask, Sight):
-            return chunked_attention(q_BHTE, stored[0], stored[-1], mask, first_key=first)
-        return F.scaled_dot_product_attention(
-            q_BHTE,
-            stored[0],
-            stored[-1],
-            attn_mask=mask if mask is None or mask.dtype == torch.bool else mask.to(q_BHTE.dtype),
-            is_causal=mask is None and n_new > 1,
-            scale=scoring.scale,
-            enable_gqa=q_BHTE.shape[1] != k_BKTE.shape[1],
-        )
+        return attend(q_BHTE, stored[0], stored[-1], mask, scoring.scale, tap, first)
 
     def _append_near(self, layer: int, new: tuple[Tensor, ...], window: int) -> tuple[Tensor, ...]:
-        """What the new queries may see; keeps of it what the next one may see."""
+        """All that the new queries may see; only what later ones may see is kept."""
         kept = self.stores[layer]
         both = tuple(torch.cat(pair, dim=2) for pair in zip(kept, new, strict=True))
         start = max(0, both[0].shape[2] - (window - 1))
@@ -116,10 +118,10 @@ class KVCache:
 
     def _visible(
         self, batch: int, n_new: int, first: int, end: int, scoring: Scoring
-    ) -> Tensor | Sight | None:
+    ) -> Tensor | VisibleKeys | None:
         """Which of the stored keys (indices ``first`` to ``end - 1``) each new query sees.
 
-        ``None``: those up to its own, as one new token or nothing but new tokens can say so.
+        ``None`` means all up to its own; only for one new token, or if all tokens are new.
         """
         plain = scoring.slopes_H is None and self.padding_B is None
         near = not scoring.window or end - first <= scoring.window
@@ -128,9 +130,9 @@ class KVCache:
         mask, rows = None, 1
         if self.padding_B is not None:
             mask, rows = causal & left_padding(self.padding_B), batch
-        # Distances between indices are distances between positions: rows grow in step.
-        sight = Sight(scoring, mask, torch.arange(end, device=self.device), rows)
+        # Rows grow in step, so distances between indices are distances between positions.
+        visible = VisibleKeys(scoring, mask, torch.arange(end, device=self.device), rows)
         if n_new * (end - first) > DENSE_UP_TO**2:
-            return sight
+            return visible
         index = torch.arange(first, end, device=self.device)
-        return sight.tile(index[-n_new:], index)
+        return visible.tile(index[-n_new:], index)

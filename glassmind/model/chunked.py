@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from glassmind.model.scoring import Sight
+from glassmind.model.scoring import VisibleKeys
 
 TILE = 512  # queries and keys a tile
 
@@ -46,18 +46,18 @@ def chunked_attention(
     q_BHTE: Tensor,
     k_BKSE: Tensor,
     v_BKSE: Tensor,
-    sight: Sight,
+    visible_keys: VisibleKeys,
     tile: int = TILE,
     first_key: int = 0,
 ) -> Tensor:
-    """softmax(q kᵀ · scale, as far as ``sight`` lets see) v: (B, H, T, E).
+    """softmax(q kᵀ · scale) v over the visible keys: (B, H, T, E).
 
-    ``sight`` knows keys by index: theirs begin at ``first_key``, and the queries are the last T of
-    them. Sums are float32 whatever the inputs. Memory beside the result: in float32 a few times
-    ``B · H · tile²`` numbers, with gradients as much again as the inputs. Every query must see
-    some key.
+    ``visible_keys`` numbers all keys of the sequence; ``k_BKSE`` begins at number ``first_key``,
+    and the queries are the last T of its keys. Sums are float32 whatever the inputs. Memory beside
+    the result: in float32 a few times ``B · H · tile²`` numbers, with gradients as much again as
+    the inputs. Every query must see some key.
     """
-    tiles = Tiles(sight, tile, first_key, q_BHTE.shape[2], k_BKSE.shape[2], k_BKSE.shape[1])
+    tiles = Tiles(visible_keys, tile, first_key, q_BHTE.shape[2], k_BKSE.shape[2], k_BKSE.shape[1])
     answer: Tensor = _TiledAttention.apply(  # type: ignore[no-untyped-call]
         q_BHTE, k_BKSE, v_BKSE, tiles
     )
@@ -68,7 +68,7 @@ def chunked_attention(
 class Tiles:
     """The table of T queries and S keys, cut up."""
 
-    sight: Sight
+    visible_keys: VisibleKeys
     tile: int
     first_key: int
     n_queries: int
@@ -82,7 +82,7 @@ class Tiles:
 
     def reach(self) -> int:
         """How many indices back a query can look: a window bounds it if positions count by one."""
-        window, places = self.sight.scoring.window, self.sight.positions
+        window, places = self.visible_keys.scoring.window, self.visible_keys.positions
         in_step = window and places.dim() == 1 and bool((places.diff() == 1).all())
         return window if in_step else self.n_keys
 
@@ -91,16 +91,16 @@ class Tiles:
 
         That broadcasts to (B, K, g, Q, k); ``None`` is nothing.
         """
-        device = self.sight.positions.device
+        device = self.visible_keys.positions.device
         earlier = self.n_keys - self.n_queries
         queries = torch.arange(rows.start, rows.stop, device=device) + self.first_key + earlier
         first = max(0, earlier + rows.start - reach) // self.tile * self.tile
         # A mask of one's own may let see the future; without one, nothing does.
-        last = earlier + rows.stop if self.sight.mask is None else self.n_keys
+        last = earlier + rows.stop if self.visible_keys.mask is None else self.n_keys
         for start in range(first, last, self.tile):
             columns = slice(start, min(start + self.tile, last))
             keys = torch.arange(columns.start, columns.stop, device=device) + self.first_key
-            added = self.sight.tile(queries, keys)
+            added = self.visible_keys.tile(queries, keys)
             if added.dtype == torch.bool:
                 if not added.any():
                     continue
@@ -110,7 +110,7 @@ class Tiles:
                 added = torch.zeros((), device=device).masked_fill(~added, -torch.inf)
             elif added.max() == -torch.inf:
                 continue
-            if added.shape[1] > 1:  # one handicap a head
+            if added.shape[1] > 1:  # each head has a bias of its own
                 yield columns, added.unflatten(1, (self.kv_heads, -1))
             else:
                 yield columns, added.unsqueeze(2)
@@ -127,7 +127,7 @@ class _TiledAttention(torch.autograd.Function):
         reach = tiles.reach()
         with torch.autocast(q_BHTE.device.type, enabled=False):
             for rows in tiles.rows():
-                q_BKrE = _together(q_BHTE[:, :, rows], tiles) * tiles.sight.scoring.scale
+                q_BKrE = _together(q_BHTE[:, :, rows], tiles) * tiles.visible_keys.scoring.scale
                 peak = q_BKrE.new_full((*q_BKrE.shape[:-1], 1), -torch.inf)
                 total = torch.zeros_like(peak)
                 gathered = q_BKrE.new_zeros((*q_BKrE.shape[:-1], v_BKSE.shape[-1]))
@@ -153,7 +153,7 @@ class _TiledAttention(torch.autograd.Function):
     def backward(ctx: Any, dout_BHTE: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q_BHTE, k_BKSE, v_BKSE, answer_BHTE, log_total_BHT1 = ctx.saved_tensors
         tiles: Tiles = ctx.tiles
-        heads, scale, reach = q_BHTE.shape[1], tiles.sight.scoring.scale, tiles.reach()
+        heads, scale, reach = q_BHTE.shape[1], tiles.visible_keys.scoring.scale, tiles.reach()
         dq_BHTE = torch.empty_like(q_BHTE)
         dk_BKSE, dv_BKSE = (torch.zeros_like(x, dtype=torch.float) for x in (k_BKSE, v_BKSE))
         with torch.autocast(q_BHTE.device.type, enabled=False):

@@ -28,7 +28,7 @@ from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import rotate, yarn_sharpness
-from glassmind.model.scoring import Sight
+from glassmind.model.scoring import VisibleKeys
 
 
 class LatentAttention(AttentionLayer):
@@ -61,7 +61,7 @@ class LatentAttention(AttentionLayer):
         self,
         x_BTD: Tensor,
         rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | Sight | None,
+        mask: Tensor | VisibleKeys | None,
         cache: Cache | None,
     ) -> Tensor:
         batch, tokens, _ = x_BTD.shape
@@ -90,7 +90,7 @@ class LatentAttention(AttentionLayer):
         turned_BTHR: Tensor,
         latent_BTL: Tensor,
         key_BT1R: Tensor,
-        mask: Tensor | Sight | None,
+        mask: Tensor | VisibleKeys | None,
     ) -> Tensor:
         """Keys and values written out for every head: best where many queries use each of them."""
         batch, tokens, heads, _ = content_BTHC.shape
@@ -119,5 +119,5 @@ class LatentAttention(AttentionLayer):
         q_BHTL = torch.einsum("bthc,hcl->bhtl", content_BTHC, key_HCL)
         q_BHTE = self.q(torch.cat((q_BHTL, turned_BTHR.transpose(1, 2)), dim=-1))
         k_B1TE = self.k(torch.cat((latent_BTL.unsqueeze(2), key_BT1R), dim=-1).transpose(1, 2))
-        y_BHTE = cache.attend(self.layer, q_BHTE, k_B1TE, None, self.scoring)
+        y_BHTE = cache.attend(self.layer, q_BHTE, k_B1TE, None, self.scoring, self.weights_tap)
         return torch.einsum("bhtl,hvl->bhtv", y_BHTE[..., : self.kv_rank], value_HVL)

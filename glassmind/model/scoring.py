@@ -2,8 +2,8 @@
 
 softmax(q·k) is only the heart of attention. Around it stand a scale, the mask that says who sees
 whom, for some layers a window, for some models a penalty for distance. ``Scoring`` holds what a
-layer always does; ``Sight`` joins it with the mask and positions of one forward pass, and can
-write out any *tile* of the table "which query sees which key, and at what handicap". A short
+layer always does; ``VisibleKeys`` joins it with the mask and positions of one forward pass, and can
+write out any *tile* of the table "which query sees which key, and at what bias". A short
 sequence gets the whole table at once, a long one is worked through tile by tile
 (``chunked.py``), and the plainest case of all, a causal mask and nothing else, needs no table.
 
@@ -32,27 +32,27 @@ class Scoring:
 
     def lower(
         self, mask: Mask | Tensor | None, positions: Tensor, batch: int, tokens: int
-    ) -> Tensor | Sight | None:
+    ) -> Tensor | VisibleKeys | None:
         """What an attention kernel gets for ``mask`` over ``tokens`` tokens.
 
         ``None`` for plain causal attention; a tensor that broadcasts to (B, H, T, T), boolean
-        (True = visible) or floats to add; or, where that would be too large, a ``Sight``.
+        (True = visible) or floats to add; or, where that would be too large, a ``VisibleKeys``.
         """
         if isinstance(mask, Tensor) and mask.dim() == 3:
             mask = mask.unsqueeze(1)
         near = not self.window or tokens <= self.window
         if near and self.slopes_H is None and not isinstance(mask, Mask):
             return mask
-        sight = Sight(self, mask, positions, batch)
+        visible = VisibleKeys(self, mask, positions, batch)
         if tokens <= DENSE_UP_TO or isinstance(mask, Tensor):
             every = torch.arange(tokens, device=positions.device)
-            return sight.tile(every, every)
-        return sight
+            return visible.tile(every, every)
+        return visible
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """Who sees whom in one pass, and at what handicap. ``positions`` are (T,) or (B, T)."""
+class VisibleKeys:
+    """Who sees whom in one pass, and at what bias. ``positions`` are (T,) or (B, T)."""
 
     scoring: Scoring
     mask: Mask | Tensor | None
@@ -75,11 +75,11 @@ class Sight:
         places = self.positions if self.positions.dim() == 2 else self.positions[None]
         distance_B1QS = (places[:, queries, None] - places[:, None, keys]).unsqueeze(1)
         if slopes_H is not None:
-            handicap = -slopes_H[:, None, None] * distance_B1QS
+            bias = -slopes_H[:, None, None] * distance_B1QS
             if visible.dtype == torch.bool:
-                visible = handicap.masked_fill(~visible, float("-inf"))
+                visible = bias.masked_fill(~visible, float("-inf"))
             else:
-                visible = visible + handicap
+                visible = visible + bias
         if not window:
             return visible
         hidden = distance_B1QS >= window

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from glassmind.model.attention import Attention, AttentionKernel, AttentionLayer
+from glassmind.model.attention import Attention, AttentionLayer
 from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
 from glassmind.model.experts import Experts
@@ -31,7 +31,7 @@ from glassmind.model.masks import Mask
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import AbsolutePositions, RotaryPositions
 from glassmind.model.probe import Tap
-from glassmind.model.scoring import Sight
+from glassmind.model.scoring import VisibleKeys
 
 Rotation = tuple[Tensor, Tensor]
 
@@ -74,7 +74,7 @@ class Block(nn.Module):
         self,
         x_BTD: Tensor,
         rotation: Rotation | None,
-        mask: Tensor | Sight | None,
+        mask: Tensor | VisibleKeys | None,
         cache: Cache | None,
     ) -> Tensor:
         x_BTD = self.residual_in(x_BTD)
@@ -164,12 +164,6 @@ class Transformer(nn.Module):
         if self.config.tie_embeddings:
             self.unembed.weight = self.embed.weight
 
-    def use_attention_kernel(self, kernel: AttentionKernel) -> None:
-        """Choose how attention is computed in every block: ``"fused"`` or ``"explicit"``."""
-        for module in self.modules():
-            if isinstance(module, AttentionLayer):
-                module.kernel = kernel
-
     def hidden(
         self,
         ids_BT: Tensor,
@@ -205,7 +199,7 @@ class Transformer(nn.Module):
             x_BTD = self.embedding_norm(x_BTD)
         x_BTD = self.embedding(x_BTD)
         rotations = self.rotations(positions)
-        masks: dict[int, Tensor | Sight | None] = {}
+        masks: dict[int, Tensor | VisibleKeys | None] = {}
         for block in cast("Iterable[Block]", self.blocks):
             plan = block.plan
             if cache is None and plan.window not in masks:

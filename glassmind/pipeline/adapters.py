@@ -8,19 +8,31 @@ From these two, ``glassmind convert RUN OUT --to peft`` writes an adapter for th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from glassmind.errors import UserError
-from glassmind.interop.huggingface.json_fields import Fields, read_object
 from glassmind.interop.peft import Adapter
 from glassmind.runs.checkpoint import load_tensors, save_tensors
-from glassmind.runs.files import write_json
 from glassmind.runs.recipe import Recipe
+from glassmind.serialization import read_record, write_record
 from glassmind.train.lora import factors
 
 TENSORS, FACTS = "lora.safetensors", "lora.json"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAdapter:
+    """``lora.json``. ``base`` is how the weights below the adapter were held during training."""
+
+    start: str
+    rank: int
+    alpha: float
+    rank_stabilized: bool
+    dropout: float
+    base: str
 
 
 def keep_adapter(folder: Path, module: nn.Module, recipe: Recipe) -> None:
@@ -31,15 +43,10 @@ def keep_adapter(folder: Path, module: nn.Module, recipe: Recipe) -> None:
         tensors |= {f"{layer}.lora_a": a, f"{layer}.lora_b": b}
     save_tensors(tensors, folder / TENSORS)
     lora = recipe.lora
-    facts = {
-        "start": recipe.start,
-        "rank": lora.rank,
-        "alpha": lora.alpha,
-        "rank_stabilized": lora.rank_stabilized,
-        "dropout": lora.dropout,
-        "base": lora.base,
-    }
-    write_json(folder / FACTS, facts)
+    kept = KeptAdapter(
+        recipe.start, lora.rank, lora.alpha, lora.rank_stabilized, lora.dropout, lora.base
+    )
+    write_record(folder / FACTS, kept)
 
 
 def kept_adapter(source: str) -> tuple[Adapter, str]:
@@ -54,16 +61,16 @@ def kept_adapter(source: str) -> tuple[Adapter, str]:
             f"{source} holds no adapter: an adapter is what a run learns that fine-tunes with "
             "lora.rank above 0"
         )
-    facts = Fields(read_object(folder / FACTS), str(folder / FACTS))
+    kept = read_record(KeptAdapter, folder / FACTS)
     tensors = load_tensors(folder / TENSORS)
     layers = [name.removesuffix(".lora_a") for name in tensors if name.endswith(".lora_a")]
     if {f"{layer}.lora_{x}" for layer in layers for x in "ab"} != tensors.keys() or not layers:
         raise UserError(f"{folder / TENSORS} must hold lora_a and lora_b of every layer")
     adapter = Adapter(
         factors={n: (tensors[f"{n}.lora_a"], tensors[f"{n}.lora_b"]) for n in layers},
-        rank=facts.size("rank"),
-        alpha=facts.number("alpha"),
-        rank_stabilized=facts.flag("rank_stabilized"),
-        dropout=facts.number("dropout"),
+        rank=kept.rank,
+        alpha=kept.alpha,
+        rank_stabilized=kept.rank_stabilized,
+        dropout=kept.dropout,
     )
-    return adapter, facts.word("start")
+    return adapter, kept.start

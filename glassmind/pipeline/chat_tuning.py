@@ -1,4 +1,4 @@
-"""Fine-tuning on conversations: what the assistant says is learned, what it hears is only read."""
+"""Fine-tuning on conversations: only the tokens of the assistant's turns are learned."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from glassmind.data.chats import (
     problem_chat,
     split_chats,
 )
+from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import pack
 from glassmind.errors import UserError
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.convert import is_own, load_any
-from glassmind.pipeline.finetune import (
+from glassmind.pipeline.prepare import make_slices
+from glassmind.pipeline.tuning import (
     Tuning,
     is_published,
     publish,
@@ -28,7 +30,6 @@ from glassmind.pipeline.finetune import (
     train_and_measure,
     with_model_of,
 )
-from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
@@ -128,7 +129,7 @@ def _chats(recipe: Recipe) -> tuple[list[Chat], list[Chat]]:
 
 
 def _counted(n_chats: int, found: ChatDocuments, most: int) -> str:
-    n_learned = sum(int(document.completion.sum()) for document in found.documents)
+    n_learned = sum(int(document[COMPLETION].sum()) for document in found.documents)
     n_tokens = sum(map(len, found.documents))
     sentence = f"{n_chats:,} conversations, {n_learned:,} of {n_tokens:,} tokens learned"
     if found.too_long:

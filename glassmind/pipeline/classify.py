@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,18 +31,17 @@ from glassmind.data.labelled import (
 )
 from glassmind.data.packing import PackedRows, pack
 from glassmind.errors import UserError
-from glassmind.interop.huggingface.json_fields import Fields, read_object
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.convert import load_any
-from glassmind.pipeline.finetune import Tuning, is_published, publish, tokenizer_of, with_model_of
 from glassmind.pipeline.prepare import make_slices
+from glassmind.pipeline.tuning import Tuning, is_published, publish, tokenizer_of, with_model_of
 from glassmind.progress import Progress
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
+from glassmind.serialization import read_record, write_record
 from glassmind.statistics import wilson_interval
 from glassmind.train.classify import (
     Classify,
@@ -50,6 +49,7 @@ from glassmind.train.classify import (
     class_probabilities,
     set_trained,
 )
+from glassmind.train.validation import validation_loss
 
 HEAD, FACTS, RESULT = "classifier.safetensors", "classifier.json", "classification.json"
 MOST_CONFUSED = 12  # labels a table of confusions still fits on the screen with
@@ -72,6 +72,55 @@ class Classified:
     text: str
     label: str
     probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptClassifier:
+    """``classifier.json``: the labels, and the checksum of the head's tensors."""
+
+    labels: tuple[str, ...]
+    row_tokens: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """``correct`` of ``n``; ``low`` and ``high`` are the 95 % Wilson interval."""
+
+    correct: int
+    n: int
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Majority:
+    """The commonest label of the training texts, and how often always saying it is right."""
+
+    label: str
+    validation: Accuracy
+    test: Accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTexts:
+    """How many texts the classifier learned from."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """``classification.json``. ``confusion[i][j]`` counts texts of label i taken for label j."""
+
+    schema: int
+    labels: tuple[str, ...]
+    train: TrainingTexts
+    majority: Majority
+    validation: Accuracy
+    test: Accuracy
+    confusion: tuple[tuple[int, ...], ...]
 
 
 # --------------------------------------------------------------------------------- training
@@ -111,19 +160,17 @@ def train_classifier(
     if part != "lora":
         set_trained(classifier, part)
     tuning.prepare(classifier)
-    tuning.train(Classify(classifier), rows[0][0])
+    objective = Classify(classifier)
+    validate = partial(validation_loss, objective, rows[1][0], device)
+    tuning.train(objective, tuning.loader(rows[0][0]), validate)
     result = _measured(classifier, labels, splits, [packed for packed, _ in rows], device)
-    write_json(run.path / RESULT, result)
+    write_record(run.path / RESULT, result)
     progress.end(summary(result))
     classifier.cpu()
     head = {n: w for n, w in named_weights(classifier).items() if n.startswith("head.")}
     save_tensors(head, run.path / HEAD)
-    facts = {
-        "labels": labels,
-        "row_tokens": recipe.train.row_tokens,
-        "sha256": sha256(run.path / HEAD),
-    }
-    write_json(run.path / FACTS, facts)
+    kept = KeptClassifier(tuple(labels), recipe.train.row_tokens, sha256(run.path / HEAD))
+    write_record(run.path / FACTS, kept)
     publish(replace(started, model=classifier.trunk, name=run.name), run)
     tuning.forget_checkpoints()
     return run
@@ -168,49 +215,52 @@ def _measured(
     splits: LabelledSplits,
     rows: Sequence[PackedRows],
     device: torch.device,
-) -> dict[str, Any]:
+) -> Classification:
     """How often it is right, on texts it has not learned from."""
     common, _ = Counter(row.label for row in splits.train).most_common(1)[0]
-    result: dict[str, Any] = {
-        "schema": 1,
-        "labels": list(labels),
-        "train": {"n": len(splits.train)},
-        "majority": {"label": common},
-    }
-    for name, packed in (("validation", rows[1]), ("test", rows[2])):
+    right, usual = [], []
+    for packed in rows[1:]:
         probabilities, expected = class_probabilities(classifier, packed, device)
         found = probabilities.argmax(dim=-1)
-        result[name] = _accuracy(int((found == expected).sum()), len(expected))
-        n_common = int((expected == labels.index(common)).sum())
-        result["majority"][name] = _accuracy(n_common, len(expected))
+        right.append(_accuracy(int((found == expected).sum()), len(expected)))
+        usual.append(_accuracy(int((expected == labels.index(common)).sum()), len(expected)))
     pairs = expected * len(labels) + found  # of the test part
     table = torch.bincount(pairs, minlength=len(labels) ** 2).view(len(labels), -1)
-    result["confusion"] = table.tolist()
-    return result
+    return Classification(
+        schema=1,
+        labels=tuple(labels),
+        train=TrainingTexts(len(splits.train)),
+        majority=Majority(common, *usual),
+        validation=right[0],
+        test=right[1],
+        confusion=tuple(map(tuple, table.tolist())),
+    )
 
 
-def _accuracy(correct: int, n: int) -> dict[str, float | int]:
+def _accuracy(correct: int, n: int) -> Accuracy:
     low, high = wilson_interval(correct, n)
-    return {"correct": correct, "n": n, "accuracy": correct / n, "low": low, "high": high}
+    return Accuracy(correct, n, correct / n, low, high)
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: Classification) -> str:
     """The result in words, and the table of what was taken for what."""
     lines = []
-    for name in ("validation", "test"):
-        part, usual = result[name], result["majority"][name]
+    majority = result.majority
+    for name, part, usual in (
+        ("validation", result.validation, majority.validation),
+        ("test", result.test, majority.test),
+    ):
         lines.append(
-            f"{name}: {part['accuracy']:.1%} of {part['n']} right (95 % interval {part['low']:.1%} "
-            f"to {part['high']:.1%}); always {result['majority']['label']!r}: "
-            f"{usual['accuracy']:.1%}"
+            f"{name}: {part.accuracy:.1%} of {part.n} right (95 % interval {part.low:.1%} "
+            f"to {part.high:.1%}); always {majority.label!r}: {usual.accuracy:.1%}"
         )
-    labels = [label if len(label) <= 12 else label[:11] + "…" for label in result["labels"]]
+    labels = [label if len(label) <= 12 else label[:11] + "…" for label in result.labels]
     if len(labels) <= MOST_CONFUSED:
         widths = [max(5, len(label)) for label in labels]
         first = max(map(len, labels))
         cells = "  ".join(f"{label:>{w}}" for label, w in zip(labels, widths, strict=True))
         lines.append(f"{'':<{first}}  {cells}")
-        for label, row in zip(labels, result["confusion"], strict=True):
+        for label, row in zip(labels, result.confusion, strict=True):
             cells = "  ".join(f"{n:>{w}}" for n, w in zip(row, widths, strict=True))
             lines.append(f"{label:<{first}}  {cells}")
         lines.append("(rows: what it is; columns: what the model said)")
@@ -232,19 +282,18 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
             f"{source} is not a run with a finished classifier: `glassmind train classify` makes "
             "one"
         )
-    facts = Fields(read_object(folder / FACTS), str(folder / FACTS))
-    labels = facts.words("labels")
+    kept = read_record(KeptClassifier, folder / FACTS)
+    labels, row_tokens = kept.labels, kept.row_tokens
     pretrained = load_pretrained(folder)
-    row_tokens = facts.size("row_tokens")
     if not labels or not 1 <= row_tokens <= pretrained.model.config.max_tokens:
         raise UserError(f"{folder / FACTS} must name labels, and row_tokens within the context")
     tensors = load_tensors(folder / HEAD)
-    if facts.word("sha256") != sha256(folder / HEAD):
+    if kept.sha256 != sha256(folder / HEAD):
         raise UserError(f"{folder / HEAD} does not match its checksum")
     classifier = TextClassifier(pretrained.model, len(labels))
     head = {name.removeprefix("head."): tensor for name, tensor in tensors.items()}
     load_weights(classifier.head, head, str(folder / HEAD))
-    return LoadedClassifier(pretrained, classifier.eval(), tuple(labels), row_tokens)
+    return LoadedClassifier(pretrained, classifier.eval(), labels, row_tokens)
 
 
 def classify(texts: Sequence[str], loaded: LoadedClassifier) -> list[Classified]:

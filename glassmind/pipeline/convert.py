@@ -59,7 +59,7 @@ def convert(
     family: str | None = None,
     adapter: str | None = None,
 ) -> Converted:
-    """Load ``source`` and write it to ``target``, whole or not at all.
+    """Load ``source`` and write it to ``target`` atomically.
 
     ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
     name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
@@ -148,7 +148,7 @@ def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:
         n_numbers=sum(weight.numel() for weight in weights.values()),
     )
     # What a question is followed by; a model that was only pretrained has never seen one.
-    opening = {"chain-of-thought": THINK, "base": ANSWER}.get(loaded.stage)
+    opening = {"chain-of-thought": THINK, "direct": ANSWER}.get(loaded.stage)
     asking = f"{QUESTION}{{{{ messages[-1]['content'] }}}}{opening}" if opening else None
     facts = TokenizerFacts(chat_template=asking, eos_token=END, pad_token=PAD)
     return Pretrained(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glassmind.data import Split, generate, gsm8k, jsonl
+from glassmind.data import PROBLEM_SETS, Split, generate, load_problems, split_problems
+from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.grade import sample_solution
@@ -71,14 +72,14 @@ def make_slices(recipe: Recipe) -> Slices:
 
 def _slices_of_file(recipe: Recipe) -> Slices:
     config = recipe.problems
-    if config.file == "gsm8k":
-        train = gsm8k.load_gsm8k(gsm8k.gsm8k_path("train"), equations=True)
-        test = gsm8k.load_gsm8k(gsm8k.gsm8k_path("valid"), equations=True)
+    if config.file in PROBLEM_SETS:
+        train = PROBLEM_SETS[config.file].train()
+        test = PROBLEM_SETS[config.file].held_out()
         held = max(1, len(train) // 20)
         train, validation = train[held:], train[:held]
     else:
-        problems = jsonl.load_problems(config.file)
-        train, validation, test = jsonl.split_problems(
+        problems = load_problems(config.file)
+        train, validation, test = split_problems(
             problems, seed=recipe.seed, validation=0.1, test=0.2
         )
     for name, part in (("training", train), ("validation", validation), ("test", test)):
@@ -176,5 +177,5 @@ def _documents(
         completion = encode_completion(tokenizer, steps, problem.answer, style)
         ids = np.array(prompt + completion, np.int32)
         if len(ids) <= limit:
-            documents.append(Document(ids, np.arange(len(ids)) >= len(prompt)))
+            documents.append(Document(ids, {COMPLETION: np.arange(len(ids)) >= len(prompt)}))
     return documents

@@ -17,12 +17,13 @@ from glassmind.errors import UserError
 from glassmind.pipeline.stages import Job, train_language_model
 from glassmind.pipeline.text_rows import begun, text_rows
 from glassmind.progress import Progress
-from glassmind.runs.files import write_json
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe
+from glassmind.runs.results import Validation
+from glassmind.serialization import write_record
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, validation_loss
-from glassmind.train.distributed import World
+from glassmind.train.process_group import ProcessGroup
 
 
 def run_pretraining(
@@ -32,7 +33,7 @@ def run_pretraining(
     resume: bool,
     device: torch.device,
     progress: Progress,
-    world: World,
+    group: ProcessGroup,
 ) -> RunFolder:
     """Pretrain the recipe's model on its text into ``folder``.
 
@@ -44,25 +45,22 @@ def run_pretraining(
             f"train.row_tokens ({recipe.train.row_tokens}) exceeds the model's context, "
             f"model.max_tokens ({recipe.model.max_tokens}): lower the one or raise the other"
         )
-    with world.in_turn(), begun(folder, recipe, resume=resume, first=world.first) as run:
+    with (
+        group.first_process_first(),
+        begun(folder, recipe, resume=resume, first=group.is_first) as run,
+    ):
         rows, held_out = text_rows(run, recipe, progress)
         RowLoader(rows, recipe.train.batch_rows, recipe.seed)  # refuses too few rows
-    job = Job(run, recipe, load(run.path / "tokenizer.json"), device, progress, world)
+    job = Job(run, recipe, load(run.path / "tokenizer.json"), device, progress, group)
     sample = None if held_out is None else held_out.sample
     model = train_language_model(job, "pretrain", lambda: rows, sample)
-    if not world.first:
+    if not group.is_first:
         return run
     if held_out is not None:
         loss = validation_loss(Pretrain(model), held_out.rows, device)
         text = held_out.shard
-        result = {
-            "validation_loss": loss,
-            "bits_per_byte": loss * text.count / math.log(2) / text.bytes,
-            "tokens": text.count,
-            "bytes": text.bytes,
-        }
-        write_json(run.path / "validation.json", result)
-        progress.end(
-            f"validation loss {loss:.4f} nats a token, {result['bits_per_byte']:.4f} bits a byte"
-        )
+        bits = loss * text.count / math.log(2) / text.bytes
+        found = Validation(loss, bits, tokens=text.count, bytes=text.bytes)
+        write_record(run.path / "validation.json", found)
+        progress.end(f"validation loss {loss:.4f} nats a token, {bits:.4f} bits a byte")
     return run

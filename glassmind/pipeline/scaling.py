@@ -30,9 +30,10 @@ from glassmind.runs.dial import (
     require_new,
     scaling_parameters,
 )
-from glassmind.runs.files import read_json, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
+from glassmind.runs.results import Validation
+from glassmind.serialization import read_record, write_record
 from glassmind.tokenize import load
 
 DEPTHS = (2, 3, 4, 5)
@@ -84,7 +85,7 @@ def run_scaling(
         fit=fit_scaling(points),
         held_out=hold_out(points),
     )
-    write_json(folder / "scaling.json", scaling_record(scaling))
+    write_record(folder / "scaling.json", scaling_record(scaling))
     write_scaling_page(scaling, folder / "scaling.html")
     return scaling
 
@@ -155,7 +156,7 @@ def _unit(recipe: Recipe) -> str:
 def _loss(run: RunFolder) -> float | None:
     """The held-out loss after the last step, if it was measured."""
     if (run.path / "validation.json").is_file():
-        return float(read_json(run.path / "validation.json")["bits_per_byte"])
+        return read_record(Validation, run.path / "validation.json").bits_per_byte
     rows = read_metrics(run.path / "metrics.jsonl") or ()
     last = run.recipe().train.steps
     return next((m.validation_loss for m in reversed(rows) if m.step == last), None)

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import torch
@@ -14,24 +14,28 @@ import torch
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.generate import SamplingParams, logprob_difference
+from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
-from glassmind.reason.chains import sample_completions
-from glassmind.reason.verify import score_completions, training_documents
-from glassmind.records import Completion, Problem
+from glassmind.reason.session import Session
+from glassmind.reason.verify import training_documents
+from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
-from glassmind.runs.recipe import Recipe
-from glassmind.runs.samples import load_completions, save_completions
+from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.tokenize.special import END
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
-from glassmind.train.distributed import World
+from glassmind.train.metrics_file import MetricsFile
+from glassmind.train.process_group import ProcessGroup
 
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
-STYLES: dict[str, Style] = {"base": "direct", "chain-of-thought": "chain"}
+SCORED_AGAIN = 8  # chains of each sampling whose log-probabilities the trainer checks
+STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,14 @@ class Job:
     tokenizer: SavedTokenizer
     device: torch.device
     progress: Progress
-    world: World = field(default_factory=World)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
     def done(self, stage: str) -> bool:
         return (self.run.model_folder(stage) / "model.json").is_file()
 
     def forget_checkpoints(self, stage: str) -> None:
-        """Drop what only served to resume a stage that is now finished."""
-        if not self.world.first:
+        """Delete the checkpoints of a finished stage, which are only needed to resume."""
+        if not self.group.is_first:
             return
         shutil.rmtree(self.run.path / "checkpoints" / stage, ignore_errors=True)
 
@@ -61,7 +65,7 @@ class Job:
         try:
             yield
         finally:
-            if self.world.first:
+            if self.group.is_first:
                 self.run.add_seconds(stage, time.monotonic() - started)
 
 
@@ -79,8 +83,8 @@ def train_language_model(
 ) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
-    Base and chain of thought start from the same weights and spend the same steps on batches of
-    the same shape, so they spend the same floating-point operations.
+    Direct answer and chain of thought start from the same weights and spend the same steps on
+    batches of the same shape, so they spend the same floating-point operations.
     """
     folder = job.run.model_folder(stage)
     if job.done(stage):
@@ -90,7 +94,9 @@ def train_language_model(
     objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
     validate = None
     if held_out is not None:
-        validate = partial(validation_loss, job.world.measured(objective), held_out, job.device)
+        validate = partial(
+            validation_loss, job.group.for_evaluation(objective), held_out, job.device
+        )
     with job.timed(stage):
         loader = RowLoader(make_rows(), recipe.train.batch_rows, recipe.seed)
         trainer = Trainer(
@@ -102,13 +108,13 @@ def train_language_model(
             device=job.device,
             progress=job.progress,
             validate=validate,
-            world=job.world,
+            group=job.group,
         )
         trainer.train()
-        whole = job.world.whole(model)
-        if job.world.first:
+        whole = job.group.full_model(model)
+        if job.group.is_first:
             save_model(folder, whole, job.tokenizer, stage)
-        job.world.barrier()
+        job.group.barrier()
         job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
 
@@ -121,54 +127,107 @@ def loaded_transformer(job: Job, stage: str) -> Transformer:
     return model
 
 
-def sampled(
+def kept(
     job: Job,
     name: str,
-    model: Transformer,
     problems: Sequence[Problem],
-    params: SamplingParams,
     style: Style,
-    scorer: TokenScorer | None = None,
-) -> list[list[Completion]]:
-    """Sample ``problems`` (and score the chains), or load what was sampled before."""
+    make: Callable[[], list[Trace]],
+    llm: LocalLLM | None = None,
+) -> list[Trace]:
+    """The traces that ``make`` makes, or those that an earlier process kept in the run.
+
+    Where ``llm`` has sampled them, a few are scored again as the trainer does.
+    """
     path = job.run.path / "samples" / f"{name}.safetensors"
     if path.is_file():
-        return load_completions(path, problems, job.tokenizer, style)
+        return load_traces(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
-        engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
-        total = len(problems) * params.samples
-        with watched(job.progress, f"sampling {name}", total, "chains") as watch:
-            completions = sample_completions(engine, job.tokenizer, problems, params, style, watch)
-    if scorer is not None:
-        with (
-            job.timed(f"verify {name}"),
-            watched(job.progress, f"verifying {name}", len(problems), "problems") as watch,
-        ):
-            completions = score_completions(
-                scorer, job.tokenizer, problems, completions, progress=watch
-            )
-    save_completions(path, completions)
-    return completions
+        traces = make()
+    if llm is not None and job.group.is_first:
+        check_agreement(job, f"sample {name}", llm, problems, traces, style)
+    save_traces(path, traces)
+    return traces
 
 
-def greedy_params(job: Job) -> SamplingParams:
-    return SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=0.0,
-        seed=_seed(job, GREEDY),
+def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
+    """The finished ``model`` of a stage as one that can be asked; its weights are packed once."""
+    return LocalLLM(
+        name=stage,
+        model=model,
+        tokenizer=job.tokenizer,
+        format="question",
+        stop_ids=frozenset({job.tokenizer.special[END]}),
+        style=STYLES[stage],
+        recipe=job.recipe,
+        run=job.run,
+        default_sampling=job.recipe.sampling,
     )
 
 
-def sampling_params(job: Job) -> SamplingParams:
-    """The recipe's sampling for test problems."""
-    sampling = job.recipe.sampling
-    return SamplingParams(
-        max_new_tokens=sampling.max_new_tokens,
-        temperature=sampling.temperature,
-        top_k=sampling.top_k,
-        top_p=sampling.top_p,
-        samples=sampling.samples,
-        seed=_seed(job, SAMPLE_TESTS),
+def check_agreement(
+    job: Job,
+    stage: str,
+    llm: LocalLLM,
+    problems: Sequence[Problem],
+    traces: Sequence[Trace],
+    style: Style,
+) -> None:
+    """Score a few chains again as the trainer does, and note the difference in ``metrics.jsonl``.
+
+    Raises ``UserError`` where it is above the recipe's bound and the recipe says to stop.
+    """
+    prompts: list[list[int]] = []
+    chains: list[Completion] = []
+    for problem, trace in zip(problems, traces, strict=True):
+        if len(chains) == SCORED_AGAIN:
+            break
+        if trace.completions and trace.completions[0].token_ids:
+            prompts.append(llm.prompt(problem.question, style))
+            chains.append(trace.completions[0])
+    if not chains:
+        return
+    difference = logprob_difference(llm.model, prompts, chains)
+    metrics = MetricsFile(job.run.path / "metrics.jsonl", stage)
+    metrics.forget_stage()
+    metrics.append(0, {"engine_trainer_logprob_diff": asdict(difference)})
+    config = job.recipe.sampling
+    if difference.max <= config.most_logprob_diff:  # never true of what is no number
+        return
+    message = (
+        f"{stage}: the engine's log-probability of a token is {difference.max:.2g} nats from the "
+        f"trainer's, more than sampling.most_logprob_diff ({config.most_logprob_diff:g})"
+    )
+    if config.on_logprob_diff == "stop":
+        raise UserError(f"{message}; raise it, or set sampling.on_logprob_diff to warn")
+    job.progress.end(message)
+
+
+def slice_session(
+    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
+) -> Session:
+    """What the methods share that answer one slice of the run's test problems.
+
+    Traces of the whole slice are kept in the run.
+    """
+
+    def keep(
+        name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+    ) -> list[Trace]:
+        if list(problems) != whole:
+            return make()
+        sampled = next(llm for llm in models if llm.style == style)
+        judged = "-judged-" in name  # chains that were sampled, and compared, before
+        return kept(job, f"{slice}-{name}", problems, style, make, None if judged else sampled)
+
+    whole, sampling = list(problems), job.recipe.sampling
+    return Session(
+        models,
+        SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),
+        SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TESTS)),
+        keep=keep,
+        progress=job.progress,
+        label=f"{slice}-",
     )
 
 
@@ -176,8 +235,8 @@ def _seed(job: Job, use: int) -> int:
     return job.recipe.seed * 16 + use
 
 
-def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> TokenScorer:
-    """Sample training problems, grade every step, train a scorer above a copy of ``model``.
+def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenScorer:
+    """Sample training problems, grade every step, train a scorer above a copy of its weights.
 
     The problems are the last of the training set, the ones the model has seen least.
     """
@@ -185,20 +244,26 @@ def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> To
         return loaded_scorer(job)
     config = job.recipe.verifier
     problems = train[-config.problems :]
-    params = SamplingParams(
-        max_new_tokens=job.recipe.sampling.max_new_tokens,
-        temperature=config.temperature,
+    sampling = SamplingConfig(
         samples=config.samples,
-        seed=_seed(job, SAMPLE_TRAINING),
+        temperature=config.temperature,
+        max_new_tokens=job.recipe.sampling.max_new_tokens,
     )
-    completions = sampled(job, "verifier-training", model, problems, params, "chain")
+    params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
+
+    def make() -> list[Trace]:
+        total = len(problems) * params.samples
+        with watched(job.progress, "sampling verifier-training", total, "chains") as watch:
+            return llm.sample(problems, params, "chain", watch)
+
+    traces = kept(job, "verifier-training", problems, "chain", make, llm)
     with job.timed(VERIFIER):
         documents = training_documents(
-            job.tokenizer, problems, completions, config.train.row_tokens, config.branches
+            job.tokenizer, problems, traces, config.train.row_tokens, config.branches
         )
         torch.manual_seed(job.recipe.seed)
-        trunk = Transformer(model.config)
-        load_weights(trunk, named_weights(model), "the chain-of-thought model")
+        trunk = Transformer(llm.model.config)
+        load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
         scorer = TokenScorer(trunk, config.layers)
         if documents:
             _train_scorer(job, scorer, documents)

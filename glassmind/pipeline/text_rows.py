@@ -34,10 +34,11 @@ from glassmind.data.token_shards import (
     write_shard,
 )
 from glassmind.errors import UserError
+from glassmind.files import require_space
 from glassmind.progress import Progress
-from glassmind.runs.files import require_space, write_json
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import PretrainConfig, Recipe
+from glassmind.serialization import write_record
 from glassmind.tokenize import SavedTokenizer, Tokenizer, load, save, train_bpe, train_char
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.corpus.bulk import cores
@@ -163,7 +164,7 @@ def _shards(
             progress.end("the tokens in the run's folder are not whole and are made again")
     corpus = _survey(recipe, progress)
     if corpus.filters is not None:
-        write_json(run.path / "data-report.json", corpus.filters.report())
+        write_record(run.path / "data-report.json", corpus.filters.report())
         progress.end(corpus.filters.summary())
     if tokenizer is None:
         save(_make_tokenizer(recipe, corpus, progress), path)

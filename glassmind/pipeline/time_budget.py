@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from glassmind.data.columns import COMPLETION
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack, stream
 from glassmind.errors import UserError
@@ -62,7 +63,7 @@ def vocabulary_size(recipe: Recipe) -> int:
 
 
 def require_data(recipe: Recipe) -> None:
-    """Nobody is to wait for a measurement and then hear that a file is not there.
+    """Check that the data is there before time is spent on a measurement.
 
     Raises:
         UserError: the recipe's text or problems cannot be read.
@@ -179,7 +180,9 @@ def step_seconds(
             watcher, f"timing depth {recipe.model.n_layers}", _WARM_UP + _TIMED, "steps"
         ) as watch,
     ):
-        config = replace(recipe.train, steps=1, inspect_every=0)
+        config = replace(
+            recipe.train, steps=_WARM_UP + _TIMED, inspect_every=0, weights="last", trackers=()
+        )
         model = Transformer(replace(recipe.model, vocab_size=vocab_size))
         objective = Pretrain if recipe.objective == "pretrain" else SupervisedFineTuning
         loader = RowLoader(_rows(recipe, vocab_size), config.batch_rows, seed=0)
@@ -195,9 +198,10 @@ def _median_step(trainer: Trainer, watch: Callable[[int, int], None]) -> float:
     """Train step by step until enough of them are timed."""
     times: list[float] = []
     for step in range(1, _WARM_UP + _TIMED + 1):
-        trainer.config = replace(trainer.config, steps=step)
         started = time.perf_counter()
-        trainer.train()
+        trainer.take_step()
+        if trainer.device.type == "cuda":
+            torch.cuda.synchronize(trainer.device)
         times.append(time.perf_counter() - started)
         watch(step, _WARM_UP + _TIMED)
         if step > _WARM_UP and sum(times[_WARM_UP:]) > _SECONDS:
@@ -213,6 +217,6 @@ def _rows(recipe: Recipe, vocab_size: int) -> Rows:
         return stream(ids, length)
     # Several documents a row, of which the latter halves are learned.
     size = max(2, length // _DOCUMENTS)
-    learned = np.arange(size) >= size // 2
-    documents = [Document(ids[:size], learned) for _ in range(rows * (length // size))]
+    document = Document(ids[:size], {COMPLETION: np.arange(size) >= size // 2})
+    documents = [document] * (rows * (length // size))
     return pack(documents, length, pad_id=0)

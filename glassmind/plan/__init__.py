@@ -1,4 +1,4 @@
-"""Training past one machine, before buying it.
+"""Planning training on many GPUs.
 
 ``estimate`` (memory, traffic and time of a layout), ``sizes`` (models to plan with).
 """

@@ -1,20 +1,20 @@
-"""Training past one machine, before buying it: what fits, what is sent, how long it takes.
+"""Training on many GPUs: what fits in memory, what is sent, how long a step takes.
 
-Copies of a model on many GPUs read different rows and must agree on one step. How they share the
-work is the *layout*:
+Copies of a model on many GPUs read different rows and must agree on one step. The *layout* is how
+they share the work:
 
     ddp    every GPU holds everything; gradients are all-reduced            (ZeRO stage 0)
-    zero1  the optimizer's part is split; gathered after each step          (ZeRO stage 1)
+    zero1  the optimizer state is split; weights are gathered after a step  (ZeRO stage 1)
     zero2  the gradients are split too                                      (ZeRO stage 2)
-    fsdp   weights as well; each block is gathered when its turn comes      (ZeRO stage 3)
+    fsdp   the weights too; each block is gathered when it is needed        (ZeRO stage 3)
 
-A layout may besides split every matrix over the GPUs of one node (``tensor``), and keep only each
-block's input and compute the rest again (``checkpointing``). ``estimate`` does the arithmetic of
-one layout, ``choose`` tries them all. Sources: memory of the state Rajbhandari et al. 2019 (arXiv
+A layout may also split every matrix over the GPUs of one node (``tensor``), and keep only each
+block's input and recompute the rest (``checkpointing``). ``estimate`` computes one layout,
+``choose`` tries them all. Sources: memory of the state Rajbhandari et al. 2019 (arXiv
 1910.02054), of activations Korthikanti et al. 2022 (2205.05198), tensor parallelism Narayanan et
 al. 2021 (2104.04473), FSDP Zhao et al. 2023 (2304.11277).
 
-Not counted: latency (a ring over hundreds of GPUs feels it), stragglers, the input pipeline,
+Not counted: latency (noticeable in a ring over hundreds of GPUs), stragglers, the input pipeline,
 writing checkpoints.
 """
 
@@ -37,8 +37,8 @@ from glassmind.train.chunked_loss import chunk_rows
 
 Strategy = Literal["ddp", "zero1", "zero2", "fsdp"]
 STAGES: dict[Strategy, Stage] = {"ddp": 0, "zero1": 1, "zero2": 2, "fsdp": 3}
-USABLE = 0.9  # of a GPU's memory; the rest goes to its context, the library's buffers and gaps
-SAME = 1.02  # closer than 2 % the arithmetic cannot tell two layouts apart
+USABLE = 0.9  # share of a GPU's memory; the rest is its context, library buffers and fragmentation
+SAME = 1.02  # the estimate cannot distinguish layouts that are closer than 2 %
 MOST_GPUS = 1 << 20
 
 
@@ -46,8 +46,8 @@ MOST_GPUS = 1 << 20
 class Cluster:
     """``gpus`` in nodes of ``per_node``. Bytes, bytes a second and FLOPs a second of one GPU.
 
-    ``link`` and ``network`` are what one GPU can send each way, inside a node and out of it;
-    ``efficiency`` is the share of ``peak`` that it reaches while it computes.
+    ``link`` and ``network`` are a GPU's bandwidth in each direction, inside and between nodes;
+    ``efficiency`` is the share of ``peak`` that it reaches while computing.
     """
 
     gpus: int
@@ -59,9 +59,9 @@ class Cluster:
     network: float = 50e9
 
     def speed(self, members: int, in_a_node: int) -> float:
-        """Bytes a second and GPU of a ring over ``members``, ``in_a_node`` of them neighbours.
+        """Bytes per second and GPU of a ring over ``members``, ``in_a_node`` of them in one node.
 
-        Where the ring leaves a node, it leaves through the network cards of all its members there.
+        A ring that leaves a node uses the network cards of all its members there.
         """
         if members <= in_a_node:
             return self.link
@@ -70,7 +70,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the work is shared; ``rows`` is what one replica computes at once."""
+    """How the work is shared; ``rows`` is the micro-batch of one replica."""
 
     strategy: Strategy
     tensor: int = 1
@@ -88,7 +88,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be trained: rows of ``sequence`` tokens, ``batch_rows`` a step."""
+    """The training job: rows of ``sequence`` tokens, ``batch_rows`` per step."""
 
     config: ModelConfig
     sequence: int
@@ -102,11 +102,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The arithmetic of one layout. Bytes of one GPU, seconds of one step.
+    """The estimate of one layout. Bytes of one GPU, seconds of one step.
 
-    ``gathered`` is what FSDP holds of other GPUs' weights at a time. ``sent`` are the bytes that
-    one GPU sends in a step, by purpose; ``exposed_seconds`` of their time is not hidden behind
-    computing.
+    ``gathered`` is the memory of other GPUs' weights that FSDP holds at a time. ``sent`` are the
+    bytes that one GPU sends in a step, by purpose; ``exposed_seconds`` is the part of that time
+    that does not overlap with computing.
     """
 
     layout: Layout
@@ -132,17 +132,17 @@ class Estimate:
 
 
 def all_gather_bytes(size: float, n: int) -> float:
-    """What each of ``n`` sends so that all end with ``size`` bytes: a ring passes every part on."""
+    """Bytes that each of ``n`` sends in a ring so that all end with ``size`` bytes."""
     return size * (n - 1) / n
 
 
 def reduce_scatter_bytes(size: float, n: int) -> float:
-    """What each of ``n`` sends to end with its part of the sum of ``size`` bytes."""
+    """Bytes that each of ``n`` sends to end with its part of the sum of ``size`` bytes."""
     return size * (n - 1) / n
 
 
 def all_reduce_bytes(size: float, n: int) -> float:
-    """A reduce-scatter, then an all-gather (Patarasuk & Yuan 2009): no ring can do with less."""
+    """A reduce-scatter, then an all-gather, the optimum for a ring (Patarasuk & Yuan 2009)."""
     return reduce_scatter_bytes(size, n) + all_gather_bytes(size, n)
 
 
@@ -158,9 +158,9 @@ def replica_bytes(
 ) -> dict[str, float]:
     """Bytes that one of ``n`` replicas sends in a step, by collective.
 
-    Gradients travel in float32. DDP and ZeRO-1 send them once a step; ZeRO-2 and FSDP keep no
-    whole gradient to add to and send after every micro-batch. Blocks are gathered in bfloat16,
-    once forwards and once backwards; what stands outside them in float32, once.
+    Gradients are sent in float32. DDP and ZeRO-1 send them once per step; ZeRO-2 and FSDP keep no
+    full gradient to accumulate into and send after every micro-batch. Blocks are gathered in
+    bfloat16, once forward and once backward; parameters outside them in float32, once.
     """
     total, root = parameters(config).total / tensor, root_parameters(config) / tensor
     gradients = 4 * total
@@ -190,7 +190,7 @@ def tensor_bytes(config: ModelConfig, tokens: int, tensor: int, checkpointing: b
 
 
 def estimate(job: Job, cluster: Cluster, layout: Layout) -> Estimate:
-    """The arithmetic of one layout; ``layouts`` yields the possible ones."""
+    """The estimate of one layout; ``layouts`` yields the possible ones."""
     config, tensor = job.config, layout.tensor
     replicas = cluster.gpus // tensor
     accumulate = job.batch_rows // (replicas * layout.rows)
@@ -203,8 +203,8 @@ def estimate(job: Job, cluster: Cluster, layout: Layout) -> Estimate:
     flops = training_flops(config, job.sequence) * job.batch_tokens
     flops *= 4 / 3 if layout.checkpointing else 1
     compute = flops / (cluster.gpus * cluster.peak * cluster.efficiency)
-    # Behind what may sending hide? FSDP behind all computing, ZeRO-2 behind the backward passes,
-    # DDP and ZeRO-1 behind the last of them. Tensor parallelism waits for every sum.
+    # Sending overlaps with all computing in FSDP, with the backward passes in ZeRO-2, and with the
+    # last backward pass in DDP and ZeRO-1. Tensor parallelism waits for every sum.
     backward = compute * 2 / 3
     window = {"fsdp": compute, "zero2": backward}.get(layout.strategy, backward / accumulate)
     step = compute + max(0.0, seconds - window) + tensor_seconds
@@ -226,8 +226,8 @@ def estimate(job: Job, cluster: Cluster, layout: Layout) -> Estimate:
 
 
 def _gathered(config: ModelConfig) -> float:
-    """Other GPUs' weights at hand: of two blocks, the one at work and the next, in bfloat16, with
-    one's gradient before it is sent; outside the blocks float32, a bfloat16 copy, the gradient."""
+    """Memory of gathered weights: two blocks (the current and the next) in bfloat16 and one block's
+    gradient; outside the blocks float32 weights, a bfloat16 copy and the gradient."""
     root = root_parameters(config)
     block = (parameters(config).total - root) / config.n_layers
     return 2 * 2 * block + (2 + 4) * block + (4 + 2 + 4) * root
@@ -241,7 +241,7 @@ def _activations(config: ModelConfig, tokens: int, checkpointing: bool) -> float
 
 
 def layouts(job: Job, cluster: Cluster) -> Iterator[Layout]:
-    """Every layout whose replicas share the batch evenly, the simplest first."""
+    """Every layout whose replicas divide the batch evenly, the simplest first."""
     attention = job.config.attention
     for tensor in (1, 2, 4, 8, 16):
         whole = cluster.gpus % tensor == 0 and cluster.per_node % tensor == 0
@@ -259,8 +259,8 @@ def layouts(job: Job, cluster: Cluster) -> Iterator[Layout]:
 def choose(job: Job, cluster: Cluster) -> dict[str, Estimate]:
     """The best estimate by strategy, with tensor parallelism by itself as ``"tensor"``.
 
-    That is the fastest that fits (of equally fast ones the smallest), or, where none does, the
-    smallest; ``fits`` tells. A strategy that cannot share the batch at all is missing.
+    The best is the fastest that fits (of equally fast ones the smallest), or the smallest if none
+    fits; see ``fits``. A strategy that cannot divide the batch is missing.
     """
     found: dict[str, list[Estimate]] = {}
     for layout in layouts(job, cluster):
@@ -279,16 +279,16 @@ def _best(results: list[Estimate], cluster: Cluster) -> Estimate:
 
 
 def fits(result: Estimate, cluster: Cluster) -> bool:
-    """Whether a GPU has room for it, with a margin."""
+    """Whether it fits into a GPU's memory, with a margin."""
     return result.memory <= USABLE * cluster.memory
 
 
 def recommend(chosen: dict[str, Estimate], cluster: Cluster) -> Estimate | None:
-    """The one of ``choose`` to take, if any fits: the fastest, of equally fast ones the simplest.
+    """The recommended one of ``choose``, if any fits: the fastest, of equals the simplest.
 
-    ZeRO-1 and 2 save less than FSDP and are hardly faster; the trainer does not have them, and
-    they are not recommended. Tensor parallelism, which it does not have either, is only where
-    nothing else fits.
+    ZeRO-1 and 2 save less memory than FSDP and are hardly faster; the trainer does not implement
+    them, and they are never recommended. Tensor parallelism, which it does not implement either, is
+    recommended only if nothing else fits.
     """
     fitting = {key: result for key, result in chosen.items() if fits(result, cluster)}
     ours = [fitting[key] for key in ("ddp", "fsdp") if key in fitting]
@@ -299,7 +299,7 @@ def recommend(chosen: dict[str, Estimate], cluster: Cluster) -> Estimate | None:
 
 
 def fewest_gpus(job: Job, cluster: Cluster) -> int:
-    """How often ``cluster`` must double until something fits, in GPUs; 0 if nothing ever does."""
+    """The number of GPUs, doubling ``cluster``, at which something fits; 0 if nothing ever does."""
     gpus = cluster.gpus
     while gpus <= MOST_GPUS:
         larger = replace(cluster, gpus=gpus)

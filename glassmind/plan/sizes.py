@@ -1,4 +1,4 @@
-"""Shapes to plan with: the published sizes of one family, and any size between them."""
+"""Model sizes to plan with: the published ones of one family, and any size between them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def preset(name: str) -> ModelConfig:
     """A published size by name: ``llama3-8b``, or any of ``glassmind models``.
 
     Raises:
-        UserError: there is none of that name, or it leaves its vocabulary open.
+        UserError: there is no such name, or it has no fixed vocabulary.
     """
     config = SIZES.get(name) or PRESETS.get(name)
     if config is None:
@@ -49,13 +49,13 @@ def preset(name: str) -> ModelConfig:
 
 
 def shape_of(n_parameters: float) -> tuple[str, ModelConfig]:
-    """A name and a config of about ``n_parameters``: a published size within 25 %, or their rule.
+    """A name and a config of about ``n_parameters``: a published size within 25 %, or one by rule.
 
     The rule is the family's: heads of 64, about one layer for every 128 of width, hidden layers
-    3.5 times as wide as the stream, up to 8 kv heads, embeddings tied below 3 billion.
+    3.5 times as wide as the residual stream, up to 8 kv heads, embeddings tied below 3 billion.
 
     Raises:
-        UserError: the number is beyond what the rule is good for.
+        UserError: the number is outside the range of the rule.
     """
     if not SMALLEST <= n_parameters <= LARGEST:
         raise UserError(

@@ -7,18 +7,19 @@ branches of one document, so the question is read once for all of them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 
-from glassmind.data.packing import Document, pack
+from glassmind.data.columns import COMPLETION, LABEL
+from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.grade import check_steps, grade
 from glassmind.model import TokenScorer
-from glassmind.records import Completion, Problem
+from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
 from glassmind.tokenize import Tokenizer, encode_prompt, parse_completion
-from glassmind.train.objective import to_batch
+from glassmind.train.batch import to_batch
 
 
 def chain_labels(
@@ -71,16 +72,15 @@ def chains_document(
         imitate += [right] * length
     return Document(
         ids=np.array(ids, np.int32),
-        completion=np.array(imitate),
+        columns={COMPLETION: np.array(imitate), LABEL: np.array(labels, np.float32)},
         branches=np.array(branches, np.int16),
-        labels=np.array(labels, np.float32),
     )
 
 
 def training_documents(
     tokenizer: Tokenizer,
     problems: Sequence[Problem],
-    completions: Sequence[Sequence[Completion]],
+    traces: Sequence[Trace],
     row_tokens: int,
     branches: int,
 ) -> list[Document]:
@@ -92,8 +92,8 @@ def training_documents(
     """
     mixed_documents: list[Document] = []
     documents: list[Document] = []
-    for problem, row in zip(problems, completions, strict=True):
-        distinct = list({c.token_ids: c for c in row if c.finish == "stop"}.values())
+    for problem, trace in zip(problems, traces, strict=True):
+        distinct = list({c.token_ids: c for c in trace.completions if c.finish == "stop"}.values())
         right = [c for c in distinct if c.answer is not None and grade(problem.answer, c.answer)]
         kept = {c.sample for c in right}
         wrong = [c for c in distinct if c.sample not in kept]
@@ -117,29 +117,33 @@ def _alternate(first: list[Completion], second: list[Completion]) -> list[Comple
     return mixed + first[short:] + second[short:]
 
 
-def score_completions(
+def score_traces(
     scorer: TokenScorer,
     tokenizer: Tokenizer,
     problems: Sequence[Problem],
-    completions: Sequence[Sequence[Completion]],
+    traces: Sequence[Trace],
     *,
     document_tokens: int = 320,
     batch_tokens: int = 16_384,
     progress: Callable[[int, int], None] | None = None,
-) -> list[list[Completion]]:
-    """The completions with ``step_scores`` and ``score`` filled in.
+) -> list[Trace]:
+    """The traces with the verifier's judgement of every closed step and of every leaf.
 
-    Equal chains of a problem are read once. A chain that never ended scores 0.
+    Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. Chains are
+    read in groups, each with the question before it, which counts with the group's first chain.
+    The wall-clock time of all is shared over the tokens read. A chain that never ended scores 0.
     """
+    started = time.perf_counter()
     device = next(scorer.parameters()).device
     pieces: list[tuple[int, list[Completion], Document]] = []
-    for number, (problem, row) in enumerate(zip(problems, completions, strict=True)):
-        distinct = list({c.token_ids: c for c in row if c.token_ids}.values())
+    for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
+        distinct = list({c.token_ids: c for c in trace.completions if c.token_ids}.values())
         for members in _bounded(distinct, document_tokens):
             document = chains_document(tokenizer, problem, members, with_labels=False)
             pieces.append((number, members, document))
     pieces.sort(key=lambda piece: len(piece[2]))
-    judged: list[dict[tuple[int, ...], tuple[tuple[float, ...], float]]] = [{} for _ in problems]
+    judged: list[_Judgements] = [{} for _ in problems]
+    prompts: list[dict[tuple[int, ...], int]] = [{} for _ in problems]
     scorer.eval()
     start = 0
     while start < len(pieces):
@@ -152,6 +156,7 @@ def score_completions(
         for read, (number, members, document) in zip(probabilities, batch, strict=True):
             assert document.branches is not None
             at = int((document.branches == 0).sum())
+            prompts[number][members[0].token_ids] = at
             for completion in members:
                 tokens = read[at : at + len(completion.token_ids)]
                 judged[number][completion.token_ids] = _judged(tokenizer, completion, tokens)
@@ -159,9 +164,11 @@ def score_completions(
         start = end
         if progress is not None:
             progress(start, len(pieces))
+    seconds = time.perf_counter() - started
+    each = seconds / max(1, sum(len(document) for _, _, document in pieces))
     return [
-        [_with_scores(completion, judged[number]) for completion in row]
-        for number, row in enumerate(completions)
+        _with_scores(trace, judgements, read, each)
+        for trace, judgements, read in zip(traces, judged, prompts, strict=True)
     ]
 
 
@@ -179,11 +186,35 @@ def _bounded(chains: Sequence[Completion], limit: int) -> Iterator[list[Completi
         yield group
 
 
+_Judgements = dict[tuple[int, ...], tuple[tuple[float, ...], float]]
+"""A chain's ids -> the verifier's probabilities at the ends of its steps, and at its own end."""
+
+
 def _with_scores(
-    completion: Completion, judged: Mapping[tuple[int, ...], tuple[tuple[float, ...], float]]
-) -> Completion:
-    step_scores, score = judged.get(completion.token_ids, ((), 0.0))
-    return replace(completion, step_scores=step_scores, score=score)
+    trace: Trace,
+    judged: _Judgements,
+    prompts: Mapping[tuple[int, ...], int],
+    seconds_per_token: float,
+) -> Trace:
+    """``prompts`` holds the tokens of the question, for each chain that was read behind it."""
+    scores: dict[int, dict[str, float]] = {}
+    read: dict[int, int] = {}
+    seen = set()
+    for completion in trace.completions:
+        step_scores, score = judged.get(completion.token_ids, ((), 0.0))
+        for index, value in zip(completion.step_ends, step_scores, strict=True):
+            scores.setdefault(index, {})[PROCESS] = value
+        scores.setdefault(completion.path[-1], {})[OUTCOME] = score
+        if completion.token_ids in judged and completion.token_ids not in seen:
+            seen.add(completion.token_ids)
+            for index in completion.path:  # a node that chains share is read with each of them
+                read[index] = read.get(index, 0) + len(trace.nodes[index].token_ids)
+            read[completion.path[0]] += prompts.get(completion.token_ids, 0)
+    costs = {
+        index: Cost(judged_tokens=tokens, seconds=tokens * seconds_per_token)
+        for index, tokens in read.items()
+    }
+    return trace.with_scores(scores, costs)
 
 
 def _read(
@@ -195,10 +226,7 @@ def _read(
     """Probability at every token, one document a row: (documents, width)."""
     width = max(len(document) for document in documents)
     rows = [pack([document], width, tokenizer.special["<|pad|>"]) for document in documents]
-    stacked = type(rows[0])(
-        *(np.concatenate([getattr(row, name) for row in rows]) for name in rows[0].__slots__)
-    )
-    batch = to_batch(stacked, device)
+    batch = to_batch(PackedRows.join(rows), device)
     scores, _ = scorer(
         batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
     )

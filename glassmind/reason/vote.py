@@ -4,7 +4,8 @@ Self-consistency (Wang et al. 2022, arXiv 2203.11171) lets the samples vote: a w
 wrong in many ways, right ones meet in one answer. A weight for each vote makes it a weighted vote;
 taking the single best sample is best-of-n (Cobbe et al. 2021, 2110.14168).
 
-Answers are compared as numbers: ``18``, ``$18`` and ``18.00`` are one candidate.
+Candidates are classes of equal answers (``grade.classes``): ``18``, ``$18`` and ``18.00`` are one,
+and so are ``x^2-1`` and ``(x-1)(x+1)``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from glassmind.grade import canonical, parse_number
+from glassmind.grade import group_answers
 from glassmind.records import Completion
 
 # Judgements of chains of one problem are not independent: they err together, and their odds must
@@ -21,12 +22,15 @@ from glassmind.records import Completion
 SHARPNESS = 0.7
 
 
+def answer_keys(completions: Sequence[Completion]) -> list[str | None]:
+    """For each completion the spelling that stands for its class of equal answers, a number's in
+    canonical form; ``None`` where it gave no answer."""
+    return group_answers([completion.answer for completion in completions])
+
+
 def answer_key(completion: Completion) -> str | None:
-    """The completion's answer in canonical form; ``None`` where it gave no number."""
-    if completion.answer is None:
-        return None
-    number = parse_number(completion.answer)
-    return None if number is None else canonical(number)
+    """The completion's answer, a number in canonical form; ``None`` where it gave none."""
+    return answer_keys([completion])[0]
 
 
 def tally(
@@ -34,27 +38,25 @@ def tally(
 ) -> dict[str, float]:
     """Candidate answer -> sum of its votes' weights (1 each unless given), heaviest first.
 
-    Ties are broken by the earlier sample. Samples without a number do not vote.
+    Ties are broken by the earlier sample. Samples without an answer do not vote.
     """
     votes: dict[str, float] = {}
-    for number, completion in enumerate(completions):
-        key = answer_key(completion)
+    for number, key in enumerate(answer_keys(completions)):
         if key is not None:
             votes[key] = votes.get(key, 0.0) + (1.0 if weights is None else weights[number])
     return dict(sorted(votes.items(), key=lambda item: -item[1]))
 
 
 def vote(completions: Sequence[Completion], weights: Sequence[float] | None = None) -> str | None:
-    """The heaviest answer, or ``None`` if no sample gave a number."""
+    """The heaviest answer, or ``None`` if no sample gave one."""
     return next(iter(tally(completions, weights)), None)
 
 
 def best_of(completions: Sequence[Completion], scores: Sequence[float]) -> str | None:
     """The answer of the single highest-scored sample that gave one."""
-    answered = [n for n, c in enumerate(completions) if answer_key(c) is not None]
-    if not answered:
-        return None
-    return answer_key(completions[max(answered, key=lambda n: (scores[n], -n))])
+    keys = answer_keys(completions)
+    answered = [n for n, key in enumerate(keys) if key is not None]
+    return keys[max(answered, key=lambda n: (scores[n], -n))] if answered else None
 
 
 def logprob_weights(completions: Sequence[Completion]) -> list[float]:

@@ -1,5 +1,8 @@
 """The run folder: recipe, checkpoints, finished models.
 
-Read ``recipe`` (every number of a run), ``folder`` (what lies where), ``checkpoint`` (how a moment
-is kept) and ``models`` (how a finished model is loaded).
+Read ``recipe`` (every number of a run), with ``dial`` (all sizes from the depth) and ``overrides``
+(single values, as ``--set`` changes them). Then ``folder`` (the files of a run), with ``lock`` (one
+writer) and ``results`` (its small files as records). ``checkpoint`` and ``distributed_checkpoint``
+save the state of training, ``weights`` and ``models`` a finished model, ``samples`` its
+completions.
 """

@@ -1,15 +1,16 @@
 """Checkpoints: tensors as safetensors, everything else as JSON, nothing pickled.
 
-A checkpoint is a folder ``step-000300`` with one ``.safetensors`` file a part (``model``,
-``optimizer``) and ``state.json``, which also carries each file's SHA-256. It is written under
-another name and renamed when complete; ``newest`` skips, and reports, one that was damaged
-afterwards. Beside the newest ones, one ``best-000250`` may be kept.
+A checkpoint is a folder ``step-000300`` with a ``.safetensors`` file for each part (``model``,
+``optimizer``) and ``state.json``, which also holds each file's SHA-256. It is written under another
+name and renamed when complete; ``newest`` skips, and reports, one that was damaged afterwards.
+Beside the newest ones, one ``best-000250`` may be kept.
 
 ``Writer`` writes in the background: a step waits only until the tensors are copied.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import shutil
@@ -24,15 +25,16 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_write, require_space, write_json
 from glassmind.runs import distributed_checkpoint
-from glassmind.runs.files import read_json, require_space, write_json
+from glassmind.serialization import read_json
 
 FORMAT = 2
 Kind = Literal["step", "best"]
 
 
 class OtherVersion(UserError):
-    """A checkpoint that another version wrote: not damaged, so not to be passed over."""
+    """A checkpoint that another version wrote. It is not damaged, so it must not be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +50,23 @@ class Checkpoint:
         return sum(t.numel() * t.element_size() for part in parts for t in part.values())
 
     def copy(self) -> Checkpoint:
-        """The same on the CPU, and no longer changed by whoever trains on."""
+        """A copy on the CPU, which further training does not change."""
         parts = {
             part: {name: t.detach().to("cpu", copy=True) for name, t in tensors.items()}
             for part, tensors in self.tensors.items()
         }
-        return Checkpoint(parts, self.state)
+        return Checkpoint(parts, copy.deepcopy(self.state))
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors to a safetensors file atomically; shared ones must be given once."""
     require_space(path.parent, sum(t.numel() * t.element_size() for t in tensors.values()))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        contiguous = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
+    contiguous = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
+    with atomic_write(path) as temporary:
         try:
             safetensors.torch.save_file(contiguous, temporary)
         except SafetensorError as error:  # how the library reports, among others, a full disk
-            raise UserError(f"{path} could not be written: {error}") from None
-        temporary.chmod(0o644)  # the library makes it private; a run is to be shared
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            raise UserError(f"cannot write {path}: {error}") from None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -124,9 +119,9 @@ def prune(folder: Path, keep: int, kind: Kind) -> None:
 
 
 class Writer:
-    """Writes checkpoints below ``folder`` one after the other in a thread of its own.
+    """Writes checkpoints below ``folder``, one after the other, in a thread of its own.
 
-    What went wrong there is raised by the next call.
+    An error there is raised by the next call.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -138,8 +133,8 @@ class Writer:
         """Copy ``checkpoint`` and return; at most one other is still being written then."""
         while len(self._pending) > 1:
             self._pending.pop(0).result()
-        copy = checkpoint.copy()
-        self._pending.append(self._thread.submit(save, self.folder, step, copy, keep, kind))
+        copied = checkpoint.copy()
+        self._pending.append(self._thread.submit(save, self.folder, step, copied, keep, kind))
 
     def wait(self) -> None:
         """Return when everything is written."""
@@ -167,7 +162,7 @@ def header(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: it is none of this format.
     """
-    state = read_json(folder / "state.json")
+    state = read_json(folder / "state.json", nonfinite="keep")
     written = state.get("format") if isinstance(state, dict) else None
     if not isinstance(written, int):
         raise UserError(f"{folder} is not a checkpoint")
@@ -202,7 +197,7 @@ def newest(
     kind: Kind = "step",
     read: Callable[[Path], Checkpoint] = load,
 ) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or ``None``; ``warn`` hears of each damaged one.
+    """The newest undamaged checkpoint, or ``None``; ``warn`` gets a sentence on each damaged one.
 
     Raises:
         OtherVersion: the newest was written by another version.

@@ -1,16 +1,16 @@
-"""Checkpoints of a model that no process holds whole: every process writes its own shards.
+"""Checkpoints of sharded models: every process writes its own shards.
 
 PyTorch's distributed checkpoint (DCP) decides who writes what and, on loading, who reads which
-slice of which file, so a checkpoint written by two processes is read by one or four. It is told to
-write safetensors (each shard's place in its tensor stands in the file's header), so nothing here is
-pickled either, and the folder has the form of every other checkpoint: tensor files, and
+slice of which file, so a checkpoint written by two processes can be read by one or four. It is told
+to write safetensors (whose header says where each shard belongs), so nothing is pickled, and the
+folder has the form of every other checkpoint: tensor files, and
 ``state.json`` with their checksums, renamed into place when all of it is there.
 
     step-000300/shard-00001-model-00001-of-00001.safetensors    written by the first process
     step-000300/shard-00002-model-00001-of-00001.safetensors    by the second
     step-000300/state.json
 
-The folder must be one that all processes see. The first process writes ``state.json`` and renames.
+All processes must have access to the folder. The first process writes ``state.json`` and renames.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.runs.files import require_space, write_json
+from glassmind.files import require_space, write_json
 
 Place = Callable[[str, str, torch.Size, torch.dtype], Tensor]
 SEPARATOR = "|"  # between a part's name and a tensor's, which never hold one

@@ -18,16 +18,20 @@ import platform
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from glassmind import __version__
 from glassmind.errors import UserError
-from glassmind.runs.dataclass_tree import to_dict
-from glassmind.runs.files import read_json, write_json, write_text
+from glassmind.files import write_text
 from glassmind.runs.lock import hold
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
+from glassmind.runs.results import RunInfo
+from glassmind.serialization import encode_toml, read_record, write_record
+
+FORMER_STAGES = {"direct": "base"}
+"""Stages that have changed their names: a *base* model is a pretrained one to everybody else."""
 
 
 @dataclass(frozen=True)
@@ -41,28 +45,27 @@ class RunFolder:
         return self.path.name
 
     def model_folder(self, stage: str) -> Path:
-        return self.path / "models" / stage
+        """Where the model of a stage is, in older runs under the stage's former name."""
+        folder = self.path / "models" / stage
+        former = self.path / "models" / FORMER_STAGES.get(stage, stage)
+        return former if former.is_dir() and not folder.is_dir() else folder
 
     def recipe(self) -> Recipe:
         return read_recipe(str(self.path))
 
-    def facts(self) -> dict[str, Any]:
+    def info(self) -> RunInfo:
         """What ``run.json`` says."""
-        facts = read_json(self.path / "run.json")
-        if not isinstance(facts, dict):
-            raise UserError(f"{self.path / 'run.json'} must hold a JSON object")
-        return facts
+        return read_record(RunInfo, self.path / "run.json")
 
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Note how long a stage took; parts of a resumed stage add up."""
-        facts = self.facts()
-        spent = facts.setdefault("seconds", {})
-        spent[stage] = round(spent.get(stage, 0.0) + seconds, 2)
-        write_json(self.path / "run.json", facts)
+        info = self.info()
+        spent = {stage: round(info.seconds.get(stage, 0.0) + seconds, 2)}
+        write_record(self.path / "run.json", replace(info, seconds=info.seconds | spent))
 
     def spent(self, stage: str) -> float:
         """Seconds noted for a stage."""
-        return float(self.facts().get("seconds", {}).get(stage, 0.0))
+        return self.info().seconds.get(stage, 0.0)
 
 
 def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
@@ -75,7 +78,7 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
     run = RunFolder(path)
     require_free(path, resume=resume)
     if _holds_run(path):
-        kept, asked = to_dict(run.recipe()), to_dict(recipe)
+        kept, asked = encode_toml(run.recipe()), encode_toml(recipe)
         if kept != asked:
             raise UserError(
                 f"{path} was started with another {_first_difference(kept, asked)}: resume it "
@@ -86,10 +89,10 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
     try:
         path.mkdir(parents=True, exist_ok=True)
         hold(path)
-        write_json(path / "run.json", new_facts(recipe))
-        write_text(path / "recipe.toml", recipe_toml(recipe))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    write_record(path / "run.json", new_info(recipe))
+    write_text(path / "recipe.toml", recipe_toml(recipe))
     return run
 
 
@@ -131,29 +134,28 @@ def existing_run(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def new_facts(recipe: Recipe) -> dict[str, Any]:
+def new_info(recipe: Recipe) -> RunInfo:
     """What is known at a run's start: commit, machine, versions."""
     import numpy
     import torch
 
-    return {
-        "commit": commit(),
-        "seed": recipe.seed,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": {
+    return RunInfo(
+        commit=commit(),
+        seed=recipe.seed,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        machine={
             "processor": _processor(),
             "threads": torch.get_num_threads(),
             "capability": torch.backends.cpu.get_cpu_capability(),
             "system": f"{platform.system()} {platform.machine()}",
         },
-        "versions": {
+        versions={
             "glassmind": __version__,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": numpy.__version__,
         },
-        "seconds": {},
-    }
+    )
 
 
 def commit() -> str:
@@ -177,10 +179,12 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def _first_difference(kept: dict[str, Any], asked: dict[str, Any], path: str = "") -> str:
+def _first_difference(
+    kept: Mapping[str, object], asked: Mapping[str, object], path: str = ""
+) -> str:
     for key, value in asked.items():
         old = kept.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
             if value != old:
                 return _first_difference(old, value, f"{path}{key}.")
         elif value != old:

@@ -1,6 +1,6 @@
-"""One writer a run: a lock that the operating system takes back when its holder dies.
+"""One process writes a run: a lock that the operating system releases when the process ends.
 
-The folder itself is locked, so nothing is left in it.
+The folder itself is locked, so no lock file is left in it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from glassmind.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock; there nobody is warned
+except ImportError:  # Windows has no such lock, and there nothing is checked
     fcntl = None  # type: ignore[assignment]
 
 _held: dict[Path, int] = {}
 
 
 def hold(folder: Path) -> None:
-    """Make ``folder`` this process's own, until ``release`` or its end.
+    """Make ``folder`` this process's own until the process ends.
 
     Raises:
         UserError: another process holds it.
@@ -37,9 +37,3 @@ def hold(folder: Path) -> None:
             "or name another folder by --run"
         ) from None
     _held[place] = handle
-
-
-def release(folder: Path) -> None:
-    """Let others have ``folder``."""
-    if (handle := _held.pop(folder.resolve(), None)) is not None:
-        os.close(handle)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 
@@ -17,17 +17,44 @@ from glassmind.errors import UserError
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.dataclass_tree import from_dict, to_dict
-from glassmind.runs.files import read_json, write_json
-from glassmind.runs.folder import RunFolder, existing_run
+from glassmind.runs.folder import FORMER_STAGES, RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
-from glassmind.tokenize import SavedTokenizer, Tokenizer, fingerprint
+from glassmind.serialization import decode, read_json, write_record
+from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
 
 SHIPPED = "word-problems"
-STAGES = ("chain-of-thought", "base", "pretrain")
+STAGES = ("chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
+FORMAT = 1  # of model.json
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """``model.json``: what the tensors beside it are.
+
+    ``tokenizer`` is the fingerprint of the one they were trained with, ``sha256`` the checksum of
+    the tensor file. A scorer has ``judge_layers`` blocks above its trunk; ``trunk`` names the stage
+    whose weights the trunk has, if they are not stored again.
+    """
+
+    format: int
+    kind: Literal["transformer", "scorer"]
+    stage: str
+    tokenizer: str
+    config: ModelConfig
+    sha256: str
+    judge_layers: int | None = None
+    trunk: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind == "scorer") != (self.judge_layers is not None):
+            raise ValueError("judge_layers must be given for a scorer, and for no other kind")
+        if not 0 <= (self.judge_layers or 0) <= 1000:
+            raise ValueError("judge_layers must be a small number")
+        if self.trunk is not None and self.trunk not in (*STAGES, *FORMER_STAGES.values()):
+            raise ValueError(f"trunk must be one of {', '.join(STAGES)}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +67,11 @@ class Loaded:
     tokenizer: SavedTokenizer
     model: Transformer
     verifier: TokenScorer | None
+
+    @property
+    def style(self) -> Style:
+        """How the model was trained to answer."""
+        return "direct" if self.stage == "direct" else "chain"
 
 
 def save_model(
@@ -58,21 +90,20 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     trunk = module.trunk if isinstance(module, TokenScorer) else module
     weights = named_weights(module)
-    facts: dict[str, Any] = {
-        "format": 1,
-        "kind": "scorer" if isinstance(module, TokenScorer) else "transformer",
-        "stage": stage,
-        "tokenizer": fingerprint(tokenizer),
-        "config": to_dict(trunk.config),
-    }
-    if isinstance(module, TokenScorer):
-        facts["judge_layers"] = module.judge_layers
-        if trunk_stage:
-            facts["trunk"] = trunk_stage
-            weights = {n: w for n, w in weights.items() if not n.startswith("trunk.")}
+    if trunk_stage:
+        weights = {n: w for n, w in weights.items() if not n.startswith("trunk.")}
     save_tensors(weights, folder / "model.safetensors")
-    facts["sha256"] = sha256(folder / "model.safetensors")
-    write_json(folder / "model.json", facts)
+    described = SavedModel(
+        format=FORMAT,
+        kind="scorer" if isinstance(module, TokenScorer) else "transformer",
+        stage=stage,
+        tokenizer=fingerprint(tokenizer),
+        config=trunk.config,
+        sha256=sha256(folder / "model.safetensors"),
+        judge_layers=module.judge_layers if isinstance(module, TokenScorer) else None,
+        trunk=trunk_stage or None,
+    )
+    write_record(folder / "model.json", described)
 
 
 def load_model(
@@ -83,24 +114,18 @@ def load_model(
     Raises:
         UserError: the folder is incomplete, damaged, or made for another tokenizer.
     """
-    facts = read_json(folder / "model.json")
-    if not isinstance(facts, dict) or facts.get("format") != 1:
-        raise UserError(f"{folder / 'model.json'} is not a model of format 1")
-    config = from_dict(ModelConfig, facts.get("config"), str(folder / "model.json"))
-    if config.vocab_size != tokenizer.vocab_size or facts.get("tokenizer") != fingerprint(
-        tokenizer
-    ):
+    found = _described(folder / "model.json")
+    config = found.config
+    if config.vocab_size != tokenizer.vocab_size or found.tokenizer != fingerprint(tokenizer):
         raise UserError(
             f"the model in {folder} (vocabulary {config.vocab_size}) was trained with another "
             f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
         )
     tensors = load_tensors(folder / "model.safetensors")
-    if facts.get("sha256") != sha256(folder / "model.safetensors"):
+    if found.sha256 != sha256(folder / "model.safetensors"):
         raise UserError(f"{folder / 'model.safetensors'} does not match its checksum")
-    if "trunk" in facts:
-        if facts["trunk"] not in STAGES:
-            raise UserError(f"{folder / 'model.json'}: trunk must be one of {', '.join(STAGES)}")
-        shared = load_tensors(folder.parent / facts["trunk"] / "model.safetensors")
+    if found.trunk is not None:
+        shared = load_tensors(folder.parent / found.trunk / "model.safetensors")
         tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
     # What model.json asks for must be there before anything of that size is made.
     skeleton(
@@ -111,16 +136,17 @@ def load_model(
     )
     with torch.random.fork_rng(devices=[]):
         trunk = Transformer(config)
-        module = _around(trunk, facts, folder) if facts.get("kind") == "scorer" else trunk
+        module = trunk if found.judge_layers is None else TokenScorer(trunk, found.judge_layers)
     load_weights(module, tensors, str(folder / "model.safetensors"))
     return module.to(device).eval()
 
 
-def _around(trunk: Transformer, facts: dict[str, Any], folder: Path) -> TokenScorer:
-    layers = facts.get("judge_layers")
-    if not isinstance(layers, int) or not 0 <= layers <= 1000:
-        raise UserError(f"{folder / 'model.json'}: judge_layers must be a small number")
-    return TokenScorer(trunk, layers)
+def _described(path: Path) -> SavedModel:
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise UserError(f"{path} is not a model of format {FORMAT}")
+    # A setting that this version does not know would be another model: unknown keys are refused.
+    return decode(SavedModel, data, str(path))
 
 
 def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str = "cpu") -> Loaded:

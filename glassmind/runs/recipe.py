@@ -19,7 +19,7 @@ import tomli_w
 from glassmind.data.generator import ProblemDial
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig
-from glassmind.runs.dataclass_tree import from_dict, to_dict
+from glassmind.serialization import decode, encode_toml
 
 MOST_SAMPLES = 1024
 """What one request may ask of the engine; a recipe that asks for more is refused at once."""
@@ -74,9 +74,9 @@ class SolutionsConfig:
 class ProblemsConfig:
     """Which problems: generated ones (``dial`` says how hard), or ``file``.
 
-    ``file`` is a JSONL of one's own problems, or ``"gsm8k"`` for the GSM8K files below
-    ``GLASSMIND_DATA``. The counts are those of generated problems; a file is split by a hash of
-    its questions.
+    ``file`` is a JSONL of one's own problems, or a name of ``data.problem_sets`` (``"gsm8k"``,
+    ``"math"``), whose files lie below ``GLASSMIND_DATA``. The counts are those of generated
+    problems; a file is split by a hash of its questions.
     """
 
     file: str = ""
@@ -170,8 +170,8 @@ class FilterConfig:
     """What is taken out of a pretraining text before it is used; by default nothing.
 
     ``near_duplicates`` is the Jaccard index of two documents' word 5-grams from which on the later
-    one goes (0 keeps all). ``against`` names evaluations (``"gsm8k"``, a JSONL of problems, a
-    text): what shares ``ngram`` words running with one of them is cut out.
+    one goes (0 keeps all). ``against`` names evaluations (``"gsm8k"``, ``"math"``, a JSONL of
+    problems, a text): what shares ``ngram`` words running with one of them is cut out.
     """
 
     near_duplicates: float = 0.0
@@ -210,7 +210,12 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How chains are sampled: ``samples`` for each problem at ``temperature``."""
+    """How chains are sampled: ``samples`` for each problem at ``temperature``.
+
+    A few chains are scored again as the trainer would. Where a token's log-probability then differs
+    by more than ``most_logprob_diff`` nats from the engine's, the run says so or stops, as
+    ``on_logprob_diff`` has it.
+    """
 
     samples: int = 16
     temperature: float = 0.8
@@ -218,9 +223,12 @@ class SamplingConfig:
     top_p: float = 1.0
     max_new_tokens: int = 128
     max_rows: int = 4096
+    most_logprob_diff: float = 0.02
+    on_logprob_diff: Literal["warn", "stop"] = "warn"
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "samples", "max_new_tokens", "max_rows")
+        _within(self, 0, 100, "most_logprob_diff")
         _at_most(self, MOST_SAMPLES, "samples")
         _at_least(self, 0, "top_k")
         _temperature(self)
@@ -255,6 +263,11 @@ class VerifierConfig:
         _at_least(self, 0, "layers")
         _temperature(self)
         _within(self, 0, 100, "pair_weight", "language_weight")
+        if self.train.weights == "best":  # said before hours of sampling
+            raise ValueError(
+                'train.weights must be "last": a verifier learns from all of its chains, and none '
+                "are held out to choose the best weights by"
+            )
 
 
 EVERY_LAYER = "all"
@@ -402,9 +415,9 @@ def read_recipe(name_or_path: str) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    return from_dict(Recipe, values, f"recipe {name_or_path}")
+    return decode(Recipe, values, f"recipe {name_or_path}")
 
 
 def recipe_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, every value written out."""
-    return tomli_w.dumps(to_dict(recipe))
+    return tomli_w.dumps(encode_toml(recipe))

@@ -1,4 +1,4 @@
-"""The whole server, as an ASGI application."""
+"""The server as an ASGI application."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.generate import Engine
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.gate import Gate, Limits
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
@@ -26,12 +27,11 @@ from glassmind.serve.endpoints import chat, completions, reasoning, texts
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas import responses as response_schema
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import EngineThread
 from glassmind.serve.work.metrics import Metrics
 
 STATIC = Path(__file__).with_name("static")
-# The page needs nothing from elsewhere, and may load nothing from elsewhere.
+# The page needs nothing from other sites, and may load nothing from them.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -40,7 +40,7 @@ PAGE_HEADERS = {
 
 
 def create_app(
-    served: ServedModel,
+    served: LocalLLM,
     engine: Engine,
     *,
     hosts: Hosts | None = None,
@@ -48,10 +48,10 @@ def create_app(
     limits: Limits | None = None,
     origins: Sequence[str] = (),
 ) -> FastAPI:
-    """The application that serves ``served`` through ``engine``, which from now on is its own.
+    """The application that serves ``served`` through ``engine``, which it then owns.
 
-    It answers to the names of ``hosts``, which are this machine's alone unless given. ``origins``
-    are web sites whose pages may ask (CORS): none unless given.
+    It accepts the host names of ``hosts``, by default only this machine's. ``origins`` are web
+    sites whose pages may send requests (CORS); by default none.
     """
     limits, metrics = limits or Limits(), Metrics()
     thread = EngineThread(
@@ -102,12 +102,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models", response_model=None, responses=response_schema.of("Models"))
     async def models() -> Response:
-        """The one model that is served."""
+        """The list with the served model."""
         return AsciiJSON({"object": "list", "data": [model]})
 
     @app.get("/v1/models/{name:path}", response_model=None, responses=response_schema.of("Model"))
     async def one_model(name: str) -> Response:
-        """The same, by its name."""
+        """The served model, by its name."""
         service.check_model(name)
         return AsciiJSON(model)
 
@@ -118,7 +118,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             raise Refusal(503, "the engine has stopped")
         return AsciiJSON({"status": "ok"})
 
-    # Monitors often ask for the head alone.
+    # Monitors often send HEAD.
     app.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=response_schema.ERRORS)
@@ -136,7 +136,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_refusals(app: FastAPI) -> None:
-    """Everything that goes wrong, in one shape."""
+    """Turn every error into the same form of response."""
 
     async def refused(_: Request, error: Any) -> Response:
         return error.response()

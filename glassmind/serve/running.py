@@ -1,7 +1,7 @@
-"""A server from its start to its end: uvicorn, and what it does when it is told to stop.
+"""Running the server under uvicorn, with a graceful shutdown.
 
-On SIGTERM, or Ctrl-C, no new connection is taken, what is being answered is finished, for at most
-``drain_seconds``, and then the process ends.
+On SIGTERM or Ctrl-C the server accepts no new connections, finishes running requests for at most
+``drain_seconds``, and exits.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from starlette.types import ASGIApp
 from glassmind.errors import UserError
 
 BACKLOG = 256
-IDLE_SECONDS = 30  # a connection that says nothing for so long is closed
+IDLE_SECONDS = 30  # an idle connection is closed after so many seconds
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 is any that is free.
+    """A listening socket; port 0 chooses a free port.
 
     Raises:
-        UserError: the address is not this machine's, or the port is taken.
+        UserError: the address is not this machine's, or the port is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -44,7 +44,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 def serve(
     app: ASGIApp, listening: socket.socket, *, drain_seconds: float, started: Callable[[], None]
 ) -> None:
-    """Serve ``app`` until told to stop. ``started`` is called when requests are answered."""
+    """Serve ``app`` until stopped. ``started`` is called when the server accepts requests."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -55,7 +55,7 @@ def serve(
         h11_max_incomplete_event_size=64 << 10,  # of headers
         ws="none",
     )
-    # uvicorn sends itself the signal that ended it once more, which then has nothing left to do.
+    # uvicorn raises the signal that ended it once more; ignore it.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with contextlib.suppress(KeyboardInterrupt):
@@ -65,7 +65,7 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says when it has started."""
+    """uvicorn's server, with a callback when it has started."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)

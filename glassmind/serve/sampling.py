@@ -1,4 +1,4 @@
-"""From a request's fields to ``SamplingParams``: defaults, and what the fields mean together."""
+"""From a request's fields to ``SamplingParams``: defaults and combinations of fields."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from glassmind.errors import UserError
 from glassmind.generate import Request, SamplingParams, derive_seed
 from glassmind.generate.constraint.constraint import Constraint
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.schemas.requests import Sampled
-from glassmind.serve.served_model import ServedModel
 
 
 def sampling_params(
     body: Sampled,
-    served: ServedModel,
+    served: LocalLLM,
     *,
     max_tokens: int,
     top_logprobs: int = 0,
@@ -26,10 +26,10 @@ def sampling_params(
     best_of: int = 0,
     prompt_logprobs: bool = False,
 ) -> SamplingParams:
-    """How ``body`` wants its answers drawn.
+    """The sampling parameters of ``body``.
 
     Raises:
-        UserError: values that do not go together.
+        UserError: fields that contradict each other.
     """
     given: dict[str, Any] = {
         "temperature": body.temperature,
@@ -44,7 +44,7 @@ def sampling_params(
         max_new_tokens=max_tokens,
         samples=body.n or 1,
         best_of=best_of,
-        seed=secrets.randbits(62) if body.seed is None else body.seed % (1 << 62),
+        seed=secrets.randbits(62) if body.seed is None else body.seed % (1 << 63),
         stop=served.stop_ids,
         stop_texts=stop_texts(body),
         logit_bias=_logit_bias(body, served),
@@ -65,7 +65,8 @@ def stop_texts(body: Sampled) -> tuple[str, ...]:
 
 
 def requests(prompts: Sequence[Sequence[int]], params: SamplingParams) -> list[Request]:
-    """One request a prompt. The first is seeded as if it were alone, the others apart from it."""
+    """One request per prompt. The first has the seed that it would have alone, the others derived
+    ones."""
     return [
         Request(
             tuple(prompt),
@@ -76,8 +77,8 @@ def requests(prompts: Sequence[Sequence[int]], params: SamplingParams) -> list[R
 
 
 def check_room(service: Service, prompt: Sequence[int], asked: int | None, most: int) -> int:
-    """How many tokens an answer to ``prompt`` may have: what is asked for, else ``most``, and never
-    more than the context leaves.
+    """The limit on the answer to ``prompt``, in tokens: the requested one or ``most``, and at most
+    what remains of the context.
 
     Raises:
         Refusal: the prompt is empty or fills the context.
@@ -103,7 +104,7 @@ def check_room(service: Service, prompt: Sequence[int], asked: int | None, most:
     return min(room, most if asked is None else max(1, asked))
 
 
-def _logit_bias(body: Sampled, served: ServedModel) -> tuple[tuple[int, float], ...]:
+def _logit_bias(body: Sampled, served: LocalLLM) -> tuple[tuple[int, float], ...]:
     biases = []
     for text, bias in (body.logit_bias or {}).items():
         if not (text.isascii() and text.isdigit() and len(text) <= 9):

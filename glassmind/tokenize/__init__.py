@@ -8,13 +8,14 @@ adding one idea to the ones before:
 - ``utf8``: bytes that are not quite text
 - ``char``: one token per character, the first rung
 - ``bpe``: byte-level byte-pair encoding, and how its merges are learned
-- ``tokenizer_json``: saving and loading, readable by other programs; ``tokenizer_file``: with
-  suspicion
-- ``reasoning``: questions, steps and answers as ids
+- ``display``: a token's bytes as a person sees them
+- ``tokenizer_json``: saving and loading, readable by other programs; ``tokenizer_file``: how an
+  untrusted file is read
+- ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace
 - ``annotation``: which step each token is in, and what it does there
 
-``composed`` puts together other people's tokenizers from parts. ``chat_template`` turns a
-conversation into ids. For much text there is ``corpus``.
+``composed`` builds other people's tokenizers from parts. ``chat_template`` turns a conversation
+into ids. ``corpus`` encodes large amounts of text.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from glassmind.tokenize.reasoning import (
     encode_prompt,
     parse_completion,
 )
+from glassmind.tokenize.spans import chain_nodes
 from glassmind.tokenize.special import SPECIAL_IDS, SPECIAL_TOKENS
 from glassmind.tokenize.tokenizer_json import SavedTokenizer, fingerprint, load, save
 
@@ -46,6 +48,7 @@ __all__ = [
     "Style",
     "Tokenizer",
     "annotate",
+    "chain_nodes",
     "encode_completion",
     "encode_prompt",
     "fingerprint",

@@ -1,9 +1,8 @@
-"""What every tokenizer can do, whichever way it cuts the text.
+"""The interface of every tokenizer.
 
-``Tokenizer`` is the contract that the rest of the package is written against. ``TokenTable`` is
-the half of it that all tokenizers share: a vocabulary is a table from id to the bytes the token
-stands for, and decoding is looking the bytes up and joining them. What differs between
-tokenizers is only the way from text to ids.
+The rest of the package uses only ``Tokenizer``. ``TokenTable`` implements the half that all
+tokenizers share: a vocabulary is a table from id to bytes, and decoding looks the bytes up and
+joins them. Tokenizers differ only in how they turn text into ids.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Tokenizer(Protocol):
         ...
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ``ids``; special tokens vanish, invalid UTF-8 becomes U+FFFD."""
+        """Text of ``ids``; special tokens are dropped, invalid UTF-8 becomes U+FFFD."""
         ...
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
@@ -53,7 +52,7 @@ class Tokenizer(Protocol):
         ...
 
     def __hash__(self) -> int:
-        """Tables derived from a tokenizer are remembered by its identity."""
+        """By identity: tables derived from a tokenizer are cached under it."""
         ...
 
 
@@ -90,7 +89,7 @@ class TokenTable:
         return b"".join(map(self._token_bytes.__getitem__, ids))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ``ids``; special tokens vanish, invalid UTF-8 becomes U+FFFD.
+        """Text of ``ids``; special tokens are dropped, invalid UTF-8 becomes U+FFFD.
 
         Raises ``ValueError`` for an id outside the vocabulary.
         """
@@ -101,7 +100,7 @@ class TokenTable:
         return self._token_bytes[token_id]
 
     def token_text(self, token_id: int) -> str:
-        """One token for display: ``<|step|>``, or its bytes as ``display.show_bytes`` has them."""
+        """One token for display: ``<|step|>``, or its bytes by ``display.show_bytes``."""
         if token_id < N_SPECIAL:
             return SPECIAL_TOKENS[token_id]
         return show_bytes(self._token_bytes[token_id])

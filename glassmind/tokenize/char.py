@@ -2,12 +2,11 @@
 
 The simplest vocabulary that works: one token per character. Nothing to train but the list of
 characters that occur. Sequences get long (a 150-character problem is 150 tokens instead of 50),
-which is what byte-pair encoding (``bpe.py``) then mends.
+which byte-pair encoding (``bpe``) improves on.
 
-A list of characters alone would leave a hole: what to do with a character that was not in the
-training text? Many first tokenizers answer with an "unknown" token and lose the text. Here every
-byte is a token as well (ids 7 to 262, in order), and a character outside the list is written
-as its UTF-8 bytes, so every string and indeed every byte string comes back exactly. ASCII
+A character that was not in the training text needs an answer too. Many simple tokenizers emit an
+"unknown" token and lose the text. Here every byte is a token as well (ids 7 to 262, in order), and
+a character outside the list is written as its UTF-8 bytes, so every byte string round-trips. ASCII
 characters *are* their bytes and need no second token; the list holds the others.
 """
 

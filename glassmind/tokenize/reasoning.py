@@ -1,6 +1,6 @@
 """The reasoning format: writing prompts and completions as ids, and reading them back.
 
-A *direct* answer and a *chain* of thought differ in what stands between question and answer::
+A *direct* answer and a *chain* of thought differ in what is between question and answer::
 
     <|question|> q <|answer|> 42 <|end|>
     <|question|> q <|think|> s1 <|step|> s2 <|step|> <|/think|> <|answer|> 42 <|end|>
@@ -9,8 +9,8 @@ A *direct* answer and a *chain* of thought differ in what stands between questio
 The special tokens are placed here as ids, never by writing their spelling into text, and each
 stretch of text between them is encoded on its own, so that no token straddles a boundary.
 
-Reading back has to survive whatever a half-trained model produces: ``parse_completion`` takes any
-ids whatever. ``annotation.py`` says of each token of such a sequence which step it belongs to.
+A half-trained model can produce anything, so ``parse_completion`` accepts any ids.
+``annotation.py`` gives the step of each token in such a sequence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Style = Literal["direct", "chain"]
 
 @dataclass(frozen=True, slots=True)
 class ParsedCompletion:
-    """What a completion says.
+    """The steps and the answer of a completion.
 
     ``steps`` are the texts of the closed steps and ``step_token_positions`` the indices, within
     the completion's ids, of the ``<|step|>`` that closes each (equally many). ``answer`` is
@@ -42,16 +42,16 @@ class ParsedCompletion:
 
 
 def encode_prompt(tok: Tokenizer, question: str, style: Style) -> list[int]:
-    """Ids that ask: up to and including ``<|think|>`` (chain) or ``<|answer|>`` (direct)."""
+    """Ids of the prompt: up to and including ``<|think|>`` (chain) or ``<|answer|>`` (direct)."""
     special = tok.special
     opening = special[THINK] if _is_chain(style) else special[ANSWER]
     return [special[QUESTION], *tok.encode(question), opening]
 
 
 def encode_completion(tok: Tokenizer, steps: Sequence[str], answer: str, style: Style) -> list[int]:
-    """Ids that a model should produce after the prompt, ``<|end|>`` included.
+    """Ids that a model should produce after the prompt, including ``<|end|>``.
 
-    A direct completion leaves ``steps`` out.
+    A direct completion has no ``steps``.
     """
     special = tok.special
     ids: list[int] = []
@@ -66,14 +66,13 @@ def encode_completion(tok: Tokenizer, steps: Sequence[str], answer: str, style: 
 
 
 def parse_completion(tok: Tokenizer, ids: Iterable[int], style: Style) -> ParsedCompletion:
-    """Reads steps and answer out of the ids that followed a prompt of this style.
+    """Reads steps and answer from the ids that follow a prompt of this style.
 
-    Everything after the first ``<|end|>`` is ignored. Steps are what ``<|step|>`` closes before
-    ``<|/think|>`` or ``<|answer|>``; a stretch left open is no step. The answer is the text from
-    the first ``<|answer|>`` (direct: from the start) to ``<|end|>``, without surrounding space;
-    it counts only if ``<|end|>`` was reached and the stretch is not blank and holds no special
-    token.
-    Ids outside the vocabulary are read as no text.
+    Everything after the first ``<|end|>`` is ignored. A step ends with ``<|step|>`` and lies before
+    ``<|/think|>`` or ``<|answer|>``; an unfinished one does not count. The answer is the text from
+    the first ``<|answer|>`` (direct: from the start) to ``<|end|>``, without surrounding space. It
+    counts only if ``<|end|>`` was reached and it is not blank and has no special token. Ids outside
+    the vocabulary are ignored.
     """
     special = tok.special
     sequence = list(ids)

@@ -1,19 +1,18 @@
 """Special tokens: the punctuation of a reasoning sequence.
 
-A language model sees one flat row of ids. What makes a *question*, a *step* or an *answer* out of
-that row is a handful of ids that mean structure instead of text::
+A language model sees one flat row of ids. A handful of them stand for structure instead of text,
+and divide the row into *question*, *steps* and *answer*::
 
     <|question|> q <|think|> s1 <|step|> s2 <|step|> <|/think|> <|answer|> 42 <|end|>
 
-They stand first in every vocabulary, ids 0 to 6 in the order below, so that a person who reads
-ids in a debugger learns them once.
+They come first in every vocabulary, ids 0 to 6 in the order below, so that they are the same in
+every debugger.
 
 User text can never produce one. A tokenizer's ``encode`` goes from text to *bytes* to tokens, and
-every token it may emit stands for at least one byte, while a special token stands for none; there
-is no table in which the spelling ``<|end|>`` could be looked up. Somebody who types
-``<|end|>`` gets the seven characters back as ordinary text tokens. The only code that writes
-special ids is the template in ``reasoning.py``. (Libraries that search user text for special
-spellings have had prompt injections this way.)
+every token it emits has at least one byte, while a special token has none; there is no table in
+which the spelling ``<|end|>`` could be looked up. A user who types ``<|end|>`` gets seven
+characters of ordinary text. Only the template in ``reasoning.py`` writes special ids. (Libraries
+that search user text for special spellings have had prompt injections this way.)
 """
 
 from __future__ import annotations

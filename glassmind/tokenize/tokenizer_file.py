@@ -1,22 +1,21 @@
-"""A tokenizer's file, read with suspicion: bounded in size, and wrong in one sentence.
+"""Reading an untrusted tokenizer file: bounded in size, with one-sentence errors.
 
-It may be truncated, written by another version, or made to do harm. What every reader of such a
-file does first is here: the bytes, the text, the JSON object in it.
+The file may be truncated, written by another version, or malicious. These are the first steps of
+every reader: its bytes, its text, the JSON object in it.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject, parse_object
 
 MAX_FILE_BYTES = 64 << 20
 
 
 def wrong(path: Path, field: str, problem: str) -> UserError:
-    """The error for a field that is not as it should be."""
+    """The error for an invalid field."""
     return UserError(f"{path} is not a tokenizer that Glassmind can read: {field} {problem}")
 
 
@@ -42,22 +41,6 @@ def read_text(path: Path) -> str:
         raise wrong(path, "the file", f"is not UTF-8 text at byte {error.start}") from None
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of bounded size; a key that stands there twice is refused."""
-    text = read_text(path)
-    try:
-        document = json.loads(text, object_pairs_hook=_object_without_repeats)
-    except RecursionError:
-        raise wrong(path, "the file", "is nested too deeply") from None
-    except ValueError as error:
-        raise wrong(path, "the file", f"is not valid JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise wrong(path, "the file", "must hold a JSON object")
-    return document
-
-
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object names the same key twice")
-    return result
+def read_object(path: Path) -> JsonObject:
+    """The JSON object in a file of bounded size; a repeated key is refused."""
+    return parse_object(read_bytes(path), str(path), nonfinite="keep")

@@ -1,7 +1,7 @@
-"""Saving a tokenizer as ``tokenizer.json``, and loading it back with suspicion.
+"""Saving a tokenizer as ``tokenizer.json``, and loading it back.
 
-``tokenizer.json`` is the format of Hugging Face's ``tokenizers`` library, the one most other
-programs read. What we write, that library loads and encodes to identical ids:
+``tokenizer.json`` is the format of Hugging Face's ``tokenizers`` library, which most other programs
+read. That library loads our files and encodes to identical ids:
 
 - **BPE** is its byte-level BPE with our pre-split pattern.
 - **char** is a BPE without merges and with *byte fallback*: a character that is in the vocabulary
@@ -9,24 +9,24 @@ programs read. What we write, that library loads and encodes to identical ids:
   every string. Decoding differs in one corner: where the bytes are not valid UTF-8 that library
   writes one U+FFFD per byte, we one per broken character.
 
-One difference is on purpose. That library by default looks for special tokens in *user text*;
+One difference is intended. By default that library looks for special tokens in *user text*;
 ours never does (``special.py``). Set its ``encode_special_tokens = True`` for the same ids there.
 
-A file from elsewhere is not trusted: it is read up to a bounded size and every field is checked,
-and the pre-split pattern must be ours, because a regular expression from a stranger can run for
-ever. What is wrong is said with the file and the field.
+A file from elsewhere is not trusted: its size is bounded, every field is checked, and the pre-split
+pattern must be ours, because an unknown regular expression can run forever. Errors name the file
+and the field.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glassmind.files import write_json
+from glassmind.serialization import JsonObject
 from glassmind.tokenize.bpe.byte_alphabet import spell, unspell
 from glassmind.tokenize.bpe.presplit import PATTERN
 from glassmind.tokenize.bpe.tokenizer import BPETokenizer
@@ -72,19 +72,10 @@ SavedTokenizer = BPETokenizer | CharTokenizer
 
 
 def save(tokenizer: SavedTokenizer, path: str | Path) -> None:
-    """Writes ``tokenizer`` to ``path``, whole or not at all; makes the folder if need be."""
+    """Write ``tokenizer`` to ``path`` atomically, creating missing folders."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document_of(tokenizer), ensure_ascii=False, indent=1) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)  # mkstemp makes it readable by its owner alone
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_json(path, document_of(tokenizer))
 
 
 def is_ours(document: Mapping[str, object]) -> bool:
@@ -144,7 +135,7 @@ def fingerprint(tokenizer: SavedTokenizer) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def document_of(tokenizer: SavedTokenizer) -> dict[str, Any]:
+def document_of(tokenizer: SavedTokenizer) -> JsonObject:
     is_char = isinstance(tokenizer, CharTokenizer)
     vocab = {name: token_id for token_id, name in enumerate(SPECIAL_TOKENS)}
     merges: list[list[str]] = []
@@ -182,7 +173,7 @@ def document_of(tokenizer: SavedTokenizer) -> dict[str, Any]:
     }
 
 
-def _get(path: Path, holder: dict[str, Any], field: str, kind: type, prefix: str = "") -> Any:
+def _get(path: Path, holder: JsonObject, field: str, kind: type, prefix: str = "") -> Any:
     value = holder.get(field)
     if not isinstance(value, kind):
         name = "an object" if kind is dict else "a list"
@@ -204,7 +195,7 @@ def _check_added_tokens(path: Path, added_tokens: list[Any]) -> None:
         )
 
 
-def _read_vocab(path: Path, vocab: dict[str, Any]) -> list[str]:
+def _read_vocab(path: Path, vocab: JsonObject) -> list[str]:
     """The spellings in order of id, the special tokens checked and left out."""
     spellings: list[str | None] = [None] * len(vocab)
     for spelling, token_id in vocab.items():

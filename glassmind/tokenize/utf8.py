@@ -1,8 +1,8 @@
-"""Bytes that are almost text: finding the readable runs.
+"""Bytes that are almost text: finding the valid UTF-8 runs.
 
-Tokenizers split *text*, yet what they are handed may be any bytes: a truncated download, a file
-in another encoding, a model's own half-finished character. To round-trip those exactly, the valid
-UTF-8 runs go through the usual road and each byte in between becomes a token of its own.
+Tokenizers split *text*, but their input may be any bytes: a truncated download, a file in another
+encoding, a model's incomplete character. To round-trip those exactly, valid UTF-8 runs are encoded
+as usual and each byte in between becomes a token of its own.
 
 Python does the search: decoding with ``surrogateescape`` turns every byte that is not part of
 valid UTF-8 into one of the code points U+DC80 to U+DCFF, which valid UTF-8 cannot contain.
@@ -18,8 +18,8 @@ _ESCAPE_BASE = 0xDC00
 
 
 def to_bytes(text: str) -> bytes:
-    """UTF-8 of ``text``. Lone surrogates, which have no UTF-8, keep their three-byte pattern;
-    those bytes are invalid UTF-8 and are therefore tokenized one by one."""
+    """UTF-8 of ``text``. Lone surrogates, which UTF-8 excludes, keep their three-byte pattern;
+    those bytes are invalid UTF-8 and so become one token each."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,31 +1,41 @@
 """Data → weights: one trainer, many objectives.
 
-Read ``trainer`` (the loop), ``saved_state`` (what its checkpoints hold), ``objective`` (what an
-objective is), then the objectives, each the equation of its paper: ``pretrain``, ``sft``,
-``verify``, ``classify``. ``lora`` and ``freezing`` train part of a finished model under any of
-them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets their pace, ``precision``
-decides how numbers are held. Several processes train one model through ``launch``, ``distributed``
+Read ``batch`` (what is trained on), ``objective`` (what is minimised), ``state`` (where batches
+come from, and what has to be saved), then ``trainer`` (the loop), ``gradients`` (one step of it),
+``saved_state`` (what its checkpoints hold) and ``run_files`` (where they and the metrics go, with
+``metrics_file`` and ``trackers``). Each objective is the equation of its paper: ``pretrain``,
+``sft``, ``verify``, ``classify``. ``lora`` and ``freezing`` train a part of a finished model under
+any of them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets the learning rate,
+``precision`` chooses number formats, ``guard`` and ``trouble`` deal with steps that go wrong,
+``inspection`` looks inside one, ``validation`` measures on held-out rows, ``chunked_loss`` saves
+memory. Several processes train one model through ``launch``, ``process_group``, ``distributed``
 and ``fully_sharded``.
 """
 
+from glassmind.train.batch import Batch, to_batch
 from glassmind.train.classify import Classify, TextClassifier
 from glassmind.train.freezing import freeze
-from glassmind.train.lora import LoraLinear, add_lora, merge, remove_lora, unmerge
-from glassmind.train.objective import Batch, Objective, to_batch
+from glassmind.train.lora import LoraLinear, add_lora, remove_lora
+from glassmind.train.objective import Loss, Objective
 from glassmind.train.precision import PrecisionChoice, choose_precision
 from glassmind.train.pretrain import Pretrain
 from glassmind.train.sft import SupervisedFineTuning
+from glassmind.train.state import BatchSource, State, Stateful
 from glassmind.train.trainer import Trainer
 from glassmind.train.validation import validation_loss
 from glassmind.train.verify import Verify
 
 __all__ = [
     "Batch",
+    "BatchSource",
     "Classify",
     "LoraLinear",
+    "Loss",
     "Objective",
     "PrecisionChoice",
     "Pretrain",
+    "State",
+    "Stateful",
     "SupervisedFineTuning",
     "TextClassifier",
     "Trainer",
@@ -33,9 +43,7 @@ __all__ = [
     "add_lora",
     "choose_precision",
     "freeze",
-    "merge",
     "remove_lora",
     "to_batch",
-    "unmerge",
     "validation_loss",
 ]

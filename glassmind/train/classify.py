@@ -14,15 +14,25 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glassmind.data.columns import LABEL
 from glassmind.data.packing import PackedRows
 from glassmind.model import Transformer
-from glassmind.train.objective import Batch, to_batch
+from glassmind.train.batch import Batch, to_batch
+from glassmind.train.objective import Loss, Objective
 
 ROWS_AT_ONCE = 16
+
+
+def labelled(rows: PackedRows) -> NDArray[np.bool_]:
+    """The tokens that carry a label, (B, T)."""
+    found: NDArray[np.bool_] = ~np.isnan(rows[LABEL])
+    return found
 
 
 class TextClassifier(nn.Module):
@@ -38,7 +48,7 @@ class TextClassifier(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Logits (N, C) of the N tokens of the batch that carry a label, row after row."""
         hidden_BTD = self.trunk.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
-        logits_NC: Tensor = self.head(hidden_BTD[~batch.labels.isnan()])
+        logits_NC: Tensor = self.head(hidden_BTD[batch.indices(labelled(batch.rows))])
         return logits_NC
 
 
@@ -51,22 +61,22 @@ def set_trained(classifier: TextClassifier, part: Literal["head", "last-block", 
         if trunk.final_norm is not None:
             trunk.final_norm.requires_grad_(True)
     if part == "all" and not trunk.config.tie_embeddings:
-        trunk.unembed.requires_grad_(False)  # nothing here asks it
+        trunk.unembed.requires_grad_(False)  # a classifier has no use for the output layer
 
 
-class Classify:
-    """The loss above. ``batch.labels`` holds the number of the class at every text's last token."""
+class Classify(Objective):
+    """The loss above. ``LABEL`` holds the number of the class at every text's last token."""
 
     def __init__(self, classifier: TextClassifier) -> None:
         self.module = classifier
 
     def weight(self, batch: Batch) -> float:
         """The number of texts."""
-        return float((~batch.labels.isnan()).sum())
+        return float(np.count_nonzero(labelled(batch.rows)))
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(self, batch: Batch) -> Loss:
         logits_NC = self.module(batch).float()
-        labels_N = batch.labels[~batch.labels.isnan()].long()
+        labels_N = batch[LABEL][batch.indices(labelled(batch.rows))].long()
         right = (logits_NC.argmax(dim=-1) == labels_N).float().mean()
         return F.cross_entropy(logits_NC, labels_N), {"accuracy": right.detach()}
 
@@ -83,6 +93,6 @@ def class_probabilities(
         for start in range(0, len(rows), ROWS_AT_ONCE):
             batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
             probabilities.append(classifier(batch).float().softmax(dim=-1).cpu())
-            labels.append(batch.labels[~batch.labels.isnan()].long().cpu())
+            labels.append(torch.from_numpy(batch.rows[LABEL][labelled(batch.rows)]).long())
     classifier.train(was_training)
     return torch.cat(probabilities), torch.cat(labels)

@@ -5,11 +5,11 @@ gradient and of its optimizer state. When a block is about to compute, its piece
 afterwards they are dropped again. Gradients are summed and cut in one step (Zhao et al. 2023,
 arXiv 2304.11277; the idea is ZeRO's third stage, Rajbhandari et al. 2019, 1910.02054).
 
-Memory shrinks with the number of processes, for half as much again in traffic. With bfloat16,
-blocks are gathered in 16 bits and gradients are summed in float32; what stands outside the blocks
+Memory shrinks with the number of processes, at 1.5 times the traffic of DDP. With bfloat16, blocks
+are gathered in 16 bits and gradients are summed in float32; the weights outside the blocks
 (embedding, last norm, output) and the residual stream between them stay in float32, as in one
-process. Gradients are sent after every micro-batch: to keep them whole until the last one would
-cost the memory that sharding saves.
+process. Gradients are sent after every micro-batch, because keeping them whole until the last one
+would cost the memory that sharding saves.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from glassmind.model.experts import Router
 from glassmind.runs import checkpoint, distributed_checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.weights import load_weights
-from glassmind.train.distributed import Company, Loss, LossModule
+from glassmind.train.batch import Batch
+from glassmind.train.distributed import LossModule, MultiProcessGroup
 from glassmind.train.muon import orthogonalise_together
-from glassmind.train.objective import Batch, Objective
+from glassmind.train.objective import Loss, Objective
 
 
-class Shards(Company):
+class FullyShardedGroup(MultiProcessGroup):
     """A process that holds its share of every parameter."""
 
-    holds_all = False
+    holds_full_model = False
 
-    def adopt(self, module: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+    def wrap(self, module: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
         self.autocast = torch.autocast(device.type, dtype or torch.bfloat16, dtype is not None)
         mesh = init_device_mesh(device.type, (self.size,))
         policy = MixedPrecisionPolicy()
@@ -48,7 +49,7 @@ class Shards(Company):
                 param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
             )
         modules = list(module.modules())
-        # A router's balance is moved by counts, not by gradients: everybody has it whole.
+        # A router's balance is moved by counts, not by gradients: every process has all of it.
         whole = {m.balance for m in modules if isinstance(m, Router) and m.balance is not None}
         for block in modules:
             if isinstance(block, Block):
@@ -61,38 +62,38 @@ class Shards(Company):
         loss: Loss = self.root(objective, batch)
         return loss
 
-    def measured(self, objective: Objective) -> Objective:
-        return _Measured(self, objective)
+    def for_evaluation(self, objective: Objective) -> Objective:
+        return _Evaluated(self, objective)
 
     def gradient_norm(self, gradients: list[Tensor]) -> Tensor:
         norm = nn.utils.get_total_norm(gradients)
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def orthogonalise(self, matrices: list[Tensor]) -> list[Tensor]:
-        """The iteration needs whole matrices: gathered, shared out, and cut again."""
+        """The iteration needs whole matrices, so they are gathered and their updates cut again."""
         whole = [m.full_tensor() if isinstance(m, DTensor) else m for m in matrices]
-        updates = orthogonalise_together(whole, self.in_shares)
+        updates = orthogonalise_together(whole, self.orthogonalise_shared)
         return [_cut(u, like=m) for u, m in zip(updates, matrices, strict=True)]
 
-    def whole(self, model: Transformer) -> Transformer:
+    def full_model(self, model: Transformer) -> Transformer:
         # One tensor after the other, and only the first process keeps them.
         tensors = {}
         for name, parameter in model.named_parameters():
             full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
-            if self.first:
+            if self.is_first:
                 tensors[name] = full.detach().cpu()
-        if not self.first:
+        if not self.is_first:
             return model
         with torch.random.fork_rng(devices=[]):
             copy = Transformer(model.config)
         load_weights(copy, tensors, "the trained model")
         return copy
 
-    def writer(self, folder: Path) -> checkpoint.Writer:
+    def open_writer(self, folder: Path) -> checkpoint.Writer:
         return ShardWriter(folder, self.device)
 
     def read(self, folder: Path) -> Checkpoint:
-        """A checkpoint of any world: of shards each process reads what it holds."""
+        """A checkpoint of any group. If it is sharded, each process reads what it holds."""
         state = checkpoint.header(folder)
         names = sorted(state["checksums"])
         try:
@@ -136,7 +137,7 @@ def _cut(whole: Tensor, like: Tensor | None) -> Tensor:
 
 
 class ShardWriter(checkpoint.Writer):
-    """Writes a checkpoint of shards. All processes wait for it: they have to talk meanwhile."""
+    """Writes sharded checkpoints, in the foreground, since all processes take part."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         super().__init__(folder)
@@ -152,11 +153,11 @@ class ShardWriter(checkpoint.Writer):
             checkpoint.prune(self.folder, keep, kind)
 
 
-class _Measured:
-    """The objective for passes without gradients: through the root, which gathers the weights."""
+class _Evaluated(Objective):
+    """An objective for passes without gradients: through the root, which gathers the weights."""
 
-    def __init__(self, world: Shards, objective: Objective) -> None:
-        self.world, self.objective = world, objective
+    def __init__(self, group: FullyShardedGroup, objective: Objective) -> None:
+        self.group, self.objective = group, objective
         self.module = objective.module
 
     def weight(self, batch: Batch) -> float:
@@ -164,9 +165,9 @@ class _Measured:
 
     def loss(self, batch: Batch) -> Loss:
         # Weights gathered in inference mode could not be trained on afterwards.
-        with torch.inference_mode(False), torch.no_grad(), self.world.autocast:
-            loss: Loss = self.world.root(self.objective, batch)
-        # What stands outside the blocks stays gathered after a pass; the optimizer and checkpoints
-        # must find the shards.
-        cast("FSDPModule", self.world.root).reshard()
+        with torch.inference_mode(False), torch.no_grad(), self.group.autocast:
+            loss: Loss = self.group.root(self.objective, batch)
+        # Weights outside the blocks stay gathered after a pass; the optimizer and checkpoints need
+        # the shards.
+        cast("FSDPModule", self.group.root).reshard()
         return loss

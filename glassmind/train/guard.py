@@ -1,10 +1,10 @@
-"""The guard: looks at every step before the weights move, and says when something is wrong.
+"""The guard: judges every step by its loss and gradient, and says when something is wrong.
 
-Three things go wrong in training. A loss or a gradient is *no number* (NaN or infinity): one update
-with it, and the weights are gone. Training *diverges*: the loss stays far above where it began, and
-whatever was learned is gone as well. Or the loss *spikes*, far above its neighbours: usually a
-strange batch, and the update it asks for does harm that takes hundreds of steps to undo. What to do
-is the recipe's choice (``train.on_nan`` for the first two, ``train.on_spike``):
+Three things go wrong in training. A loss or a gradient is *not a number* (NaN or infinity), and one
+update with it destroys the weights. Training *diverges*: the loss stays far above where it began,
+and whatever was learned is lost as well. Or the loss *spikes* far above its neighbours: usually the
+batch is strange, and its update does harm that takes hundreds of steps to undo. The recipe chooses
+what to do (``train.on_nan`` for the first two, ``train.on_spike`` for the third):
 
     stop     end the run with a sentence; the last checkpoint is from before
     skip     leave the batch out: the weights stay, the next step takes the next batch
@@ -12,7 +12,13 @@ is the recipe's choice (``train.on_nan`` for the first two, ``train.on_spike``):
              trained (Chowdhery et al. 2022, arXiv 2204.02311, section 5.1)
     note     (spikes only) take the step, and write down that it happened
 
-Whatever the choice, the batch and the weights it met are kept in ``trouble/`` of the run's folder.
+In any case the batch and the weights are kept in ``trouble/`` of the run's folder.
+
+To leave a step out, its loss has to be known before the weights move. On a GPU that means waiting
+in every step until everything queued there is done. With the policies ``stop`` and ``note``, the
+default, no step is left out of a run that goes on, so the trainer reads the loss of a step only
+after queueing the next one (``can_lag``), and the GPU never idles. The update of a step that is not
+finite is then suppressed on the GPU itself, and so is every update after it.
 """
 
 from __future__ import annotations
@@ -23,17 +29,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from glassmind.train.state import State
+
 Policy = Literal["stop", "skip", "rewind", "note"]
 
 WINDOW = 128
 """Losses that a new one is compared with."""
 ENOUGH = 32
-"""Before so many, nothing is called a spike."""
+"""How many losses it takes to call one a spike, or training divergent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What was wrong with a step: ``sentence`` for people, ``policy`` for the trainer."""
+    """What was wrong with a step, as a sentence, and the policy for it."""
 
     sentence: str
     policy: Policy
@@ -52,8 +60,23 @@ class Guard:
         self.first: float | None = None
         self.above = 0  # losses in a row that are far above the first
 
+    @property
+    def can_lag(self) -> bool:
+        """Whether a step may be taken before it is judged, for none would be left out."""
+        return self.on_nan == "stop" and self.on_spike == "note"
+
+    def state(self) -> State:
+        return {"guard": [*self.recent], "guard_first": self.first, "guard_above": self.above}
+
+    def restore(self, state: State) -> None:
+        self.recent.clear()
+        self.recent.extend(map(float, state["guard"]))
+        first = state["guard_first"]
+        self.first = None if first is None else float(first)
+        self.above = int(state["guard_above"])
+
     def judge(self, loss: float, gradient_norm: float) -> Trouble | None:
-        """``None`` for a step to be taken; its loss is then one that later ones are judged by."""
+        """``None`` if all is well; later losses are then compared with this one, too."""
         if not math.isfinite(loss):
             return Trouble(f"the loss is {loss}", self.on_nan)
         if not math.isfinite(gradient_norm):

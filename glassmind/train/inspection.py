@@ -1,24 +1,25 @@
-"""Looking inside a step: how gradients, weights and activations fare, layer by layer.
+"""Looking inside a step: gradients, updates and activations, layer by layer.
 
-A loss curve says *that* a run is ill; these figures say where. On the steps that are looked at:
+A loss curve shows *that* something is wrong with a run; these figures show where. On the steps that
+are inspected:
 
-* ``gradients``: the norm of every matrix's gradient, before clipping. Along the depth they tell
+* ``gradients``: the norm of every matrix's gradient, before clipping. Along the depth they show
   whether the signal from the loss still reaches the first layers (Glorot & Bengio 2010).
 * ``updates``: ‖Δw‖ / ‖w‖ of every matrix for the step really taken, momentum, clipping, weight
   decay and learning rate included, whatever the optimizer. (Vectors, which often start at zero and
   weigh little, are left out of both.)
 * ``residual``, ``attention``, ``feed_forward``: root mean square of the residual stream (first the
   embedding, then after every block) and of what each branch adds to it.
-* ``silent``: in each feed-forward, the share of hidden units that no token of the batch wakes. For
-  ReLU these are the dead units; for smooth activations, the ones saturated near zero.
+* ``silent``: in each feed-forward, the share of hidden units that are near zero for every token of
+  the batch. For ReLU these are the dead units, for smooth activations the saturated ones.
 
-Gradients and weights are read where they lie. Activations are read in a forward pass of their own,
-eager, without gradients, in evaluation mode, on the step's first micro-batch (of several processes:
-on the first one's share of it): hooks inside compiled blocks would change the program, and an eager
-step in between compiled ones would change the last bits of the run. So a run that is watched ends
-with the same weights as one that is not.
+Gradients and weights are read directly. Activations are read in a forward pass of their own (eager,
+without gradients, in evaluation mode) on the step's first micro-batch, or on the first process's
+share of it. Hooks inside compiled blocks would change the program, and an eager step between
+compiled ones would change the last bits of the run. So a run that is inspected ends with the same
+weights as one that is not.
 
-Cost of a step that is looked at: that forward pass, and a copy of the weights until it is over.
+An inspected step costs that forward pass, and a copy of the weights until it is over.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ SILENT = 1e-3
 """A unit is silent when its largest value stays below this share of the layer's RMS."""
 
 DIGITS = 4
-"""Significant digits that are recorded: a figure to be looked at, not to be calculated with."""
+"""Significant digits that are recorded; the figures are for display only."""
 
 
 class Inspector:
     """Collects the figures of one step of ``objective``; off (``every`` = 0) it does nothing.
 
         watched = inspector.due(step)
-        if watched: inspector.look(lambda: objective.loss(batch), autocast)    # on the side
+        if watched: inspector.look(lambda: objective.loss(batch), autocast)    # a pass of its own
         ... forward, backward ...
         if watched: inspector.before_step()            # before clipping
         ... clip, optimizer step ...
         if watched: figures = inspector.after_step(loss)
 
-    ``steps`` is the run's length: the last step is looked at in any case.
+    ``steps`` is the run's length: the first and the last step are inspected in any case.
     """
 
     def __init__(self, objective: Objective, every: int, steps: int) -> None:
@@ -58,32 +59,32 @@ class Inspector:
         self._activations: dict[str, Tensor] = {}
         self._gradients: dict[str, Tensor] = {}
         self._weights: dict[str, Tensor] = {}
-        # Stages that train a part above a frozen trunk have blocks there too: all are looked at.
+        # Where only a part above a trunk is trained, the frozen trunk's blocks are inspected, too.
         self._blocks = [
             name for name, module in objective.module.named_modules() if isinstance(module, Block)
         ]
 
     def due(self, step: int) -> bool:
-        """Whether the step that will be number ``step`` (from 1) is to be looked at."""
+        """Whether the step that will be number ``step`` (from 1) is inspected."""
         return self.every > 0 and (step % self.every == 0 or step in (1, self.steps))
 
     def look(self, forward: Callable[[], object], autocast: AbstractContextManager[Any]) -> None:
-        """Let ``forward`` run a batch through the module, and measure what passes the taps.
+        """Run ``forward``, a pass through the module, and measure what passes the taps.
 
-        Before the step's own forward pass, while no activations are held for a backward pass.
+        To be called before the step's own forward pass, when no activations are in memory.
         """
         module = self.objective.module
         found: dict[str, Tensor] = {}
 
         def measure(name: str, tap: str) -> None:
-            def tell(x: Tensor) -> Tensor:
+            def record(x: Tensor) -> Tensor:
                 wide = x.float()
                 found[f"{name}.{tap}"] = rms(wide)
                 if tap == "feed_forward.hidden":
                     found[f"{name}.silent"] = silent_share(wide)
                 return x
 
-            watchers[f"{name}.{tap}"] = tell
+            watchers[f"{name}.{tap}"] = record
 
         watchers: dict[str, Any] = {}
         taps = ["residual_in", "attention_out", "feed_forward_out", "residual_out"]
@@ -113,8 +114,8 @@ class Inspector:
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """Measure the gradients as the backward pass left them, and remember the weights."""
-        self._gradients, self._weights = {}, {}  # a step that was undone may have left some
+        """Measure the gradients of the backward pass, and keep a copy of the weights."""
+        self._gradients, self._weights = {}, {}  # of a step that was left out
         for name, parameter in self._trained():
             if parameter.grad is not None:
                 self._gradients[name] = norm(parameter.grad)
@@ -122,9 +123,9 @@ class Inspector:
 
     @torch.no_grad()
     def after_step(self, loss: Tensor) -> dict[str, Any]:
-        """Everything measured in this step, as plain numbers (``None`` where there is none).
+        """Everything measured in this step, as plain numbers; ``None`` for what is not finite.
 
-        ``loss`` is the step's own, which other rows of the metrics hold only as part of a mean.
+        ``loss`` is that of this step; other rows of the metrics have means over several steps.
         """
         updates = {}
         for name, parameter in self._trained():

@@ -2,11 +2,11 @@
 
     with launched() as launch:
         ...                                    # read the recipe, choose the device
-        world = launch.join(parallel, device)  # from here on, collectives work
+        group = launch.join(parallel, device)  # from here on, processes can communicate
         ...
 
-A mistake of the user is usually met by every process at once. Inside the block, the first to meet
-one raises it, and so says it; the others end without a word, with the same exit code.
+A mistake of the user usually raises an error in every process at once. Inside the block, the first
+process to raise it reports it; the others exit silently with the same code.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from glassmind.errors import UserError
-from glassmind.train.distributed import Replicas, World
-from glassmind.train.fully_sharded import Shards
+from glassmind.train.distributed import DataParallelGroup
+from glassmind.train.fully_sharded import FullyShardedGroup
+from glassmind.train.process_group import ProcessGroup
 
 Parallel = Literal["auto", "none", "ddp", "fsdp"]
 
 
 class Launch:
-    """What torchrun says in the environment, and a store that all of its processes share."""
+    """A process that torchrun started: its rank, and a store that all processes share."""
 
     def __init__(self) -> None:
         store, self.rank, self.size = next(iter(rendezvous("env://")))
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-        # torchrun may keep its store through a restart, with the addresses of those who are gone.
+        # torchrun may keep its store through a restart, with the addresses of the old processes.
         self.store = PrefixStore(f"attempt-{restarts}", store)
         self.restarted = restarts > 0
-        self.world = World()
+        self.group = ProcessGroup()
 
     def device(self, device: torch.device) -> torch.device:
         """This process's own GPU, where ``device`` is a GPU without a number.
@@ -56,15 +57,15 @@ class Launch:
             )
         return torch.device("cuda", self.local_rank)
 
-    def join(self, parallel: Parallel, device: torch.device) -> World:
-        """The world of all processes, over nccl on GPUs and gloo elsewhere.
+    def join(self, parallel: Parallel, device: torch.device) -> ProcessGroup:
+        """The group of all processes, over nccl on GPUs and gloo elsewhere.
 
         Raises:
             UserError: this build of PyTorch cannot.
         """
         backend = "nccl" if device.type == "cuda" else "gloo"
-        there = dist.is_nccl_available() if backend == "nccl" else dist.is_gloo_available()
-        if not there:
+        available = dist.is_nccl_available() if backend == "nccl" else dist.is_gloo_available()
+        if not available:
             raise UserError(
                 f"this build of PyTorch has no {backend}, which training in several processes on "
                 f"{device.type} needs: install a build that has it, or run without torchrun"
@@ -73,16 +74,16 @@ class Launch:
             torch.cuda.set_device(device)
         store = PrefixStore("group", self.store)
         dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
-        kind = Shards if parallel == "fsdp" else Replicas
-        self.world = kind(self.rank, self.size, PrefixStore("world", self.store), device)
-        return self.world
+        kind = FullyShardedGroup if parallel == "fsdp" else DataParallelGroup
+        self.group = kind(self.rank, self.size, PrefixStore("training", self.store), device)
+        return self.group
 
-    def claims_to_speak(self) -> bool:
+    def is_first_to_report(self) -> bool:
         """True for the first process that asks."""
-        return self.store.add("spoken", 1) == 1
+        return self.store.add("reported", 1) == 1
 
 
-class Alone(Launch):
+class SingleProcessLaunch(Launch):
     """A process that was started by itself."""
 
     def __init__(self) -> None:
@@ -91,10 +92,10 @@ class Alone(Launch):
     def device(self, device: torch.device) -> torch.device:
         return device
 
-    def join(self, parallel: Parallel, device: torch.device) -> World:
-        return World()
+    def join(self, parallel: Parallel, device: torch.device) -> ProcessGroup:
+        return ProcessGroup()
 
-    def claims_to_speak(self) -> bool:
+    def is_first_to_report(self) -> bool:
         return True
 
 
@@ -106,7 +107,7 @@ def launched() -> Iterator[Launch]:
         UserError: another process of the run went away, or what the block raises.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield Alone()
+        yield SingleProcessLaunch()
         return
     if not dist.is_available():
         raise UserError("this build of PyTorch has no torch.distributed: run without torchrun")
@@ -114,7 +115,7 @@ def launched() -> Iterator[Launch]:
     try:
         yield launch
     except UserError:
-        if not launch.claims_to_speak():
+        if not launch.is_first_to_report():
             raise SystemExit(2) from None
         raise
     except KeyboardInterrupt:
@@ -124,14 +125,14 @@ def launched() -> Iterator[Launch]:
     except RuntimeError as error:
         if not _lost_a_process(error):
             raise
-        if not launch.claims_to_speak():
+        if not launch.is_first_to_report():
             raise SystemExit(2) from None
         raise UserError(
             "another process of this run is gone: torchrun --max-restarts 3 starts all of them "
             "again from the last checkpoint, and so does the same command with --resume"
         ) from None
     if dist.is_initialized():
-        launch.world.leave()
+        launch.group.close()
         dist.destroy_process_group()
 
 

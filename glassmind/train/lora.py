@@ -7,8 +7,8 @@ low rank, so it is written as a product of two thin matrices, and only these are
 
 With B = 0 the wrapped model is the original, to the bit. What is trained is r · (in + out) numbers
 a layer instead of in · out, and the optimizer's state shrinks with them. In the end the product is
-added into W (``merge``), and the model costs no more than before. ``rank_stabilized`` scales by
-α/√r instead (Kalajdzievski 2023, arXiv 2312.03732), so that a larger rank does not learn slower.
+added into W (``remove_lora``), and the model costs no more than before. ``rank_stabilized`` scales
+by α/√r instead (Kalajdzievski 2023, arXiv 2312.03732), so that a larger rank does not learn slower.
 
 W itself may be stored in four or eight bits, since it is only read (QLoRA, Dettmers et al. 2023,
 arXiv 2305.14314; ``model.quantized``).
@@ -49,11 +49,6 @@ class LoraLinear(nn.Module):
         # Uniform with variance 1 / (3 in), as Hu et al. and PEFT begin.
         nn.init.kaiming_uniform_(self.lora_a, a=math.sqrt(5))
         base.requires_grad_(False)
-        self._original: Tensor | None = None  # the base's weight, while it holds the merged one
-
-    @property
-    def merged(self) -> bool:
-        return self._original is not None
 
     def delta(self) -> Tensor:
         """The change of the weight, (out, in): scale · B A."""
@@ -61,8 +56,8 @@ class LoraLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The weight in effect, for who reads weights instead of calling layers."""
-        return self.base.weight if self.merged else self.base.weight + self.delta()
+        """The weight in effect, for code that reads weights instead of calling the layer."""
+        return self.base.weight + self.delta()
 
     @property
     def bias(self) -> Tensor | None:
@@ -71,36 +66,14 @@ class LoraLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out)."""
         out: Tensor = self.base(x)
-        if self.merged:
-            return out
         dropped = F.dropout(x, self.dropout, self.training) if self.dropout else x
         return out + self.scale * F.linear(F.linear(dropped, self.lora_a), self.lora_b)
-
-    @torch.no_grad()
-    def merge(self) -> None:
-        """Add the change into the base's weight; the original is kept for ``unmerge``."""
-        if self.merged:
-            return
-        if isinstance(self.base, QuantizedLinear):
-            raise UserError(
-                "a quantized base has no room for a change: remove_lora unpacks and merges it"
-            )
-        self._original = self.base.weight.detach().clone()
-        self.base.weight += self.delta()
-
-    @torch.no_grad()
-    def unmerge(self) -> None:
-        """Put the original weight back, bit for bit."""
-        if self._original is not None:
-            self.base.weight.copy_(self._original)
-            self._original = None
 
     @torch.no_grad()
     def plain(self) -> nn.Linear:
         """An ordinary layer that computes the same."""
         base = self.base.to_linear() if isinstance(self.base, QuantizedLinear) else self.base
-        if not self.merged:
-            base.weight += self.delta()
+        base.weight += self.delta()
         return base
 
 
@@ -152,18 +125,6 @@ def add_lora(module: nn.Module, config: LoraConfig) -> list[str]:
 def lora_layers(module: nn.Module) -> dict[str, LoraLinear]:
     """The wrapped layers by name."""
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, LoraLinear)}
-
-
-def merge(module: nn.Module) -> None:
-    """Add every change into its weight. The logits stay the same to rounding."""
-    for layer in lora_layers(module).values():
-        layer.merge()
-
-
-def unmerge(module: nn.Module) -> None:
-    """Undo ``merge``: every weight has its original bits again."""
-    for layer in lora_layers(module).values():
-        layer.unmerge()
 
 
 def remove_lora(module: nn.Module) -> None:

@@ -1,8 +1,8 @@
-"""``metrics.jsonl``: one line a logged step, none twice and none missing, whatever happens.
+"""``metrics.jsonl``: exactly one line for every logged step, also after a crash.
 
-A line is appended when it is known. A checkpoint notes how long the file was; going on from it
-cuts the file there, and the steps that are done again write their lines again. Figures that depend
-on the clock (``CLOCK_FIELDS``) are the only ones that differ between two runs of one recipe.
+A checkpoint notes how long the file was. Resuming from it cuts the file there, and the steps that
+are repeated write their lines again. Only figures that depend on the clock (``CLOCK_FIELDS``)
+differ between two runs of one recipe.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from glassmind.runs.files import write_text
+from glassmind.files import write_text
 
 CLOCK_FIELDS = ("seconds", "tokens_per_second")
 
@@ -31,15 +31,17 @@ class MetricsFile:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut(self, n_bytes: int) -> None:
-        """Drop what was written since the file had ``n_bytes``."""
+        """Delete what was written after the first ``n_bytes``."""
         if self.path.exists():
             with self.path.open("rb+") as file:
                 file.truncate(min(n_bytes, self.path.stat().st_size))
 
     def forget_stage(self) -> None:
-        """Drop this stage's rows: it starts over."""
+        """Delete this stage's rows, because the stage starts over."""
         if self.path.exists():
             lines = self.path.read_text("utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # not what a kill cut off
+            whole = [
+                line for line in lines if line.endswith("\n")
+            ]  # without the half line that a killed process leaves
             kept = [line for line in whole if json.loads(line).get("stage") != self.stage]
             write_text(self.path, "".join(kept))

@@ -5,7 +5,7 @@ every hidden matrix by UVᵀ, the nearest matrix whose directions all have the s
 steps along that. UVᵀ is not computed by an SVD but approached by five steps of a Newton–Schulz
 iteration, which is nothing but matrix products. Matrices of one shape go through it as a batch.
 
-Embeddings, output heads, norms and biases are not such matrices; they go to AdamW.
+Embeddings, output heads, norms and biases are no hidden matrices; AdamW trains them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
 
 
 AT_ONCE = 2**22
-"""Numbers orthogonalised as one batch: enough to keep a machine busy, little to hold beside it."""
+"""Numbers orthogonalised as one batch: enough to keep a machine busy, few enough for its memory."""
 
 
 def orthogonalise_together(
@@ -60,7 +60,7 @@ class Muon(torch.optim.Optimizer):
     ``lr`` is the step's spectral size: an update has singular values of about
     ``lr * sqrt(max(1, rows/columns))``, whatever the gradient's scale. ``weight_decay`` is
     decoupled, as in AdamW. ``together`` orthogonalises matrices of one shape; several processes
-    have their own way of doing that (``distributed``).
+    share that work (``distributed``).
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.together = together
+        self.found_inf: Tensor | None = None  # where 1, a step changes nothing; as in fused AdamW
         for group in self.param_groups:
             if any(p.dim() not in (2, 3) for p in group["params"]):
                 raise ValueError("Muon is for matrices; give other parameters to AdamW")
@@ -98,9 +99,17 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(p)
             gradient, momentum = p.grad, state["momentum"]
             assert gradient is not None  # the caller chose parameters that have one
+            before = None if self.found_inf is None else momentum.clone()
             momentum.lerp_(gradient, 1 - group["momentum"])
             directions.append(gradient.lerp(momentum, group["momentum"]))
+            self._undo_if_skipped(momentum, before)
         for p, update in zip(params, self.together(directions), strict=True):
             rows, columns = p.shape[-2:]
+            before = None if self.found_inf is None else p.clone()
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            self._undo_if_skipped(p, before)
+
+    def _undo_if_skipped(self, tensor: Tensor, before: Tensor | None) -> None:
+        if before is not None and self.found_inf is not None:
+            tensor.copy_(torch.where(self.found_inf > 0, before, tensor))

@@ -1,4 +1,4 @@
-"""Which parameter is moved by which optimizer, and their state under names that can be saved.
+"""Which optimizer trains which parameter, and their state by name, so that it can be saved.
 
 Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases,
 routers and heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv
@@ -21,11 +21,11 @@ from glassmind.train.muon import Muon, orthogonalise_together
 
 ADAM_BETAS = (0.9, 0.95)
 ADAMS = re.compile(r"\brouter\b|\blora_")
-"""Matrices in a block that are none of Muon's."""
+"""Matrices in a block that AdamW trains."""
 
 
 class Optimizers:
-    """Muon and AdamW over one module, stepped as one; ``together`` is Muon's."""
+    """Muon and AdamW over one module, used as one optimizer; ``together`` is Muon's argument."""
 
     def __init__(
         self,
@@ -52,9 +52,15 @@ class Optimizers:
             self.optimizers.append(muon)
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
 
-    def step(self, factor: float) -> None:
-        """One step with every learning rate at ``factor`` times its peak; clears gradients."""
+    def step(self, factor: float, skip: Tensor | None = None) -> None:
+        """One step with every learning rate at ``factor`` times its peak; clears gradients.
+
+        ``skip`` is a float32 scalar on the parameters' device. Where it is 1, weights and
+        moments stay as they are: decided there, without the host waiting to know.
+        """
         for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
+            # The attribute by which torch.amp.GradScaler tells fused optimizers to do nothing.
+            optimizer.found_inf = skip  # type: ignore[attr-defined]
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             optimizer.step()
@@ -75,7 +81,7 @@ class Optimizers:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what ``state`` returned.
+        """Restore what ``state`` returned.
 
         Raises:
             UserError: the tensors belong to another model or optimizer.
@@ -98,6 +104,5 @@ class Optimizers:
             for entry, value in state.items():
                 if value.dim() and value.shape != parameter.shape:
                     raise UserError(f"the checkpoint's optimizer state of {name} has a wrong shape")
-                # AdamW keeps its step count on the CPU whatever the device.
-                here = value.to(parameter.device) if value.dim() else value
-                optimizer.state[parameter][entry] = here
+                # The fused AdamW counts its steps on the device, too.
+                optimizer.state[parameter][entry] = value.to(parameter.device)

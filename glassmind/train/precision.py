@@ -1,10 +1,10 @@
-"""Which precision and whether to compile: one rule, written down.
+"""Which precision to train in and whether to compile: one rule.
 
-bf16 pays only where the processor multiplies it natively: AVX-512-BF16 or AMX on x86, BF16 on
-Arm, compute capability 8 on NVIDIA. Elsewhere PyTorch emulates it, correctly and many times slower
-(measured on an AVX2 machine: 9 times slower than float32), so the rule says float32 there.
+bfloat16 is faster only where the processor multiplies it natively: AVX-512-BF16 or AMX on x86, BF16
+on Arm, compute capability 8 on NVIDIA. Elsewhere PyTorch emulates it, correctly and many times
+slower (measured on an AVX2 machine: 9 times slower than float32), so the rule says float32 there.
 
-``torch.compile`` pays on every machine that can do it, which on a CPU needs a C++ compiler. Blocks
+``torch.compile`` is faster on every machine that has what it needs, on a CPU a C++ compiler. Blocks
 are compiled one by one, not the whole model: all layers, and all stages of a run, then share one
 compiled block, and compilation takes seconds instead of half a minute.
 """
@@ -55,7 +55,7 @@ def has_compiler() -> bool:
 def choose_precision(
     device: torch.device | str = "cpu", precision: Precision = "auto", compile: Switch = "auto"
 ) -> PrecisionChoice:
-    """Apply the rule above; explicit wishes are obeyed where the machine can."""
+    """Apply the rule above; explicit choices are followed where the machine can."""
     device = torch.device(device)
     fast = has_fast_bf16(device)
     use_bf16 = precision == "bfloat16" or (precision == "auto" and fast)

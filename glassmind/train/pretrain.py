@@ -8,43 +8,48 @@ token of a document has nothing to be predicted from, and no loss.
 
 from __future__ import annotations
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from glassmind.data.packing import PackedRows
 from glassmind.model import Transformer
+from glassmind.train.batch import Batch
 from glassmind.train.chunked_loss import chunked_cross_entropy
-from glassmind.train.objective import Batch
+from glassmind.train.objective import Loss, Objective
 
 
 def next_token_loss(
-    model: Transformer, hidden_BTD: Tensor, batch: Batch, chosen_BT: Tensor
+    model: Transformer, hidden_BTD: Tensor, batch: Batch, chosen_BT: NDArray[np.bool_]
 ) -> Tensor:
-    """Mean cross-entropy (nats) of the tokens at ``chosen_BT``, each predicted by the one before.
+    """Mean cross-entropy (nats) of the chosen tokens, each predicted by the one before it.
 
     Hidden states are picked *before* they are turned into logits: the output layer, a fifth of a
     small model's work, then runs only where there is something to learn, and never for all at once.
     """
-    rows, columns = chosen_BT.nonzero(as_tuple=True)
+    rows, columns = batch.indices(chosen_BT)
     predictors = rows * batch.ids.shape[1] + batch.previous[rows, columns]
     chosen_ND = hidden_BTD.flatten(0, 1).index_select(0, predictors)
     return chunked_cross_entropy(chosen_ND, model.unembed.weight, batch.ids[rows, columns])
 
 
-class Pretrain:
+class Pretrain(Objective):
     """Next-token prediction over whole documents."""
+
+    module: Transformer
 
     def __init__(self, model: Transformer) -> None:
         self.module = model
 
-    def learned(self, batch: Batch) -> Tensor:
-        """Which tokens count, (B, T): every one that has a token before it in its document."""
-        columns = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-        return (batch.previous != columns) & (batch.documents > 0)
+    def learned(self, rows: PackedRows) -> NDArray[np.bool_]:
+        """The tokens that are predicted, (B, T): all that follow another in their document."""
+        found: NDArray[np.bool_] = rows.previous != np.arange(rows.ids.shape[1])
+        return found & (rows.documents > 0)
 
     def weight(self, batch: Batch) -> float:
-        """The number of tokens that count."""
-        return float(self.learned(batch).sum())
+        """The number of tokens that are predicted."""
+        return float(np.count_nonzero(self.learned(batch.rows)))
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(self, batch: Batch) -> Loss:
         hidden = self.module.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
-        return next_token_loss(self.module, hidden, batch, self.learned(batch)), {}
+        return next_token_loss(self.module, hidden, batch, self.learned(batch.rows)), {}

@@ -1,19 +1,21 @@
-"""What a checkpoint holds: all that a trainer is between two steps.
+"""What a checkpoint holds: everything in a trainer that changes from step to step.
 
-    model       the parameters that training moves (what LoRA or freezing keeps still is not there)
+    model       the parameters that training moves (those that LoRA or freezing keep are not there)
     optimizer   every optimizer's moments
     random      the state of every random generator
-    state.json  counters, the losses not logged yet, the guard's memory, the loader's place, and how
-                long the metrics file was
+    objective   tensors of whatever else the objective names in ``saved``
+    source      tensors of the source of batches, if it has any
+    state.json  counters, losses not logged yet, the guard's memory, what source and objective save
+                that is no tensor, and how long the metrics file was
 
-A trainer that takes this up goes on bit by bit as the one that left it. Nothing else may decide
-what a step does: whoever gives the trainer a new thing that changes with the steps adds it here.
+A trainer that restores this continues bit for bit like the one that wrote it. Whoever gives the
+trainer another thing that changes with the steps adds it here.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -21,73 +23,119 @@ from torch import Tensor, nn
 from glassmind.errors import UserError
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.weights import copy_weights
+from glassmind.train.guard import Guard
+from glassmind.train.objective import Objective
+from glassmind.train.optimizers import Optimizers
+from glassmind.train.process_group import ProcessGroup
+from glassmind.train.state import BatchSource, State, collect, distribute, generators, split
 
-if TYPE_CHECKING:
-    from glassmind.train.trainer import Trainer
 
-
-def changing(module: nn.Module) -> dict[str, Tensor]:
+def trained_parameters(module: nn.Module) -> dict[str, Tensor]:
     """The parameters that training moves, by name: by gradient, or a router's balance."""
     named = module.named_parameters()
     return {name: p.detach() for name, p in named if p.requires_grad or name.endswith(".balance")}
 
 
-def snapshot(trainer: Trainer, metrics_bytes: int) -> Checkpoint:
-    """The trainer as it is now; ``metrics_bytes`` is how long its metrics file is.
+@dataclass
+class Counters:
+    """How far a trainer is."""
 
-    The tensors are the trainer's own: they are to be copied before it takes another step.
-    """
-    state = {
-        "stage": trainer.stage,
-        "step": trainer.step,
-        "tokens": trainer.tokens,
-        "seconds": trainer.seconds,
-        "best": trainer.best if math.isfinite(trainer.best) else None,
-        "rewinds": trainer.rewinds,
-        "recent": [loss.item() for loss in trainer.recent],
-        "guard": list(trainer.guard.recent),
-        "guard_first": trainer.guard.first,
-        "guard_above": trainer.guard.above,
-        "loader": trainer.loader.state(),
-        "metrics_bytes": metrics_bytes,
-    }
-    random = {"torch": torch.get_rng_state()}
-    if trainer.device.type == "cuda":
-        random["cuda"] = torch.cuda.get_rng_state(trainer.device)
-    tensors = {
-        "model": changing(trainer.objective.module),
-        "optimizer": trainer.optimizers.state(),
-        "random": trainer.world.random_states(random),
-    }
-    return Checkpoint(tensors, state)
+    step: int = 0
+    tokens: int = 0
+    rewinds: int = 0
+    seconds: float = 0.0
+    best: float = math.inf  # the lowest validation loss so far
+    recent: list[Tensor] = field(default_factory=list)  # losses since the last logged row
+
+    def state(self) -> State:
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "rewinds": self.rewinds,
+            "seconds": self.seconds,
+            "best": self.best if math.isfinite(self.best) else None,
+            "recent": [loss.item() for loss in self.recent],
+        }
+
+    def restore(self, state: State) -> None:
+        self.step, self.tokens = int(state["step"]), int(state["tokens"])
+        self.rewinds, self.seconds = int(state["rewinds"]), float(state["seconds"])
+        self.best = math.inf if state["best"] is None else float(state["best"])
+        self.recent = [torch.tensor(float(loss)) for loss in state["recent"]]
 
 
-def restore(trainer: Trainer, found: Checkpoint) -> int:
-    """Become the trainer that wrote ``found``; how long its metrics file was.
+@dataclass(frozen=True)
+class TrainingState:
+    """The parts of a trainer that its checkpoints hold."""
 
-    Raises:
-        UserError: ``found`` is of another model or lacks a part of the state.
-    """
-    try:
-        state, random = found.state, trainer.world.own_random(found.tensors["random"])
-        copy_weights(changing(trainer.objective.module), found.tensors["model"], "the checkpoint")
-        trainer.optimizers.restore(found.tensors["optimizer"])
-        torch.set_rng_state(random["torch"])
-        if "cuda" in random and trainer.device.type == "cuda":
-            torch.cuda.set_rng_state(random["cuda"], trainer.device)
-        trainer.step, trainer.tokens = int(state["step"]), int(state["tokens"])
-        trainer.seconds, trainer.rewinds = float(state["seconds"]), int(state["rewinds"])
-        trainer.best = math.inf if state["best"] is None else float(state["best"])
-        trainer.recent = [torch.tensor(x, device=trainer.device) for x in state["recent"]]
-        trainer.guard.recent.clear()
-        trainer.guard.recent.extend(map(float, state["guard"]))
-        first = state["guard_first"]
-        trainer.guard.first = None if first is None else float(first)
-        trainer.guard.above = int(state["guard_above"])
-        trainer.loader.restore(state["loader"])
-        return int(state["metrics_bytes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"the checkpoint of {trainer.stage} in {trainer.folder} lacks a part of its state "
-            f"({error}): delete its checkpoints folder to start the stage over"
-        ) from None
+    stage: str
+    objective: Objective
+    source: BatchSource
+    optimizers: Optimizers
+    counters: Counters
+    guard: Guard
+    group: ProcessGroup
+    device: torch.device
+
+    def snapshot(self, metrics_bytes: int) -> Checkpoint:
+        """Everything as it is now; ``metrics_bytes`` is how long the metrics file is.
+
+        The tensors are the trainer's own: copy them before it takes another step.
+        """
+        saved, saved_values = collect(self.objective.saved)
+        source, source_values = split(self.source.state())
+        state = {
+            "stage": self.stage,
+            **self.counters.state(),
+            **self.guard.state(),
+            "source": source_values,
+            "objective": saved_values,
+            "metrics_bytes": metrics_bytes,
+        }
+        tensors = {
+            "model": trained_parameters(self.objective.module),
+            "optimizer": self.optimizers.state(),
+            "random": self.group.gather_random_states(self._random_states()),
+        }
+        optional = {"objective": saved, "source": source}
+        return Checkpoint(tensors | {part: t for part, t in optional.items() if t}, state)
+
+    def restore(self, found: Checkpoint) -> int:
+        """Become the trainer that wrote ``found``; returns how long its metrics file was.
+
+        Raises:
+            UserError: ``found`` is of another model, or lacks a part of the state.
+        """
+        try:
+            state, tensors = found.state, found.tensors
+            parameters = trained_parameters(self.objective.module)
+            copy_weights(parameters, tensors["model"], "the checkpoint")
+            self.optimizers.restore(tensors["optimizer"])
+            self._restore_random_states(self.group.own_random_states(tensors["random"]))
+            self.counters.restore(state)
+            self.guard.restore(state)
+            # Checkpoints of earlier versions knew one source, the loader, and no objective's state.
+            values = state["source"] if "source" in state else state["loader"]
+            self.source.restore(values | tensors.get("source", {}))
+            saved = state.get("objective", {})
+            distribute(self.objective.saved, tensors.get("objective", {}), saved)
+            return int(state["metrics_bytes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint of {self.stage} lacks a part of its state ({error}): delete the "
+                "folder checkpoints of the run to start the stage over"
+            ) from None
+
+    def _random_states(self) -> dict[str, Tensor]:
+        states = {"torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        own = generators(self.objective.saved)
+        return states | {f"objective.{name}": g.get_state() for name, g in own.items()}
+
+    def _restore_random_states(self, states: dict[str, Tensor]) -> None:
+        torch.set_rng_state(states["torch"])
+        if "cuda" in states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], self.device)
+        for name, generator in generators(self.objective.saved).items():
+            generator.set_state(states[f"objective.{name}"])

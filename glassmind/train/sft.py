@@ -8,15 +8,17 @@ everyone since): the model is to answer questions, not to invent them.
 
 from __future__ import annotations
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from glassmind.train.objective import Batch
+from glassmind.data.columns import COMPLETION
+from glassmind.data.packing import PackedRows
 from glassmind.train.pretrain import Pretrain
 
 
 class SupervisedFineTuning(Pretrain):
     """Next-token prediction over completions only."""
 
-    def learned(self, batch: Batch) -> Tensor:
-        """Which tokens count, (B, T): those of completions."""
-        return batch.completion
+    def learned(self, rows: PackedRows) -> NDArray[np.bool_]:
+        """The tokens that are predicted, (B, T): those of completions."""
+        return rows[COMPLETION]

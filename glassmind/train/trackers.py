@@ -1,13 +1,11 @@
 """Trackers: the figures of a run sent on to TensorBoard, trackio or Weights & Biases.
 
-``metrics.jsonl`` in the run's folder is always written and is the record; a tracker is a window
-onto it. So a tracker may be missing a row but never costs the run one: a library that is not
-installed is said before anything is trained, and one that fails midway (a full disk, a network
-that went away) is warned about once and left alone from then on.
+``metrics.jsonl`` in the run's folder is always written, and trackers get copies of its rows. A
+tracker never stops a run: a library that is not installed is reported before training starts, and
+one that fails later (a full disk, a lost connection) causes one warning and is not used again.
 
-A resumed run repeats the steps since its checkpoint, to the bit. TensorBoard is told to forget
-them (``purge_step``); the other two cannot take a row back, so what they have seen is not sent
-again.
+A resumed run repeats the steps since its checkpoint, to the bit. TensorBoard is told to hide the
+old ones (``purge_step``); the other two cannot delete a row, so rows they have are not sent again.
 """
 
 from __future__ import annotations
@@ -24,24 +22,26 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from glassmind.errors import UserError
+from glassmind.runs.results import RunInfo
+from glassmind.serialization import JsonObject, read_record
 
 PROJECT = "glassmind"
 """What trackio and Weights & Biases file our runs under."""
 
 
 class Tracker(Protocol):
-    """Where figures go. Any method may raise; ``Trackers`` copes."""
+    """Where figures are sent. Any method may raise; ``Trackers`` handles it."""
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Figures after ``step`` optimizer steps, by flat names."""
         ...
 
     def rewind(self, step: int) -> None:
-        """The run went back to ``step``: what was logged after it comes again, or differently."""
+        """The run went back to ``step``; later steps will be logged again, perhaps differently."""
         ...
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """No more figures will follow."""
         ...
 
 
@@ -82,7 +82,7 @@ class TrackioTracker:
     def __init__(self, folder: Path, stage: str, done: int, sent: int) -> None:
         self.trackio: Any = importlib.import_module("trackio")
         self.sent = sent
-        with _said_aside():
+        with _stdout_to_stderr():
             self.run: Any = self.trackio.init(
                 project=PROJECT,
                 name=f"{folder.resolve().name}-{stage}-{run_id(folder, stage)[:6]}",
@@ -96,11 +96,11 @@ class TrackioTracker:
             self.run.log(dict(figures), step=step)
 
     def rewind(self, step: int) -> None:
-        """Nothing: a row that was sent stays."""
+        """Does nothing, because a row that was sent cannot be deleted."""
 
     def close(self) -> None:
-        with _said_aside():
-            self.trackio.finish()  # the run's own method would leave it to be ended again at exit
+        with _stdout_to_stderr():
+            self.trackio.finish()  # the run's own method would end it again at exit
 
 
 class WandbTracker:
@@ -112,7 +112,7 @@ class WandbTracker:
     def __init__(self, folder: Path, stage: str, done: int, sent: int) -> None:
         wandb: Any = importlib.import_module("wandb")
         self.sent = sent
-        with _said_aside():
+        with _stdout_to_stderr():
             self.run: Any = wandb.init(
                 project=PROJECT,
                 id=run_id(folder, stage),
@@ -129,10 +129,10 @@ class WandbTracker:
             self.run.log(dict(figures), step=step)
 
     def rewind(self, step: int) -> None:
-        """Nothing: rows of steps it has seen are ignored by the library itself."""
+        """Does nothing, because the library ignores rows of steps that it has."""
 
     def close(self) -> None:
-        with _said_aside():
+        with _stdout_to_stderr():
             self.run.finish()
 
 
@@ -144,7 +144,7 @@ TRACKERS: dict[str, Callable[[Path, str, int, int], Tracker]] = {
 
 
 def require_trackers(names: Sequence[str]) -> None:
-    """Ask, before any work is done, whether the trackers' libraries are there.
+    """Check that the trackers' libraries are installed, before any work is done.
 
     Raises:
         UserError: one is not installed.
@@ -158,15 +158,15 @@ def require_trackers(names: Sequence[str]) -> None:
 
 
 class Trackers:
-    """The trackers of one stage, spoken to as one. With no names it does nothing.
+    """The trackers of one stage, used as one. With no names it does nothing.
 
     ``done`` is the step the run starts from (0, or what a checkpoint says), ``sent`` the last step
-    that ``metrics.jsonl`` held before a resume cut it back (see ``last_step``). ``warn`` hears a
-    sentence for people.
+    that ``metrics.jsonl`` held before resuming cut it (see ``last_step``). ``warn`` gets messages
+    for the user.
 
     Raises:
         UserError: a library is missing; or it refuses to start (not logged in, say) while nothing
-            has been trained yet. Later than that, a refusal is only warned about.
+            has been trained yet. After that, a refusal only causes a warning.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Trackers:
         require_trackers(names)
         self.warn = warn
         self.live: dict[str, Tracker] = {}
-        if folder is None:  # a run that leaves nothing behind has no name to be tracked under
+        if folder is None:  # without a folder a run has no name to be tracked under
             return
         metrics = folder / "metrics.jsonl"
         midway = metrics.is_file() and metrics.stat().st_size > 0
@@ -193,19 +193,19 @@ class Trackers:
                 if not midway:
                     self.close()
                     raise UserError(
-                        f"the tracker {name} could not start ({_reason(error)}): mend that, or "
+                        f"the tracker {name} could not start ({_reason(error)}): fix that, or "
                         "leave it out of train.trackers"
                     ) from error
                 self._lost(name, error)
 
     def log(self, step: int, figures: Mapping[str, Any]) -> None:
-        """Send a row on. Nested figures go by paths (``inspection/gradients/embed.weight``)."""
+        """Send a row to all. Nested figures go by paths (``inspection/gradients/embed.weight``)."""
         if self.live:
             flat = flattened(figures)
             self._each(lambda tracker: tracker.log(step, flat))
 
     def rewind(self, step: int) -> None:
-        """The run goes on from ``step``, which it had passed."""
+        """The run went back to ``step``."""
         self._each(lambda tracker: tracker.rewind(step))
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class Trackers:
         for name, tracker in list(self.live.items()):
             try:
                 act(tracker)
-            except Exception as error:  # whatever a foreign library raises, the run goes on
+            except Exception as error:  # whatever a library raises, the run continues
                 del self.live[name]
                 self._lost(name, error)
 
@@ -249,22 +249,22 @@ def last_step(metrics: Path, stage: str) -> int:
             row = json.loads(line)
             if row["stage"] == stage:
                 return int(row["step"])
-        except (ValueError, TypeError, KeyError):  # the half line a kill leaves
+        except (ValueError, TypeError, KeyError):  # the half line that a killed process leaves
             continue
     return 0
 
 
-def recipe_of(folder: Path) -> dict[str, Any]:
+def recipe_of(folder: Path) -> JsonObject:
     """The run's ``recipe.toml`` as plain values; empty where it has none."""
     path = folder / "recipe.toml"
     return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def run_id(folder: Path, stage: str) -> str:
-    """A name that stays the same when a run is resumed, and that no other run has."""
-    facts = folder / "run.json"
-    if facts.is_file():
-        created = str(json.loads(facts.read_text("utf-8")).get("created", ""))
+    """A unique name that stays the same when a run is resumed."""
+    info = folder / "run.json"
+    if info.is_file():
+        created = read_record(RunInfo, info).created
         text = f"{created} {folder.resolve().name} {stage}"
     else:
         text = f"{folder.resolve()} {stage}"
@@ -278,8 +278,8 @@ def _as_code(folder: Path) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
-def _said_aside() -> contextlib.AbstractContextManager[object]:
-    """What a library prints goes to standard error: standard output is the command's product."""
+def _stdout_to_stderr() -> contextlib.AbstractContextManager[object]:
+    """Libraries print to standard error; standard output is for the command's result."""
     return contextlib.redirect_stdout(sys.stderr)
 
 

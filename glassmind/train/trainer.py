@@ -1,59 +1,74 @@
 """The trainer: one loop for every objective.
 
     for step in steps:
-        gradient of the next batches' loss;  is it sound?;  clip;  optimizer step
+        gradient of the next batches' loss  →  judge it  →  clip  →  optimizer step
 
 Around that it keeps what a run needs: metrics as JSON lines, checkpoints that hold the *complete*
 state (``saved_state`` says what that is), and the resumption from them, after which every number is
-the one an uninterrupted run would have had.
+the one that an uninterrupted run would have had.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glassmind.data.loader import RowLoader
 from glassmind.errors import UserError
 from glassmind.model import Block, Transformer, rebalance
+from glassmind.model.experts import Router
 from glassmind.progress import Progress, Silent
-from glassmind.runs import checkpoint
-from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
-from glassmind.train import saved_state
-from glassmind.train.distributed import World
+from glassmind.train.batch import Batch, to_batch
+from glassmind.train.gradients import Figures, accumulate_gradients
 from glassmind.train.guard import Guard, Trouble
 from glassmind.train.inspection import Inspector
-from glassmind.train.objective import Batch, Objective, to_batch
+from glassmind.train.objective import Objective
 from glassmind.train.optimizers import Optimizers
 from glassmind.train.precision import choose_precision
+from glassmind.train.process_group import ProcessGroup
+from glassmind.train.run_files import RunFiles
+from glassmind.train.saved_state import Counters, TrainingState, trained_parameters
 from glassmind.train.schedules import learning_rate_factor
-from glassmind.train.trackers import Trackers, last_step
+from glassmind.train.state import BatchSource
 from glassmind.train.trouble import keep_evidence
 
 MOST_REWINDS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of the forward and backward passes of one step; tensors are on the device."""
+
+    number: int
+    batches: list[Batch]
+    loss: Tensor
+    gradient_norm: Tensor
+    figures: Figures
+
+
 class Trainer:
-    """Train ``objective.module`` on ``loader``'s batches as ``config`` says.
+    """Train ``objective.module`` on the batches of ``source`` as ``config`` says.
 
     ``stage`` names the run in metrics and progress. With a ``folder`` (a run's), metrics are
     appended to ``folder/metrics.jsonl`` and checkpoints kept in ``folder/checkpoints/<stage>``;
-    ``train`` goes on from the newest one there is. ``validate`` is asked for the loss on held-out
-    data every ``config.validate_every`` steps. ``world`` are the processes that train together.
+    ``train`` continues from the newest one there is. ``validate`` returns the loss on held-out
+    data and is called every ``config.validate_every`` steps. ``group`` are the processes that train
+    together.
+
+    Raises:
+        UserError: ``config`` asks for the best weights, and there is no ``validate`` to find them.
     """
 
     def __init__(
         self,
         objective: Objective,
-        loader: RowLoader,
+        source: BatchSource,
         config: TrainConfig,
         *,
         stage: str,
@@ -61,34 +76,54 @@ class Trainer:
         device: torch.device | str = "cpu",
         progress: Progress | None = None,
         validate: Callable[[], float] | None = None,
-        world: World | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
-        self.objective, self.loader, self.config = objective, loader, config
+        if config.weights == "best" and validate is None:
+            raise UserError(
+                f'train.weights = "best" needs held-out data to measure on, and the stage {stage} '
+                'has none: set it to "last", or hold some data out'
+            )
+        self.objective, self.source, self.config = objective, source, config
         self.stage, self.folder = stage, folder
         self.device = torch.device(device)
         self.progress = progress or Silent()
         self.validate = validate
-        self.world = world or World()
-        self.step = self.tokens = self.rewinds = 0
-        self.seconds = 0.0
-        self.best = math.inf  # the lowest validation loss so far
-        self.recent: list[Tensor] = []  # losses since the last logged row
+        self.group = group or ProcessGroup()
+        self.counters = Counters()
         self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
-        self.metrics = self.writer = None
-        if folder is not None:
-            self.metrics = self.world.metrics(folder, stage)
-            self.writer = self.world.writer(folder / "checkpoints" / stage)
-        objective.module.to(self.device).train()
         self.choice = choose_precision(self.device, config.precision, config.compile)
-        for module in objective.module.modules():
-            if isinstance(module, Block) and self.choice.compile:
-                module.compile(dynamic=False)
-            elif isinstance(module, Transformer):
-                module.recompute = config.recompute
-        self.world.adopt(objective.module, self.device, self.choice.autocast_dtype)
-        self.optimizers = Optimizers(objective.module, config, self.world.orthogonalise)
+        self._prepare_modules()
+        self.optimizers = Optimizers(objective.module, config, self.group.orthogonalise)
+        self.state = TrainingState(
+            stage, objective, source, self.optimizers, self.counters, self.guard, self.group,
+            self.device,
+        )  # fmt: skip
         self.inspector = Inspector(objective, config.inspect_every, config.steps)
-        self.trackers = Trackers((), folder, stage, warn=self.progress.end)
+        self.files = RunFiles(folder, self.state, self.progress)
+        # Judging a step one step late saves waiting for the device (``guard``). On a CPU nothing is
+        # saved, routers wait anyway, and sharded weights cannot suppress an update.
+        modules = objective.module.modules()
+        self.lagging = (
+            self.device.type == "cuda"
+            and self.guard.can_lag
+            and self.group.holds_full_model
+            and not any(isinstance(module, Router) for module in modules)
+        )
+        self._unjudged: Step | None = None  # taken, and not judged yet
+        self._not_finite = torch.zeros((), device=self.device)  # 1 from the first such step on
+
+    def _prepare_modules(self) -> None:
+        module = self.objective.module
+        module.to(self.device).train()
+        for other in self.objective.saved.values():
+            if isinstance(other, nn.Module):
+                other.to(self.device)
+        for inner in module.modules():
+            if isinstance(inner, Block) and self.choice.compile:
+                inner.compile(dynamic=False)
+            elif isinstance(inner, Transformer):
+                inner.recompute = self.config.recompute
+        self.group.wrap(module, self.device, self.choice.autocast_dtype)
 
     # ------------------------------------------------------------------------- the loop
 
@@ -97,110 +132,96 @@ class Trainer:
 
         Raises:
             UserError: a step went wrong and the recipe says to stop, or a checkpoint to resume
-                from is foreign.
+                from is of another model.
         """
-        sent = 0 if self.folder is None else last_step(self.folder / "metrics.jsonl", self.stage)
-        self._resume()
-        self._open_trackers(sent)
+        self.files.resume(self.config.trackers)
         self.progress.start(self.stage, self.config.steps)
         try:
             self._loop()
         except BaseException:
-            self.progress.end()  # gives the terminal back, also after Ctrl-C
+            self.progress.end()  # restores the terminal, also after Ctrl-C
             raise
         finally:
-            self.trackers.close()
-            if self.writer is not None:
-                self.writer.wait()
-        if self.config.weights == "best" and self.validate is not None:
+            self.files.close()
+        if self.config.weights == "best":
             self._take_best()
-        self.progress.end(f"{self.stage}: {self.step} steps in {self.seconds:.0f} s")
+        counters = self.counters
+        self.progress.end(f"{self.stage}: {counters.step} steps in {counters.seconds:.0f} s")
 
     def _loop(self) -> None:
-        config = self.config
-        self.progress.update(self.step)
+        config, counters = self.config, self.counters
+        self.progress.update(counters.step)
         saved_at = time.monotonic()
-        started, done_before = time.monotonic(), self.tokens
-        while self.step < config.steps:
+        started, done_before = time.monotonic(), counters.tokens
+        while counters.step < config.steps:
             step_started = time.monotonic()
-            figures = self._one_step()
-            self.seconds += time.monotonic() - step_started
-            if figures is None:  # back at the last checkpoint
-                self.progress.update(self.step)
+            step = self.take_step()
+            counters.seconds += time.monotonic() - step_started
+            if step is None:  # back at the last checkpoint
+                self.progress.update(counters.step)
                 continue
-            last = self.step == config.steps
-            if last or self.step % config.log_every == 0:
-                speed = (self.tokens - done_before) / max(1e-9, time.monotonic() - started)
-                self._log_step(figures, speed)
-            if self.validate is not None and (last or self.step % config.validate_every == 0):
+            last = counters.step == config.steps
+            if last or counters.step % config.log_every == 0:
+                self._settle()
+                speed = (counters.tokens - done_before) / max(1e-9, time.monotonic() - started)
+                self._log_step(step, speed)
+            if self.validate is not None and (last or counters.step % config.validate_every == 0):
+                self._settle()
                 self._validate(self.validate)
             minutes = (time.monotonic() - saved_at) / 60
-            if last or self.world.together(minutes >= config.checkpoint_minutes):
-                self._save(config.keep_checkpoints)
+            if last or self.group.broadcast(minutes >= config.checkpoint_minutes):
+                self._settle()
+                self.files.save(config.keep_checkpoints)
                 saved_at = time.monotonic()
 
-    def _one_step(self) -> dict[str, float] | None:
-        """One update from the next batches, and figures worth logging; ``None`` after a rewind."""
-        rows = [self.world.share(self.loader.next()) for _ in range(self.config.accumulate)]
-        batches = [to_batch(share, self.device) for share in rows]
-        watched = self.inspector.due(self.step + 1)
+    def take_step(self) -> Step | None:
+        """One update from the next batches; ``None`` if it sent the run back to a checkpoint.
+
+        Raises:
+            UserError: the step (or, on a GPU, the one before) went wrong and the recipe says to
+                stop.
+        """
+        rows = [self.source.next() for _ in range(self.config.accumulate)]
+        batches = [to_batch(self.group.shard(part), self.device) for part in rows]
+        watched = self.inspector.due(self.counters.step + 1)
         if watched:
             self.inspector.look(
-                lambda: self.world.loss(self.objective, batches[0]), self._autocast()
+                lambda: self.group.loss(self.objective, batches[0]), self._autocast()
             )
-        loss, figures = self._gradients(batches)
+        loss, figures = accumulate_gradients(self.objective, batches, self.group, self._autocast())
         if watched:
             self.inspector.before_step()
         gradients = [p.grad for p in self.objective.module.parameters() if p.grad is not None]
-        norm = self.world.gradient_norm(gradients)
-        trouble = self.guard.judge(loss.item(), norm.item())
-        self.step += 1
-        self.tokens += self.world.size * sum(batch.n_tokens for batch in batches)
-        if trouble is not None:
-            where = self._evidence(trouble, batches, loss.item(), norm.item())
-            if not self._react(trouble, where):
-                return None
-        if trouble is None or trouble.policy == "note":
-            if self.config.clip > 0:
-                nn.utils.clip_grads_with_norm_(
-                    self.objective.module.parameters(), self.config.clip, norm
-                )
-            self.optimizers.step(self._factor(self.step - 1))
-            self.world.add_up_loads(self.objective.module)
-            rebalance(self.objective.module)
-            self.recent.append(loss)
-            if watched:
-                self._log({"inspection": self.inspector.after_step(loss)})
-        return figures | {"gradient_norm": norm.item()}
+        norm = self.group.gradient_norm(gradients)
+        self.counters.step += 1
+        self.counters.tokens += sum(part.ids.size for part in rows)
+        step = Step(self.counters.step, batches, loss, norm, figures)
+        if self.lagging:
+            sound = loss.isfinite() & norm.isfinite()
+            self._not_finite = torch.maximum(self._not_finite, (~sound).float())
+            self._update(step, watched, skip=self._not_finite)
+            self._settle()
+            self._unjudged = step
+            return step
+        policy = self._judge(step)
+        if policy == "rewind":
+            return None
+        if policy != "skip":
+            self._update(step, watched)
+        return step
 
-    def _gradients(self, batches: list[Batch]) -> tuple[Tensor, dict[str, float]]:
-        """Leave in ``grad`` the gradient of the mean loss over all terms of all batches.
-
-        A batch with more terms weighs more: the update is then that of one large batch.
-        """
-        weights = [self.objective.weight(batch) for batch in batches]
-        alone = self.world.size == 1 and len(batches) == 1
-        total = max(1.0, *self.world.sum([sum(weights)]))
-        mean = torch.zeros((), device=self.device)
-        figures: dict[str, float] = {}
-        for number, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
-            share = 1.0 if alone else weight / total
-            with self.world.waiting(last=number == len(batches) - 1):
-                with self._autocast():
-                    loss, told = self.world.loss(self.objective, batch)
-                (loss * (share * self.world.size)).backward()  # for gradients are averaged
-            if share:  # a share without a term has a mean of nothing, which is no number
-                mean += loss.detach() * share
-            for name, value in told.items():
-                figures[name] = figures.get(name, 0.0) + float(value) * share
-        return self._over_all(mean, figures)
-
-    def _over_all(self, mean: Tensor, figures: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
-        """The sums over all processes of what each of them counted by its share."""
-        if self.world.size == 1:
-            return mean, figures
-        sums = self.world.sum([mean.item(), *figures.values()])
-        return torch.tensor(sums[0], device=self.device), dict(zip(figures, sums[1:], strict=True))
+    def _update(self, step: Step, watched: bool, skip: Tensor | None = None) -> None:
+        """Move the weights; where ``skip`` is 1, leave them as they are."""
+        if self.config.clip > 0:
+            parameters = self.objective.module.parameters()
+            nn.utils.clip_grads_with_norm_(parameters, self.config.clip, step.gradient_norm)
+        self.optimizers.step(self._factor(step.number - 1), skip)
+        self.group.sum_router_loads(self.objective.module)
+        rebalance(self.objective.module)
+        self.objective.after_step()
+        self.counters.recent.append(step.loss)
+        if watched:
+            self.files.log(step.number, {"inspection": self.inspector.after_step(step.loss)})
 
     def _autocast(self) -> torch.autocast:
         dtype = self.choice.autocast_dtype
@@ -218,19 +239,23 @@ class Trainer:
 
     # ------------------------------------------------------------------ a step went wrong
 
-    def _evidence(self, trouble: Trouble, batches: list[Batch], loss: float, norm: float) -> str:
-        """Keep what the step met; the end of a sentence that says where."""
-        if self.folder is None or not (self.world.first and self.world.holds_all):
-            return ""
-        module, folder = self.objective.module, self.folder / "trouble"
-        kept = keep_evidence(folder, self.stage, self.step, trouble, batches, module, loss, norm)
-        return f"; the batch and the weights are in {kept}" if kept else ""
+    def _settle(self) -> None:
+        """Judge the step that was taken before it was judged, if there is one."""
+        step, self._unjudged = self._unjudged, None
+        if step is not None:
+            self._judge(step)
 
-    def _react(self, trouble: Trouble, where: str) -> bool:
-        """Do as the recipe says; False where training went back to an earlier step."""
-        sentence = f"{self.stage}, step {self.step}: {trouble.sentence}"
-        if trouble.policy != "rewind":  # which takes the row back with the steps
-            self._log({"trouble": trouble.sentence, "policy": trouble.policy})
+    def _judge(self, step: Step) -> str:
+        """Judge a step and do as the recipe says; the policy, "" if nothing is wrong."""
+        loss, norm = step.loss.item(), step.gradient_norm.item()
+        trouble = self.guard.judge(loss, norm)
+        if trouble is None:
+            return ""
+        where = self._keep_evidence(trouble, step, loss, norm)
+        sentence = f"{self.stage}, step {step.number}: {trouble.sentence}"
+        if trouble.policy != "rewind":  # which removes the row together with the steps
+            row = {"trouble": trouble.sentence, "policy": trouble.policy}
+            self.files.log(step.number, row)
         if trouble.policy == "stop":
             raise UserError(
                 f"{sentence}: the learning rate is probably too high (lower train.muon_lr and "
@@ -240,97 +265,77 @@ class Trainer:
             self.optimizers.forget_gradients()
         if trouble.policy == "rewind":
             self._rewind(sentence, where)
-            return False
-        did = "left out" if trouble.policy == "skip" else "noted"
-        self.progress.end(f"{sentence}: {did}{where}")
-        self.progress.start(self.stage, self.config.steps)
-        return True
+        else:
+            done = "left out" if trouble.policy == "skip" else "noted"
+            self.progress.end(f"{sentence}: {done}{where}")
+            self.progress.start(self.stage, self.config.steps)
+        return trouble.policy
+
+    def _keep_evidence(self, trouble: Trouble, step: Step, loss: float, norm: float) -> str:
+        """Save the batch and the weights; the end of a sentence that says where."""
+        if self.folder is None or not (self.group.is_first and self.group.holds_full_model):
+            return ""
+        suppressed = bool(self._not_finite.item())  # this step's update, and those after it
+        after = self.counters.step if self.lagging and not suppressed else step.number - 1
+        module, folder = self.objective.module, self.folder / "trouble"
+        kept = keep_evidence(
+            folder, self.stage, step.number, trouble, step.batches, module, loss, norm, after
+        )
+        return f"; the batch and the weights are in {kept}" if kept else ""
 
     def _rewind(self, sentence: str, where: str) -> None:
-        """Back to the last checkpoint, but on with the batches that follow this one."""
-        found = self._newest()
-        if found is None or self.rewinds == MOST_REWINDS:
+        """Back to the last checkpoint, then on with the batches that follow this one."""
+        found = self.files.newest()
+        if found is None or self.counters.rewinds == MOST_REWINDS:
             reason = "there is no checkpoint yet" if found is None else "it happened too often"
             raise UserError(f"{sentence}, and cannot be rewound: {reason}{where}")
-        cursor, rewinds, seconds = self.loader.state(), self.rewinds + 1, self.seconds
-        came_from = self.step
-        self._restore(found)
-        self.trackers.rewind(self.step)
-        self.loader.restore(cursor)
-        self.rewinds, self.seconds = rewinds, seconds
-        self.progress.end(f"{sentence}: back to step {self.step}, on with other batches{where}")
+        place, came_from = self.source.state(), self.counters.step
+        rewinds, seconds = self.counters.rewinds + 1, self.counters.seconds
+        self.files.restore(found)
+        self.files.trackers.rewind(self.counters.step)
+        self.source.restore(place)
+        self.counters.rewinds, self.counters.seconds = rewinds, seconds
+        self.progress.end(
+            f"{sentence}: back to step {self.counters.step}, on with other batches{where}"
+        )
         self.progress.start(self.stage, self.config.steps)
-        self._log({"trouble": sentence, "policy": "rewind", "rewound_from": came_from})
-        self._save(self.config.keep_checkpoints)  # or a crash would meet the same batch again
+        row = {"trouble": sentence, "policy": "rewind", "rewound_from": came_from}
+        self.files.log(self.counters.step, row)
+        self.files.save(self.config.keep_checkpoints)  # or a crash would meet the same batch again
 
-    # -------------------------------------------------------------- metrics, save, resume
+    # ------------------------------------------------------------------ logging, validation
 
-    def _log_step(self, figures: dict[str, float], speed: float) -> None:
-        if not self.recent:  # every step since the last row was left out
+    def _log_step(self, step: Step, speed: float) -> None:
+        if not self.counters.recent:  # every step since the last row was left out
             return
-        mean = torch.stack(self.recent).mean().item()
-        self.recent.clear()
+        recent = [loss.to(self.device) for loss in self.counters.recent]
+        mean = torch.stack(recent).mean().item()
+        self.counters.recent.clear()
         row = {
             "loss": mean,
-            "lr": self._factor(self.step - 1),
-            "tokens": self.tokens,
-            "seconds": round(self.seconds, 3),
+            "lr": self._factor(self.counters.step - 1),
+            "tokens": self.counters.tokens,
+            "seconds": round(self.counters.seconds, 3),
             "tokens_per_second": round(speed),
         }
-        self._log(row | figures)
-        self.progress.update(self.step, loss=mean, tokens_per_second=speed)
-
-    def _open_trackers(self, sent: int) -> None:
-        names = self.config.trackers if self.world.first else ()
-        self.trackers = Trackers(
-            names, self.folder, self.stage, done=self.step, sent=sent, warn=self.progress.end
-        )
-
-    def _log(self, figures: dict[str, Any]) -> None:
-        if self.metrics is not None:
-            self.metrics.append(self.step, figures)
-            self.trackers.log(self.step, figures)
+        figures = step.figures.means(self.group)
+        row |= figures | {"gradient_norm": step.gradient_norm.item()}
+        self.files.log(self.counters.step, row)
+        self.progress.update(self.counters.step, loss=mean, tokens_per_second=speed)
 
     def _validate(self, validate: Callable[[], float]) -> None:
         measured = validate()
-        # What follows is decided by one process's number, were another machine's a bit off.
-        loss = self.world.sum([measured if self.world.first else 0.0])[0]
-        self._log({"validation_loss": loss})
-        if loss < self.best:
-            self.best = loss
+        # All processes follow the first one, because another machine may round differently.
+        loss = self.group.sum([measured if self.group.is_first else 0.0])[0]
+        self.files.log(self.counters.step, {"validation_loss": loss})
+        if loss < self.counters.best:
+            self.counters.best = loss
             if self.config.weights == "best":
-                self._save(1, "best")
-
-    def _save(self, keep: int, kind: checkpoint.Kind = "step") -> None:
-        if self.writer is not None and self.metrics is not None:
-            found = saved_state.snapshot(self, self.metrics.n_bytes())
-            self.writer.write(self.step, found, keep, kind)
-
-    def _newest(self, kind: checkpoint.Kind = "step") -> Checkpoint | None:
-        if self.writer is None:
-            return None
-        self.writer.wait()
-        return self.world.newest(self.writer.folder, self.progress.end, kind)
-
-    def _resume(self) -> None:
-        if self.metrics is None:
-            return
-        found = self._newest()
-        if found is None:
-            self.metrics.forget_stage()
-        else:
-            self._restore(found)
-
-    def _restore(self, found: Checkpoint) -> None:
-        assert self.metrics is not None
-        self.metrics.cut(saved_state.restore(self, found))
+                self.files.save(1, "best")
 
     def _take_best(self) -> None:
-        found = self._newest("best")
+        found = self.files.newest("best")
         if found is not None:
-            copy_weights(
-                saved_state.changing(self.objective.module),
-                found.tensors["model"],
-                "the best checkpoint",
-            )
+            parameters = trained_parameters(self.objective.module)
+            copy_weights(parameters, found.tensors["model"], "the best checkpoint")
             self.progress.end(f"{self.stage}: the weights are those of step {found.state['step']}")

@@ -1,20 +1,19 @@
-"""What is kept of a step that went wrong, for somebody to look at."""
+"""Evidence: what is kept of a step that went wrong, so that its cause can be found."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from glassmind.files import write_json
 from glassmind.runs.checkpoint import save_tensors
-from glassmind.runs.files import write_json
 from glassmind.runs.weights import named_weights
+from glassmind.train.batch import Batch
 from glassmind.train.guard import Trouble
-from glassmind.train.objective import Batch
 
 MOST_KEPT = 3
-"""A run that goes wrong at every step must not fill the disk."""
+"""Steps of a run that are kept; one that goes wrong at every step must not fill the disk."""
 
 
 def keep_evidence(
@@ -26,18 +25,21 @@ def keep_evidence(
     module: nn.Module,
     loss: float,
     gradient_norm: float,
+    after_step: int,
 ) -> Path | None:
-    """Write batch, weights (before the step) and a description; ``None`` if there are enough."""
+    """Write batch, weights and a description to ``folder``; ``None`` if enough is kept already.
+
+    The weights are those after step ``after_step``: the one before ``step``, or a later one where
+    steps are taken before they are judged.
+    """
     kept = folder / f"{stage}-step-{step:06d}"
     if folder.is_dir() and len(list(folder.iterdir())) >= MOST_KEPT and not kept.is_dir():
         return None
     kept.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     for number, batch in enumerate(batches):
-        for field in fields(batch):
-            value = getattr(batch, field.name)
-            if isinstance(value, Tensor):
-                tensors[f"{number}.{field.name}"] = value
+        named = batch.named_tensors()
+        tensors |= {f"{number}.{name}": tensor for name, tensor in named.items()}
     save_tensors(tensors, kept / "batch.safetensors")
     save_tensors(named_weights(module), kept / "weights.safetensors")
     norms = {
@@ -54,6 +56,7 @@ def keep_evidence(
             "policy": trouble.policy,
             "loss": repr(loss),  # JSON has no NaN
             "gradient_norm": repr(gradient_norm),
+            "weights_after_step": after_step,
             "gradient_norms": {name: repr(norm) for name, norm in norms.items()},
         },
     )

@@ -1,24 +1,35 @@
-"""The loss on data that is not trained on."""
+"""Validation: the loss on data that is not trained on."""
 
 from __future__ import annotations
 
 import torch
 
 from glassmind.data.loader import Rows
-from glassmind.train.objective import Objective, to_batch
+from glassmind.train.batch import to_batch
+from glassmind.train.objective import Objective
 
 ROWS_AT_ONCE = 16
 
 
 @torch.inference_mode()
 def validation_loss(objective: Objective, rows: Rows, device: torch.device) -> float:
-    """Mean loss (nats) over all tokens of ``rows`` that the objective counts."""
+    """Mean loss (nats) over all terms of ``rows`` that the objective counts.
+
+    The module is in evaluation mode meanwhile: without dropout, and without counting the validation
+    tokens among those that its routers have to balance.
+    """
     total = count = 0.0
-    # A trainer compiled the blocks for training; these few passes are not worth compiling again.
-    with torch.compiler.set_stance("force_eager"):
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
-            n = objective.weight(batch)
-            if n:
-                total, count = total + float(objective.loss(batch)[0]) * n, count + n
+    training = [module for module in objective.module.modules() if module.training]
+    objective.module.eval()
+    try:
+        # A trainer compiled the blocks for training; these few passes are not worth compiling.
+        with torch.compiler.set_stance("force_eager"):
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
+                n = objective.weight(batch)
+                if n:
+                    total, count = total + float(objective.loss(batch)[0]) * n, count + n
+    finally:
+        for module in training:
+            module.training = True
     return total / max(1.0, count)

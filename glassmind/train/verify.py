@@ -1,4 +1,4 @@
-"""Training a verifier: judge every step, rank chains of one problem, keep speaking.
+"""Training a verifier: judge every step, rank chains of one problem, keep modelling language.
 
 With s[t] the score (a logit) at token t, σ the logistic function:
 
@@ -8,8 +8,8 @@ With s[t] the score (a logit) at token t, σ the logistic function:
 
     L = judge + pair_weight · rank + language_weight · speak
 
-With a language weight of 0 the trunk is frozen and only the judge above it learns: a forward pass
-of the trunk instead of three passes' worth of work, which buys the judge several times the chains.
+With a language weight of 0 the trunk is frozen and only the head above it learns. The trunk then
+needs no backward pass, a third of the work, so the head can learn from three times as many chains.
 
 Labels stand at the end of every step (1 while everything so far is right: a process label, Lightman
 et al. 2023, arXiv 2305.20050) and at the end of the chain (1 if the answer is right: an outcome
@@ -20,15 +20,19 @@ problem, which is what a vote needs.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from glassmind.data.columns import COMPLETION, LABEL
 from glassmind.model import TokenScorer
-from glassmind.train.objective import Batch
+from glassmind.train.batch import Batch, to_device
+from glassmind.train.objective import Loss, Objective
 
 
-class Verify:
+class Verify(Objective):
     """The loss above. ``end_id`` is the token at which a chain as a whole is judged."""
 
     def __init__(
@@ -40,40 +44,47 @@ class Verify:
         scorer.trunk.requires_grad_(language_weight > 0)
 
     def weight(self, batch: Batch) -> float:
-        """The number of labels; exact for the judge's loss, which is the mean over them."""
-        return float((~batch.labels.isnan()).sum())
+        """The number of labels. Exact for ``judge``, the mean over them; ``rank`` and ``speak`` are
+        means over other terms, which small batches weigh a little differently than a large one.
+        """
+        return float(np.count_nonzero(~np.isnan(batch.rows[LABEL])))
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(self, batch: Batch) -> Loss:
         scores_BT, logp_BT = self.module(
             batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
         )
         scores_BT = scores_BT.float()
-        labelled = ~batch.labels.isnan()
-        judge = F.binary_cross_entropy_with_logits(scores_BT[labelled], batch.labels[labelled])
+        labelled_BT = ~np.isnan(batch.rows[LABEL])
+        at = batch.indices(labelled_BT)
+        judge = F.binary_cross_entropy_with_logits(scores_BT[at], batch[LABEL][at])
         loss = judge
         figures: dict[str, float | Tensor] = {"judge": judge.detach()}
         if self.pair_weight > 0:
-            rank, accuracy = self._rank(scores_BT, batch, labelled)
+            rank, accuracy = self._rank(scores_BT, batch, labelled_BT)
             loss = loss + self.pair_weight * rank
             figures |= {"rank": rank.detach(), "pairs_right": accuracy}
-        if self.language_weight > 0 and batch.completion.any():
-            speak = -logp_BT[batch.completion].mean()
+        if self.language_weight > 0 and batch.rows[COMPLETION].any():
+            speak = -logp_BT[batch.indices(batch.rows[COMPLETION])].mean()
             loss = loss + self.language_weight * speak
             figures["speak"] = speak.detach()
         return loss, figures
 
-    def _rank(self, scores_BT: Tensor, batch: Batch, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    def _rank(
+        self, scores_BT: Tensor, batch: Batch, labelled_BT: NDArray[np.bool_]
+    ) -> tuple[Tensor, Tensor]:
         """Pairwise loss and the share of pairs in the right order, over ends of one document."""
-        ends = labelled & (batch.ids == self.end_id)
-        rows, columns = ends.nonzero(as_tuple=True)
-        scores, labels = scores_BT[rows, columns], batch.labels[rows, columns]
-        problem = rows * (batch.documents.max() + 1) + batch.documents[rows, columns]
+        rows = batch.rows
+        ends_BT = labelled_BT & (rows.ids == self.end_id)
+        labels, (row, _) = rows[LABEL][ends_BT], ends_BT.nonzero()
+        problem = row * (int(rows.documents.max()) + 1) + rows.documents[ends_BT]
         pairs = (
             (problem[:, None] == problem[None, :])
             & (labels[:, None] > 0.5)
             & (labels[None, :] < 0.5)
         )
-        margins = (scores[:, None] - scores[None, :])[pairs]
-        if not len(margins):
+        if not pairs.any():
             return scores_BT.sum() * 0.0, torch.ones(())
+        scores = scores_BT[batch.indices(ends_BT)]
+        right, wrong = (to_device(index, scores.device) for index in pairs.nonzero())
+        margins = (scores[:, None] - scores[None, :])[right, wrong]
         return F.softplus(-margins).mean(), (margins > 0).float().mean()

@@ -101,7 +101,7 @@ def test_filter_refuses_and_writes_nothing(
     near = ("--near-duplicates", "0.8")
     Path(source).write_bytes(b"some text \xff")
     for arguments, sentence in (
-        ((source, "--out", target), "nothing to filter for"),
+        ((source, "--out", target), "no filter was given"),
         ((source, "--out", target, "--near-duplicates", "2"), "between 0 and 1"),
         ((source, "--out", target, *near, "--ngram", "1"), "at least 2"),
         ((source, "--out", source, *near), "one of the texts"),

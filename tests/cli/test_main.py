@@ -194,7 +194,7 @@ def test_a_verb_that_works_alone_says_so_once_under_torchrun(
 def test_interrupt(verb: Any, capsys: pytest.CaptureFixture[str]) -> None:
     verb(_raise(KeyboardInterrupt()))
     assert main(["report"]) == 130
-    expected = "glassmind: interrupted; the same command with --resume goes on\n"
+    expected = "glassmind: interrupted; the same command with --resume continues\n"
     assert capsys.readouterr().err == expected
 
 
@@ -250,7 +250,7 @@ def test_no_color_wins_over_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_print_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_json(
-        {"loss": float("nan"), "best": float("inf"), "path": Path("runs/é"), 3: (1, None, True)}
+        {"loss": float("nan"), "best": float("inf"), "path": Path("runs/é"), "n": (1, None, True)}
     )
     output = capsys.readouterr().out
     assert output.count("\n") == 1
@@ -258,5 +258,5 @@ def test_print_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> 
         "loss": None,
         "best": None,
         "path": str(Path("runs/é")),
-        "3": [1, None, True],
+        "n": [1, None, True],
     }

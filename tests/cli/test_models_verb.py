@@ -11,8 +11,8 @@ from command_line import complaint, product
 
 from glassmind.learn import page, pictures
 from glassmind.model import PRESETS, ModelConfig
-from glassmind.runs.dataclass_tree import from_dict
 from glassmind.runs.recipe import read_recipe
+from glassmind.serialization import decode
 
 QUICK = (
     "problems.train=40",
@@ -54,7 +54,7 @@ def test_the_table_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_one_model_is_the_table_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = product(capsys, "models", "show", name)
     assert "# parameters: " in shown
-    assert from_dict(ModelConfig, tomllib.loads(shown)["model"], name) == PRESETS[name]
+    assert decode(ModelConfig, tomllib.loads(shown)["model"], name) == PRESETS[name]
     assert json.loads(product(capsys, "models", "show", name, "--json"))["name"] == name
 
 
@@ -80,7 +80,7 @@ def test_and_it_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_two_models(capsys: pytest.CaptureFixture[str]) -> None:
     shown = product(capsys, "models", "diff", "gpt2", "llama3")
-    assert "positions.kind  learned → rope\n    Turning queries" in shown
+    assert "positions.kind  learned → rope\n    Rotating queries" in shown
     assert "arXiv 2104.09864" in shown
     assert "attention.n_kv_heads  0 (all 12) → 8" in shown
     assert "positions.rope_theta  not used → 500000.0" in shown

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from command_line import complaint, product
+from glassmind.evaluate.ladder.methods import METHODS
 
 from glassmind.cli import console
 from glassmind.cli.main import main
 from glassmind.data import ProblemDial, generate, save_problems
-from glassmind.evaluate.ladder.methods import METHODS
 from glassmind.tokenize import CharTokenizer, save
 
 RECIPE = """
@@ -206,7 +206,9 @@ def test_ctrl_c_leaves_a_run_that_goes_on(
         patched.setattr(live, "LiveProgress", Interrupted)
         assert main(arguments) == 130
     captured = capsys.readouterr()
-    assert captured.err.endswith("glassmind: interrupted; the same command with --resume goes on\n")
+    assert captured.err.endswith(
+        "glassmind: interrupted; the same command with --resume continues\n"
+    )
     assert captured.out == ""
     assert main([*arguments, "--resume"]) == 0
 

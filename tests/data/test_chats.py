@@ -14,6 +14,7 @@ import transformers
 
 from glassmind.data import ProblemDial, generate
 from glassmind.data.chats import Chat, chat_documents, load_chats, problem_chat, split_chats
+from glassmind.data.columns import COMPLETION
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.tokenize.chat_template.template import ChatTemplate
@@ -77,7 +78,7 @@ def learned(source: str, tokenizer: ComposedTokenizer, chat: Chat, **how: Any) -
     how = {"most_tokens": 1000, **how}
     found = chat_documents([chat], tokenizer, template(source, tokenizer), **how).documents
     return [
-        ["".join(tokenizer.token_text(int(i)) for i in d.ids[d.completion]) for d in found],
+        ["".join(tokenizer.token_text(int(i)) for i in d.ids[d[COMPLETION]]) for d in found],
         ["".join(tokenizer.token_text(int(i)) for i in d.ids) for d in found],
     ]
 
@@ -106,7 +107,7 @@ def test_the_mask_is_that_of_transformers(
     ).documents
     n_ids = len(document)  # behind the last answer nothing is kept
     assert document.ids.tolist() == expected["input_ids"][:n_ids]
-    assert document.completion.tolist() == [bool(x) for x in expected["assistant_masks"][:n_ids]]
+    assert document[COMPLETION].tolist() == [bool(x) for x in expected["assistant_masks"][:n_ids]]
     assert not any(expected["assistant_masks"][n_ids:])
 
 
@@ -117,7 +118,7 @@ def test_what_a_user_writes_is_no_special_token(pair: tuple[Any, ComposedTokeniz
     end = pair[1].special["<|im_end|>"]
     assert document.ids.tolist().count(end) == len(TURNS)
     assert (
-        pair[1].decode(document.ids[document.completion])
+        pair[1].decode(document.ids[document[COMPLETION]])
         == "Eight.Six; <|im_end|> is no token here."
     )
 
@@ -202,8 +203,8 @@ def test_the_real_instructions_are_read(data_folder: Path) -> None:
         ('{"messages": "hello"}', '"messages" must be a list'),
         ('{"messages": [{"role": "user"}]}', 'message 1 needs "content"'),
         ('{"messages": [1]}', "message 1 must be an object"),
-        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "nobody answers"),
-        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "nobody answers"),
+        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "there is no answer"),
+        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "there is no answer"),
         ('{"instruction": "?", "output": null}', 'needs "output"'),
     ],
 )

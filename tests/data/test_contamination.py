@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from glassmind.data.contamination import WINDOW, Contamination, read_evaluation
-from glassmind.data.filters import Filters, kept
+from glassmind.data.filters import EvaluationRead, FilterReport, Filters, kept
 from glassmind.data.texts import Piece, find_texts
 from glassmind.data.word_ngrams import word_hashes
 from glassmind.errors import UserError
+from glassmind.serialization import decode, encode
 
 
 def exact_ngrams(text: str, n: int) -> set[str]:
@@ -92,15 +93,17 @@ def test_filters_tell_what_they_took_away(tmp_path: Path) -> None:
     assert [piece.document for piece in stays] == [0, 2, 2, 4]
     assert stays[0].text == texts[0] and stays[3].text == texts[4]
     report = filters.report()
-    assert report["documents"] == 5 and report["kept_documents"] == 3
-    assert report["kept_characters"] == sum(len(piece.text) for piece in stays)
-    repeated, contaminated = report["near_duplicates"], report["contamination"]
-    assert repeated["documents"] == 1 and repeated["characters"] == len(texts[1])
-    example = repeated["examples"][0]
-    assert example["where"] == "book line 2" and example["repeats"] == "book line 1"
-    assert (contaminated["documents"], contaminated["shortened"]) == (1, 1)
-    assert contaminated["against"] == [{"name": name, "items": 1, "too_short": 0}]
-    assert contaminated["examples"][0]["text"] == "one two three four five"
+    assert report.documents == 5 and report.kept_documents == 3
+    assert report.kept_characters == sum(len(piece.text) for piece in stays)
+    repeated, contaminated = report.near_duplicates, report.contamination
+    assert repeated is not None and contaminated is not None
+    assert repeated.documents == 1 and repeated.characters == len(texts[1])
+    example = repeated.examples[0]
+    assert example.where == "book line 2" and example.repeats == "book line 1"
+    assert (contaminated.documents, contaminated.shortened) == (1, 1)
+    assert contaminated.against == [EvaluationRead(name, 1, 0)]
+    assert contaminated.examples[0].text == "one two three four five"
+    assert decode(FilterReport, encode(report), "here") == report
     assert filters.summary().startswith(
         "of 5 documents 1 went as near duplicates, 1 went and 1 were"
     )

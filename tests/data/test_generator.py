@@ -11,7 +11,6 @@ import pytest
 
 from glassmind.data import SPLITS, ProblemDial, check_disjoint, generate
 from glassmind.data.splits import residue
-from glassmind.data.stories.words import KNOWLEDGE
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -21,6 +20,24 @@ OPERATE = {
     "*": lambda a, b: a * b,
     "/": lambda a, b: a // b if a % b == 0 else None,
 }
+
+# General knowledge: a phrase in the question -> a number that a solution may then use. Every number
+# of a solution stands in the question in digits or is named there by one of these phrases.
+KNOWLEDGE: tuple[tuple[str, int], ...] = (
+    ("half", 2),
+    ("a third", 3),
+    ("a quarter", 4),
+    ("a fifth", 5),
+    ("50%", 2),
+    ("25%", 4),
+    ("20%", 5),
+    ("10%", 10),
+    ("around", 2),
+    ("square", 4),
+    ("same way", 2),
+    ("week", 7),
+    ("hours", 60),
+)
 
 
 def verify(problem: Problem, dial: ProblemDial) -> None:

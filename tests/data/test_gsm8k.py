@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from glassmind.data import gsm8k_path, load_gsm8k
+from glassmind.data import data_file, load_gsm8k
 from glassmind.errors import UserError
 from glassmind.grade.steps import check_steps
 
@@ -74,13 +73,7 @@ def test_wrong_lines(tmp_path: Path, line: bytes) -> None:
         load_gsm8k(path)
 
 
-def test_missing_and_empty_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GLASSMIND_DATA", raising=False)
-    with pytest.raises(UserError, match="set GLASSMIND_DATA"):
-        gsm8k_path("train")
-    monkeypatch.setenv("GLASSMIND_DATA", str(tmp_path))
-    with pytest.raises(UserError, match="set GLASSMIND_DATA"):
-        load_gsm8k()
+def test_missing_and_empty_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         load_gsm8k(tmp_path / "none.jsonl")
     (tmp_path / "empty.jsonl").touch()
@@ -88,12 +81,13 @@ def test_missing_and_empty_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         load_gsm8k(tmp_path / "empty.jsonl")
 
 
-@pytest.mark.skipif("GLASSMIND_DATA" not in os.environ, reason="GLASSMIND_DATA is not set")
+@pytest.mark.usefixtures("data_folder")
 def test_the_real_files() -> None:
-    problems = load_gsm8k(split="valid", equations=True)
+    valid = data_file("gsm8k/valid.jsonl")
+    problems = load_gsm8k(valid, "valid", equations=True)
     assert len(problems) == 500
     checks = [c for p in problems for c in check_steps(p, [s.text for s in p.steps])]
     assert sum(c.arithmetic for c in checks) / len(checks) > 0.98
-    sentences = [s for p in load_gsm8k(split="valid") for s in p.steps]
+    sentences = [s for p in load_gsm8k(valid, "valid") for s in p.steps]
     assert not any("<<" in s.text for s in sentences)
     assert sum(s.checkable for s in sentences) / len(sentences) > 0.7

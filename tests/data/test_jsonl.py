@@ -37,6 +37,14 @@ def test_the_smallest_and_the_fullest_line(tmp_path: Path) -> None:
     assert second.steps[0].text == "3*600=1800"
 
 
+@pytest.mark.parametrize("answer", ["B", "\\frac{\\pi}{2}", "Anna K.", "(0, 1]"])
+def test_an_answer_may_be_any_short_text(answer: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"question": "Which?", "answer": answer}))
+    (problem,) = load_problems(path)
+    assert problem.answer == answer  # as written: 'B' is not 'b', \\Pi not \\pi
+
+
 def test_round_trip(tmp_path: Path) -> None:
     problems = generate(ProblemDial(), 50, split="test", seed=0)
     save_problems(problems, tmp_path / "p.jsonl")
@@ -70,8 +78,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         (b'{"question": "a"}', '"answer"'),
         (b'{"question": "a", "answer": true}', '"answer"'),
         (b'{"question": "a", "answer": [3]}', '"answer"'),
-        (b'{"question": "a", "answer": "many"}', "no number"),
-        (b'{"question": "a", "answer": 1e999}', "no number"),
+        (b'{"question": "a", "answer": "  "}', 'answer" of 0 characters; 1 to 1000 are right'),
+        (b'{"question": "a", "answer": "' + b"9" * 1001 + b'"}', "of 1001 characters"),
+        (b'{"question": "a", "answer": 1e999}', "not a number a model could write"),
         (b'{"question": "a", "answer": 3, "steps": "3"}', "steps"),
         (b'{"question": "a", "answer": 3, "steps": [3]}', "steps"),
         (b'{"question": "a", "answer": 3, "steps": [{"text": 3}]}', "steps"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from glassmind.data import FAMILIES, ProblemDial, generate
+from glassmind.data.columns import LABEL
 from glassmind.data.labelled import (
     Labelled,
     label_documents,
@@ -101,7 +102,5 @@ def test_the_label_stands_at_the_last_token() -> None:
     documents, cut = label_documents(ROWS, ids, ["ham", "spam"], most_tokens=3)
     assert cut == 1
     assert documents[0].ids.tolist() == [7, 8, 9]
-    assert documents[0].labels is not None
-    assert documents[1].labels is not None
-    assert np.isnan(documents[0].labels[:-1]).all()
-    assert (documents[0].labels[-1], documents[1].labels[-1]) == (1.0, 0.0)
+    assert np.isnan(documents[0][LABEL][:-1]).all()
+    assert (documents[0][LABEL][-1], documents[1][LABEL][-1]) == (1.0, 0.0)

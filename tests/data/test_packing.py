@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glassmind.data.columns import COMPLETION, LABEL, Column
 from glassmind.data.packing import Document, PackedRows, assign_rows, pack, stream
 from glassmind.errors import UserError
 
@@ -37,9 +38,9 @@ def documents(draw: st.DrawFn) -> list[Document]:
         made.append(
             Document(
                 np.arange(length, dtype=np.int32) + 1 + number * 100,
-                np.array(completion),
+                {COMPLETION: np.array(completion)}
+                | ({LABEL: np.array(labels, np.float32)} if labelled else {}),
                 np.array(branches, np.int16) if chains else None,
-                np.array(labels, np.float32) if labelled else None,
             )
         )
     return made
@@ -63,7 +64,7 @@ def test_every_document_is_there_exactly_once(made: list[Document]) -> None:
         row, start = find(packed, document)
         here = slice(start, start + len(document))
         assert np.array_equal(packed.ids[row, here], document.ids)
-        assert np.array_equal(packed.completion[row, here], document.completion)
+        assert np.array_equal(packed[COMPLETION][row, here], document[COMPLETION])
         number = int(packed.documents[row, start])
         assert number > 0
         assert (row, number) not in seen
@@ -71,9 +72,11 @@ def test_every_document_is_there_exactly_once(made: list[Document]) -> None:
         assert np.array_equal(np.flatnonzero(packed.documents[row] == number), np.r_[here])
         branches = np.zeros(len(document)) if document.branches is None else document.branches
         assert np.array_equal(packed.branches[row, here], branches)
-        nothing = np.full(len(document), np.nan)
-        labels = nothing if document.labels is None else document.labels
-        assert np.array_equal(packed.labels[row, here], labels, equal_nan=True)
+        if any(LABEL in other.columns for other in made):
+            labels = document.columns.get(LABEL, np.full(len(document), np.nan))
+            assert np.array_equal(packed[LABEL][row, here], labels, equal_nan=True)
+        else:
+            assert LABEL not in packed.columns
 
 
 @given(documents())
@@ -99,8 +102,9 @@ def test_padding_says_nothing(made: list[Document]) -> None:
     packed = pack(made, ROW, PAD)
     padding = packed.documents == 0
     assert np.array_equal(padding, packed.ids == PAD)
-    assert not packed.completion[padding].any()
-    assert np.isnan(packed.labels[padding]).all()
+    assert not packed[COMPLETION][padding].any()
+    if LABEL in packed.columns:
+        assert np.isnan(packed[LABEL][padding]).all()
     own = np.broadcast_to(np.arange(ROW), packed.previous.shape)
     assert np.array_equal(packed.previous[padding], own[padding])
 
@@ -125,7 +129,7 @@ def test_rows_are_at_least_nine_tenths_full(low: int, high: int) -> None:
 
 
 def test_take_chooses_rows() -> None:
-    made = [Document(np.full(3, n, np.int32), np.ones(3, np.bool_)) for n in range(1, 6)]
+    made = [Document(np.full(3, n, np.int32)) for n in range(1, 6)]
     packed = pack(made, 3, PAD)
     chosen = packed.take(np.array([3, 0]))
     assert len(packed) == 5
@@ -137,7 +141,7 @@ def test_take_chooses_rows() -> None:
 def test_what_cannot_be_packed_is_refused() -> None:
     with pytest.raises(UserError, match="no document"):
         pack([], 10, PAD)
-    long = Document(np.arange(11, dtype=np.int32), np.ones(11, np.bool_))
+    long = Document(np.arange(11, dtype=np.int32))
     with pytest.raises(UserError, match="a document has 11 tokens and a row only 10"):
         pack([long], 10, PAD)
 
@@ -149,9 +153,8 @@ def test_a_stream_is_cut_into_rows() -> None:
     assert np.array_equal(rows.positions, np.tile(np.arange(5), (4, 1)))
     assert np.array_equal(rows.previous, np.tile([0, 0, 1, 2, 3], (4, 1)))
     assert (rows.documents == 1).all()
-    assert rows.completion.all()
     assert not rows.branches.any()
-    assert np.isnan(rows.labels).all()
+    assert not rows.columns
     with pytest.raises(UserError, match="only 4 tokens, less than one row of 5"):
         stream(ids[:4], 5)
 
@@ -160,3 +163,43 @@ def test_positions_of_very_long_rows() -> None:
     rows = stream(np.zeros(40_000, np.int32), 40_000)
     assert rows.positions.min() == 0
     assert rows.previous.min() == 0
+
+
+WORTH = Column("worth", "float32", -1.0)
+TURN = Column("turn", "int64", 7)
+
+
+def numbered(start: int, length: int, *columns: Column) -> Document:
+    """A document whose every column holds its ids."""
+    ids = np.arange(start, start + length, dtype=np.int32)
+    return Document(ids, dict.fromkeys(columns, ids))
+
+
+def test_columns_stay_aligned_whatever_they_are() -> None:
+    made = [numbered(10, 5, WORTH), numbered(20, 3, TURN), numbered(30, 4), numbered(40, 6, WORTH)]
+    packed = pack(made, 10, PAD)
+    assert packed.columns.keys() == {WORTH, TURN}
+    assert (packed[WORTH].dtype, packed[TURN].dtype) == (np.float32, np.int64)
+    for rows in (packed, packed.take(np.array([1, 0]))):
+        has_worth = (rows.ids // 10 == 1) | (rows.ids // 10 == 4)
+        assert np.array_equal(rows[WORTH], np.where(has_worth, rows.ids, -1.0))
+        assert np.array_equal(rows[TURN], np.where(rows.ids // 10 == 2, rows.ids, 7))
+
+
+def test_joined_rows_have_the_columns_of_all_parts() -> None:
+    one, two = pack([numbered(10, 5, WORTH)], 6, PAD), pack([numbered(20, 3, TURN)], 6, PAD)
+    joined = PackedRows.join([one, two])
+    assert len(joined) == 2
+    assert joined.ids[1, :3].tolist() == [20, 21, 22]
+    assert joined[WORTH].tolist() == [[10, 11, 12, 13, 14, -1], [-1.0] * 6]
+    assert joined[TURN].tolist() == [[7] * 6, [20, 21, 22, 7, 7, 7]]
+
+
+def test_a_column_that_is_missing_or_too_short_is_named() -> None:
+    packed = pack([numbered(10, 5, WORTH)], 6, PAD)
+    with pytest.raises(UserError, match="needs the column 'turn' and the data has worth"):
+        packed[TURN]
+    with pytest.raises(UserError, match="5 tokens and 4 values in its column 'worth'"):
+        Document(np.arange(5, dtype=np.int32), {WORTH: np.zeros(4)})
+    with pytest.raises(UserError, match="must be an identifier"):
+        Column("old logprob", "float32", 0.0)

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from glassmind.data.loader import RowLoader
-from glassmind.data.packing import Document, PackedRows, pack, stream
+from glassmind.data.packing import STRUCTURE, Document, PackedRows, pack, stream
 from glassmind.data.texts import Piece, find_texts
 from glassmind.data.token_shards import TokenRows, mapped_ids, open_shard, write_shard
 from glassmind.errors import UserError
@@ -34,7 +34,7 @@ def pieces_of(*documents: str) -> list[Piece]:
 
 
 def same_rows(first: PackedRows, second: PackedRows) -> None:
-    for name in PackedRows.__slots__:
+    for name in STRUCTURE:
         one, two = getattr(first, name), getattr(second, name)
         assert one.dtype == two.dtype and one.shape == two.shape, name
         np.testing.assert_array_equal(one, two, name)
@@ -172,7 +172,7 @@ def test_rows_are_those_of_a_stream_in_memory() -> None:
 
 def test_what_rows_have_in_common_is_not_copied() -> None:
     rows = TokenRows(some_ids(64 * 100), 64).take(np.arange(40))
-    for name in PackedRows.__slots__:
+    for name in STRUCTURE:
         if name != "ids":
             assert getattr(rows, name).strides[0] == 0, name
 
@@ -186,9 +186,7 @@ def test_documents_of_a_row_are_told_apart_as_packing_does() -> None:
         position = 0
         for number, document in enumerate(documents, 1):
             here = slice(position, position + len(document))
-            alone = pack(
-                [Document(document.astype(np.int32), np.ones(len(document), np.bool_))], 40, 0
-            )
+            alone = pack([Document(document.astype(np.int32))], 40, 0)
             assert (rows.documents[r, here] == number).all()
             np.testing.assert_array_equal(
                 rows.positions[r, here], alone.positions[0, : len(document)]
@@ -198,7 +196,7 @@ def test_documents_of_a_row_are_told_apart_as_packing_does() -> None:
             )
             position += len(document)
     plain = TokenRows(ids, 40).take(slice(None))
-    for name in PackedRows.__slots__:
+    for name in STRUCTURE:
         assert getattr(rows, name).dtype == getattr(plain, name).dtype, name
 
 

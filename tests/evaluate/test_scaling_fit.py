@@ -11,7 +11,14 @@ import pytest
 
 from glassmind.errors import UserError
 from glassmind.evaluate.scaling.fit import ScalingPoint, fit_scaling, hold_out
-from glassmind.evaluate.scaling.page import Scaling, render_scaling, scaling_record, sentences
+from glassmind.evaluate.scaling.page import (
+    Scaling,
+    ScalingRecord,
+    render_scaling,
+    scaling_record,
+    sentences,
+)
+from glassmind.serialization import decode, encode
 
 T_975 = {1: 12.706, 2: 4.303, 3: 3.182}  # the quantile of Student's t, from a printed table
 
@@ -118,6 +125,8 @@ def test_the_page_stands_alone_and_the_record_is_json(floor: float, sizes: int) 
     assert "prefers-color-scheme: dark" in page
     assert "nan" not in page.partition("</style>")[2]
     assert page.count("<circle") >= sizes + 1
-    record = json.loads(json.dumps(scaling_record(shown), allow_nan=False))
-    assert len(record["points"]) == sizes
+    record = scaling_record(shown)
+    text = json.dumps(encode(record), allow_nan=False)
+    assert decode(ScalingRecord, json.loads(text), "here") == record
+    assert len(record.points) == sizes
     assert any(f"depth {sizes + 1}" in sentence for sentence in sentences(shown))

@@ -77,8 +77,8 @@ def test_a_folder_with_neither_results_nor_metrics_is_refused(tmp_path: Path) ->
     ("looked", "message"),
     [
         ('{"blocks": ["a", "b"], "gradients": {}, "updates": {}, "silent": [0]}', "for each of"),
-        ('{"blocks": ["a"], "gradients": {"w": "x"}, "updates": {}}', "gradients.w should be"),
-        ('{"blocks": []}', "lacks 'gradients'"),
+        ('{"blocks": ["a"], "gradients": {"w": "x"}, "updates": {}}', "gradients.w takes a number"),
+        ('{"blocks": []}', "inspection.gradients is missing"),
     ],
     ids=["length", "type", "missing"],
 )

@@ -36,8 +36,8 @@ def speculate(draft: Tensor, model: Tensor, params: SamplingParams, samples: ran
         last = tokens[every, begin]
         path = []
         for place in range(GUESSES):
-            guess, odds = sampler.guess(draft[last], steps + place)
-            path.append((last, guess, odds))
+            guess, draft_probs = sampler.guess(draft[last], steps + place)
+            path.append((last, guess, draft_probs))
             last = guess
         standing = torch.ones(rows, dtype=torch.bool)
         gained = torch.zeros(rows, dtype=torch.int64)
@@ -124,11 +124,11 @@ def test_guesses_are_drawn_from_what_the_request_asks_for() -> None:
     filtered = SamplingParams(1, top_k=1, repetition_penalty=50.0)
     sampler = Sampler([greedy, biased, filtered], [0, 0, 0], CPU)
     logits = torch.tensor([[1.0, 3.0, 2.0]]).repeat(3, 1)
-    tokens, odds = sampler.guess(logits, torch.tensor([0, 5, 7]), [([1], [0])])
+    tokens, draft_probs = sampler.guess(logits, torch.tensor([0, 5, 7]), [([1], [0])])
     assert tokens.tolist() == [1, 2, 2]  # 3 and 1, divided by 50, leave token 2 the likeliest
-    assert odds is not None
-    assert odds.argmax(1).tolist() == [1, 2, 2]
-    assert odds.sum(1).tolist() == pytest.approx([1, 1, 1])
+    assert draft_probs is not None
+    assert draft_probs.argmax(1).tolist() == [1, 2, 2]
+    assert draft_probs.sum(1).tolist() == pytest.approx([1, 1, 1])
 
 
 def test_nothing_left_to_draw_falls_back_on_the_model() -> None:

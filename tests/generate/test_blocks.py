@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from glassmind.generate.cache.blocks import START, Blocks
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 
 
 def filled(blocks: Blocks, tokens: list[int]) -> list[int]:

@@ -74,22 +74,24 @@ def plainly(
         tokens = list(ids)
         for ahead in range(room if step else 0):
             logits = draft(torch.tensor([tokens]))[:, -1]
-            guess, odds = sampler.guess(logits, torch.tensor([step + ahead]), histories(tokens))
-            guessed.append((int(guess), None if odds is None else odds[0]))
+            guess, draft_probs = sampler.guess(
+                logits, torch.tensor([step + ahead]), histories(tokens)
+            )
+            guessed.append((int(guess), None if draft_probs is None else draft_probs[0]))
             tokens.append(int(guess))
         counts[0] += len(guessed)
         logits_TV = model(torch.tensor([tokens]))[0, len(ids) - 1 :]
         for ahead, logits in enumerate(logits_TV):
             past = histories(ids)
             token = int(sampler.draw(logits[None], step + ahead, past).tokens_R)
-            guess, odds = guessed[ahead] if ahead < len(guessed) else (-1, None)
-            if odds is not None:
+            guess, draft_probs = guessed[ahead] if ahead < len(guessed) else (-1, None)
+            if draft_probs is not None:
                 p = sampler.distribution(logits[None], past)[0]
                 chance = float(uniforms(branch(keys, JUDGING), step + ahead))
-                if chance < float(p[guess] / odds[guess]):
+                if chance < float(p[guess] / draft_probs[guess]):
                     token = guess
                 else:
-                    left = (p - odds).clamp(min=0).cumsum(0)
+                    left = (p - draft_probs).clamp(min=0).cumsum(0)
                     dart = float(uniforms(keys, step + ahead)) * float(left[-1])
                     token = int((left > dart).nonzero()[0])
             ids.append(token)
@@ -130,7 +132,7 @@ def expected() -> list[list[tuple[tuple[int, ...], list[float], int, int]]]:
 def test_the_engine_guesses_and_judges_as_a_plain_loop_does(
     max_rows: int, n_blocks: int, chunk_tokens: int
 ) -> None:
-    """Whoever is there, in whatever pieces, put off or not, with shared blocks or without."""
+    """Whoever is there, in whatever pieces, preempted or not, with shared blocks or without."""
     model, draft = pair()
     one_block = 16 * 2 * 16 * 4 * (2 + 1)  # tokens, keys and values, 2 heads of 8, bytes, layers
     engine = Engine(
@@ -150,11 +152,11 @@ def test_the_engine_guesses_and_judges_as_a_plain_loop_does(
                 assert generation.token_ids == tokens
                 assert generation.logprobs == pytest.approx(logprobs, abs=1e-5)
         assert engine.n_free_blocks == n_blocks
-        if not engine.scheduler.put_off:  # else some are guessed twice
+        if not engine.scheduler.preempted:  # else some are guessed twice
             every = [one for plain in expected() for one in plain]
             assert engine.guessed - guessed == sum(made for _, _, made, _ in every) > 100
             assert engine.accepted - accepted == sum(stood for *_, stood in every) > 30
-    assert bool(engine.scheduler.put_off) == (n_blocks < 12)
+    assert bool(engine.scheduler.preempted) == (n_blocks < 12)
 
 
 def test_greedy_tokens_are_those_without_a_draft_and_take_fewer_passes() -> None:

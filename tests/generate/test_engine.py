@@ -120,7 +120,7 @@ BLOCK_BYTES = 16 * 3 * 2 * 32 * 4  # of the tiny model with 4 kv heads
 def test_nothing_around_a_request_changes_it(
     max_rows: int, n_blocks: int, chunk_tokens: int
 ) -> None:
-    """Who else is there, the order of arrival, pieces of prompts, being put off, shared blocks."""
+    """Who else is there, the order of arrival, pieces of prompts, preemption, shared blocks."""
     model, requests, expected = crowd()
     shuffled = list(range(len(requests)))
     random.Random(max_rows * n_blocks).shuffle(shuffled)
@@ -134,7 +134,7 @@ def test_nothing_around_a_request_changes_it(
         assert not engine.busy
         assert engine.n_free_blocks == n_blocks
     if n_blocks == 4:
-        assert engine.scheduler.put_off
+        assert engine.scheduler.preempted
     assert_same([engine.generate([request])[0] for request in requests], expected)
 
 
@@ -172,7 +172,7 @@ def test_nor_does_it_where_a_draft_guesses(max_rows: int, n_blocks: int, chunk_t
     assert_same(generated, [guessed[i] for i in shuffled])
     assert engine.n_free_blocks == n_blocks
     assert 0 < engine.accepted < engine.guessed
-    assert engine.scheduler.put_off or n_blocks > 4
+    assert engine.scheduler.preempted or n_blocks > 4
 
 
 def test_requests_that_come_and_go_while_others_run() -> None:

@@ -1,15 +1,13 @@
-"""A packed model against the Transformer it was packed from."""
+"""A packed model against the modules it was packed from."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 
 import pytest
 import torch
-from torch import Tensor, nn
+from packed_cases import CONFIGS, PLAIN, in_pieces, make
 
-from glassmind.errors import UserError
 from glassmind.generate import (
     KINDS,
     Engine,
@@ -19,100 +17,45 @@ from glassmind.generate import (
     WeightKind,
     pack_model,
 )
-from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.packed import model as packed_model
-from glassmind.generate.packed.model import rounded
+from glassmind.generate.packed.matrix import PackedMatrix
+from glassmind.generate.packed.model import head_kind
 from glassmind.generate.packed.native import library
-from glassmind.model import AttentionConfig, ModelConfig, Transformer
-from glassmind.model.config import (
-    ExpertsConfig,
-    FeedForwardConfig,
-    LatentConfig,
-    PositionConfig,
-)
 
 pytestmark = pytest.mark.skipif(library() is None, reason="there is no C++ compiler here")
-
-PLAIN = ModelConfig(
-    vocab_size=97,
-    d_model=48,
-    n_layers=3,
-    max_tokens=128,
-    attention=AttentionConfig(n_heads=6, n_kv_heads=2),
-)
-CONFIGS = {
-    "plain": PLAIN,
-    "swiglu with biases": replace(PLAIN, feed_forward=FeedForwardConfig("swiglu", 100, bias=True)),
-    "geglu": replace(PLAIN, feed_forward=FeedForwardConfig("geglu")),
-    "as GPT-2": replace(
-        PLAIN,
-        norm="layernorm",
-        feed_forward=FeedForwardConfig("gelu", bias=True),
-        attention=AttentionConfig(n_heads=6, bias=True, output_bias=True),
-        positions=PositionConfig("learned"),
-    ),
-    "relu and alibi": replace(
-        PLAIN, feed_forward=FeedForwardConfig("relu"), positions=PositionConfig("alibi")
-    ),
-    "norm of heads": replace(
-        PLAIN, attention=AttentionConfig(n_heads=6, n_kv_heads=3, qk_norm=True)
-    ),
-    "norm of all heads": replace(
-        PLAIN,
-        attention=AttentionConfig(n_heads=6, n_kv_heads=3, qk_norm=True, qk_norm_over="all"),
-    ),
-    "windows": replace(
-        PLAIN,
-        attention=AttentionConfig(n_heads=6, window=9, global_every=2),
-        positions=PositionConfig("rope", local_theta=100.0),
-    ),
-    "norms around, scaled": replace(
-        PLAIN, norm_placement="around", scale_embedding=True, embedding_norm=True
-    ),
-    "norms after, untied": replace(
-        PLAIN, norm_placement="after", tie_embeddings=False, final_norm=False
-    ),
-    "some without positions": replace(PLAIN, positions=PositionConfig("rope", nope_every=2)),
-}
-
-
-def make(config: ModelConfig) -> Transformer:
-    torch.manual_seed(0)
-    model = Transformer(config).eval()
-    for parameter in model.parameters():
-        if parameter.ndim == 1 or not parameter.any():
-            nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.3)
-    return model
-
-
-def in_pieces(model: PackedModel, ids_T: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The logits of all tokens, read piece by piece into scattered blocks."""
-    cache = PagedCache(model.config, 8, 1, dtype)
-    cache.tables_RW[0, :6] = torch.tensor([5, 1, 7, 2, 0, 3])
-    logits: list[Tensor] = []
-    for piece_T in ids_T.split([1, 40, 3, 1, 20, 25]):
-        first = sum(map(len, logits))
-        positions_T = torch.arange(first, first + len(piece_T))
-        cache.expect(torch.zeros_like(positions_T), positions_T)
-        hidden_1TD = model.hidden(piece_T[None], positions=positions_T, cache=cache)
-        logits.append(model.logits(hidden_1TD[0]))
-    return torch.cat(logits)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.inference_mode()
-def test_packed_computes_what_rounded_does(name: str, kind: WeightKind) -> None:
-    model = make(CONFIGS[name])
-    packed = pack_model(model, kind)
+def test_packed_computes_what_its_weights_do_in_modules(name: str, kind: WeightKind) -> None:
+    packed = pack_model(make(CONFIGS[name]), kind)
     assert isinstance(packed, PackedModel)
     ids_T = torch.randint(97, (90,))
-    expected = rounded(model, kind)(ids_T[None])[0]
+    expected = packed.unpack()(ids_T[None])[0]
     # The integers' inputs have 16 bits.
     close = 1e-5 if kind in ("float32", "bfloat16") else 1e-3
     torch.testing.assert_close(
         in_pieces(packed, ids_T), expected, rtol=close, atol=close * float(expected.abs().max())
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unpacked_weights_are_the_models_as_each_matrix_rounds_them(kind: WeightKind) -> None:
+    model = make(CONFIGS["as GPT-2"])
+    packed = pack_model(model, kind)
+    assert isinstance(packed, PackedModel)
+    theirs = dict(model.named_parameters())
+    ours = dict(packed.unpack().named_parameters())
+    assert ours.keys() == theirs.keys()
+    for name, parameter in theirs.items():
+        if name == "embed.weight":  # the output matrix as well
+            expected = PackedMatrix(parameter, head_kind(kind)).unpack()
+        elif parameter.ndim == 2 and name.startswith("blocks."):
+            expected = PackedMatrix(parameter, kind).unpack()
+        else:
+            expected = parameter
+        assert torch.equal(ours[name], expected), name
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.02), (torch.int8, 0.02)])
@@ -166,33 +109,7 @@ def test_a_snapshot_does_not_follow_its_model() -> None:
     assert Engine(packed).generate(request) == before
 
 
-UNUSUAL = {
-    "experts": replace(
-        PLAIN,
-        feed_forward=FeedForwardConfig("swiglu"),
-        experts=ExpertsConfig(n_experts=4, d_hidden=32),
-    ),
-    "latent": replace(
-        PLAIN,
-        attention=AttentionConfig(
-            n_heads=4,
-            qk_norm=False,
-            latent=LatentConfig(kv_rank=16, content_dim=8, rope_dim=8, value_dim=8),
-        ),
-    ),
-    "normalises the residual": replace(PLAIN, norm_placement="residual", final_norm=False),
-}
-
-
-@pytest.mark.parametrize("what", UNUSUAL)
-def test_what_cannot_be_packed_stays_or_is_refused(what: str) -> None:
-    model = Transformer(UNUSUAL[what])
-    assert pack_model(model) is model
-    with pytest.raises(UserError, match=what.split()[0]):
-        pack_model(model, "int8")
-
-
-def test_without_a_compiler_a_transformer_holds_the_rounded_weights(
+def test_without_a_compiler_modules_compute_with_the_packed_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = make(PLAIN)
@@ -201,6 +118,7 @@ def test_without_a_compiler_a_transformer_holds_the_rounded_weights(
     monkeypatch.setattr(packed_model, "calls", lambda: None)
     assert pack_model(model) is model
     slow = pack_model(model, "int4")
-    assert isinstance(slow, Transformer)
-    assert slow.unembed.weight is slow.embed.weight
+    assert isinstance(slow, PackedModel)
+    modules = slow.unpack()
+    assert modules.unembed.weight is modules.embed.weight
     assert Engine(slow).generate(request)[0][0].token_ids == fast[0][0].token_ids

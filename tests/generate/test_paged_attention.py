@@ -1,4 +1,4 @@
-"""Compiled attention over blocks against the formula, and both against plain attention."""
+"""Attention over blocks, compiled and gathered, against plain attention row by row."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.generate.cache import paged_attention
-from glassmind.generate.cache.paged_attention import (
-    BLOCK,
-    LayerBlocks,
-    Places,
-    attend,
-    attend_formula,
-    empty_blocks,
-    store,
-)
+from glassmind.generate.cache import gathered_attention, paged_attention
+from glassmind.generate.cache.gathered_attention import attend_gathered
+from glassmind.generate.cache.layout import BLOCK, LayerBlocks, Places
+from glassmind.generate.cache.paged_attention import attend, empty_blocks, store
 from glassmind.generate.packed import native
 from glassmind.generate.packed.native_calls import STORED
 from glassmind.model import Scoring
-from glassmind.model.attention import explicit_attention
+from glassmind.model.attention_kernels import explicit_attention
 
 LENGTHS = (33, 7, 64, 100, 1)
 NOWHERE = torch.empty(0, dtype=torch.int64)
@@ -77,18 +71,103 @@ SCORINGS: dict[str, Callable[[int], Scoring]] = {
 }
 
 
-@needs_compiler
+def one_by_one(
+    q_THE: Tensor, blocks: LayerBlocks, places: Places, scoring: Scoring
+) -> tuple[Tensor, list[Tensor]]:
+    """Each token by itself, its keys taken one by one: (T, H, F), and its weights (H, S)."""
+    heads, kv_heads = q_THE.shape[1], blocks.keys.shape[1]
+    out, all_weights = [], []
+    for q_HE, row, visible in zip(q_THE, places.row_T, places.visible_T, strict=True):
+        keys, values = [], []
+        for token in range(int(visible)):
+            block, place = places.tables_RW[row, token // BLOCK], token % BLOCK
+            key_KE = blocks.keys[block, :, :, place].float()
+            if blocks.key_scales is not None:
+                key_KE = key_KE * blocks.key_scales[block, :, place, None]
+            value_KF = key_KE
+            if blocks.values is not None:
+                value_KF = blocks.values[block, :, place].float()
+                if blocks.value_scales is not None:
+                    value_KF = value_KF * blocks.value_scales[block, :, place, None]
+            keys.append(key_KE)
+            values.append(value_KF)
+        k_HSE = torch.stack(keys, 1).repeat_interleave(heads // kv_heads, 0)
+        v_HSF = torch.stack(values, 1).repeat_interleave(heads // kv_heads, 0)
+        distance_S = int(visible) - 1 - torch.arange(int(visible))
+        scores_HS = (k_HSE @ q_HE[:, :, None])[..., 0] * scoring.scale
+        if scoring.slopes_H is not None:
+            scores_HS = scores_HS - scoring.slopes_H[:, None] * distance_S
+        if scoring.window:
+            scores_HS = scores_HS.masked_fill(distance_S >= scoring.window, -torch.inf)
+        weights_HS = scores_HS.softmax(-1)
+        all_weights.append(weights_HS)
+        out.append((weights_HS[:, None] @ v_HSF)[:, 0])
+    return torch.stack(out), all_weights
+
+
 @pytest.mark.parametrize("dtype", STORED, ids=str)
 @pytest.mark.parametrize("scoring", SCORINGS)
-@pytest.mark.parametrize("groups", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("groups", [1, 2, 9])
 @pytest.mark.parametrize("widths", [(24, 40), (32, 32), (20,)], ids=str)
-def test_compiled_equals_the_formula(
+def test_compiled_and_gathered_equal_the_formula(
     widths: tuple[int, ...], groups: int, scoring: str, dtype: torch.dtype
 ) -> None:
     case = Case(groups=groups, widths=widths, asking=3, scoring=SCORINGS[scoring], dtype=dtype)
-    torch.testing.assert_close(
-        attend(*case.arguments()), attend_formula(*case.arguments()), rtol=1e-5, atol=1e-5
+    expected, _ = one_by_one(*case.arguments())
+    for ours in (attend, attend_gathered):
+        torch.testing.assert_close(ours(*case.arguments()), expected, rtol=1e-5, atol=1e-5)
+
+
+def ragged(case: Case, counts: tuple[int, ...]) -> Case:
+    """The case with another number of query tokens for each row, the rows in another order."""
+    rows = [3, 0, 4, 1, 2]
+    asked = [
+        (r, LENGTHS[r] - n + i + 1) for r, n in zip(rows, counts, strict=True) for i in range(n)
+    ]
+    case.places = Places(
+        case.tables,
+        torch.tensor([row for row, _ in asked]).int(),
+        torch.tensor([seen for _, seen in asked]).int(),
+        NOWHERE,
     )
+    generator = torch.Generator().manual_seed(7)
+    case.queries = torch.randn(len(asked), *case.queries.shape[1:], generator=generator)
+    return case
+
+
+@pytest.mark.parametrize("most", [1 << 27, 1 << 14, 1])
+@pytest.mark.parametrize("counts", [(100, 33, 1, 7, 64), (1, 1, 1, 1, 1), (5, 2, 1, 1, 3)], ids=str)
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_gathered_in_groups_and_pieces(
+    scoring: str, counts: tuple[int, ...], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole prompts beside single tokens; the smallest bound makes every row a piece."""
+    monkeypatch.setattr(gathered_attention, "MOST_GATHERED", most)
+    case = ragged(Case(groups=2, scoring=SCORINGS[scoring]), counts)
+    expected, weights = one_by_one(*case.arguments())
+    torch.testing.assert_close(attend_gathered(*case.arguments()), expected, rtol=1e-5, atol=1e-5)
+    seen: list[Tensor] = []
+    halved = attend_gathered(*case.arguments(), tap=lambda w: seen.append(w) or w / 2)
+    torch.testing.assert_close(halved, expected / 2, rtol=1e-5, atol=1e-5)
+    [tapped_1HTS] = seen
+    assert tapped_1HTS.shape[:3] == (1, 4, len(expected))
+    for token, weights_HS in enumerate(weights):
+        length = weights_HS.shape[1]
+        torch.testing.assert_close(tapped_1HTS[0, :, token, :length], weights_HS)
+        assert not tapped_1HTS[0, :, token, length:].any()
+
+
+def test_what_lies_in_blocks_of_others_does_not_get_in() -> None:
+    """A short row's table goes on with any block, which may hold anything, also no number."""
+    case = Case(groups=2)
+    expected = attend_gathered(*case.arguments())
+    others = case.tables[3].long()
+    rows = case.places.row_T != 3
+    case.tables[1, 1:] = case.tables[3, 1:]
+    assert case.blocks.values is not None
+    case.blocks.keys[others] = torch.nan
+    case.blocks.values[others] = torch.inf
+    assert torch.equal(attend_gathered(*case.arguments())[rows], expected[rows])
 
 
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiler), False])
@@ -127,7 +206,7 @@ def test_large_scores_and_numbers_that_are_none() -> None:
     case = Case()
     case.queries *= 1e4
     torch.testing.assert_close(
-        attend(*case.arguments()), attend_formula(*case.arguments()), rtol=1e-4, atol=1e-4
+        attend(*case.arguments()), one_by_one(*case.arguments())[0], rtol=1e-4, atol=1e-4
     )
     case.queries[1] = torch.nan
     got = attend(*case.arguments())

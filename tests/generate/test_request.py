@@ -8,6 +8,7 @@ import pytest
 
 from glassmind.errors import UserError
 from glassmind.generate.request import SamplingParams
+from glassmind.runs.recipe import SamplingConfig
 
 BAD: list[tuple[str, object]] = [
     ("samples", 0),
@@ -87,3 +88,14 @@ def test_penalties_make_the_history_matter() -> None:
     assert not SamplingParams(1, min_p=0.5, logit_bias=((1, 2.0),)).penalised
     for name in ("repetition_penalty", "presence_penalty", "frequency_penalty"):
         assert SamplingParams(1, **{name: 1.5}).penalised  # type: ignore[arg-type]
+
+
+def test_a_recipe_s_sampling_is_taken_whole() -> None:
+    config = SamplingConfig(
+        samples=5, temperature=0.7, top_k=9, top_p=0.8, max_new_tokens=33, max_rows=2
+    )
+    assert SamplingParams.of(config, seed=4, stop=frozenset({1})) == SamplingParams(
+        33, temperature=0.7, top_k=9, top_p=0.8, samples=5, seed=4, stop=frozenset({1})
+    )
+    greedy = SamplingParams.of(config, seed=4, greedy=True)
+    assert greedy == SamplingParams(33, temperature=0.0, seed=4)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmind.grade.answers import TAIL_LENGTH, extract_answer, grade
+from glassmind.grade.answers import TAIL_LENGTH, extract_answer
+from glassmind.grade.equality import grade
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,34 @@ from glassmind.grade.answers import TAIL_LENGTH, extract_answer, grade
         ("\\boxed{", None),
         ("\\boxed{5", "5"),
         ("####", None),
+        ("#### 28%", "28%"),
+        ("so it is $\\boxed 72$.", "72"),
+        ("The area is 42 m^2.", "42"),
+        ("The area is $42 \\text{ m}^2$.", "42"),
+        ("The answer is 10 000.", "10 000"),
+        ("#### 1. Compute\n6*7\n#### 2. Result\nThe answer is \\boxed{42}.", "42"),
+        ("#### 3 steps follow\n\\boxed{42}", "42"),
+        ("The answer is 5 or 6.", "5 or 6"),
+        ("It is 5 or 6", "5 or 6"),
+        ("#### 5 or 6", "5 or 6"),
+        ("$\\boxed{5}$ or $\\boxed{6}$", "5, 6"),
+        ("the answer is 5, not 6", "5"),
+        ("answer: (B)", "B"),
+        ("The answer is B.", "B"),
+        ("**Answer:** C", "C"),
+        ("The answer is A nice 5", "5"),
+        ("The final answer is $\\frac{\\sqrt{2}}{2}$.", "\\frac{\\sqrt{2}}{2}"),
+        ("The answer is (3, 4).", "(3, 4)"),
+        ("The answer is x^2 + 3.", "x^2 + 3"),
+        ("so $x^2 + 3$ it is", "x^2 + 3"),
+        ("so $20-5=15$", "15"),
+        ("She has **73**", "73"),
+        ("x^{10} is x to the 10", "10"),
+        ("<think>first try #### 7, no</think>\nThe answer is 42.", "42"),
+        ("it was 3</think> so 4", "4"),
+        ("<think>a 1</think> 5 <thinking>b 2</thinking> 6", "6"),
+        ("\\boxed{7} <think>or \\boxed{8}", "7"),
+        ("<think>it must be \\boxed{3}", None),
     ],
 )
 def test_extract(text: str, answer: str | None) -> None:
@@ -53,7 +82,7 @@ def test_extract(text: str, answer: str | None) -> None:
 def test_the_deliberate_marks_win() -> None:
     assert extract_answer("\\boxed{1} #### 2\nthe answer is 3, or 4") == "2"
     assert extract_answer("\\boxed{1} the answer is 3, or 4") == "1"
-    assert extract_answer("the answer is 3, or 4") == "3"
+    assert extract_answer("the answer is 3, because 4") == "3"
 
 
 @given(st.integers(-(10**9), 10**9))
@@ -70,7 +99,6 @@ def test_grade() -> None:
     assert not grade("18", "19")
     assert not grade("18", None)
     assert not grade("18", "eighteen")
-    assert not grade("75", "75%")
     assert grade("Blue", " blue ")
     assert not grade("blue", "18")
 

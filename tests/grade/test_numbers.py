@@ -53,12 +53,24 @@ READ = {
     "5 million": Fraction(5_000_000),
     "$2.5 million": Fraction(2_500_000),
     "2 dozen eggs": Fraction(24),
+    "10 000": Fraction(10_000),
+    "1\u202f234\u00a0567.5": Fraction(2469135, 2),
+    "12,\\!500": Fraction(12_500),
+    "\\frac34": Fraction(3, 4),
+    "-\\tfrac{41}2": Fraction(-41, 2),
+    "15\\text{ cm}": Fraction(15),
+    "15 \\text{ dollars}.": Fraction(15),
+    "42 m^2": Fraction(42),
+    "42 \\text{ m}^2": Fraction(42),
+    "90^\\circ": Fraction(90),
+    "90°": Fraction(90),
 }
 
 REFUSED = [
     "", " ", ".", "-", "$", "%", "blue", "five", "--5", "-$-5", "18,00", "1,80", "5,000,00",
-    "1 000", "1.2.3", "1/0", "1/2/3", "1 5/2", "5-3", "3*4", "5 + 3", "5 apples and 3 pears",
-    "2 and a half", "3 thirds", "5x", "5k", "$5m", "2pi", "5%%", "1e31", "1e-31", "1e999999999",
+    "10 0000", "1234 000", "1.2.3", "1/0", "1/2/3", "1 5/2", "5-3", "3*4", "5 + 3", "5x^2", "5m^2",
+    "5 apples and 3 pears", "2 and a half", "3 thirds", "5x", "5k", "$5m", "2pi", "5%%", "1e31",
+    "1e-31", "1e999999999",
     "٣", "5 million million", "0x10", "1_000", "nan", "inf", "\\boxed{5}", 
     "18 is what I think it is",
 ]  # fmt: skip

@@ -115,7 +115,7 @@ def test_nothing_is_left_where_writing_fails(
     found = load_folder(llama)
     monkeypatch.setattr(folder_module, "write_file", full)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="No space left"):
         save_folder(found, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
 

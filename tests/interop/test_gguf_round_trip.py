@@ -265,7 +265,7 @@ def test_a_file_is_there_whole_or_not_at_all(
         raise OSError("no space left")
 
     monkeypatch.setattr(gguf.GGUFWriter, "write_tensor_data", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match="no space"):
         save_gguf(random_model(small("llama2")), tmp_path / "a.gguf")
     assert [path.name for path in tmp_path.iterdir()] == ["a.gguf"]
     assert (tmp_path / "a.gguf").read_text() == "before"

@@ -24,9 +24,10 @@ from glassmind.errors import UserError
 from glassmind.interop.building import MOST_TABLE_NUMBERS, skeleton
 from glassmind.interop.canonical import differences
 from glassmind.interop.huggingface import FAMILIES, choose_family, load_folder
-from glassmind.interop.huggingface.json_fields import Fields, parse_object
+from glassmind.interop.huggingface.json_fields import Fields
 from glassmind.interop.huggingface.safetensors_file import read_header, read_tensor
 from glassmind.model import PRESETS
+from glassmind.serialization import parse_object
 
 CORPUS = Path(__file__).parent / "corpus" / "huggingface"
 WHOLE = (CORPUS / "model.safetensors").read_bytes()
@@ -52,7 +53,7 @@ SAID = {
         "integers": "model.norm.weight has dtype I16",
         "missing_tensor": "tensor model.norm.weight is missing",
         "name_that_writes_on_the_terminal": "tensor model.norm.weight is missing",
-        "name_twice": "model.norm.weight is there twice",
+        "name_twice": "model.norm.weight' is there twice",
         "negative_offset": "model.norm.weight has the impossible data_offsets",
         "negative_shape": "model.norm.weight has the impossible shape",
         "one_offset": "model.norm.weight has the impossible data_offsets",
@@ -74,7 +75,7 @@ SAID = {
         "empty": "not valid JSON",
         "heads_of_1e9": "head_dim = 1000000000, more than",
         "integer_of_400_digits": "rms_norm_eps .* must be a number below 1e30",
-        "key_twice": "the key model_type is there twice",
+        "key_twice": "the key 'model_type' is there twice",
         "more_layers_than_tensors": "n_layers = 5000, more than",
         "nested_deeply": "not valid JSON",
         "no_architecture": "model_type is missing",

@@ -159,7 +159,7 @@ def test_a_later_command_goes_on_where_an_earlier_one_broke(hub: Hub) -> None:
     hub.faults["model.safetensors"] = [Fault(cut=2_000_000)] + [Fault(status=503)] * 4
     said = complaint(hub)
     assert "answered 503" in said
-    assert "what has arrived is kept" in said
+    assert "the partial download is kept" in said
     folder = Path("models/org--small")
     assert not (folder / "model.safetensors").exists()
     hub.requests.clear()

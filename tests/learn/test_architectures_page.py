@@ -18,8 +18,8 @@ from glassmind.learn import Measured, large, page, pictures, read_measured, writ
 from glassmind.learn.architectures.lineage import diff, shown
 from glassmind.learn.architectures.published import MODELS
 from glassmind.model import PRESETS, Transformer
-from glassmind.runs.dataclass_tree import from_dict
 from glassmind.runs.recipe import Recipe, read_recipe
+from glassmind.serialization import decode
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -62,7 +62,7 @@ def test_the_committed_chapter_is_the_one_that_the_code_writes() -> None:
 
 
 def test_every_picture_is_shown_and_well_formed() -> None:
-    measured = from_dict(Measured, MEASURED, "measured")
+    measured = decode(Measured, MEASURED, "measured")
     for given in (None, measured):
         drawn = pictures(given)
         shown = re.findall(r"^!\[.+\]\(figures/(.+)\)$", page(given), re.MULTILINE)
@@ -83,7 +83,7 @@ def test_pictures_name_the_models_that_are_built_so() -> None:
 def test_what_leaves_the_picture_is_told_by_its_number() -> None:
     lost = {**ARM, "arm": "sinusoidal", "by_quarter": [1.1, 9.0]}
     rows = [*MEASURED["rows"], lost]
-    svg = pictures(from_dict(Measured, {**MEASURED, "rows": rows}, "measured"))[
+    svg = pictures(decode(Measured, {**MEASURED, "rows": rows}, "measured"))[
         "positions-measured.svg"
     ]
     assert ">sinusoidal 9.00 ↑<" in svg
@@ -135,13 +135,13 @@ def test_measurements_make_a_section(tmp_path: Path) -> None:
     assert "| positions | alibi | 2.100 | +0.010 (-0.010 to +0.030) | 2.200 |" in text
     assert "- alibi: `positions.kind=alibi`\n" in text
     assert "Commit abc1234" in text
-    assert "What came out" not in text
-    assert "### What came out\n\nNothing **much**.\n" in page(measured, "Nothing\n**much**.\n")
+    assert "### Results" not in text
+    assert "### Results\n\nNothing **much**.\n" in page(measured, "Nothing\n**much**.\n")
     assert page(None, "Nothing much.") == page()  # words about nothing
 
 
 def test_the_chapter_as_files(tmp_path: Path) -> None:
-    measured = from_dict(Measured, MEASURED, "measured")
+    measured = decode(Measured, MEASURED, "measured")
     write_chapter(tmp_path / "docs", measured, "Nothing much.")
     text = (tmp_path / "docs/ARCHITECTURES.md").read_text("utf-8")
     assert text == page(measured, "Nothing much.")

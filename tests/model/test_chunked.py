@@ -10,24 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from glassmind.model import Mask, Scoring, Sight, causal, left_padding, prefix, same_document
+from glassmind.model import Mask, Scoring, VisibleKeys, causal, left_padding, prefix, same_document
 from glassmind.model.chunked import chunked_attention
 
 
-def formula(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, sight: Sight) -> Tensor:
+def formula(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, visible_keys: VisibleKeys) -> Tensor:
     """softmax(q·k·scale - slope·distance) v over the keys that ``visible`` (B, T, S) leaves.
 
     The queries are those of the last T of S tokens.
     """
     group = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-    scores = q @ k.transpose(-1, -2) * sight.scoring.scale
-    places = sight.positions.expand(len(q), -1)
+    scores = q @ k.transpose(-1, -2) * visible_keys.scoring.scale
+    places = visible_keys.positions.expand(len(q), -1)
     distance = places[:, -q.shape[2] :, None] - places[:, None, :]
-    if sight.scoring.slopes_H is not None:
-        scores = scores - sight.scoring.slopes_H[:, None, None] * distance[:, None]
-    if sight.scoring.window:
-        visible = visible & (distance < sight.scoring.window)
+    if visible_keys.scoring.slopes_H is not None:
+        scores = scores - visible_keys.scoring.slopes_H[:, None, None] * distance[:, None]
+    if visible_keys.scoring.window:
+        visible = visible & (distance < visible_keys.scoring.window)
     return scores.masked_fill(~visible[:, None], -math.inf).softmax(-1) @ v
 
 
@@ -83,7 +83,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "inputs": (q[:, :, -new:], k, v),
         "visible": visible[:, -new:],
-        "sight": Sight(scoring, mask, positions, batch),
+        "visible_keys": VisibleKeys(scoring, mask, positions, batch),
         "tile": draw(st.integers(1, 16)),
     }
 
@@ -92,11 +92,11 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
 @given(cases())
 def test_equals_the_formula_forward_and_backward(case: dict[str, Any]) -> None:
     q, k, v = (x.requires_grad_() for x in case["inputs"])
-    expected = formula(q, k, v, case["visible"], case["sight"])
-    found = chunked_attention(q, k, v, case["sight"], case["tile"])
+    expected = formula(q, k, v, case["visible"], case["visible_keys"])
+    found = chunked_attention(q, k, v, case["visible_keys"], case["tile"])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     with torch.no_grad():
-        alone = chunked_attention(q, k, v, case["sight"], case["tile"])
+        alone = chunked_attention(q, k, v, case["visible_keys"], case["tile"])
     assert torch.equal(alone, found)
     weight = torch.cos(torch.arange(found.numel()).view(found.shape).float())
     gradients = torch.autograd.grad((found * weight).sum(), (q, k, v))
@@ -110,9 +110,9 @@ def test_equals_the_formula_forward_and_backward(case: dict[str, Any]) -> None:
 def test_sums_in_float32_whatever_the_inputs(case: dict[str, Any]) -> None:
     """Of bfloat16 inputs only the result is rounded: half a unit in the eighth binary digit."""
     q, k, v = (x.bfloat16() for x in case["inputs"])
-    found = chunked_attention(q, k, v, case["sight"], case["tile"])
+    found = chunked_attention(q, k, v, case["visible_keys"], case["tile"])
     assert found.dtype == torch.bfloat16
-    expected = formula(q.float(), k.float(), v.float(), case["visible"], case["sight"])
+    expected = formula(q.float(), k.float(), v.float(), case["visible"], case["visible_keys"])
     torch.testing.assert_close(found.float(), expected, atol=1e-4, rtol=2**-8)
 
 
@@ -120,11 +120,11 @@ def test_sums_in_float32_also_under_autocast() -> None:
     """A trainer's autocast would multiply in bfloat16 and round every partial sum."""
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 2, 20, 4, generator=generator).requires_grad_() for _ in range(3))
-    sight = Sight(Scoring(0.5, 6), None, torch.arange(20), 1)
-    plain = chunked_attention(q, k, v, sight, tile=8)
+    visible_keys = VisibleKeys(Scoring(0.5, 6), None, torch.arange(20), 1)
+    plain = chunked_attention(q, k, v, visible_keys, tile=8)
     expected = torch.autograd.grad(plain.square().sum(), (q, k, v))
     with torch.autocast("cpu", torch.bfloat16):
-        found = chunked_attention(q, k, v, sight, tile=8)
+        found = chunked_attention(q, k, v, visible_keys, tile=8)
         gradients = torch.autograd.grad(found.square().sum(), (q, k, v))
     assert torch.equal(found, plain)
     for mine, other in zip(gradients, expected, strict=True):
@@ -135,7 +135,7 @@ def test_large_scores_do_not_overflow() -> None:
     """exp(800) is no float; differences to the largest score are."""
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 1, 12, 4, generator=generator) for _ in range(3))
-    sight = Sight(Scoring(400.0), causal, torch.arange(12), 1)
+    visible_keys = VisibleKeys(Scoring(400.0), causal, torch.arange(12), 1)
     visible = torch.ones(1, 12, 12, dtype=torch.bool).tril()
-    found = chunked_attention(q, k, v, sight, tile=3)
-    torch.testing.assert_close(found, formula(q, k, v, visible, sight), atol=1e-4, rtol=1e-4)
+    found = chunked_attention(q, k, v, visible_keys, tile=3)
+    torch.testing.assert_close(found, formula(q, k, v, visible, visible_keys), atol=1e-4, rtol=1e-4)

@@ -45,9 +45,7 @@ def read(scorer: TokenScorer, batch: Batch) -> tuple[Tensor, Tensor]:
 def branching(prompt: list[int], chains: list[list[int]]) -> Document:
     ids = prompt + [token for chain in chains for token in chain]
     branches = [0] * len(prompt) + [n for n, chain in enumerate(chains, 1) for _ in chain]
-    return Document(
-        np.array(ids, np.int32), np.zeros(len(ids), np.bool_), np.array(branches, np.int16)
-    )
+    return Document(np.array(ids, np.int32), branches=np.array(branches, np.int16))
 
 
 def batch_of(documents: list[Document], row_tokens: int) -> Batch:
@@ -104,7 +102,7 @@ def test_an_unbranched_document_reads_as_the_plain_model() -> None:
     """Log-probabilities of a packed row are those of the trunk's own forward."""
     scorer = random_scorer()
     ids = np.random.default_rng(2).integers(7, VOCAB, 12).astype(np.int32)
-    batch = batch_of([Document(ids, np.ones(12, np.bool_))], 16)
+    batch = batch_of([Document(ids)], 16)
     _, logp = read(scorer, batch)
     with torch.no_grad():
         expected = scorer.trunk(torch.from_numpy(ids).long()[None]).log_softmax(-1)[0]

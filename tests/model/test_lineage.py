@@ -33,7 +33,7 @@ from glassmind.model.config import (
     PositionKind,
     ScalingKind,
 )
-from glassmind.runs.dataclass_tree import replace_at
+from glassmind.runs.overrides import replace_at
 
 
 def test_every_difference_between_two_presets_has_a_reason_and_a_paper() -> None:

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from glassmind.generate import Engine, Request, SamplingParams
 from glassmind.learn.architectures.scaled_down import N_HEADS, scaled_down
-from glassmind.model import PRESETS, KVCache, Transformer, causal, same_document
+from glassmind.model import PRESETS, KVCache, Transformer, causal, probe, same_document
 from glassmind.model.chunked import TILE
 from glassmind.model.scoring import DENSE_UP_TO
 
@@ -107,7 +107,6 @@ def test_a_long_prompt_in_the_engine(name: str) -> None:
 @torch.no_grad()
 def test_the_guard_sees_a_table() -> None:
     model, ids = make("llama3"), some_ids()
-    model.use_attention_kernel("explicit")
-    with Largest() as largest:
+    with probe(model, read=["blocks.*.attention.weights"]), Largest() as largest:
         model(ids)
     assert largest.elements >= LONG**2

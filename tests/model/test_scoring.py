@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.model import Mask, Scoring, Sight, causal, same_document
+from glassmind.model import Mask, Scoring, VisibleKeys, causal, same_document
 from glassmind.model.positions import alibi_slopes
 from glassmind.model.scoring import DENSE_UP_TO
 
@@ -40,7 +40,7 @@ def table(scoring: Scoring, mask: Tensor | None, positions: Tensor) -> Tensor:
     return out
 
 
-def as_floats(lowered: Tensor | Sight | None) -> Tensor:
+def as_floats(lowered: Tensor | VisibleKeys | None) -> Tensor:
     assert isinstance(lowered, Tensor)
     if lowered.dtype == torch.bool:
         lowered = torch.zeros(lowered.shape).masked_fill(~lowered, -math.inf)
@@ -90,7 +90,7 @@ def test_which_form_a_mask_takes() -> None:
         assert lowered(None, tokens, window=tokens) == "NoneType"  # a window nobody looks out of
     for window, alibi, mask in ((5, False, None), (0, True, None), (0, False, causal)):
         assert lowered(mask, 16, window, alibi) == "Tensor"
-        assert lowered(mask, long, window, alibi) == "Sight"
+        assert lowered(mask, long, window, alibi) == "VisibleKeys"
     assert lowered(causal, short) == "Tensor"
 
 
@@ -104,7 +104,9 @@ def test_a_table_that_exists_is_used_as_it_is() -> None:
 
 def test_nothing_is_added_where_nothing_is_to_add() -> None:
     for scoring in (Scoring(1.0), Scoring(1.0, window=3)):
-        tile = Sight(scoring, causal, torch.arange(8), 1).tile(torch.arange(8), torch.arange(8))
+        tile = VisibleKeys(scoring, causal, torch.arange(8), 1).tile(
+            torch.arange(8), torch.arange(8)
+        )
         assert tile.dtype == torch.bool
 
 

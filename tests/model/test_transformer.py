@@ -20,9 +20,10 @@ from glassmind.model import (
     PositionConfig,
     Transformer,
     causal,
+    probe,
     same_document,
 )
-from glassmind.model.attention import ATTENTION_KERNELS, explicit_attention, fused_attention
+from glassmind.model.attention_kernels import explicit_attention, fused_attention
 from glassmind.model.positions import rope_table, rotate, sinusoidal_table
 from glassmind.runs.weights import load_weights
 
@@ -218,14 +219,15 @@ def test_both_attentions_equal_the_loop(kv_heads: int) -> None:
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
-def test_kernel_changes_neither_logits_nor_gradients(kv_heads: int) -> None:
+def test_watching_weights_changes_neither_logits_nor_gradients(kv_heads: int) -> None:
+    """The fused kernel against the formula, which runs while the weights are watched."""
     model = tiny(attention=AttentionConfig(n_heads=4, n_kv_heads=kv_heads))
     results = []
-    for kernel in ATTENTION_KERNELS:
-        model.use_attention_kernel(kernel)
+    for watched in ([], ["blocks.*.attention.weights"]):
         model.zero_grad()
-        logits = model(some_ids(2, 20))
-        logits.square().mean().backward()
+        with probe(model, read=watched):
+            logits = model(some_ids(2, 20))
+            logits.square().mean().backward()
         results.append((logits.detach(), [p.grad.clone() for p in model.parameters()]))  # type: ignore[union-attr]
     (one, grads), (two, others) = results
     torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)

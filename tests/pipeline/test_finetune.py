@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from interrupt import Stop
 from untrained_runs import TEXTS, untrained_run
 
 from glassmind.cli.settings import apply_overrides
+from glassmind.data.labelled import problem_texts
 from glassmind.data.loader import Rows
 from glassmind.data.packing import stream
 from glassmind.interop.load import load_pretrained
 from glassmind.model import AttentionConfig, ModelConfig
-from glassmind.pipeline import finetune
+from glassmind.pipeline import continued_training
 from glassmind.pipeline.classify import classify, load_classifier
+from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.single import run_training
 from glassmind.runs.checkpoint import load_tensors
 from glassmind.runs.models import load
@@ -189,6 +192,25 @@ def test_a_classifier_learns_what_is_easy(
     assert [line.split("\t")[0] for line in lines.splitlines()] == ["True", "False"]
 
 
+def test_a_classifier_can_keep_its_best_weights(
+    capsys: pytest.CaptureFixture[str], start: Path
+) -> None:
+    best = ("train.weights=best", "train.validate_every=1", "train.adamw_lr=0.5")
+    run = train(capsys, "classify", f"start={start}", "classify.train=head", "lora.rank=0", *best)
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    measured = {row["step"]: row["validation_loss"] for row in metrics if "validation_loss" in row}
+    assert list(measured) == [1, 2, 3, 4, 5, 6]
+    chosen = min(measured, key=lambda step: measured[step])
+    assert chosen < 6  # with so high a learning rate the last is not the best
+    loaded = load_classifier(run)
+    problems = make_slices(read_recipe(str(run))).validation
+    texts = problem_texts(problems, read_recipe(str(run)).classify.task)
+    found = classify([row.text for row in texts], loaded)
+    pairs = zip(texts, found, strict=True)
+    nats = [-math.log(one.probabilities[row.label]) for row, one in pairs]
+    assert sum(nats) / len(nats) == pytest.approx(measured[chosen], rel=1e-3)
+
+
 def test_a_trunk_that_was_not_to_learn_has_not(
     capsys: pytest.CaptureFixture[str], start: Path
 ) -> None:
@@ -228,13 +250,13 @@ def test_more_text_is_streamed_filtered_and_kept_as_tokens(
 ) -> None:
     """The plain way beside it: encode each document, an end token between two, cut into rows."""
     seen: list[Rows] = []
-    measure = finetune.train_and_measure
+    measure = continued_training.train_and_measure
 
     def remember(tuning: Any, objective: Any, rows: Rows, *rest: Any, **options: Any) -> None:
         seen.append(rows)
         measure(tuning, objective, rows, *rest, **options)
 
-    monkeypatch.setattr(finetune, "train_and_measure", remember)
+    monkeypatch.setattr(continued_training, "train_and_measure", remember)
     source, tokenizer = str(start), load(start).tokenizer
     if where == "elsewhere":
         command_line.product(capsys, "convert", source, "theirs")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from glassmind.data.loader import Rows
-from glassmind.data.packing import PackedRows, stream
+from glassmind.data.packing import STRUCTURE, stream
 from glassmind.data.token_shards import mapped_ids, open_shard
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig
@@ -20,8 +20,8 @@ from glassmind.pipeline import pretraining, text_rows
 from glassmind.pipeline.single import run_training
 from glassmind.pipeline.stages import Job
 from glassmind.progress import Silent
-from glassmind.runs.files import read_json
 from glassmind.runs.recipe import FilterConfig, PretrainConfig, Recipe, TokenizerConfig, TrainConfig
+from glassmind.serialization import read_json
 from glassmind.tokenize import SPECIAL_IDS, load, train_bpe, train_char
 from glassmind.tokenize.special import END
 
@@ -91,7 +91,7 @@ def test_one_text_file_gives_the_rows_of_the_whole_text_in_memory(
     plain = train_char([text[:cut]]) if kind == "char" else train_bpe([text[:cut]], 300)
     memory = stream(np.array(plain.encode(text[:cut]), np.int32), 32)
     rows = trained_rows[0].take(slice(None))
-    for name in PackedRows.__slots__:
+    for name in STRUCTURE:
         np.testing.assert_array_equal(getattr(rows, name), getattr(memory, name), name)
     assert ids_of(run.path, "validation") == plain.encode(text[cut:])
     measured = read_json(run.path / "validation.json")

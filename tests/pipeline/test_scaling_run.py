@@ -11,12 +11,12 @@ import pytest
 from command_line import complaint, product
 from interrupt import Stop
 
-from glassmind.evaluate.scaling.page import Scaling, scaling_record
+from glassmind.evaluate.scaling.page import Scaling, ScalingRecord, scaling_record
 from glassmind.model import Transformer
 from glassmind.pipeline.scaling import run_scaling
 from glassmind.pipeline.single import run_training
-from glassmind.runs.files import read_json
 from glassmind.runs.recipe import PretrainConfig, Recipe, read_recipe
+from glassmind.serialization import read_json, read_record
 from glassmind.tokenize import load
 
 Command = Callable[..., list[str]]
@@ -63,7 +63,8 @@ def test_the_points_are_those_of_ordinary_runs(recipe: Recipe, tmp_path: Path) -
     attention = 2 * 2 * 32 * (32 + 1) / 2  # scores and sums over the mean of 1 to 32 keys
     work = 3 * (2 * (weights + size * 32) + attention)
     assert point.compute == pytest.approx(384 * work)
-    assert read_json(tmp_path / "scaling" / "scaling.json") == scaling_record(scaling)
+    kept = read_record(ScalingRecord, tmp_path / "scaling" / "scaling.json")
+    assert kept == scaling_record(scaling)
     assert "<svg" in (tmp_path / "scaling" / "scaling.html").read_text("utf-8")
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from glassmind.data.columns import COMPLETION, LABEL
 from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
 from glassmind.reason.verify import (
     chain_labels,
     chains_document,
-    score_completions,
+    score_traces,
     training_documents,
 )
-from glassmind.records import Completion, Problem, Step
+from glassmind.records import Completion, Finish, Problem, Step, Trace
 from glassmind.tokenize import (
     CharTokenizer,
+    chain_nodes,
     encode_completion,
     encode_prompt,
-    parse_completion,
 )
 
 TOKENIZER = CharTokenizer()
@@ -52,10 +54,13 @@ def completion(
 
 
 def from_ids(ids: Sequence[int], sample: int = 0, problem: Problem = PROBLEM) -> Completion:
-    parsed = parse_completion(TOKENIZER, ids, "chain")
-    finish = "stop" if END in ids else "length"
-    logprobs = (-0.5,) * len(ids)
-    return Completion(problem.id, sample, tuple(ids), logprobs, parsed.steps, parsed.answer, finish)
+    finish: Finish = "stop" if END in ids else "length"
+    nodes = chain_nodes(TOKENIZER, ids, "chain", finish=finish, logprobs=(-0.5,) * len(ids))
+    return replace(Trace.of_chains(problem.id, [nodes]).completions[0], sample=sample)
+
+
+def trace(row: Sequence[Completion]) -> Trace:
+    return Trace.of_chains(row[0].problem_id, [c.nodes for c in row])
 
 
 # ------------------------------------------------------------------------------------- labels
@@ -100,20 +105,18 @@ def test_a_document_is_the_question_once_and_every_chain() -> None:
     document = chains_document(TOKENIZER, PROBLEM, members, with_labels=True)
     prompt = encode_prompt(TOKENIZER, PROBLEM.question, "chain")
     assert document.branches is not None
-    assert document.labels is not None
     assert document.ids[document.branches == 0].tolist() == prompt
-    assert not document.completion[document.branches == 0].any()
-    assert np.isnan(document.labels[document.branches == 0]).all()
+    assert not document[COMPLETION][document.branches == 0].any()
+    assert np.isnan(document[LABEL][document.branches == 0]).all()
     for number, (member, right) in enumerate(zip(members, (True, False, True), strict=True), 1):
         here = document.branches == number
         assert document.ids[here].tolist() == list(member.token_ids)
-        assert (document.completion[here] == right).all()  # what is worth imitating
-        found = [(i, x) for i, x in enumerate(document.labels[here].tolist()) if not math.isnan(x)]
+        assert (document[COMPLETION][here] == right).all()  # what is worth imitating
+        found = [(i, x) for i, x in enumerate(document[LABEL][here].tolist()) if not math.isnan(x)]
         assert found == chain_labels(TOKENIZER, PROBLEM, member)
     bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
-    assert bare.labels is not None
-    assert np.isnan(bare.labels).all()
-    assert not bare.completion.any()
+    assert np.isnan(bare[LABEL]).all()
+    assert not bare[COMPLETION].any()
 
 
 def wrong(n: int) -> tuple[list[str], str]:
@@ -129,13 +132,12 @@ def test_right_and_wrong_chains_alternate() -> None:
     row += [completion(right(n), 5 + n) for n in range(3)]
     row.append(completion(wrong(1), 8))  # sampled twice: kept once
     row.append(from_ids(completion(RIGHT).token_ids[:9], 9))  # never ended
-    documents = training_documents(TOKENIZER, [PROBLEM], [row], 2000, branches=4)
+    documents = training_documents(TOKENIZER, [PROBLEM], [trace(row)], 2000, branches=4)
     outcomes = []
     for document in documents:
         assert document.branches is not None
-        assert document.labels is not None
         labels = [
-            document.labels[document.branches == b][-1]
+            document[LABEL][document.branches == b][-1]
             for b in range(1, document.branches.max() + 1)
         ]
         outcomes.append(labels)
@@ -146,9 +148,11 @@ def test_documents_without_a_choice_are_left_out() -> None:
     """Unless there is nothing else to learn from."""
     all_wrong = [completion(wrong(n), n) for n in range(3)]
     mixed = [*all_wrong, completion(RIGHT, 3)]
-    one = training_documents(TOKENIZER, [PROBLEM], [all_wrong], 2000, branches=4)
+    one = training_documents(TOKENIZER, [PROBLEM], [trace(all_wrong)], 2000, branches=4)
     assert len(one) == 1
-    both = training_documents(TOKENIZER, [PROBLEM] * 2, [all_wrong, mixed], 2000, branches=4)
+    both = training_documents(
+        TOKENIZER, [PROBLEM] * 2, [trace(all_wrong), trace(mixed)], 2000, branches=4
+    )
     assert len(both) == 1
     assert len(both[0]) > len(one[0])
 
@@ -160,19 +164,23 @@ def test_documents_fit_their_row() -> None:
     prompt = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
     longest = max(len(c.token_ids) for c in row)
     limit = prompt + 2 * longest
-    documents = training_documents(TOKENIZER, [PROBLEM], [row], limit, branches=6)
+    documents = training_documents(TOKENIZER, [PROBLEM], [trace(row)], limit, branches=6)
     assert len(documents) == 2
     for document in documents:
         assert document.branches is not None
         assert len(document) <= limit
         assert document.branches.max() >= 2
-    assert training_documents(TOKENIZER, [PROBLEM], [row], prompt + 3, branches=6) == []
+    assert training_documents(TOKENIZER, [PROBLEM], [trace(row)], prompt + 3, branches=6) == []
 
 
 def test_problems_do_not_mix() -> None:
     other = completion((["legs: 4*2=8"], "8"), problem=UNCHECKED)
     documents = training_documents(
-        TOKENIZER, [PROBLEM, UNCHECKED], [[completion(RIGHT)], [other]], 500, branches=4
+        TOKENIZER,
+        [PROBLEM, UNCHECKED],
+        [trace([completion(RIGHT)]), trace([other])],
+        500,
+        branches=4,
     )
     assert len(documents) == 2
     assert documents[1].ids.tolist()[-len(other.token_ids) :] == list(other.token_ids)
@@ -210,47 +218,50 @@ ROWS = [
 ]
 
 
-def numbers(rows: Sequence[Sequence[Completion]]) -> list[float]:
-    return [x for row in rows for c in row for x in (*c.step_scores, c.score or 0.0)]
+TRACES = [trace(row) for row in ROWS]
+
+
+def numbers(traces: Sequence[Trace]) -> list[float]:
+    return [x for t in traces for c in t.completions for x in (*c.step_scores, c.score or 0.0)]
 
 
 def test_scores_do_not_depend_on_the_grouping(scorer: TokenScorer) -> None:
     problems = [PROBLEM, UNCHECKED]
-    together = score_completions(scorer, TOKENIZER, problems, ROWS)
+    together = score_traces(scorer, TOKENIZER, problems, TRACES)
     for document_tokens, batch_tokens in ((1, 1), (60, 200), (10_000, 1), (1, 10_000)):
-        again = score_completions(
+        again = score_traces(
             scorer,
             TOKENIZER,
             problems,
-            ROWS,
+            TRACES,
             document_tokens=document_tokens,
             batch_tokens=batch_tokens,
         )
         assert numbers(again) == pytest.approx(numbers(together), abs=1e-5)
     alone = [
-        [score_completions(scorer, TOKENIZER, [problem], [[c]])[0][0] for c in row]
+        score_traces(scorer, TOKENIZER, [problem], [trace([c])])[0]
         for problem, row in zip(problems, ROWS, strict=True)
+        for c in row
     ]
     assert numbers(alone) == pytest.approx(numbers(together), abs=1e-5)
-    turned = score_completions(
-        scorer, TOKENIZER, problems[::-1], [list(row)[::-1] for row in ROWS[::-1]]
+    turned = score_traces(
+        scorer, TOKENIZER, problems[::-1], [trace(row[::-1]) for row in ROWS[::-1]]
     )
-    assert numbers([row[::-1] for row in turned[::-1]]) == pytest.approx(
-        numbers(together), abs=1e-5
-    )
+    back = [trace(t.completions[::-1]) for t in turned[::-1]]
+    assert numbers(back) == pytest.approx(numbers(together), abs=1e-5)
 
 
 def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
     calls: list[tuple[int, int]] = []
-    scored = score_completions(
+    scored = score_traces(
         scorer,
         TOKENIZER,
         [PROBLEM, UNCHECKED],
-        ROWS,
+        TRACES,
         progress=lambda done, total: calls.append((done, total)),
     )
-    for row, before in zip(scored, ROWS, strict=True):
-        for c, original in zip(row, before, strict=True):
+    for found, before in zip(scored, ROWS, strict=True):
+        for c, original in zip(found.completions, before, strict=True):
             assert (c.token_ids, c.sample, c.answer) == (
                 original.token_ids,
                 original.sample,
@@ -259,9 +270,21 @@ def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
             assert len(c.step_scores) == len(c.steps)
             assert c.score is not None
             assert all(0 < s < 1 for s in c.step_scores)
-    assert scored[0][0].score == scored[0][2].score  # the same chain, read once
-    assert scored[0][4].score == 0.0  # it never ended
-    assert 0 < (scored[0][0].score or 0) < 1
+    first = scored[0].completions
+    assert first[0].score == first[2].score  # the same chain, read once
+    asked = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
+    assert first[0].cost.judged_tokens == asked + len(first[0].token_ids)
+    assert first[1].cost.judged_tokens == len(first[1].token_ids)  # the question is read already
+    assert first[2].cost.judged_tokens == 0
+    each = {
+        node.cost.seconds / node.cost.judged_tokens
+        for t in scored
+        for node in t.nodes
+        if node.cost.judged_tokens
+    }
+    assert max(each) == pytest.approx(min(each)) and min(each) > 0
+    assert first[4].score == 0.0  # it never ended
+    assert 0 < (first[0].score or 0) < 1
     assert calls[-1][0] == calls[-1][1]
 
 
@@ -279,7 +302,7 @@ def test_scores_are_the_scorer_s_own(scorer: TokenScorer) -> None:
             mask=torch.ones(1, n, n, dtype=torch.bool).tril(),
         )
     chances = logits.sigmoid()[0, len(prompt) :]
-    scored = score_completions(scorer, TOKENIZER, [PROBLEM], [[one]])[0][0]
+    scored = score_traces(scorer, TOKENIZER, [PROBLEM], [trace([one])])[0].completions[0]
     ends = [i for i, token in enumerate(one.token_ids) if token == STEP]
     assert scored.step_scores == pytest.approx([float(chances[i]) for i in ends], abs=1e-5)
     assert scored.score == pytest.approx(float(chances[-1]), abs=1e-5)

@@ -16,11 +16,15 @@ from glassmind.reason.vote import (
     verifier_weights,
     vote,
 )
-from glassmind.records import Completion
+from glassmind.records import OUTCOME, Completion, Node, Trace
 
 
 def chain(answer: str | None, logprob: float = -1.0, score: float | None = None) -> Completion:
-    return Completion("p", 0, (1, 2), (logprob / 2, logprob / 2), answer=answer, score=score)
+    scores = {} if score is None else {OUTCOME: score}
+    node = Node(
+        None, "answer", "", (1, 2), (logprob / 2,) * 2, finish="stop", answer=answer, scores=scores
+    )
+    return Trace.of_chains("p", [[node]]).completions[0]
 
 
 def chains(*answers: str | None) -> list[Completion]:
@@ -28,9 +32,15 @@ def chains(*answers: str | None) -> list[Completion]:
 
 
 def test_answers_are_compared_as_numbers() -> None:
-    row = chains("18", "$18", "18.00", "1,800", "3/4", "0.75", "seven apples", None)
+    row = chains("18", "$18", "18.00", "1,800", "3/4", "0.75", None)
     assert tally(row) == {"18": 3.0, "1800": 1.0, answer_key(row[4]): 2.0}
     assert vote(row) == "18"
+
+
+def test_answers_that_are_no_numbers_vote_too() -> None:
+    row = chains("Blue", "red", "blue ", "(1, 2)", r"\left(1,2\right)", "( 1 , 2.0 )", "")
+    assert tally(row) == {"(1, 2)": 3.0, "Blue": 2.0, "red": 1.0}
+    assert best_of(row, [0, 0, 1, 0, 0, 0, 2]) == "Blue"
 
 
 def test_ties_go_to_the_earlier_sample() -> None:
@@ -39,7 +49,7 @@ def test_ties_go_to_the_earlier_sample() -> None:
 
 
 def test_nobody_answered() -> None:
-    for row in (chains(), chains(None, None), chains("no idea")):
+    for row in (chains(), chains(None, None), chains("", " ")):
         assert tally(row) == {}
         assert vote(row) is None
         assert best_of(row, [1.0] * len(row)) is None

@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from glassmind.errors import UserError
+from glassmind.files import require_space, write_json, write_text
 from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint, OtherVersion, Writer, load_tensors, save_tensors
-from glassmind.runs.files import read_json, require_space, write_json, write_text
 from glassmind.runs.weights import load_weights, named_weights
+from glassmind.serialization import read_json
 
 TENSORS = {
     "matrix": torch.arange(12.0).reshape(3, 4),
@@ -107,7 +108,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="No space"):
         save_tensors({"other": torch.zeros(3)}, path)
     assert files(tmp_path) == ["t.safetensors"]
     assert same(load_tensors(path), TENSORS)

@@ -10,7 +10,6 @@ import pytest
 
 from glassmind.errors import UserError
 from glassmind.model import Transformer
-from glassmind.runs.dataclass_tree import from_dict
 from glassmind.runs.dial import (
     DEEPEST,
     TOKENS_PER_PARAMETER,
@@ -19,6 +18,7 @@ from glassmind.runs.dial import (
     scaling_parameters,
 )
 from glassmind.runs.recipe import Recipe, TrainConfig, read_recipe, recipe_toml
+from glassmind.serialization import decode
 
 DEMO = read_recipe("demo")
 
@@ -79,7 +79,7 @@ def test_half_the_tokens_are_half_the_horizon_and_the_vocabulary_counts() -> Non
 
 def test_the_result_is_an_ordinary_recipe_with_every_value_written_out() -> None:
     recipe = dialled(DEMO, 5)
-    assert from_dict(Recipe, tomllib.loads(recipe_toml(recipe)), "test") == recipe
+    assert decode(Recipe, tomllib.loads(recipe_toml(recipe)), "test") == recipe
 
 
 @pytest.mark.parametrize("depth", [0, -3, DEEPEST + 1])

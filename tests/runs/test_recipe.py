@@ -83,6 +83,7 @@ def test_a_shipped_recipe_bears_its_own_name(name: str) -> None:
         ("[sampling]\ntemperature = -0.1\n", "sampling: temperature must lie between"),
         ("[verifier]\nbranches = 0\n", "verifier: branches must be at least 1"),
         ("[verifier.train]\nsteps = 0\n", r"verifier\.train: steps must be at least 1"),
+        ("[verifier.train]\nweights = 'best'\n", r'verifier: train\.weights must be "last"'),
         ("[problems]\ntest = 0\n", "problems: test must be at least 1"),
         ("[problems.dial]\nmin_steps = 5\n", r"problems\.dial: min_steps 5 and max_steps 4"),
         ("[problems.dial]\nfamilies = ['chess']\n", r"problems\.dial: no story family 'chess'"),

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 from tiny_servers import serving
 
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.app import STATIC
 from glassmind.serve.schemas.responses import TokenizerInfo
-from glassmind.serve.served_model import ServedModel
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +91,14 @@ def test_metrics_count(http: httpx2.Client) -> None:
     before = counted(http, "tokens")
     http.post("/v1/completions", json={"prompt": "x", "max_tokens": 3, "logit_bias": {"6": -100}})
     assert counted(http, "tokens") == before + 3
-    assert counted(http, "put_off_sequences") == 0
+    assert counted(http, "preempted_sequences") == 0
 
 
-def test_metrics_tell_of_too_small_a_cache(tiny: ServedModel) -> None:
+def test_metrics_tell_of_too_small_a_cache(tiny: LocalLLM) -> None:
     with (
         serving(tiny, cache_bytes=128 << 10) as address,  # 256 tokens
         httpx2.Client(base_url=address, timeout=60) as http,
     ):
         asked = {"prompt": "x", "max_tokens": 100, "n": 4, "logit_bias": {"6": -100}}
         assert http.post("/v1/completions", json=asked).is_success
-        assert counted(http, "put_off_sequences") > 0
+        assert counted(http, "preempted_sequences") > 0

@@ -17,7 +17,6 @@ import pytest
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers.tokenizer_json import read_tokenizer_json
 from glassmind.tokenize.chat_template import template as chat_template
-from glassmind.tokenize.chat_template import worker as chat_worker
 from glassmind.tokenize.chat_template.template import ChatTemplate
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
@@ -237,11 +236,10 @@ def test_a_marker_is_found_even_where_text_uses_the_rare_characters(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A worker that is killed after half a second."""
-    monkeypatch.setattr(chat_worker, "SECONDS", 0.5)
-    worker = chat_worker.ChatWorker()
-    monkeypatch.setattr(chat_template, "_WORKER", worker)
+    monkeypatch.setattr(chat_template._WORKER, "seconds", 0.5)
+    chat_template._WORKER.close()
     yield
-    worker.close()
+    chat_template._WORKER.close()
 
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
@@ -298,9 +296,7 @@ def test_one_worker_serves_all_threads_and_is_replaced_when_it_died() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
-def test_what_ctrl_c_left_unfinished_answers_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = chat_worker.ChatWorker()
-    monkeypatch.setattr(chat_template, "_WORKER", worker)
+def test_what_ctrl_c_left_unfinished_answers_nobody() -> None:
     say = ChatTemplate("{{ messages[0].content }}")
     assert say.render([{"role": "user", "content": "before"}]) == "before"
     slow = ChatTemplate(
@@ -319,12 +315,11 @@ def test_what_ctrl_c_left_unfinished_answers_nobody(monkeypatch: pytest.MonkeyPa
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert say.render([{"role": "user", "content": "after"}]) == "after"
-    worker.close()
 
 
 _LAST_WORDS = """
 import os, signal, sys
-from glassmind.tokenize import chat_template
+from glassmind.tokenize.chat_template import template as chat_template
 loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 chat = [{"role": "user", "content": "Hi"}]
 assert chat_template.ChatTemplate("{{ messages[0].content }}").render(chat) == "Hi"
@@ -374,7 +369,8 @@ def test_a_forked_process_has_a_worker_of_its_own() -> None:
 
 def test_an_environment_full_of_keys_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_SECRET_KEY", "hunter2")
-    worker = chat_worker.ChatWorker()
+    worker = chat_template._WORKER
+    worker.close()
     worker.ask({"source": "", "variables": {}, "most": 1}, 100)
     process = worker._process
     assert process is not None

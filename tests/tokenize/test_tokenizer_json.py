@@ -112,7 +112,7 @@ def test_saving_is_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="No space"):
         save(bpe, path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

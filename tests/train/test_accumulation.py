@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from glassmind.data.columns import COMPLETION
 from glassmind.data.loader import RowLoader
 from glassmind.data.packing import Document, pack
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
@@ -35,7 +36,8 @@ def trained(objective: type[Pretrain], config: TrainConfig) -> Trainer:
     for _ in range(120):  # completions of very different length: micro-batches weigh differently
         length = int(draw.integers(4, 24))
         ids = draw.integers(0, 31, length).astype(np.int32)
-        documents.append(Document(ids, np.arange(length) >= int(draw.integers(1, length))))
+        written = np.arange(length) >= int(draw.integers(1, length))
+        documents.append(Document(ids, {COMPLETION: written}))
     rows = pack(documents, 24, pad_id=0)
     trainer = Trainer(
         objective(model), RowLoader(rows, config.batch_rows, seed=1), config, stage="x"
@@ -54,7 +56,7 @@ def test_micro_batches_give_the_update_of_the_whole(
     config = replace(CONFIG, muon_lr=muon_lr)
     whole = trained(objective, config)
     parts = trained(objective, replace(config, batch_rows=8 // accumulate, accumulate=accumulate))
-    assert parts.tokens == whole.tokens
+    assert parts.counters.tokens == whole.counters.tokens
     for one, two in zip(
         whole.objective.module.parameters(), parts.objective.module.parameters(), strict=True
     ):

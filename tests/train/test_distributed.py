@@ -18,6 +18,7 @@ from processes import needs_gloo, together
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from glassmind.data.columns import COMPLETION
 from glassmind.data.loader import RowLoader
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
@@ -65,19 +66,20 @@ def uneven_rows() -> Any:
     documents = []
     for number in range(24):
         ids = random.integers(0, 31, 16).astype(np.int32)
-        documents.append(Document(ids, np.arange(16) >= (15 if number % 3 else 2)))
+        written = np.arange(16) >= (15 if number % 3 else 2)
+        documents.append(Document(ids, {COMPLETION: written}))
     return pack(documents, 16, pad_id=0)
 
 
 def train(
     parallel: str, folder: Path | None, config: TrainConfig, model: ModelConfig, stop: int = 0
 ) -> dict[str, Any]:
-    """Train in this process's world; whole weights and optimizer state, and the metrics."""
+    """Train in this process's group; whole weights and optimizer state, and the metrics."""
     torch.set_num_threads(1)
     with launched() as launch:
         device = torch.device("cpu")
-        world = launch.join(parallel, device)  # type: ignore[arg-type]
-        world.require(config)
+        group = launch.join(parallel, device)  # type: ignore[arg-type]
+        group.check_config(config)
         torch.manual_seed(7)
         objective = SupervisedFineTuning(Transformer(model))
         trainer = Trainer(
@@ -87,7 +89,7 @@ def train(
             stage="sft",
             folder=folder,
             progress=Stop(stop) if stop else Silent(),
-            world=world,
+            group=group,
         )
         try:
             trainer.train()
@@ -97,7 +99,7 @@ def train(
         return {
             "weights": {name: whole(p) for name, p in named.items()},
             "optimizer": {name: whole(t) for name, t in trainer.optimizers.state().items()},
-            "tokens": trainer.tokens,
+            "tokens": trainer.counters.tokens,
             "sharded": sum(isinstance(p, DTensor) for p in named.values()),
             "random": torch.get_rng_state().numpy(),
         }
@@ -254,15 +256,15 @@ def traffic(parallel: str, model: ModelConfig) -> dict[str, int]:
     """Bytes that the collectives of a second step move, in bfloat16 and with AdamW only."""
     torch.set_num_threads(1)
     with launched() as launch:
-        world = launch.join(parallel, torch.device("cpu"))  # type: ignore[arg-type]
+        group = launch.join(parallel, torch.device("cpu"))  # type: ignore[arg-type]
         torch.manual_seed(7)
         config = replace(CONFIG, precision="bfloat16", muon_lr=0.0, accumulate=2)
         loader = RowLoader(uneven_rows(), config.batch_rows, seed=1)
         objective = SupervisedFineTuning(Transformer(model))
-        trainer = Trainer(objective, loader, config, stage="sft", world=world)
-        trainer._one_step()
+        trainer = Trainer(objective, loader, config, stage="sft", group=group)
+        trainer.take_step()
         with CollectiveBytes() as counter:
-            trainer._one_step()
+            trainer.take_step()
         return dict(counter.bytes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -142,6 +143,16 @@ def test_a_torch_without_nccl(monkeypatch: pytest.MonkeyPatch) -> None:
         Launch.__new__(Launch).join("auto", torch.device("cuda", 0))
 
 
+def _children(parent: int) -> list[int]:
+    """The processes that ``parent`` started. (Not every kernel keeps /proc/*/task/*/children.)"""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return sorted(found)
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker through /proc")
 def test_a_killed_worker_comes_back_and_nothing_is_lost(recipe: str, tmp_path: Path) -> None:
     path = Path(recipe)
@@ -158,8 +169,7 @@ def test_a_killed_worker_comes_back_and_nothing_is_lost(recipe: str, tmp_path: P
         checkpoints = killed / "checkpoints" / "pretrain"
         while not list(checkpoints.glob("step-*")) and torchrun.poll() is None:
             time.sleep(0.005)
-        children = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()
-        os.kill(int(children[-1]), signal.SIGKILL)
+        os.kill(_children(torchrun.pid)[-1], signal.SIGKILL)
         said = torchrun.communicate(timeout=240)[0].decode()
     finally:
         torchrun.kill()

@@ -56,7 +56,9 @@ class Listener(Silent):
         self.said.append(summary)
 
 
-def make_trainer(folder: Path | None, config: TrainConfig = CONFIG, bad_batch: int = 6) -> Trainer:
+def make_trainer(
+    folder: Path | None, config: TrainConfig = CONFIG, bad_batch: int = 6, **options: Any
+) -> Trainer:
     """A trainer whose batch number ``bad_batch`` (from 1) makes it sick."""
     torch.manual_seed(7)
     model = Transformer(
@@ -76,7 +78,9 @@ def make_trainer(folder: Path | None, config: TrainConfig = CONFIG, bad_batch: i
     objective = Sick(model)
     objective.bad = torch.from_numpy(bad.ids).long()
     loader = RowLoader(rows, config.batch_rows, seed=1)
-    return Trainer(objective, loader, config, stage="pretrain", folder=folder, progress=Listener())
+    return Trainer(
+        objective, loader, config, stage="pretrain", folder=folder, progress=Listener(), **options
+    )
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -147,7 +151,7 @@ def test_stop_keeps_what_the_step_met(tmp_path: Path) -> None:
 def test_skip_leaves_the_batch_out(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, replace(CONFIG, on_nan="skip"))
     trainer.train()
-    assert trainer.step == 12
+    assert trainer.counters.step == 12
     assert all_finite(trainer)
     (trouble,) = [r for r in rows(tmp_path) if "trouble" in r]
     assert (trouble["step"], trouble["policy"]) == (6, "skip")
@@ -171,10 +175,10 @@ def test_rewind_goes_on_with_other_batches(tmp_path: Path) -> None:
     config = replace(CONFIG, on_nan="rewind")
     trainer = make_trainer(tmp_path, config)
     trainer.train()
-    assert (trainer.step, trainer.rewinds) == (12, 1)
+    assert (trainer.counters.step, trainer.counters.rewinds) == (12, 1)
     assert all_finite(trainer)
     # 12 steps taken and one batch passed over
-    assert trainer.loader.state()["cursor"] == 13
+    assert trainer.source.state()["cursor"] == 13
     (rewound,) = [r for r in rows(tmp_path) if "rewound_from" in r]
     assert (rewound["step"], rewound["rewound_from"]) == (5, 6)
     steps = [r["step"] for r in rows(tmp_path) if "loss" in r]
@@ -186,7 +190,8 @@ def test_a_run_that_always_goes_wrong_is_stopped(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, config)
     assert isinstance(trainer.objective, Sick)
     trainer.objective.loss = lambda batch: (  # type: ignore[method-assign]
-        Pretrain.loss(trainer.objective, batch)[0] * (math.nan if trainer.step > 3 else 1.0),
+        Pretrain.loss(trainer.objective, batch)[0]
+        * (math.nan if trainer.counters.step > 3 else 1.0),
         {},
     )
     with pytest.raises(UserError, match="cannot be rewound: it happened too often"):
@@ -223,7 +228,7 @@ def test_a_crash_after_a_rewind_changes_nothing(tmp_path: Path) -> None:
     first = make_trainer(tmp_path / "b", replace(config, steps=12))
 
     def cut(done: int, **figures: float) -> None:
-        if first.rewinds and done == 8:
+        if first.counters.rewinds and done == 8:
             raise KeyboardInterrupt
 
     first.progress.update = cut  # type: ignore[method-assign]
@@ -236,14 +241,112 @@ def test_a_crash_after_a_rewind_changes_nothing(tmp_path: Path) -> None:
     assert [r["step"] for r in rows(tmp_path / "b")] == [r["step"] for r in rows(tmp_path / "a")]
 
 
+# ---------------------------------------------------------------- judged one step later (GPUs)
+
+
+def lagging(folder: Path | None, config: TrainConfig, bad_batch: int = 6) -> Trainer:
+    """A trainer that works on a CPU as it would on a GPU."""
+    if folder is not None:
+        folder.mkdir()
+    trainer = make_trainer(folder, config, bad_batch)
+    trainer.lagging = True
+    return trainer
+
+
+# Nothing but the last step makes the trainer wait for a verdict.
+RARELY = replace(CONFIG, log_every=100, checkpoint_minutes=100)
+
+
+def test_only_policies_that_leave_no_step_out_can_lag() -> None:
+    assert Guard("stop", "note", 6.0).can_lag
+    for on_nan, on_spike in (("skip", "note"), ("rewind", "note"), ("stop", "skip")):
+        assert not Guard(on_nan, on_spike, 6.0).can_lag  # type: ignore[arg-type]
+    assert not make_trainer(None).lagging  # on a CPU there is nothing to wait for
+
+
+def test_a_lagging_trainer_asks_about_a_step_when_the_next_is_queued() -> None:
+    trainer = lagging(None, replace(RARELY, steps=4), bad_batch=50)
+    order: list[str] = []
+    judge, step = trainer.guard.judge, trainer.optimizers.step
+
+    def judged(loss: float, norm: float) -> Any:
+        order.append("judge")
+        return judge(loss, norm)
+
+    def stepped(*arguments: Any) -> None:
+        order.append("step")
+        step(*arguments)
+
+    trainer.guard.judge = judged  # type: ignore[method-assign]
+    trainer.optimizers.step = stepped  # type: ignore[method-assign]
+    trainer.train()
+    assert order == ["step", "step", "judge", "step", "judge", "step", "judge", "judge"]
+
+
+@pytest.mark.parametrize("config", [CONFIG, RARELY], ids=["often", "rarely"])
+def test_lagging_changes_no_number(config: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "prompt").mkdir()
+    prompt = make_trainer(tmp_path / "prompt", config, bad_batch=50)
+    prompt.train()
+    late = lagging(tmp_path / "late", config, bad_batch=50)
+    late.train()
+    pairs = zip(late.objective.module.parameters(), prompt.objective.module.parameters(),
+                strict=True)  # fmt: skip
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert late.guard.state() == prompt.guard.state()
+    ours, theirs = late.optimizers.state(), prompt.optimizers.state()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_lagging_keeps_the_weights_from_before_a_step_that_is_not_finite(
+    factor: float, tmp_path: Path
+) -> None:
+    (tmp_path / "prompt").mkdir()
+    sentences = []
+    for trainer in (make_trainer(tmp_path / "prompt", RARELY), lagging(tmp_path / "late", RARELY)):
+        assert isinstance(trainer.objective, Sick)
+        trainer.objective.factor = factor
+        with pytest.raises(UserError, match="step 6: the loss is") as error:
+            trainer.train()
+        sentences.append(str(error.value).partition("; the batch")[0])
+        assert all_finite(trainer)
+    assert sentences[0] == sentences[1]
+    kept = [tmp_path / name / "trouble" / "pretrain-step-000006" for name in ("prompt", "late")]
+    for file in ("batch.safetensors", "weights.safetensors"):
+        assert (kept[0] / file).read_bytes() == (kept[1] / file).read_bytes()
+    assert json.loads((kept[1] / "trouble.json").read_text())["weights_after_step"] == 5
+    assert not list((tmp_path / "late").glob("checkpoints/*/*"))
+
+
+def test_a_lagging_trainer_notes_a_spike_under_its_own_step(tmp_path: Path) -> None:
+    config = replace(RARELY, steps=45, log_every=45)
+    ends = []
+    (tmp_path / "prompt").mkdir()
+    prompt = make_trainer(tmp_path / "prompt", config, bad_batch=40)
+    for trainer in (prompt, lagging(tmp_path / "late", config, bad_batch=40)):
+        assert isinstance(trainer.objective, Sick)
+        trainer.objective.factor = 3.0
+        trainer.train()
+        assert trainer.folder is not None
+        (row,) = [r for r in rows(trainer.folder) if "trouble" in r]
+        kept = json.loads(
+            (trainer.folder / "trouble/pretrain-step-000040/trouble.json").read_text()
+        )
+        ends.append((row, [*trainer.objective.module.parameters()], kept["weights_after_step"]))
+    (one, ours, before), (two, theirs, after) = ends
+    assert one == two
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert (before, after) == (39, 41)  # what was taken before it was judged is said
+
+
 # ------------------------------------------------------------------------- the best weights
 
 
 def test_the_finished_weights_can_be_the_best(tmp_path: Path) -> None:
     losses = iter([3.0, 1.0, 2.0, 1.5])
     config = replace(CONFIG, weights="best", validate_every=3)
-    trainer = make_trainer(tmp_path, config, bad_batch=50)
-    trainer.validate = lambda: next(losses)
+    trainer = make_trainer(tmp_path, config, bad_batch=50, validate=lambda: next(losses))
     trainer.train()
     best = checkpoint.newest(tmp_path / "checkpoints" / "pretrain", kind="best")
     assert best is not None
@@ -252,3 +355,9 @@ def test_the_finished_weights_can_be_the_best(tmp_path: Path) -> None:
     assert all(torch.equal(p, best.tensors["model"][n]) for n, p in module.named_parameters())
     assert isinstance(trainer.progress, Listener)
     assert "pretrain: the weights are those of step 6" in trainer.progress.said
+
+
+def test_the_best_weights_are_refused_where_nothing_is_held_out() -> None:
+    config = replace(CONFIG, weights="best")
+    with pytest.raises(UserError, match=r'train.weights = "best" needs held-out data .* pretrain'):
+        make_trainer(None, config)

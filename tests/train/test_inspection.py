@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from glassmind.data.loader import RowLoader
 from glassmind.data.packing import stream
-from glassmind.evaluate.json_records import decode
 from glassmind.evaluate.run_files import Inspection
 from glassmind.model import Block, ModelConfig, Transformer, probe
 from glassmind.model.config import AttentionConfig, ExpertsConfig, FeedForwardConfig
+from glassmind.serialization import decode
 from glassmind.train import Batch, Pretrain, to_batch
 from glassmind.train.inspection import SILENT, Inspector, silent_share
 from glassmind.train.muon import Muon

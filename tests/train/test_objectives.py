@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from glassmind.data.columns import COMPLETION, LABEL
 from glassmind.data.packing import Document, pack, stream
 from glassmind.model import (
     AttentionConfig,
@@ -19,7 +20,18 @@ from glassmind.model import (
     causal,
     same_document,
 )
-from glassmind.train import Batch, Pretrain, SupervisedFineTuning, Verify, to_batch
+from glassmind.model.config import ExpertsConfig, FeedForwardConfig
+from glassmind.model.experts import Router
+from glassmind.runs.recipe import LoraConfig
+from glassmind.train import (
+    Batch,
+    Pretrain,
+    SupervisedFineTuning,
+    Verify,
+    add_lora,
+    to_batch,
+    validation_loss,
+)
 
 VOCAB, END = 29, 6
 CPU = torch.device("cpu")
@@ -47,7 +59,7 @@ def plain_documents() -> list[Document]:
     made = []
     for length, prompt in ((9, 4), (6, 1), (12, 7), (3, 2), (5, 5)):
         ids = rng.integers(7, VOCAB, length).astype(np.int32)
-        made.append(Document(ids, np.arange(length) >= prompt))
+        made.append(Document(ids, {COMPLETION: np.arange(length) >= prompt}))
     return made
 
 
@@ -98,7 +110,7 @@ def test_pretrain_on_a_stream() -> None:
     model = tiny()
     ids = np.random.default_rng(1).integers(7, VOCAB, 48).astype(np.int32)
     loss, _ = Pretrain(model).loss(to_batch(stream(ids, 12), CPU))
-    rows = [Document(row, np.ones(12, np.bool_)) for row in ids.reshape(4, 12)]
+    rows = [Document(row) for row in ids.reshape(4, 12)]
     expected = [one for row in rows for one in losses_alone(model, row)]
     assert loss.item() == pytest.approx(sum(expected) / len(expected), rel=1e-5)
 
@@ -111,7 +123,7 @@ def test_sft_is_the_mean_over_completions() -> None:
         loss
         for document in made
         for loss, learned in zip(
-            losses_alone(model, document), document.completion[1:], strict=True
+            losses_alone(model, document), document[COMPLETION][1:], strict=True
         )
         if learned
     ]
@@ -127,7 +139,7 @@ def test_sft_does_not_learn_the_question() -> None:
     for token in (8, 9):
         ids = np.array([token, token, 10, 11], np.int32)
         learned = np.array([False, False, True, True])
-        batch = to_batch(pack([Document(ids, learned)], 4, pad_id=0), CPU)
+        batch = to_batch(pack([Document(ids, {COMPLETION: learned})], 4, pad_id=0), CPU)
         losses.append(SupervisedFineTuning(model).loss(batch)[0].item())
     assert losses[0] == pytest.approx(losses[1])
 
@@ -151,9 +163,8 @@ def judged_documents() -> list[Document]:
         made.append(
             Document(
                 np.array(ids, np.int32),
-                np.array(imitate),
+                {COMPLETION: np.array(imitate), LABEL: np.array(labels, np.float32)},
                 np.array(branches, np.int16),
-                np.array(labels, np.float32),
             )
         )
     return made
@@ -187,12 +198,12 @@ def test_verify_is_its_equation(pair_weight: float, language_weight: float) -> N
     judge, speak = [], []
     ends: dict[int, list[tuple[float, float]]] = {}
     for t in range(60):
-        score, label = float(scores[0, t]), float(packed.labels[0, t])
+        score, label = float(scores[0, t]), float(packed[LABEL][0, t])
         if not math.isnan(label):
             judge.append(-label * log_sigmoid(score) - (1 - label) * log_sigmoid(-score))
             if packed.ids[0, t] == END:
                 ends.setdefault(int(packed.documents[0, t]), []).append((score, label))
-        if packed.completion[0, t]:
+        if packed[COMPLETION][0, t]:
             speak.append(-float(logp[0, t]))
     pairs = [
         right - wrong
@@ -270,3 +281,41 @@ def test_the_trunk_is_frozen_unless_it_goes_on_speaking(language_weight: float) 
     trunk = {name for name, _ in scorer.named_parameters() if name.startswith("trunk.")}
     own = {name for name, _ in scorer.named_parameters()} - trunk
     assert learned == (own | trunk if language_weight else own)
+
+
+# -------------------------------------------------------------------------------- validation
+
+
+def test_validation_is_the_mean_over_all_rows_and_changes_nothing() -> None:
+    """Without dropout, and without counting its tokens among those that routers balance."""
+    torch.manual_seed(0)
+    model = Transformer(
+        ModelConfig(
+            vocab_size=VOCAB,
+            max_tokens=64,
+            d_model=16,
+            n_layers=2,
+            attention=AttentionConfig(n_heads=2),
+            feed_forward=FeedForwardConfig("swiglu"),
+            experts=ExpertsConfig(n_experts=4, n_active=2, d_hidden=8),
+        )
+    )
+    random_weights(model)
+    add_lora(model, LoraConfig(rank=2, targets=("query",), dropout=0.5))
+    random_weights(model)
+    objective = SupervisedFineTuning(model)
+    made = plain_documents() * 5
+    before = torch.get_rng_state()
+    measured = validation_loss(objective, pack(made, 16, pad_id=0), CPU)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(module.training for module in model.modules())
+    assert not any(m.load.any() for m in model.modules() if isinstance(m, Router))
+    model.eval()
+    expected = [
+        loss
+        for document in made
+        for loss, learned in zip(losses_alone(model, document), document[COMPLETION][1:],
+                                 strict=True)
+        if learned
+    ]  # fmt: skip
+    assert measured == pytest.approx(sum(expected) / len(expected), rel=1e-5)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.runs.dataclass_tree import replace_at
+from glassmind.runs.overrides import replace_at
 from glassmind.runs.recipe import Recipe, TrainConfig, recipe_toml
 from glassmind.train.trackers import Trackers, flattened, last_step, require_trackers, run_id
 

@@ -73,8 +73,8 @@ def assert_same_end(one: Trainer, two: Trainer) -> None:
     ):
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[name], other[name]) for name in mine)
-    assert (one.step, one.tokens) == (two.step, two.tokens)
-    assert one.loader.state() == two.loader.state()
+    assert (one.counters.step, one.counters.tokens) == (two.counters.step, two.counters.tokens)
+    assert one.source.state() == two.source.state()
     if one.folder is not None and two.folder is not None:
         assert rows(one.folder) == rows(two.folder)
 
@@ -192,10 +192,24 @@ def test_a_foreign_checkpoint_is_refused_by_a_sentence(tmp_path: Path) -> None:
     interrupted(tmp_path, 3)
     for path in tmp_path.glob("checkpoints/*/*/state.json"):
         state = json.loads(path.read_text("utf-8"))
-        del state["loader"]
+        del state["source"]
         path.write_text(json.dumps(state), "utf-8")
     with pytest.raises(UserError):
         make_trainer(tmp_path).train()
+
+
+def test_a_checkpoint_of_before_there_were_other_sources_is_resumed(
+    straight: Trainer, tmp_path: Path
+) -> None:
+    interrupted(tmp_path, 5)
+    for path in tmp_path.glob("checkpoints/*/*/state.json"):
+        state = json.loads(path.read_text("utf-8"))
+        state["loader"] = state.pop("source")
+        del state["objective"]
+        path.write_text(json.dumps(state), "utf-8")
+    resumed = make_trainer(tmp_path)
+    resumed.train()
+    assert_same_end(resumed, straight)
 
 
 def test_half_a_row_of_metrics_does_not_stop_a_restart(straight: Trainer, tmp_path: Path) -> None:
@@ -237,7 +251,7 @@ def test_accumulated_micro_batches_are_a_full_batch() -> None:
     whole.train()
     parts = make_trainer(None, replace(CONFIG, steps=5, batch_rows=2, accumulate=2))
     parts.train()  # the permutation is the same, so two halves are the same four rows
-    assert parts.tokens == whole.tokens
+    assert parts.counters.tokens == whole.counters.tokens
     for name, value in weights(parts).items():
         torch.testing.assert_close(value, weights(whole)[name], atol=2e-4, rtol=0)
 
@@ -249,10 +263,10 @@ def test_gradients_are_clipped() -> None:
         trainer = make_trainer(None, replace(CONFIG, steps=1, clip=clip))
         step = trainer.optimizers.step
 
-        def look(factor: float, trainer: Trainer = trainer, step: Any = step) -> None:
+        def look(factor: float, skip: None, trainer: Trainer = trainer, step: Any = step) -> None:
             grads = [p.grad for p in trainer.objective.module.parameters() if p.grad is not None]
             lengths.append(math.sqrt(sum(float(g.square().sum()) for g in grads)))
-            step(factor)
+            step(factor, skip)
 
         trainer.optimizers.step = look  # type: ignore[method-assign]
         trainer.train()

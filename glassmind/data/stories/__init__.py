@@ -1,8 +1,9 @@
-"""Stories: the families of word problems the generator can tell.
+"""Stories: the families of word problems that the generator can write.
 
-Read ``shapes`` (what an event does to the numbers), ``words`` (names, nouns, general knowledge),
-``family`` (how openings, events, states and questions make a story), then any family, each a
-file of its own. ``FAMILIES`` maps each name to its family; adding one is adding a row.
+Read ``shapes`` (what an event does to the numbers), ``words`` (names, nouns, parts), ``family``
+(how openings, events, states and questions make a story), then any family, each in its own file;
+``costs`` has what two of them share. ``FAMILIES`` maps each name to its family; add one by adding a
+row.
 """
 
 from __future__ import annotations

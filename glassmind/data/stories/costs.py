@@ -1,4 +1,4 @@
-"""What a yard costs: the events and questions *rectangles* and *fences* share."""
+"""The cost of a yard: events and questions shared by *rectangles* and *fences*."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Family: the grammar of one kind of story.
 
-A story is an opening, some events and a question. A family says which openings and events it
-has, in which *state* each may happen (while we count cookies, or after they are shared and we
-count cookies per friend), and what is asked when the story stops in a state. Every sentence
-comes in several wordings; some of them are held out from training for good, so that the
-*reworded* test slice is told entirely in sentences the model has never seen.
+A story is an opening, some events and a question. A family defines its openings and events, the
+*state* in which each may happen (counting cookies, or, after they are shared, cookies per friend),
+and the question for each state in which a story may end. Every sentence has several wordings; some
+are never used in training, so that the *reworded* test split consists of sentences the model has
+never seen.
 
 Wordings are format strings. They may name ``{N}`` the person, ``{S}`` the person as a sentence's
 subject (``Mia``, ``She``, ``Then she``), ``{he} {him} {his} {His}``, ``{o}`` a second person,
@@ -24,7 +24,7 @@ from glassmind.data.stories.words import THINGS, Noun
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One thing to say: wordings for training and testing, and wordings kept for *reworded*."""
+    """One sentence: wordings for training and testing, and wordings reserved for *reworded*."""
 
     usual: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -37,15 +37,15 @@ def say(*usual: str, held: tuple[str, ...]) -> Sentence:
     return Sentence(usual, held)
 
 
-SILENT = Sentence(("",), ("",))  # an event that only the question tells
+SILENT = Sentence(("",), ("",))  # an event that only the question mentions
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happens: a shape, its words, a label for each step, and where it leads.
+    """One event: a shape, its sentence, a label for each step, and the next state.
 
-    ``to`` is the state after the event (empty: it stays), ``limit`` how often a story may use it,
-    ``introduces`` says that it brings a new person ``{q}`` who is then ``{p}``.
+    ``to`` is the state after the event (empty: unchanged), ``limit`` how often a story may use it,
+    ``introduces`` says that it adds a new person ``{q}``, who is ``{p}`` from then on.
     """
 
     name: str
@@ -70,9 +70,9 @@ class Event:
 class Family:
     """A kind of story: openings, events by state, a question for each state to stop in.
 
-    ``number_cap`` and ``result_cap`` tighten the dial where the world does (nobody is 300 years
-    old); 0 means no cap. A state without a question cannot be stopped in; a state without events
-    ends the story.
+    ``number_cap`` and ``result_cap`` tighten the dial where reality does (a person is not 300 years
+    old); 0 means no cap. A story cannot end in a state without a question, and always ends in a
+    state without events.
     """
 
     name: str

@@ -1,15 +1,15 @@
 """Shapes: what an event does to the numbers of a story, with no words in it.
 
-A story carries one *running quantity* ``x`` (pencils in a bag, dollars in a pocket). An event
-draws one or two fresh numbers and works one or two steps with them, the last of which gives the
-new running quantity. "Mia buys 3 boxes of 12 pencils" is the shape ``GAIN_GROUPS``: draw
-``(3, 12)``, then work ``3*12`` and ``x + that``.
+A story has one *running quantity* ``x`` (pencils in a bag, dollars in a pocket). An event draws one
+or two new numbers and computes one or two steps with them; the last gives the new running quantity.
+"Mia buys 3 boxes of 12 pencils" is the shape ``GAIN_GROUPS``: draw ``(3, 12)``, then compute
+``3*12`` and ``x + that``.
 
 A shape is a pair: ``draw`` picks numbers that keep every result a non-negative integer inside
-the limits (or says ``None``: no such numbers for this ``x``), and ``program`` lists the steps
+the limits (or returns ``None``: no such numbers for this ``x``), and ``program`` lists the steps
 as ``(operator, left, right)``, where a non-negative index means a drawn number, ``X`` the running
-quantity and ``S`` the step just before in the same event. Words are the families' business, so
-one shape serves a dozen different stories.
+quantity and ``S`` the previous step of the same event. The families add the words, so one shape
+serves a dozen different stories.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ TIMES_DIFFERENCE = Shape(_times_few, (("*", X, 0), ("-", S, X)))
 
 
 def times_constant(k: int) -> Shape:
-    """Multiply by a number everybody knows (7 days in a week), which the text does not spell."""
+    """Multiply by a known number (7 days in a week) that the text does not state."""
 
     def draw(u: Uniform, x: int, number: int, result: int) -> Numbers | None:
         return (k,) if x <= number and x * k <= result else None

@@ -1,9 +1,8 @@
-"""The words stories are told with: names, nouns, parts, and what a reader is assumed to know.
+"""The words stories are written with: names, nouns, and the parts of a whole.
 
-Every noun is given as (singular, plural) and every singular begins with a consonant sound, so
+Every noun is given as (singular, plural), and every singular begins with a consonant sound, so
 "a {item}" is always right. A second person in a story is always of the other gender, so "he"
-and "she" never leave a reader guessing. General knowledge is a short declared table: a number
-in a solution that is not in the question in digits must be named there by one of these phrases.
+and "she" are unambiguous.
 """
 
 from __future__ import annotations
@@ -69,20 +68,3 @@ PEOPLE = _nouns("friend child/children cousin neighbor classmate/classmates")
 
 PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
 PERCENTS = {2: "50%", 4: "25%", 5: "20%", 10: "10%"}
-
-# phrase in the question -> a number a solution may then use
-KNOWLEDGE: tuple[tuple[str, int], ...] = (
-    ("half", 2),
-    ("a third", 3),
-    ("a quarter", 4),
-    ("a fifth", 5),
-    ("50%", 2),
-    ("25%", 4),
-    ("20%", 5),
-    ("10%", 10),
-    ("around", 2),
-    ("square", 4),
-    ("same way", 2),
-    ("week", 7),
-    ("hours", 60),
-)

@@ -24,8 +24,8 @@ from glassmind.evaluate.compare.table import (
     races,
     result_rows,
 )
-from glassmind.evaluate.report.page import write_page
 from glassmind.evaluate.wording import count
+from glassmind.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write the page to ``path``. Raises ``UserError`` where it cannot be written."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: --out takes the name of a page, such as compare.html")
-    write_page(path, render_comparison(comparison))
+    write_text(path, render_comparison(comparison))
 
 
 def render_comparison(comparison: Comparison) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
 from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import Metric, read_metrics
+from glassmind.runs.results import RunInfo
+from glassmind.serialization import read_record
 
 MOST_RUNS = 8
 """So many colours can be told apart."""
@@ -137,20 +138,16 @@ def _facts(folder: Path) -> dict[str, str]:
         raise UserError(f"{recipe} is not valid TOML: {error}") from None
     info = folder / "run.json"
     if info.is_file():
-        try:
-            told = json.loads(info.read_text("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{info} is not valid JSON: {error}") from None
-        if isinstance(told, dict):
-            kept = {key: told[key] for key in ("commit", "machine", "versions") if key in told}
-            facts |= _flat({"run": kept})
+        made = read_record(RunInfo, info)
+        kept = {"commit": made.commit, "machine": made.machine, "versions": made.versions}
+        facts |= _flat({"run": kept})
     return facts
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value if isinstance(value, str) else json.dumps(value, default=str)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-from glassmind.evaluate.compare.runs import Comparison, Reached, RunCurves, StageComparison
+from glassmind.evaluate.compare.runs import (
+    Comparison,
+    Reached,
+    RunCurves,
+    Spent,
+    StageComparison,
+)
 from glassmind.evaluate.wording import count, duration
 
 Row = tuple[str, ...]
@@ -67,42 +74,91 @@ def comparison_text(comparison: Comparison) -> str:
     return "\n\n".join(parts)
 
 
-def comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """Everything but the curves, as plain values for machines."""
-    stages = {
-        stage.name: {
-            "runs": [
-                {
-                    "run": run.label,
-                    "stage": run.stage,
-                    "loss": {"last": run.smooth[-1], "best": min(run.smooth)},
-                    "validation_loss": _ends([value for _, value in run.validation]),
-                    "spent": run.spent,
-                    "tokens_per_second": run.typical_speed,
-                }
-                for run in stage.runs
-            ],
-            "reached": {
-                what: {
-                    "loss": reached[0].mark,
-                    "spent": {
-                        run.label: at.spent for run, at in zip(stage.runs, reached, strict=True)
-                    },
-                }
-                for what, reached in races(stage)
-            },
-        }
-        for stage in comparison.stages
-    }
-    return {
-        "runs": comparison.labels,
-        "differences": {
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The last value of a curve and its lowest."""
+
+    last: float
+    best: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run in one stage. ``loss`` is the smoothed training loss."""
+
+    run: str
+    stage: str
+    loss: Losses
+    validation_loss: Losses | None
+    spent: Spent
+    tokens_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RaceRecord:
+    """What each run, by its label, had spent when it reached ``loss``."""
+
+    loss: float
+    spent: dict[str, Spent]
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """The runs of one stage, and their races by what was measured."""
+
+    runs: tuple[RunRecord, ...]
+    reached: dict[str, RaceRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRecord:
+    """A comparison for machines: everything but the curves. ``page`` is where those are drawn.
+
+    ``differences`` are the values by key and by the run's label.
+    """
+
+    runs: tuple[str, ...]
+    differences: dict[str, dict[str, str | None]]
+    caution: str
+    stages: dict[str, StageRecord]
+    page: Path | None = None
+
+
+def comparison_record(comparison: Comparison, page: Path | None = None) -> ComparisonRecord:
+    """What ``glassmind compare --json`` prints."""
+    return ComparisonRecord(
+        runs=comparison.labels,
+        differences={
             d.key: dict(zip(comparison.labels, d.values, strict=True))
             for d in comparison.differences
         },
-        "caution": comparison.caution,
-        "stages": stages,
+        caution=comparison.caution,
+        stages={stage.name: _stage_record(stage) for stage in comparison.stages},
+        page=page,
+    )
+
+
+def _stage_record(stage: StageComparison) -> StageRecord:
+    runs = tuple(
+        RunRecord(
+            run=run.label,
+            stage=run.stage,
+            loss=Losses(run.smooth[-1], min(run.smooth)),
+            validation_loss=_losses([value for _, value in run.validation]),
+            spent=run.spent,
+            tokens_per_second=run.typical_speed,
+        )
+        for run in stage.runs
+    )
+    labels = [run.label for run in stage.runs]
+    reached = {
+        what: RaceRecord(
+            reached[0].mark,
+            {label: at.spent for label, at in zip(labels, reached, strict=True)},
+        )
+        for what, reached in races(stage)
     }
+    return StageRecord(runs, reached)
 
 
 def races(stage: StageComparison) -> list[tuple[str, Sequence[Reached]]]:
@@ -117,8 +173,8 @@ def race_title(what: str, reached: Sequence[Reached]) -> str:
     return f"Until a {what} loss of {reached[0].mark:.4f}, the best of the worst run"
 
 
-def _ends(values: Sequence[float]) -> dict[str, float] | None:
-    return {"last": values[-1], "best": min(values)} if values else None
+def _losses(values: Sequence[float]) -> Losses | None:
+    return Losses(values[-1], min(values)) if values else None
 
 
 def _aligned(rows: Sequence[Row], *, numbers: bool = True) -> str:

@@ -1,1 +1,5 @@
-"""A run's folder as one page: ``page`` is the whole, the others are its pictures."""
+"""A run's folder as one page.
+
+Read ``page`` first. Its plots: ``plots`` (accuracy), ``heat_map`` (attention), ``loss_curves``; and
+``training_section`` with its ``training_panels`` (what happened inside the layers).
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glassmind.evaluate.diagnosis.diagnose import diagnose
@@ -33,7 +34,7 @@ def stages_of(files: RunFiles) -> list[Stage]:
     """Every stage that left metrics, in the order they began."""
     metrics = files.metrics or ()
     found = []
-    for name in dict.fromkeys(metric.stage for metric in metrics):
+    for name in _trained(metrics):
         drawn = (
             ("loss", loss_panel(metrics, name)),
             ("validation accuracy", validation_panel(metrics, name)),
@@ -55,8 +56,14 @@ def training_summary(files: RunFiles) -> list[str]:
     """A sentence for each stage: how long it trained, and where its losses ended."""
     metrics = files.metrics or ()
     sentences = [
-        _stage_sentence(name, [m for m in metrics if m.stage == name])
-        for name in dict.fromkeys(metric.stage for metric in metrics)
+        _stage_sentence(name, [m for m in metrics if m.stage == name]) for name in _trained(metrics)
+    ]
+    sentences += [
+        f"{metric.stage}: the engine's log-probabilities differ from the trainer's by "
+        f"{difference.mean:.2g} nats in the mean and {difference.max:.2g} at most "
+        f"({difference.tokens:,} tokens)."
+        for metric in metrics
+        if (difference := metric.engine_trainer_logprob_diff) is not None
     ]
     check = files.validation
     if check is not None and check.validation_loss is not None:
@@ -65,6 +72,12 @@ def training_summary(files: RunFiles) -> list[str]:
             sentence += f", {check.bits_per_byte:.4f} bits a byte"
         sentences.append(f"{sentence}.")
     return sentences
+
+
+def _trained(metrics: Sequence[Metric]) -> list[str]:
+    """The stages that trained, in the order they began; rows of sampling are no stage."""
+    trained = (m.stage for m in metrics if m.engine_trainer_logprob_diff is None)
+    return list(dict.fromkeys(trained))
 
 
 def _stage_sentence(name: str, rows: list[Metric]) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from glassmind.evaluate.charts.line_chart import Line, keys, line_chart
 from glassmind.evaluate.charts.svg import (
@@ -21,8 +20,8 @@ from glassmind.evaluate.charts.svg import (
     picture,
     ticks,
 )
-from glassmind.evaluate.report.page import write_page
 from glassmind.evaluate.scaling.fit import HeldOut, ScalingFit, ScalingPoint
+from glassmind.files import write_text
 
 _WIDTH, _HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 44
@@ -43,6 +42,46 @@ class Scaling:
     curves: Mapping[int, Sequence[tuple[float, float]]]
     fit: ScalingFit
     held_out: HeldOut
+
+
+@dataclass(frozen=True, slots=True)
+class FitRecord:
+    """A ``ScalingFit`` for machines, with the law it is of; intervals are at 95 %."""
+
+    law: str
+    floor: float
+    scale: float
+    exponent: float
+    unit: float
+    exponent_interval: tuple[float | None, float | None]
+    interval_from: str
+    r_squared: float | None
+    residuals: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutRecord:
+    """A ``HeldOut`` for machines."""
+
+    depth: int
+    compute: float
+    measured: float
+    predicted: float
+    error: float
+    fit: FitRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingRecord:
+    """``scaling.json``. ``curves`` are (tokens, training loss in nats) by depth."""
+
+    name: str
+    unit: str
+    tokens_per_parameter: float
+    points: tuple[ScalingPoint, ...]
+    fit: FitRecord
+    held_out: HeldOutRecord
+    curves: dict[str, tuple[tuple[float, float], ...]]
 
 
 def table_rows(scaling: Scaling) -> list[tuple[str, ...]]:
@@ -84,47 +123,47 @@ def sentences(scaling: Scaling) -> list[str]:
     ]
 
 
-def scaling_record(scaling: Scaling) -> dict[str, Any]:
-    """The whole experiment as JSON holds it; what is not known is ``None``."""
+def scaling_record(scaling: Scaling) -> ScalingRecord:
+    """The whole experiment as ``scaling.json`` holds it; what is not known is ``None``."""
     held = scaling.held_out
-    return {
-        "name": scaling.name,
-        "unit": scaling.unit,
-        "tokens_per_parameter": scaling.tokens_per_parameter,
-        "points": [asdict(point) for point in scaling.points],
-        "fit": _fit_record(scaling.fit),
-        "held_out": {
-            "depth": held.depth,
-            "compute": held.compute,
-            "measured": held.measured,
-            "predicted": held.predicted,
-            "error": held.error,
-            "fit": _fit_record(held.fit),
-        },
-        "curves": {str(depth): list(map(list, rows)) for depth, rows in scaling.curves.items()},
-    }
+    return ScalingRecord(
+        name=scaling.name,
+        unit=scaling.unit,
+        tokens_per_parameter=scaling.tokens_per_parameter,
+        points=scaling.points,
+        fit=_fit_record(scaling.fit),
+        held_out=HeldOutRecord(
+            depth=held.depth,
+            compute=held.compute,
+            measured=held.measured,
+            predicted=held.predicted,
+            error=held.error,
+            fit=_fit_record(held.fit),
+        ),
+        curves={str(depth): tuple(rows) for depth, rows in scaling.curves.items()},
+    )
 
 
-def _fit_record(fit: ScalingFit) -> dict[str, Any]:
+def _fit_record(fit: ScalingFit) -> FitRecord:
     def known(number: float) -> float | None:
         return number if math.isfinite(number) else None
 
-    return {
-        "law": "loss = floor + scale * (compute / unit) ** -exponent",
-        "floor": fit.floor,
-        "scale": fit.scale,
-        "exponent": fit.exponent,
-        "unit": fit.unit,
-        "exponent_interval": [known(fit.low), known(fit.high)],
-        "interval_from": "covariance of least squares in ln loss, Student's t",
-        "r_squared": known(fit.r_squared),
-        "residuals": list(fit.residuals),
-    }
+    return FitRecord(
+        law="loss = floor + scale * (compute / unit) ** -exponent",
+        floor=fit.floor,
+        scale=fit.scale,
+        exponent=fit.exponent,
+        unit=fit.unit,
+        exponent_interval=(known(fit.low), known(fit.high)),
+        interval_from="covariance of least squares in ln loss, Student's t",
+        r_squared=known(fit.r_squared),
+        residuals=tuple(fit.residuals),
+    )
 
 
 def write_scaling_page(scaling: Scaling, path: Path) -> None:
     """Write the page to ``path``. Raises ``UserError`` where it cannot be written."""
-    write_page(path, render_scaling(scaling))
+    write_text(path, render_scaling(scaling))
 
 
 def render_scaling(scaling: Scaling) -> str:

@@ -1,5 +1,6 @@
 """Keys and values in blocks.
 
-Read ``paged_attention`` (attention over keys and values in blocks), ``blocks`` (whose they are),
-``paged_cache`` (the model's view of them).
+Read ``layout`` (how they lie), ``paged_attention`` (storing them and attending over them),
+``gathered_attention`` (attention where there is no compiled kernel), ``blocks`` (which sample uses
+which block), ``paged_cache`` (the model's view of them).
 """

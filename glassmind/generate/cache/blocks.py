@@ -1,15 +1,15 @@
-"""Which block of the KV cache belongs to whom.
+"""Which samples use which block of the KV cache.
 
-The cache's memory is cut into blocks of ``BLOCK`` tokens. A sequence takes one when it needs one,
-so nothing is set aside for tokens that may never come (PagedAttention: Kwon et al. 2023, arXiv
-2309.06180). Two sequences that begin with the same tokens have the same keys and values there, and
-share those blocks: each block counts its users.
+The cache's memory is cut into blocks of ``BLOCK`` tokens. A sequence takes a block when it needs
+one, so no memory is reserved for tokens that may never come (PagedAttention: Kwon et al. 2023,
+arXiv 2309.06180). Two sequences that begin with the same tokens have the same keys and values
+there, and share those blocks: each block counts its users.
 
-A full block is found again by what it holds: its own tokens and, since keys depend on everything
-before, the block in front of it. That makes a chain from a prompt's beginning, and walking it with
-a new prompt finds all that was computed before: the few-shot examples of the last question, the
-earlier turns of a chat. A block that nobody uses any more keeps its content until its memory is
-needed, the longest unused first.
+A full block is found again by its content: its own tokens and, since keys depend on everything
+before them, the block before it. That makes a chain from the beginning of a prompt. Following it
+with a new prompt finds everything already computed: the few-shot examples of the last question, the
+earlier turns of a chat. A block without users keeps its content until its memory is needed, the
+longest unused first; ``forget_contents`` drops them all when the model's weights change.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 
-START = -1  # what stands in front of a first block
+START = -1  # the content number before the first block of a sequence
 
 
 class Blocks:
-    """The books on ``n_blocks`` blocks, by number; the numbers themselves lie in the cache."""
+    """Keeps count of ``n_blocks`` blocks, by number; their keys and values are in the cache."""
 
     def __init__(self, n_blocks: int) -> None:
         self.n_blocks = n_blocks
         self._users = [0] * n_blocks
         self._never_used = n_blocks
         self._empty: list[int] = []
-        # Unused blocks whose content may still be of use, the longest unused first.
+        # Blocks without users whose content can still be found, the longest unused first.
         self._unused: OrderedDict[int, None] = OrderedDict()
-        # A content has a number of its own, since a block's number is used again and again.
+        # Contents have numbers of their own, since a block's number is reused for other contents.
         self._block_of: dict[tuple[int, tuple[int, ...]], int] = {}
         self._content: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._number: dict[int, int] = {}
@@ -44,7 +44,7 @@ class Blocks:
         return self._never_used + len(self._empty) + len(self._unused)
 
     def take(self) -> int | None:
-        """A block for one user, its content forgotten; ``None`` if all are in use."""
+        """A block for one user, its old content dropped; ``None`` if all are in use."""
         if self._empty:
             block = self._empty.pop()
         elif self._never_used:
@@ -59,14 +59,14 @@ class Blocks:
         return block
 
     def share(self, blocks: Iterable[int]) -> None:
-        """One user more for each of them."""
+        """Add a user to each of them."""
         for block in blocks:
             if not self._users[block]:
                 del self._unused[block]
             self._users[block] += 1
 
     def release(self, blocks: Sequence[int]) -> None:
-        """One user less for each; the last of a chain is the first to be forgotten."""
+        """Remove a user from each. Of a chain, the last block's content is dropped first."""
         for block in reversed(blocks):
             self._users[block] -= 1
             if not self._users[block]:
@@ -91,7 +91,7 @@ class Blocks:
         return self._number[known]
 
     def find(self, tokens: Sequence[int]) -> list[int]:
-        """The blocks that hold the beginning of ``tokens``, one user more for each."""
+        """The blocks that hold the beginning of ``tokens``; each gets one more user."""
         found: list[int] = []
         before = START
         for at in range(0, len(tokens) - BLOCK + 1, BLOCK):
@@ -104,8 +104,18 @@ class Blocks:
         return found
 
     def last_content(self, blocks: Sequence[int]) -> int:
-        """What to give to ``remember`` after these blocks, which ``find`` found."""
+        """The ``before`` for ``remember`` that follows these blocks, which ``find`` returned."""
         return self._number[blocks[-1]] if blocks else START
+
+    def forget_contents(self) -> None:
+        """Drop the content of every block without users, so that none is found again.
+
+        For when keys and values are no longer those that the model would compute.
+        """
+        for block in self._unused:
+            self._forget(block)
+            self._empty.append(block)
+        self._unused.clear()
 
     def _forget(self, block: int) -> None:
         content = self._content.pop(block, None)

@@ -4,68 +4,34 @@ A sequence's past is a list of blocks of ``BLOCK`` tokens anywhere in two big st
 (PagedAttention: Kwon et al. 2023, arXiv 2309.06180). ``tables_RW[r]`` names the blocks of row *r*
 in order, so token *s* of it lies in block ``tables_RW[r, s // BLOCK]`` at place ``s % BLOCK``.
 
-``attend_formula`` gathers a row's blocks into one piece and writes attention out; it runs anywhere
-and is the one to read. ``kernels/attention.hpp`` does the same without the gathering, and a test
-holds the two together.
+There are two ways to attend over such blocks. On a CPU, ``kernels/attention.hpp`` reads them where
+they lie. Elsewhere, and while somebody watches the attention weights, ``gathered_attention.py``
+copies them together and uses the model's own attention. Tests hold both to the plain formula.
 
 Shapes: T query tokens, R rows, W blocks of the longest row, N blocks of the store, H heads, K kv
-heads, E key width, F value width, S keys.
+heads, E key width, F value width.
 """
 
 from __future__ import annotations
 
 import ctypes
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from glassmind.generate.cache.gathered_attention import attend_gathered
+from glassmind.generate.cache.layout import BLOCK, LayerBlocks, Places
 from glassmind.generate.packed import native_calls
 from glassmind.generate.packed.native_calls import STORED, AttentionShape, Calls, at, calls
 from glassmind.model import Scoring
-
-BLOCK = 16
-"""Tokens of a block."""
-
-
-class LayerBlocks(NamedTuple):
-    """The blocks of one layer.
-
-    ``keys`` (N, K, E, BLOCK) lie transposed within a block; without ``values`` (N, K, BLOCK, F)
-    they serve as values too. Where both are int8, every key and value has a scale, float32
-    (N, K, BLOCK): the largest of its numbers stands as 127.
-    """
-
-    keys: Tensor
-    values: Tensor | None = None
-    key_scales: Tensor | None = None
-    value_scales: Tensor | None = None
-
-
-class Places(NamedTuple):
-    """Where the tokens of a pass belong: token *t* sees the first ``visible_T[t]`` keys of row
-    ``row_T[t]`` (int32 both, as ``tables_RW``) and is itself kept in ``slots_T[t]`` (int64), which
-    is ``block * BLOCK + place``."""
-
-    tables_RW: Tensor
-    row_T: Tensor
-    visible_T: Tensor
-    slots_T: Tensor
-
-    def native(self) -> native_calls.Places:
-        """The same for the compiled loops."""
-        tables_RW, row_T, visible_T, slots_T = self
-        return native_calls.Places(
-            tables_RW.data_ptr(), tables_RW.shape[1], row_T.data_ptr(), visible_T.data_ptr(),
-            slots_T.data_ptr(),
-        )  # fmt: skip
+from glassmind.model.attention_kernels import WeightsTap
 
 
 def empty_blocks(
     n_blocks: int, kv_heads: int, widths: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> LayerBlocks:
-    """Room for one layer, of float32, bfloat16 or int8."""
+    """Empty blocks for one layer, to hold float32, bfloat16 or int8."""
     shapes = [(n_blocks, kv_heads, widths[0], BLOCK)]
     shapes += [(n_blocks, kv_heads, BLOCK, width) for width in widths[1:]]
     parts = [_zeros(shape, dtype, device) for shape in shapes]
@@ -77,10 +43,10 @@ def empty_blocks(
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros, for what no token was written to still meets a weight of zero.
+    """Zeros, so that a slot not written to yet adds nothing when its weight is zero.
 
-    On a CPU, NumPy's: their memory is only taken when something is written to it, and comes in
-    large pages, which scattered reading wants.
+    On a CPU they are NumPy's: the system provides their memory only when it is first written to,
+    and in large pages, which make scattered reads faster.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
@@ -114,7 +80,7 @@ def store(blocks: LayerBlocks, new: tuple[Tensor, ...], places: Places) -> None:
 
 
 def _rounded(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Vectors (..., E) as ``dtype``, and what to multiply each with (...) to have it back."""
+    """Vectors (..., E) rounded to ``dtype``, and the scale (...) of each."""
     if dtype != torch.int8:
         return vectors.to(dtype), vectors.new_ones(vectors.shape[:-1])
     scales = vectors.float().abs().amax(-1) / 127
@@ -122,60 +88,44 @@ def _rounded(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return (vectors.float() * per_scale[..., None]).round().to(dtype), scales
 
 
-def attend(q_THE: Tensor, blocks: LayerBlocks, places: Places, scoring: Scoring) -> Tensor:
-    """Attention of each token over what it sees: (T, H, F), float32.
+def attend(
+    q_THE: Tensor,
+    blocks: LayerBlocks,
+    places: Places,
+    scoring: Scoring,
+    tap: WeightsTap | None = None,
+) -> Tensor:
+    """Attention of each token over the keys it sees: (T, H, F), float32.
 
-    The window and the slopes of ``scoring`` come on top.
+    ``scoring`` has the scale, the window and ALiBi's slopes. With a ``tap``, the attention weights
+    are formed and pass through it, as in ``attend_gathered``.
     """
     native = _native(blocks)
-    if native is None:
-        return attend_formula(q_THE, blocks, places, scoring)
+    if native is None or tap is not None:
+        return attend_gathered(q_THE, blocks, places, scoring, tap)
     q_THE = q_THE.float().contiguous()
     shape = _shape(blocks, q_THE.shape[1], scoring)
     out_THF = torch.empty((*q_THE.shape[:2], shape.value_width))
     native.paged_attend(
         STORED[blocks.keys.dtype], q_THE.data_ptr(), ctypes.byref(as_native(blocks)),
-        ctypes.byref(places.native()), len(q_THE), ctypes.byref(shape), out_THF.data_ptr(),
+        ctypes.byref(places_for_native(places)), len(q_THE), ctypes.byref(shape),
+        out_THF.data_ptr(),
     )  # fmt: skip
     return out_THF
-
-
-def attend_formula(q_THE: Tensor, blocks: LayerBlocks, places: Places, scoring: Scoring) -> Tensor:
-    """``attend`` as it is defined, one row of the table at a time."""
-    kv_heads = blocks.keys.shape[1]
-    groups = q_THE.shape[1] // kv_heads
-    out: list[tuple[Tensor, Tensor]] = []
-    for row in places.row_T.unique().tolist():
-        mine = (places.row_T == row).nonzero()[:, 0]
-        seen_T = places.visible_T[mine].long()
-        table = places.tables_RW[row, : -(-int(seen_T.max()) // BLOCK)].long()
-        k_KES = blocks.keys[table].permute(1, 2, 0, 3).flatten(2).float()
-        if blocks.key_scales is not None:
-            k_KES = k_KES * blocks.key_scales[table].transpose(0, 1).flatten(1)[:, None]
-        v_KSF = k_KES.transpose(1, 2)
-        if blocks.values is not None:
-            v_KSF = blocks.values[table].transpose(0, 1).flatten(1, 2).float()
-            if blocks.value_scales is not None:
-                v_KSF = v_KSF * blocks.value_scales[table].transpose(0, 1).flatten(1)[..., None]
-        q_KGTE = q_THE[mine].float().view(len(mine), kv_heads, groups, -1).permute(1, 2, 0, 3)
-        scores_KGTS = q_KGTE @ k_KES[:, None] * scoring.scale
-        distance_TS = seen_T[:, None] - 1 - torch.arange(k_KES.shape[2], device=q_THE.device)
-        if scoring.slopes_H is not None:
-            slopes_KG11 = scoring.slopes_H.view(kv_heads, groups, 1, 1)
-            scores_KGTS = scores_KGTS - slopes_KG11 * distance_TS
-        hidden_TS = distance_TS < 0
-        if scoring.window:
-            hidden_TS |= distance_TS >= scoring.window
-        weights_KGTS = scores_KGTS.masked_fill(hidden_TS, -torch.inf).softmax(-1)
-        y_TKGF = (weights_KGTS @ v_KSF[:, None]).permute(2, 0, 1, 3)
-        out.append((mine, y_TKGF.flatten(1, 2)))
-    order, y_THF = torch.cat([mine for mine, _ in out]), torch.cat([y for _, y in out])
-    return torch.empty_like(y_THF).index_copy_(0, order, y_THF)
 
 
 def as_native(blocks: LayerBlocks) -> native_calls.CacheLayer:
     """The blocks for the compiled loops."""
     return native_calls.CacheLayer(*(at(part) for part in blocks))
+
+
+def places_for_native(places: Places) -> native_calls.Places:
+    """The same for the compiled loops."""
+    tables_RW = places.tables_RW
+    return native_calls.Places(
+        tables_RW.data_ptr(), tables_RW.shape[1], places.row_T.data_ptr(),
+        places.visible_T.data_ptr(), places.slots_T.data_ptr(),
+    )  # fmt: skip
 
 
 def _shape(blocks: LayerBlocks, heads: int, scoring: Scoring | None) -> AttentionShape:

@@ -1,9 +1,9 @@
 """The KV cache of the engine: every sequence's past, in blocks.
 
 One forward pass handles tokens of many sequences at once, laid end to end as a single row: whole
-prompts, pieces of prompts, single new tokens. Linear layers do not care whose token is whose; only
-attention does, and asks this cache, which was told before the pass (``expect``) where each token
-belongs.
+prompts, pieces of prompts, single new tokens. To a linear layer it makes no difference which
+sequence a token belongs to. Attention needs to know, and asks this cache; ``expect`` tells the
+cache before the pass where each token belongs.
 
 Shapes: T tokens of the pass, R rows (sequences that are being worked on), W blocks of the longest.
 """
@@ -17,16 +17,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from glassmind.generate.cache.paged_attention import (
-    BLOCK,
-    Places,
-    as_native,
-    attend,
-    empty_blocks,
-    store,
-)
+from glassmind.generate.cache.layout import BLOCK, Places
+from glassmind.generate.cache.paged_attention import as_native, attend, empty_blocks, store
 from glassmind.generate.packed.native_calls import CacheLayer
 from glassmind.model import ModelConfig, Scoring
+from glassmind.model.attention_kernels import WeightsTap
 
 
 def token_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
@@ -63,9 +58,9 @@ class PagedCache:
         self.places = Places(self.tables_RW, nowhere, nowhere, self.positions_T)
 
     def expect(self, row_T: Tensor, positions_T: Tensor) -> None:
-        """The next pass brings token ``positions_T[t]`` of row ``row_T[t]`` (both int64).
+        """The next pass reads token ``positions_T[t]`` of row ``row_T[t]`` (both int64).
 
-        A row's tokens come in order, and its table names the blocks that they go to.
+        A row's tokens come in order, and its table already names the blocks that they go to.
         """
         block_T = self.tables_RW[row_T, positions_T // BLOCK].long()
         slots_T = block_T * BLOCK + positions_T % BLOCK
@@ -78,7 +73,7 @@ class PagedCache:
         return (CacheLayer * len(self.layers))(*map(as_native, self.layers))
 
     def copy(self, sources: Sequence[int], targets: Sequence[int]) -> None:
-        """Make each block of ``targets`` hold what the one in ``sources`` does."""
+        """Copy the content of each block of ``sources`` to the one of ``targets``."""
         source = torch.tensor(sources, device=self.device)
         target = torch.tensor(targets, device=self.device)
         for layer in self.layers:
@@ -90,11 +85,17 @@ class PagedCache:
         return self.positions_T
 
     def attend(
-        self, layer: int, q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor | None, scoring: Scoring
+        self,
+        layer: int,
+        q_BHTE: Tensor,
+        k_BKTE: Tensor,
+        v_BKTE: Tensor | None,
+        scoring: Scoring,
+        tap: WeightsTap | None = None,
     ) -> Tensor:
         """Store the new keys and values, attend over what each token may see: (1, H, T, F)."""
         blocks = self.layers[layer]
         new = (k_BKTE,) if v_BKTE is None else (k_BKTE, v_BKTE)
         store(blocks, tuple(part[0].transpose(0, 1) for part in new), self.places)
-        y_THF = attend(q_BHTE[0].transpose(0, 1), blocks, self.places, scoring)
+        y_THF = attend(q_BHTE[0].transpose(0, 1), blocks, self.places, scoring, tap)
         return y_THF.to(q_BHTE.dtype).transpose(0, 1)[None]

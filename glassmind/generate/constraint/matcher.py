@@ -1,8 +1,7 @@
-"""Following one output: what may come next, and what must.
+"""Following one output: which tokens may come next, and which must.
 
-A ``Follower`` has a parser of its own (``LLMatcher``), which takes a token in microseconds. The
-masks take longer, 10 to 300 microseconds each, and are found for all rows of a pass at once, side
-by side on several cores (``find_masks``).
+A ``Follower`` owns a parser (``LLMatcher``), which takes microseconds per token. A mask takes 10 to
+300 microseconds; ``find_masks`` computes those of all samples of a pass in parallel.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.generate.companion import NOTHING, Companion, Reaction
 from glassmind.generate.constraint.grammar_tokenizer import GrammarTokenizer
+from glassmind.generate.token_hook import NOTHING, Reaction, TokenHook
 
 if TYPE_CHECKING:
     from llguidance import LLExecutor, LLMatcher
@@ -54,8 +53,7 @@ class Masks:
         return matcher
 
     def try_out(self, matcher: LLMatcher, what: str) -> None:
-        """Raise ``UserError`` if nothing can be written, or already the first tokens are too much
-        work."""
+        """Raise ``UserError`` if no token can come first, or the first few exceed the limits."""
         trial = matcher.deep_copy()
         for step in range(TRIED_TOKENS):
             allowed = self.allowed(trial)
@@ -82,7 +80,7 @@ class Masks:
             masks_RW.shape[1] * masks_RW.itemsize,
             len(matchers),
         )
-        # A matcher in error would allow the end.
+        # A matcher in an error state allows the end token.
         masks_RW[[matcher.is_error() for matcher in matchers]] = 0
         masks_RW &= self.tokenizer.writable_W
         bits_RV = np.unpackbits(
@@ -92,7 +90,7 @@ class Masks:
 
 
 class Follower:
-    """Follows one output; a ``Companion``."""
+    """Follows one output; a ``TokenHook``."""
 
     def __init__(self, masks: Masks, matcher: LLMatcher, ends: Collection[int]) -> None:
         self.masks, self.matcher = masks, matcher
@@ -101,15 +99,15 @@ class Follower:
         self.mask: Tensor | None = None  # of the next token, once it is known
 
     def allowed(self) -> Tensor:
-        """Which tokens may come next: bool (V,), not to be written to. None at a dead end, to which
-        a vocabulary that lacks bytes may come, or a grammar that takes too much work."""
+        """Which tokens may come next: bool (V,), not to be written to. No token at a dead end: the
+        vocabulary lacks the bytes to go on, or the grammar exceeded its work limit."""
         if self.mask is None:
             self.mask = self.masks.allowed(self.matcher)
         return self.mask
 
     def see(self, token_id: int) -> Reaction:
-        """Force what must come next. Finished after an end token, and as soon as nothing but the
-        end may follow.
+        """Forces the tokens that must come next. Finished after an end token, and as soon as only
+        the end can follow.
 
         Raises ``ValueError`` for a token that was not allowed.
         """
@@ -129,12 +127,12 @@ class Follower:
         return Reaction(forced=tuple(self._forced)) if self._forced else NOTHING
 
 
-def find_masks(companions: Iterable[Companion]) -> None:
-    """Have those of ``companions`` that follow constraints know what they allow, all at once."""
+def find_masks(hooks: Iterable[TokenHook]) -> None:
+    """Compute the masks of all constraints among ``hooks`` in one batch."""
     waiting: dict[GrammarTokenizer, list[Follower]] = {}
-    for companion in companions:
-        if isinstance(companion, Follower) and companion.mask is None:
-            waiting.setdefault(companion.masks.tokenizer, []).append(companion)
+    for hook in hooks:
+        if isinstance(hook, Follower) and hook.mask is None:
+            waiting.setdefault(hook.masks.tokenizer, []).append(hook)
     for followers in waiting.values():
         found_RV = followers[0].masks.allowed_by([one.matcher for one in followers])
         for follower, mask in zip(followers, found_RV, strict=True):

@@ -1,4 +1,4 @@
-"""A matrix of weights in 32, 16, 8 or 4 bits each, in the order in which it is multiplied with.
+"""A matrix of weights in 32, 16, 8 or 4 bits each, stored in the order in which they are used.
 
 A model that answers one request spends its time fetching its weights from memory, each of them once
 for every token. Half as many bits are fetched in half the time. The kinds:
@@ -7,15 +7,15 @@ for every token. Half as many bits are fetched in half the time. The kinds:
 * ``bfloat16``: the upper half of a float32; 8 bits of precision.
 * ``int8``: every 32 neighbouring weights of an output share a scale (bfloat16): weight =
   number * scale, with numbers from -127 to 127. 8.5 bits a weight.
-* ``int4``: they share a least value, too: weight = number * scale + least, with numbers from 0 to
-  15. 5 bits a weight.
+* ``int4``: they share a smallest value, too: weight = number * scale + smallest, with numbers from
+  0 to 15. 5 bits a weight.
 
 Weights are rounded to the nearest number; no data is needed for it (compare GPTQ, Frantar et al.
 2022, arXiv 2210.17323, and AWQ, Lin et al. 2023, 2306.00978, which adapt it to the inputs).
 
-What they are multiplied with stays float32 for the first two. For the integers it is rounded to 16
-bits, with a scale for every 32, so that the products are whole numbers, two for one instruction of
-the processor; against the weights' own rounding that loses nothing. ``kernels/matrix.hpp`` says how
+The inputs stay float32 for the first two kinds. For the integer kinds they are rounded to 16 bits,
+with a scale for every 32, so that products are whole numbers, which the processor multiplies two at
+a time; beside the weights' own rounding the loss is negligible. ``kernels/matrix.hpp`` says how
 numbers lie in memory, and why a row's result is the same bits whatever else is in the batch.
 
 Shapes: N outputs, K inputs, P panels of 16 outputs, T tokens.
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -41,38 +41,59 @@ KINDS: tuple[WeightKind, ...] = get_args(WeightKind)
 PANEL = 16
 PAIR = 2 * PANEL  # panels come in pairs
 GROUP = 32
-_BITS: dict[WeightKind, int] = {"int8": 8, "int4": 4}
+_BITS: dict[WeightKind, int] = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
+# Bytes that belong to a group of a panel beside its numbers: a scale for each output, for int4 also
+# a smallest value, all bfloat16.
+_SCALES: dict[WeightKind, int] = {
+    "float32": 0, "bfloat16": 0, "int8": 2 * PANEL, "int4": 4 * PANEL,
+}  # fmt: skip
 
 
 class PackedMatrix:
     """``weight`` (N, K) and ``bias`` (N), packed as ``kind``.
 
-    Raises ``UserError`` for weights that are not numbers.
+    Raises ``UserError`` for weights that are not finite.
     """
 
     def __init__(self, weight: Tensor, kind: WeightKind, bias: Tensor | None = None) -> None:
-        if not bool(weight.isfinite().all()):
-            raise UserError(
-                "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
-                "training diverged; use an earlier checkpoint"
-            )
+        check_finite([weight])
         self.kind: WeightKind = kind
         self.outputs, self.inputs = weight.shape
-        self.bias = None if bias is None else bias.detach().float().contiguous()
+        self.bias = None if bias is None else torch.empty(self.outputs)
         self._padded = self.inputs + -self.inputs % GROUP
-        outputs = self.outputs + -self.outputs % PAIR
-        padding = (0, self._padded - self.inputs, 0, outputs - self.outputs)
-        weight = F.pad(weight.detach().float(), padding)
-        by_panel_PKN = weight.view(-1, PANEL, self._padded).transpose(1, 2).contiguous()
-        parts: tuple[Tensor, ...]
-        if kind == "float32":
-            parts = (by_panel_PKN,)
-        elif kind == "bfloat16":
-            parts = (by_panel_PKN.bfloat16(),)
+        n_panels = (self.outputs + -self.outputs % PAIR) // PANEL
+        # (P, bytes): a panel's numbers, then what scales them. What pads stays 0.
+        a_panel = self._padded * PANEL * _BITS[kind] // 8 + _SCALES[kind] * self._padded // GROUP
+        self.panels = torch.zeros((n_panels, a_panel), dtype=torch.uint8)
+        self.load(weight, bias)
+
+    def load(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Pack other weights, finite ones, in the place of these; nothing moves in memory."""
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
+        if self.kind == "float32":
+            self._load_floats(weight, torch.float32)
+        elif self.kind == "bfloat16":
+            self._load_floats(weight, torch.bfloat16)
         else:
-            parts = _to_integers(by_panel_PKN, _BITS[kind])
-        # (P, bytes): a panel's numbers, then what scales them.
-        self.panels = torch.cat([part.flatten(1).view(torch.uint8) for part in parts], dim=1)
+            rows = len(self.panels) * PANEL - self.outputs
+            weight = F.pad(weight.detach().float(), (0, self._padded - self.inputs, 0, rows))
+            pairs_NC, scales_NS = _to_integers(weight, _BITS[self.kind])
+            split = self._padded * PANEL * _BITS[self.kind] // 8
+            for part, numbers in (
+                (self.panels[:, :split], pairs_NC),
+                (self.panels[:, split:], scales_NS),
+            ):
+                by_panel = numbers.view(len(self.panels), PANEL, -1).transpose(1, 2)
+                part.view(numbers.dtype).unflatten(1, (-1, PANEL)).copy_(by_panel)
+
+    def _load_floats(self, weight: Tensor, dtype: torch.dtype) -> None:
+        by_panel_PKN = self.panels.view(dtype).view(len(self.panels), self._padded, PANEL)
+        whole, rest = divmod(self.outputs, PANEL)
+        full = weight[: whole * PANEL].view(whole, PANEL, self.inputs)
+        by_panel_PKN[:whole, : self.inputs].copy_(full.transpose(1, 2))
+        if rest:
+            by_panel_PKN[whole, : self.inputs, :rest].copy_(weight[whole * PANEL :].T)
 
     @property
     def n_bytes(self) -> int:
@@ -111,7 +132,7 @@ class PackedMatrix:
         return by_row_TK1[:, : self.inputs, 0]
 
     def _unpacked(self, select: Callable[[Tensor], Tensor]) -> Tensor:
-        """(P, K, PANEL), float32, after ``select`` chose from all that has these dimensions."""
+        """(P, K, PANEL), float32. ``select`` chooses from tensors with these dimensions first."""
         shape = (len(self.panels), -1, PANEL)
         if self.kind == "float32":
             return select(self.panels.view(torch.float32).view(shape))
@@ -125,28 +146,41 @@ class PackedMatrix:
         return _from_integers(select(by_bytes), select(by_group).float(), bits)
 
 
-def _to_integers(weight_PKN: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Numbers in bytes, (P, K, PANEL) of 8 bits or half as many, and (P, K / GROUP, ., PANEL)
-    scales, followed by least values for 4 bits."""
-    n_panels = len(weight_PKN)
-    grouped = weight_PKN.view(n_panels, -1, GROUP, PANEL)
+def check_finite(weights: Sequence[Tensor]) -> None:
+    """Raise ``UserError`` if a number of these tensors is NaN or infinite."""
+    # Terms of a finite sum are finite. The sum is fast; if it overflows, each term is looked at.
+    sums = torch.stack([weight.detach().sum(dtype=torch.float32) for weight in weights])
+    if bool(sums.isfinite().all()):
+        return
+    if not all(bool(weight.isfinite().all()) for weight in weights):
+        raise UserError(
+            "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
+            "training diverged; use an earlier checkpoint"
+        )
+
+
+def _to_integers(weight_NK: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """A row's numbers, two bytes together as int16: (N, K / 2) for 8 bits, (N, K / 4) for 4; and
+    bfloat16 scales (N, K / GROUP), for 4 bits (N, 2 K / GROUP), each followed by its smallest
+    value."""
+    grouped_NGK = weight_NK.view(len(weight_NK), -1, GROUP)
     if bits == 8:
-        scale = -_bfloat16_below(-grouped.abs().amax(2, keepdim=True) / 127)
-        scales, numbers = scale, grouped * _inverse(scale)
+        scale = -_bfloat16_below(-grouped_NGK.abs().amax(2, keepdim=True) / 127)
+        scales, numbers = scale, grouped_NGK * _inverse(scale)
     else:
-        least = _bfloat16_below(grouped.amin(2, keepdim=True))
-        scale = -_bfloat16_below((least - grouped.amax(2, keepdim=True)) / 15)
-        scales, numbers = torch.cat((scale, least), dim=2), (grouped - least) * _inverse(scale)
-    # Two inputs of output 0, of output 1, ...
-    pairs = numbers.round().view(n_panels, -1, 2, PANEL).transpose(2, 3).to(torch.int8)
-    if bits == 4:
-        fours = pairs.clamp(0, 15).reshape(n_panels, -1, 2, PANEL, 2)
-        pairs = fours[:, :, 0] | fours[:, :, 1] << 4
-    return pairs.contiguous(), scales.bfloat16().contiguous()
+        least = _bfloat16_below(grouped_NGK.amin(2, keepdim=True))
+        scale = -_bfloat16_below((least - grouped_NGK.amax(2, keepdim=True)) / 15)
+        scales = torch.cat((scale, least), dim=2)
+        numbers = (grouped_NGK - least).mul_(_inverse(scale))
+    bytes_NK = numbers.round_().to(torch.int8).flatten(1)
+    if bits == 4:  # inputs 0 and 1 in the lower halves of two bytes, 2 and 3 in the upper halves
+        fours = bytes_NK.clamp_(0, 15).view(len(weight_NK), -1, 2, 2)
+        bytes_NK = (fours[:, :, 0] | fours[:, :, 1] << 4).flatten(1)
+    return bytes_NK.view(torch.int16), scales.bfloat16().flatten(1)
 
 
 def _from_integers(numbers: Tensor, scales: Tensor, bits: int) -> Tensor:
-    """What ``_to_integers`` gave, (P, K, PANEL), float32; of PANEL, there may be fewer."""
+    """The reverse of ``_to_integers``: (P, K, PANEL), float32, or fewer than PANEL outputs."""
     n_panels, _, width, _ = numbers.shape
     if bits == 4:
         numbers = torch.stack((numbers & 15, numbers.view(torch.uint8) >> 4), dim=2)
@@ -162,9 +196,8 @@ def _inverse(scale: Tensor) -> Tensor:
 
 
 def _bfloat16_below(x: Tensor) -> Tensor:
-    """The nearest bfloat16 that is not above ``x``, as float32."""
-    near = x.bfloat16()
-    down = near.view(torch.int16) - torch.where(near > 0, 1, -1).to(torch.int16)
-    # One below zero is the smallest negative number.
-    down = torch.where(near == 0, torch.tensor(-0x7FFF, dtype=torch.int16), down)
-    return torch.where(near > x, down.view(torch.bfloat16), near).float()
+    """The nearest bfloat16 that is not above ``x`` (float32), as float32."""
+    bits = x.view(torch.int32)
+    # A bfloat16 is the upper half of the bits. Cutting off the lower half makes a positive number
+    # smaller; for a negative one the upper half must go up, if anything was cut off.
+    return ((bits + ((bits >> 31) & 0xFFFF)) & -0x10000).view(torch.float32)

@@ -1,118 +1,142 @@
 """A model made ready for generation: weights packed, and one call for all of its blocks.
 
-``pack_model`` takes a snapshot of a ``Transformer``. What the snapshot computes is what
-``model/transformer.py`` says, with the weights as ``packed_matrix`` rounds them. But where that
-file runs some thirty small operations of PyTorch a block, each of which costs microseconds however
-few tokens there are, Python here calls ``kernels/decoder.hpp`` once for all blocks.
+``model/transformer.py`` is the definition of what a model computes, and the file to read. It runs
+some thirty small operations of PyTorch a block, each of which takes microseconds to start however
+few tokens there are. ``pack_model`` takes a snapshot of a ``Transformer`` whose blocks are one call
+of ``kernels/decoder.hpp``, with the weights as ``matrix`` rounds them. ``allow_list`` has what that
+call can do, and tests hold it to the modules for every architecture in ``PRESETS``. A model with
+anything else keeps its modules.
 
-A snapshot does not follow its model: pack again after training.
+While a hook sits on any module of the model, as ``model.probe`` puts one on each tap it watches,
+passes run through modules with the packed weights, so that taps show, and can replace, what is
+really computed. The numbers are then the same to rounding, not to the bit.
+
+A snapshot does not follow its model: after training, ``PackedModel.refresh`` copies the new weights
+into it, which takes a fraction of the time of packing again.
 """
 
 from __future__ import annotations
 
-import copy
 import ctypes
-from collections.abc import Iterator
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as all_modules
 
 from glassmind.errors import UserError
+from glassmind.generate.cache.paged_attention import places_for_native
 from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.packed import native_calls
-from glassmind.generate.packed.matrix import PackedMatrix, WeightKind
+from glassmind.generate.packed.allow_list import why_not
+from glassmind.generate.packed.matrix import PackedMatrix, WeightKind, check_finite
 from glassmind.generate.packed.native_calls import STORED, at, calls
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.attention import Attention
 from glassmind.model.feed_forward import GATED, FeedForward
-from glassmind.model.quantized import QuantizedLinear
+from glassmind.model.norms import make_norm
 from glassmind.model.transformer import Block
 
+_LOG = logging.getLogger("glassmind.generate")
+
 _ACTIVATIONS = {"relu": 0, "relu2": 1, "gelu": 2, "geglu": 2, "swiglu": 3}
+
+_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+          "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs")  # fmt: skip
 
 
 def pack_model(model: Transformer, weights: WeightKind = "float32") -> PackedModel | Transformer:
     """``model`` with weights of that kind, ready for an ``Engine``.
 
-    What only the ``Transformer`` can compute stays one: float32 weights are then used where they
-    are, and others refused (``UserError``). So it is without a C++ compiler, but there other kinds
-    are rounded, too: the result is that of a packed model, though neither small nor fast.
+    A model that the compiled pass does not know is returned as it is, which is logged once, or,
+    for other weights than float32, refused (``UserError``). So it is without a C++ compiler, but
+    there other kinds are packed and then computed by the modules: small in memory, not fast.
     """
     reason = why_not(model)
-    if reason is None and calls() is not None:
-        return PackedModel(model, weights)
-    if weights == "float32":
-        return model
     if reason is not None:
-        raise UserError(f"{weights} weights are for plain decoders on a CPU, but {reason}")
-    return rounded(model, weights)
+        if weights != "float32":
+            raise UserError(f"{weights} weights are for plain decoders on a CPU, but {reason}")
+        _say_once(f"generating with PyTorch's modules: {reason}")
+        return model
+    if calls() is None and weights == "float32":
+        return model
+    return PackedModel(model, weights)
 
 
-def why_not(model: Transformer) -> str | None:
-    """What keeps ``model`` from being packed."""
-    config = model.config
-    if model.embed.weight.device.type != "cpu":
-        return f"this model is on {model.embed.weight.device.type}"
-    if config.attention.latent.kv_rank:
-        return "this model has latent attention"
-    if config.experts.n_experts:
-        return "this model is a mixture of experts"
-    if config.norm_placement == "residual":
-        return "this model normalises the residual stream itself"
-    for name, linear in _linears(model):
-        if not isinstance(linear, nn.Linear | QuantizedLinear):
-            return f"its {name} is not a plain matrix (merge adapters first)"
-    return None
+@functools.cache
+def _say_once(what: str) -> None:
+    _LOG.warning("%s", what)
 
 
 def head_kind(weights: WeightKind) -> WeightKind:
-    """How the output matrix is kept, often the embedding too: it is the one that four bits hurt
-    most, since its errors reach the scores with no layer behind to make up for them."""
+    """How the output matrix is kept, often the embedding too.
+
+    Four bits hurt it most: its errors reach the scores with no layer after it to make up for them.
+    """
     return "int8" if weights == "int4" else weights
 
 
-def rounded(model: Transformer, weights: WeightKind) -> Transformer:
-    """A copy of ``model`` whose matrices hold what ``weights`` leaves of them, float32."""
-    twin = copy.deepcopy(model).float().eval()
-    with torch.no_grad():
-        for _, linear in _linears(twin):
-            assert isinstance(linear, nn.Linear)
-            kind = head_kind(weights) if linear is twin.unembed else weights
-            linear.weight.copy_(PackedMatrix(linear.weight, kind).unpack())
-    return twin
+Modules = Mapping[str, nn.Module]
+"""The modules of a model by their paths."""
 
 
-def _linears(model: Transformer) -> Iterator[tuple[str, nn.Module]]:
-    for index, block in enumerate(cast("list[Block]", list(model.blocks))):
-        attention, network = block.attention, block.feed_forward
-        for name, module in (*attention.named_children(), *network.named_children()):
-            if name in ("query", "key", "value", "output", "up", "gate", "down"):
-                yield f"blocks.{index}.{name}", module
-    yield "unembed", model.unembed
+@dataclass(frozen=True)
+class _Slot:
+    """Something packed, and where in a ``Transformer`` it comes from.
+
+    A matrix holds the linear layers ``names``, one below the other; a vector (any other tensor) is
+    the parameter or buffer ``names[0]``.
+    """
+
+    names: tuple[str, ...]
+    packed: PackedMatrix | Tensor
 
 
 class PackedModel:
-    """What the engine needs of a model, from a snapshot of ``model``. Everything is float32 but
-    the weights of matrices."""
+    """What the engine needs of a model, from a snapshot of ``model``.
+
+    Everything but the matrices' weights is float32. Raises ``UserError`` for weights that are not
+    finite.
+    """
 
     def __init__(self, model: Transformer, weights: WeightKind) -> None:
         self.config: ModelConfig = model.config
         self.weights: WeightKind = weights
-        self._kept: list[Tensor | PackedMatrix] = []  # whatever the structures point to
-        self._unembed = self._matrix(model.unembed, kind=head_kind(weights))
-        tied = model.unembed.weight is model.embed.weight
-        self._embedding = self._unembed if tied else model.embed.weight.detach().clone()
+        self._slots: list[_Slot] = []
+        self._constants: dict[int, Tensor] = {}  # tables that no training changes
+        modules = dict(model.named_modules())
+        # Of every module, the dictionaries that its hooks are registered in.
+        self._hooks = {
+            name: {kind: getattr(module, kind) for kind in _HOOKS}
+            for name, module in modules.items()
+        }
+        self._watched: list[dict[int, Callable[..., object]]] = [
+            all_modules._global_forward_hooks, all_modules._global_forward_pre_hooks,
+            *(of[kind] for of in self._hooks.values() for kind in (_HOOKS[0], _HOOKS[3])),
+        ]  # fmt: skip
+        self._modules: Transformer | None = None  # while somebody watches
+        self._unembed = self._matrix(modules, "unembed", kind=head_kind(weights))
+        self._tied = model.unembed.weight is model.embed.weight
+        self._embedding = self._unembed if self._tied else self._vector(modules, "embed.weight")
         self._scale = model.embedding_scale
-        self._positions = copy.deepcopy(model.absolute_positions)
-        self._embedding_norm = copy.deepcopy(model.embedding_norm)
-        blocks = cast("list[Block]", list(model.blocks))
-        self._layers = (native_calls.Layer * len(blocks))(
-            *(self._layer(model, block) for block in blocks)
+        self._positions: Tensor | None = None
+        if model.absolute_positions is not None:
+            self._positions = self._vector(modules, "absolute_positions.table")
+        self._embedding_norm = make_norm(self.config) if self.config.embedding_norm else None
+        if self._embedding_norm is not None:
+            for name, parameter in self._embedding_norm.named_parameters():
+                parameter.data = self._vector(modules, f"embedding_norm.{name}")
+            self._embedding_norm.requires_grad_(False)
+        self._layers = (native_calls.Layer * self.config.n_layers)(
+            *(self._layer(model, modules, index) for index in range(self.config.n_layers))
         )
-        attention, config = cast(Attention, blocks[0].attention), model.config
+        config, attention = self.config, cast(Attention, cast(Block, model.blocks[0]).attention)
         self._decoder = native_calls.Decoder(
-            ctypes.addressof(self._layers), self._norm(model.final_norm), len(blocks),
+            ctypes.addressof(self._layers), self._norm(modules, "final_norm"), config.n_layers,
             config.d_model, attention.n_heads, config.n_kv_heads, config.head_dim, config.d_hidden,
             config.norm == "layernorm", attention.norm_all_heads,
             _ACTIVATIONS[config.feed_forward.kind], config.feed_forward.kind in GATED,
@@ -122,74 +146,178 @@ class PackedModel:
     @property
     def n_bytes(self) -> int:
         """Bytes that the packed matrices take: what a pass over one token fetches."""
-        return sum(part.n_bytes for part in self._kept if isinstance(part, PackedMatrix))
+        matrices = (slot.packed for slot in self._slots if isinstance(slot.packed, PackedMatrix))
+        return sum(matrix.n_bytes for matrix in matrices)
 
     def hidden(self, ids_1T: Tensor, /, *, positions: Tensor, cache: PagedCache) -> Tensor:
         """The final hidden states, (1, T, D), of tokens that ``cache`` expects."""
+        native = calls()
+        if native is None or any(self._watched):
+            return self._as_modules().hidden(ids_1T, positions=positions, cache=cache)
+        self._modules = None
         x_TD = self._embed(ids_1T[0])
         if self._positions is not None:
-            x_TD = x_TD + self._positions(positions)
+            x_TD = x_TD + self._positions[positions]
         if self._embedding_norm is not None:
             x_TD = self._embedding_norm(x_TD)
         x_TD = x_TD.float().contiguous()
-        native = calls()
-        assert native is not None
         native.decode_tokens(
             STORED[cache.layers[0].keys.dtype], ctypes.byref(self._decoder),
-            ctypes.byref(cache.native_layers), ctypes.byref(cache.places.native()),
+            ctypes.byref(cache.native_layers), ctypes.byref(places_for_native(cache.places)),
             positions.data_ptr(), len(x_TD), x_TD.data_ptr(),
         )  # fmt: skip
         return x_TD[None]
 
     def logits(self, hidden_TD: Tensor, /) -> Tensor:
         """(T, D) hidden states -> (T, V) unnormalised log-probabilities of the next token."""
+        if any(self._watched):
+            return self._as_modules().logits(hidden_TD)
         return self._unembed(hidden_TD)
 
+    def refresh(self, model: Transformer) -> None:
+        """Take the weights of ``model``, which has the same config, in place.
+
+        Whatever holds keys and values of the old weights must forget them: ``Engine.refresh`` does
+        both. Raises ``UserError``, before anything is changed, where ``pack_model`` would not pack
+        ``model``, and for weights that are not finite.
+        """
+        tied = model.unembed.weight is model.embed.weight
+        if model.config != self.config or tied != self._tied:
+            raise UserError("a packed model can only take the weights of a model of its own config")
+        reason = why_not(model)
+        if reason is not None:
+            raise UserError(f"these weights cannot be packed: {reason}")
+        modules = dict(model.named_modules())
+        check_finite([source for slot in self._slots for source in _sources(modules, slot)])
+        self._modules = None
+        for slot in self._slots:
+            if isinstance(slot.packed, PackedMatrix):
+                slot.packed.load(*_matrix_sources(modules, slot.names))
+            else:
+                slot.packed.copy_(_tensor(modules, slot.names[0]))
+
+    def unpack(self) -> Transformer:
+        """A ``Transformer`` with the weights as packed, float32, and the hooks of the original.
+
+        It has the very dictionaries that hooks are registered in, so hooks put on the original
+        model run in this one, too.
+        """
+        with torch.device("meta"):
+            model = Transformer(self.config)
+        model.eval().requires_grad_(False)
+        state: dict[str, Tensor] = {}
+        for slot in self._slots:
+            if isinstance(slot.packed, Tensor):
+                state[slot.names[0]] = slot.packed.float()
+                continue
+            linears = [cast(nn.Linear, model.get_submodule(name)) for name in slot.names]
+            sizes = [linear.out_features for linear in linears]
+            whole = [slot.packed.unpack(), slot.packed.bias]
+            for kind, tensor in zip(("weight", "bias"), whole, strict=True):
+                if tensor is not None:
+                    parts = tensor.split(sizes)
+                    state |= {f"{n}.{kind}": p for n, p in zip(slot.names, parts, strict=True)}
+        if self._tied:
+            state["embed.weight"] = state["unembed.weight"]
+        wanted = model.state_dict().keys()  # without tables, which are made with the model
+        model.load_state_dict({name: state[name] for name in wanted}, assign=True)
+        if self._tied:
+            model.tie()
+        for name, module in model.named_modules():
+            vars(module).update(self._hooks[name])
+        return model
+
+    def _as_modules(self) -> Transformer:
+        if self._modules is None:
+            self._modules = self.unpack()
+        return self._modules
+
     def _embed(self, ids_T: Tensor) -> Tensor:
-        """(T, D), the caller's own."""
+        """(T, D), a new tensor."""
         if isinstance(self._embedding, PackedMatrix):
             return self._embedding.rows(ids_T) * self._scale
         return self._embedding[ids_T] * self._scale
 
-    def _layer(self, model: Transformer, block: Block) -> native_calls.Layer:
+    def _layer(self, model: Transformer, modules: Modules, index: int) -> native_calls.Layer:
+        block, path = cast(Block, model.blocks[index]), f"blocks.{index}."
         attention = cast(Attention, block.attention)
-        network = cast(FeedForward, block.feed_forward)
-        up = [network.up] if network.gate is None else [network.up, network.gate]
+        up = [f"{path}feed_forward.up"]
+        if cast(FeedForward, block.feed_forward).gate is not None:
+            up.append(f"{path}feed_forward.gate")
         rotary = model.rotary_positions
         cos, sin = None, None
         if rotary is not None and block.plan.rotary != "none":
             local = block.plan.rotary == "local" and rotary.has_local
             cos, sin = (rotary.local_cos, rotary.local_sin) if local else (rotary.cos, rotary.sin)
+        qkv = [f"{path}attention.{name}" for name in ("query", "key", "value")]
         return native_calls.Layer(
-            self._norm(block.attention_norm), self._norm(attention.query_norm),
-            self._norm(attention.key_norm), self._norm(block.attention_out_norm),
-            self._norm(block.feed_forward_norm), self._norm(block.feed_forward_out_norm),
-            self._matrix(attention.query, attention.key, attention.value).native,
-            self._matrix(attention.output).native, self._matrix(*up).native,
-            self._matrix(network.down).native, self._vector(cos), self._vector(sin),
-            self._vector(attention.slopes), attention.window,
+            self._norm(modules, f"{path}attention_norm"),
+            self._norm(modules, f"{path}attention.query_norm"),
+            self._norm(modules, f"{path}attention.key_norm"),
+            self._norm(modules, f"{path}attention_out_norm"),
+            self._norm(modules, f"{path}feed_forward_norm"),
+            self._norm(modules, f"{path}feed_forward_out_norm"),
+            self._matrix(modules, *qkv).native,
+            self._matrix(modules, f"{path}attention.output").native,
+            self._matrix(modules, *up).native,
+            self._matrix(modules, f"{path}feed_forward.down").native,
+            self._constant(cos), self._constant(sin), self._constant(attention.slopes),
+            attention.window,
         )  # fmt: skip
 
-    def _matrix(self, *linears: nn.Module, kind: WeightKind | None = None) -> PackedMatrix:
-        """Matrices that read the same, one below the other."""
-        parts = cast("list[nn.Linear]", list(linears))
-        biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
-        weight = torch.cat([part.weight.detach().float() for part in parts])
-        packed = PackedMatrix(weight, kind or self.weights, torch.cat(biases) if biases else None)
-        self._kept.append(packed)
+    def _matrix(
+        self, modules: Modules, *names: str, kind: WeightKind | None = None
+    ) -> PackedMatrix:
+        """Matrices that read the same input, one below the other."""
+        weight, bias = _matrix_sources(modules, names)
+        packed = PackedMatrix(weight, kind or self.weights, bias)
+        self._slots.append(_Slot(names, packed))
         return packed
 
-    def _norm(self, norm: nn.Module | None) -> native_calls.Norm:
-        if norm is None:
+    def _norm(self, modules: Modules, name: str) -> native_calls.Norm:
+        if name not in modules:
             return native_calls.Norm()
-        return native_calls.Norm(
-            self._vector(cast(Tensor, norm.weight)),
-            self._vector(cast("Tensor | None", getattr(norm, "bias", None))),
-        )
+        parts = [part for part, _ in modules[name].named_parameters()]
+        vectors = [self._vector(modules, f"{name}.{part}") for part in parts]
+        return native_calls.Norm(*map(at, vectors))
 
-    def _vector(self, numbers: Tensor | None) -> int | None:
-        if numbers is None:
+    def _vector(self, modules: Modules, name: str) -> Tensor:
+        vector = _tensor(modules, name).float().clone().contiguous()
+        self._slots.append(_Slot((name,), vector))
+        return vector
+
+    def _constant(self, table: Tensor | None) -> int | None:
+        """A table that depends on the config alone; layers share it."""
+        if table is None:
             return None
-        kept = numbers.detach().float().clone().contiguous()
-        self._kept.append(kept)
-        return at(kept)
+        if table.data_ptr() not in self._constants:
+            self._constants[table.data_ptr()] = table.detach().float().clone().contiguous()
+        return at(self._constants[table.data_ptr()])
+
+
+def _tensor(modules: Modules, name: str) -> Tensor:
+    """A parameter or buffer by its path."""
+    path, _, last = name.rpartition(".")
+    return cast(Tensor, getattr(modules[path], last)).detach()
+
+
+def _matrix_sources(modules: Modules, names: tuple[str, ...]) -> tuple[Tensor, Tensor | None]:
+    """The weights of linear layers one below the other, and their biases."""
+    linears = [cast(nn.Linear, modules[name]) for name in names]
+    weights = [linear.weight.detach() for linear in linears]
+    biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
+    if len(linears) == 1:
+        return weights[0], biases[0] if biases else None
+    return torch.cat(weights), torch.cat(biases) if biases else None
+
+
+def _sources(modules: Modules, slot: _Slot) -> Iterator[Tensor]:
+    """Every tensor that a slot is packed from."""
+    if isinstance(slot.packed, Tensor):
+        yield _tensor(modules, slot.names[0])
+        return
+    for name in slot.names:
+        linear = cast(nn.Linear, modules[name])
+        yield linear.weight
+        if linear.bias is not None:
+            yield linear.bias

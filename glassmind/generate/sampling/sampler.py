@@ -1,12 +1,16 @@
 """Logits in, one token per row out.
 
-Every row is drawn by *inverting its cumulative distribution*: lay the tokens' probabilities end to
-end on a line of length 1, throw one uniform dart, take the token it lands on. That needs a single
-random number per row, where the Gumbel-max trick needs one per vocabulary entry.
+Every row is sampled by *inverting its cumulative distribution*: lay the tokens' probabilities end
+to end on a line of length 1, choose a uniform random point, take the token it falls on. That needs
+a single random number per row, where the Gumbel-max trick needs one per vocabulary entry.
 
-Before the dart come, in this order, what changes single logits (``penalties``), what a constraint
-allows, the temperature, and the filters (``filters``); ``SamplingParams`` says what each means.
-What no row of the batch asks for is not computed.
+Before that, in this order: biases and penalties change single logits (``penalties``), a constraint
+removes tokens, the temperature divides, and top-k, top-p and min-p remove the unlikely
+(``filters``); ``SamplingParams`` defines each. A step that no row of the batch asks for is skipped.
+
+Two log-probabilities come with each token: under the unmodified model, and under the distribution
+the token was drawn from. The second costs one lookup a row, since the draw has already summed
+that distribution's weights.
 
 Shapes: R rows, V vocabulary, U different settings, C most likely tokens asked for.
 """
@@ -39,17 +43,21 @@ Histories = Sequence[tuple[Sequence[int], Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The token of each row, int64 (R,), and its log-probability, float32 (R,).
+    """The token of each row, int64 (R,), and its natural log-probabilities, float32 (R,).
 
-    The log-probabilities are the unmodified model's: temperature 1, whole vocabulary, natural log.
-    Logits that are not numbers give log-probabilities that are not numbers.
+    ``logprobs_R`` are the unmodified model's: temperature 1, whole vocabulary.
+    ``sampled_logprobs_R`` are under the distribution the token was drawn from: after biases,
+    penalties, constraint, temperature and filters, renormalised over the tokens that are left.
+    Greedy rows have 0 there, probability 1; where nothing modifies any row, both are one tensor.
+    NaN logits give NaN in both.
 
-    ``top`` is there if any row asked for likely tokens: ids and log-probabilities (R, C), likeliest
-    first, where C is the most that any row asked for. Rows that asked for none hold zeros.
+    ``top`` holds the likeliest tokens if any row asked for them: ids and log-probabilities (R, C),
+    likeliest first, where C is the most that any row asked for. Other rows hold zeros.
     """
 
     tokens_R: Tensor
     logprobs_R: Tensor
+    sampled_logprobs_R: Tensor
     top: tuple[Tensor, Tensor] | None = None
 
 
@@ -74,16 +82,16 @@ class Sampler:
         self._arrange()
 
     def _arrange(self) -> None:
-        """Ask once per set of rows, not once per step, which work can be skipped."""
+        """Find out which work can be skipped, once per set of rows rather than at every step."""
         everyone = self._params_U
         params = [everyone[i] for i in self._set_R.unique().tolist()]
 
         def rows(of: Callable[[SamplingParams], object]) -> Tensor:
-            """The rows whose settings are so."""
+            """The rows for whose settings ``of`` is true."""
             return torch.tensor([bool(of(p)) for p in everyone])[self._set_R].nonzero()[:, 0]
 
         def values(of: Callable[[SamplingParams], float], rows: Tensor | slice) -> Tensor:
-            """Something of the settings of these rows."""
+            """The value of ``of`` for the settings of each of these rows."""
             return torch.tensor([of(p) for p in everyone])[self._set_R[rows]].to(self._device)
 
         self._some_greedy = any(p.temperature == 0 for p in params)
@@ -120,14 +128,16 @@ class Sampler:
 
         ``steps`` is how many tokens each row has drawn before, one for all or int64 (R,): with the
         seed and the sample it decides the random number. ``histories[i]`` belongs to row
-        ``needs_history[i]``. ``allowed`` has the constrained rows: bool (V,), what may come next.
-        ``guesses`` are kept where they stand (``acceptance``); their rows must not be greedy.
+        ``needs_history[i]``. ``allowed`` maps each constrained row to its mask, bool (V,), True
+        where a token may come next. ``guesses`` are a draft model's; ``acceptance`` decides
+        which are kept. Their rows must not be greedy.
 
-        Raises ``UserError`` for a row that nothing is allowed to follow.
+        Raises ``UserError`` for a row whose mask allows no token.
         """
         logits_RV = logits_RV.float()
         asked_RV = self._as_asked(logits_RV, histories, allowed)
-        log_total_R1: Tensor | None = None
+        log_total_R1: Tensor | None = None  # of the unmodified logits
+        log_kept_R1: Tensor | None = None  # of what was drawn from, relative to its peak
         if self._all_greedy:
             tokens_R1 = asked_RV.argmax(1, keepdim=True)
         else:
@@ -139,36 +149,49 @@ class Sampler:
                 tokens_R1 = torch.where(self._greedy_R[:, None], best_R1, tokens_R1)
             if guesses is not None and judged_N1 is not None:
                 tokens_R1[guesses.rows_N] = judged_N1
+            log_kept_R1 = total_R1.log()
             if self._all_at_one and not len(self._filtered) and asked_RV is logits_RV:
-                log_total_R1 = peak_R1 + total_R1.log()
+                log_total_R1 = peak_R1 + log_kept_R1
+        unmodified = log_total_R1 is not None
         if log_total_R1 is None:
             log_total_R1 = logits_RV.logsumexp(1, keepdim=True)
         logprobs_R = (logits_RV.gather(1, tokens_R1) - log_total_R1)[:, 0]
-        return Drawn(tokens_R1[:, 0], logprobs_R, self._top(logits_RV, log_total_R1))
+        if log_kept_R1 is None:
+            sampled_R = torch.zeros_like(logprobs_R)
+        elif unmodified and not self._some_greedy:
+            sampled_R = logprobs_R
+        else:
+            # As in _weights: exp(scaled) was the token's weight, exp(log_kept) is their sum.
+            scaled_R1 = (asked_RV.gather(1, tokens_R1) - peak_R1).div_(self._divisor_R1)
+            sampled_R = (scaled_R1 - log_kept_R1)[:, 0].clamp_(max=0)
+            if self._some_greedy:
+                sampled_R.masked_fill_(self._greedy_R, 0)
+        top = self._top(logits_RV, log_total_R1)
+        return Drawn(tokens_R1[:, 0], logprobs_R, sampled_R, top)
 
     def guess(
         self, logits_RV: Tensor, steps: Tensor, histories: Histories | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """A token for each row (R,), from a draft's logits, and what it was drawn from (R, V).
+        """A guess for each row (R,) from a draft model's logits, and its distribution (R, V).
 
-        The random numbers are independent of those of ``draw``. Where all rows are greedy there are
-        no probabilities: a guess then stands where it is the model's choice too.
+        The random numbers are independent of those of ``draw``. Where all rows are greedy the
+        distribution is ``None``: a greedy guess is accepted if it equals the model's choice.
         """
         if self._all_greedy:
             return self._as_asked(logits_RV.float(), histories, None).argmax(1), None
-        odds_RV = self.distribution(logits_RV, histories)
+        draft_probs_RV = self.distribution(logits_RV, histories)
         darts_R = uniforms(branch(self._keys_R, GUESSING), steps)
-        return land(odds_RV.clone(), darts_R)[0][:, 0], odds_RV
+        return land(draft_probs_RV.clone(), darts_R)[0][:, 0], draft_probs_RV
 
     def _judge(self, guesses: Guesses, weights_RV: Tensor, steps: int | Tensor) -> Tensor:
-        """The tokens in the places of the guesses, (N, 1); ``weights_RV`` are left as they are."""
+        """The token in the place of each guess, (N, 1); ``weights_RV`` is not changed."""
         weights_NV = weights_RV[guesses.rows_N]
         target_NV = weights_NV.div_(weights_NV.sum(1, keepdim=True))
         chances_R = uniforms(branch(self._keys_R, JUDGING), steps)
         darts_R = uniforms(self._keys_R, steps)
         return draw_or_keep(
             guesses.tokens_N,
-            guesses.odds_NV,
+            guesses.draft_probs_NV,
             target_NV,
             chances_R[guesses.rows_N],
             darts_R[guesses.rows_N],
@@ -192,7 +215,7 @@ class Sampler:
     def _as_asked(
         self, logits_RV: Tensor, histories: Histories | None, allowed: Mapping[int, Tensor] | None
     ) -> Tensor:
-        """The logits with biases, penalties and masks; ``logits_RV`` itself if there are none."""
+        """The logits after biases, penalties and masks; ``logits_RV`` itself if no row has any."""
         if not len(self._biases) and not self.needs_history and not allowed:
             return logits_RV
         asked_RV = logits_RV.clone()
@@ -209,7 +232,7 @@ class Sampler:
             if bool(stuck.any()):
                 raise UserError(
                     "the constraint allows no token of this vocabulary to follow what was "
-                    "generated; loosen it, or use a model whose vocabulary can write what it asks"
+                    "generated; loosen it, or use a model whose vocabulary can spell what it asks"
                 )
             rows = torch.tensor(list(allowed), device=asked_RV.device)
             forbidden = ~masks.to(asked_RV.device)
@@ -217,10 +240,10 @@ class Sampler:
         return asked_RV
 
     def _weights(self, asked_RV: Tensor) -> tuple[Tensor, Tensor]:
-        """The largest logit of each row (R, 1), and what its tokens weigh in the draw (R, V).
+        """The largest logit of each row (R, 1), and its tokens' weights in the draw (R, V).
 
-        Weights are the probabilities up to a factor for each row. Greedy rows count as temperature
-        1, for nobody looks at them.
+        A row's weights are its probabilities times a constant. The weights of greedy rows are
+        computed with temperature 1 and not used.
         """
         peak_R1 = asked_RV.amax(1, keepdim=True)
         # Subtracting the peak first keeps a small temperature from overflowing.

@@ -37,24 +37,24 @@ class Guesses:
 
     rows_N: Tensor
     tokens_N: Tensor
-    odds_NV: Tensor
+    draft_probs_NV: Tensor
 
 
 def draw_or_keep(
-    guesses_N: Tensor, odds_NV: Tensor, target_NV: Tensor, chances_N: Tensor, darts_N: Tensor
+    guesses_N: Tensor, draft_probs_NV: Tensor, target_NV: Tensor, chances_N: Tensor, darts_N: Tensor
 ) -> Tensor:
     """The token in the place of each guess, int64 (N,): the guess itself where it stands.
 
-    ``guesses_N`` were drawn from ``odds_NV``, and the tokens shall follow ``target_NV``, the
+    ``guesses_N`` were drawn from ``draft_probs_NV``, and the tokens shall follow ``target_NV``, the
     model's probabilities after everything the request asks for. ``chances_N`` and ``darts_N`` are
     uniform numbers in [0, 1), independent of each other and of what the guesses were drawn with.
     A token that is drawn instead of a guess is never the guess, but for rounding.
     """
     at_N1 = guesses_N[:, None]
-    p_N, q_N = target_NV.gather(1, at_N1)[:, 0], odds_NV.gather(1, at_N1)[:, 0]
+    p_N, q_N = target_NV.gather(1, at_N1)[:, 0], draft_probs_NV.gather(1, at_N1)[:, 0]
     # u < p/q without the division; u is below 1, so that p >= q always stands and p = 0 never.
     stands_N = chances_N * q_N < p_N
-    lacking_NV = (target_NV - odds_NV).clamp_(min=0)
+    lacking_NV = (target_NV - draft_probs_NV).clamp_(min=0)
     # Only rounding can refuse a guess and yet leave nothing to draw instead.
     weights_NV = torch.where(lacking_NV.any(1, keepdim=True), lacking_NV, target_NV)
     drawn_N1, _ = land(weights_NV, darts_N)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.generate.reader import LanguageModel, Piece, Reader
+from glassmind.generate.model_runner import LanguageModel, ModelRunner, Piece
 from glassmind.generate.request import MOST_GUESSES
 from glassmind.generate.sample import Sample
 from glassmind.generate.sampling.sampler import Sampler
@@ -41,23 +41,23 @@ class Draft:
     def __init__(
         self,
         model: LanguageModel,
-        target: Reader,
+        target: ModelRunner,
         n_blocks: int,
         n_rows: int,
         cache_dtype: torch.dtype | None = None,
     ) -> None:
-        self._reader = Reader(model, n_blocks, n_rows, cache_dtype)
-        self._reader.cache.tables_RW = target.cache.tables_RW  # written by the scheduler for both
+        self._runner = ModelRunner(model, n_blocks, n_rows, cache_dtype)
+        self._runner.cache.tables_RW = target.cache.tables_RW  # written by the scheduler for both
         self._sampler: tuple[list[Sample], Sampler] | None = None
 
     @property
-    def reader(self) -> Reader:
+    def runner(self) -> ModelRunner:
         """The small model and its cache."""
-        return self._reader
+        return self._runner
 
     def guess(self, work: Work) -> None:
         """Read what ``work`` is about to bring, and make the guesses that it has room for."""
-        context = self._reader.model.config.max_tokens
+        context = self._runner.model.config.max_tokens
         pieces: list[Piece] = []
         guessing: list[Sample] = []
         last: list[int] = []  # where the last known token of each of them stands in the pass
@@ -73,7 +73,7 @@ class Draft:
                 guessing.append(sample)
                 last.append(n_tokens - 1)
         while pieces:
-            hidden_TD = self._reader.read(pieces)
+            hidden_TD = self._runner.run(pieces)
             if guessing:
                 self._draw(guessing, hidden_TD[last])
             guessing = [sample for sample in guessing if len(sample.guesses) < sample.n_guesses]
@@ -87,16 +87,16 @@ class Draft:
         if self._sampler is None or self._sampler[0] != guessing:
             params = [sample.request.params for sample in guessing]
             numbers = [sample.number for sample in guessing]
-            self._sampler = (guessing, Sampler(params, numbers, self._reader.device))
+            self._sampler = (guessing, Sampler(params, numbers, self._runner.device))
         sampler = self._sampler[1]
         made = len(guessing[0].guesses)  # and so many for each of the others
         steps = [sample.n_new + made for sample in guessing]
         histories = [guessing[row].history(made) for row in sampler.needs_history]
-        logits_RV = self._reader.model.logits(hidden_RD)
-        tokens_R, odds_RV = sampler.guess(
-            logits_RV, torch.tensor(steps, device=self._reader.device), histories
+        logits_RV = self._runner.model.logits(hidden_RD)
+        tokens_R, draft_probs_RV = sampler.guess(
+            logits_RV, torch.tensor(steps, device=self._runner.device), histories
         )
-        if odds_RV is not None and not torch.isfinite(odds_RV[:, 0]).all():
+        if draft_probs_RV is not None and not torch.isfinite(draft_probs_RV[:, 0]).all():
             raise UserError(
                 "the draft model's logits are not numbers (NaN): its weights are damaged; use "
                 "another draft, or none"
@@ -104,8 +104,8 @@ class Draft:
         for row, (sample, token) in enumerate(zip(guessing, tokens_R.tolist(), strict=True)):
             sample.guesses.append(token)
             # A greedy guess stands where it is the model's choice too; nothing is to be weighed.
-            if odds_RV is not None and sample.request.params.temperature != 0:
-                sample.odds.append(odds_RV[row])
+            if draft_probs_RV is not None and sample.request.params.temperature != 0:
+                sample.draft_probs.append(draft_probs_RV[row])
 
 
 def check_draft(model: LanguageModel, draft: LanguageModel, n_tokens: int) -> None:

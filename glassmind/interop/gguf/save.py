@@ -18,15 +18,16 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_write
 from glassmind.interop.gguf.architectures import ARCHITECTURES
 from glassmind.interop.gguf.load import STOPS
 from glassmind.interop.gguf.packed import gguf_library
 from glassmind.interop.gguf.sizes import architecture_for, write_sizes
 from glassmind.interop.gguf.slots import Slot, slots
 from glassmind.interop.gguf.stretched_rope import FACTORS, factors_of
+from glassmind.interop.gguf_header import Metadata
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import to_gguf_metadata
-from glassmind.interop.whole_file import whole_file
 from glassmind.model import Transformer
 
 Kind = Literal["f32", "f16", "bf16", "q8_0"]
@@ -47,7 +48,7 @@ class Entry:
 
 
 def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> None:
-    """Write the model with its tokenizer and chat template to ``path``, whole or not at all.
+    """Write the model with its tokenizer and chat template to ``path`` atomically.
 
     ``kind`` is how matrices are stored; rows that are no whole blocks of 32 stay F16 in Q8_0.
 
@@ -71,7 +72,7 @@ def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> N
         _entry(name, tensor, kind, gguf) for name, tensor in _tensors(model, architecture).items()
     ]
     types = gguf.GGMLQuantizationType
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path), make_folder=True) as temporary:
         writer = gguf.GGUFWriter(None, architecture)
         for name, value in facts.items():
             if name != "general.architecture":  # the writer has added that
@@ -132,11 +133,11 @@ def _entry(name: str, tensor: Callable[[], Tensor], kind: Kind, gguf: Any) -> En
     return Entry(name, shape, kind, n_bytes, packed)
 
 
-def _talking(pretrained: Pretrained) -> dict[str, object]:
+def _talking(pretrained: Pretrained) -> Metadata:
     """The facts about text: the tokenizer, where it begins and ends, the chat template."""
     if pretrained.tokenizer is None:
         return {"tokenizer.ggml.model": "none"}
-    facts: dict[str, Any] = to_gguf_metadata(pretrained.tokenizer)
+    facts: Metadata = to_gguf_metadata(pretrained.tokenizer)
     # Models often have rows to spare; llama.cpp wants a token for each.
     tokens = facts["tokenizer.ggml.tokens"]
     spare = range(len(tokens), pretrained.model.config.vocab_size)

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from glassmind.errors import UserError
-from glassmind.interop.canonical import assemble, canonical, differences, flat
+from glassmind.interop.canonical import FlatConfig, assemble, canonical, differences, flat
 from glassmind.interop.gguf.architectures import ARCHITECTURES, REQUIRED, Architecture
 from glassmind.interop.gguf.facts import Facts
 from glassmind.interop.gguf.stretched_rope import read_scaling, scaling_facts
@@ -45,7 +44,7 @@ def read_sizes(
     row = ARCHITECTURES[architecture]
     facts = Facts(metadata, architecture, path)
     usual = {**flat(ModelConfig()), **row.base}
-    values: dict[str, Any] = dict(row.base)
+    values: FlatConfig = dict(row.base)
     for fact, value_name in row.fields.items():
         if fact in REQUIRED and fact not in facts.values:
             raise facts.wrong(fact, "is missing")
@@ -158,7 +157,7 @@ def _lost_in(architecture: str, config: ModelConfig) -> list[str]:
     return lost
 
 
-def _read_window(facts: Facts, row: Architecture, values: dict[str, Any]) -> None:
+def _read_window(facts: Facts, row: Architecture, values: FlatConfig) -> None:
     """Which layers have the window: every but each ``global_every``-th."""
     if "attention.sliding_window" not in row.fields:
         return
@@ -177,7 +176,7 @@ def _read_window(facts: Facts, row: Architecture, values: dict[str, Any]) -> Non
     values["attention.global_every"] = every
 
 
-def _read_experts(facts: Facts, row: Architecture, values: dict[str, Any]) -> None:
+def _read_experts(facts: Facts, row: Architecture, values: FlatConfig) -> None:
     if row.one_width and values["experts.n_experts"]:
         values["experts.d_hidden"] = values["feed_forward.d_hidden"]
     if "expert_shared_count" in row.fields:
@@ -192,7 +191,7 @@ def _read_experts(facts: Facts, row: Architecture, values: dict[str, Any]) -> No
             values[name] = values[name] or 1
 
 
-def _read_latent(facts: Facts, row: Architecture, values: dict[str, Any]) -> None:
+def _read_latent(facts: Facts, row: Architecture, values: FlatConfig) -> None:
     if "attention.kv_lora_rank" not in row.fields:
         return
     width = facts.get("attention.key_length_mla", 0)

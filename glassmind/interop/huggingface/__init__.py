@@ -1,9 +1,9 @@
 """Hugging Face folders in and out, for every family in ``FAMILIES``.
 
-Read in this order: ``folder`` (the whole), ``families/llama`` (what a family's table looks like),
-``family`` (what it is used for), then how tables are applied, for config.json in ``config_rules``
-and ``rope_rules``, for the weights in ``tensor_names``, ``transforms`` and ``weights``; at the
-bottom ``safetensors_file`` and ``json_fields``, which read files that nobody vouches for.
+Read in this order: ``folder`` (loading and saving), ``families`` (the tables, such as
+``families/llama``), ``family`` (what a table defines), then how tables are applied: to config.json
+in ``config_rules`` and ``rope_rules``, to the weights in ``tensor_names``, ``transforms`` and
+``weights``. ``safetensors_file`` and ``json_fields`` read untrusted files.
 """
 
 from glassmind.interop.huggingface.families import FAMILIES

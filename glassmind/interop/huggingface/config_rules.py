@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
-from glassmind.interop.canonical import flat
+from glassmind.interop.canonical import FlatConfig, flat
 from glassmind.interop.huggingface.json_fields import Fields
 from glassmind.model import ModelConfig
 
-Values = dict[str, Any]  # of a ModelConfig by dotted name, or of a config.json
+Values: TypeAlias = FlatConfig  # of a ModelConfig by dotted name; written, of a config.json
 
 MOST_LAYERS = 10_000  # lists of layers are made before anything else is known about a model
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from torch import Tensor
 
@@ -95,7 +94,7 @@ class Family:
 
         Whatever the fields say is read back: what does not survive that could not be said.
         """
-        whole: dict[str, Any] = json.loads(json.dumps(self._fields(config)))
+        whole: dict[str, object] = json.loads(json.dumps(self._fields(config)))
         if self.inside is not None:
             whole = {self.inside: whole}
         try:

@@ -8,21 +8,18 @@ tokenizer.json            and what belongs to it
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_folder, write_json, write_text
 from glassmind.interop.huggingface.families import FAMILIES
 from glassmind.interop.huggingface.family import Family
-from glassmind.interop.huggingface.json_fields import Fields, read_object, shown
+from glassmind.interop.huggingface.json_fields import Fields, read_fields, shown
 from glassmind.interop.huggingface.safetensors_file import write_file
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.weights import INDEX, WEIGHTS, load_weights, shapes_of
@@ -48,7 +45,7 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
             asks for something that this package does not compute.
     """
     folder = Path(path)
-    fields = Fields(read_object(folder / CONFIG), str(folder / CONFIG))
+    fields = read_fields(folder / CONFIG)
     family = _family(fields)
     config = family.read(fields)
     model = load_weights(config, family, folder, dtype)
@@ -62,7 +59,7 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
         tokenizer = found
     told = [fields]
     if (folder / GENERATION).is_file():
-        told.insert(0, Fields(read_object(folder / GENERATION), str(folder / GENERATION)))
+        told.insert(0, read_fields(folder / GENERATION))
     stop_ids = next((ids for source in told if (ids := _ids(source, "eos_token_id"))), set())
     known = range(config.vocab_size)  # small models often keep the large one's ids
     return Pretrained(
@@ -100,7 +97,7 @@ def _ids(fields: Fields, name: str) -> set[int]:
 
 
 def save_folder(pretrained: Pretrained, path: str | Path, family: str | None = None) -> None:
-    """Write a folder that ``transformers`` loads, with the same logits; whole or not at all.
+    """Write a folder that ``transformers`` loads, with the same logits, atomically.
 
     ``family`` is a ``model_type``; by default the first that can express the model.
 
@@ -112,16 +109,10 @@ def save_folder(pretrained: Pretrained, path: str | Path, family: str | None = N
     config = pretrained.model.config
     chosen = choose_family(config, family)
     refuse_taken(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        temporary.mkdir()
+    with atomic_folder(folder) as temporary:
         _write_configs(pretrained, chosen, temporary)
         _write_tokenizer(pretrained, temporary)
         _write_weights(pretrained.model, chosen, temporary)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_taken(path: Path) -> None:
@@ -159,7 +150,7 @@ def choose_family(config: ModelConfig, name: str | None = None) -> Family:
 def _write_configs(pretrained: Pretrained, family: Family, folder: Path) -> None:
     dtype = str(next(pretrained.model.parameters()).dtype).removeprefix("torch.")
     stop_ids = sorted(pretrained.stop_ids)
-    tokens: dict[str, Any] = {
+    tokens: dict[str, object] = {
         "bos_token_id": pretrained.bos_id,
         "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else stop_ids or None,
         "pad_token_id": None,
@@ -171,12 +162,8 @@ def _write_configs(pretrained: Pretrained, family: Family, folder: Path) -> None
         **tokens,
         "torch_dtype": dtype,
     }
-    _write_json(folder / CONFIG, config)
-    _write_json(folder / GENERATION, tokens)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CONFIG, config)
+    write_json(folder / GENERATION, tokens)
 
 
 def _write_tokenizer(pretrained: Pretrained, folder: Path) -> None:
@@ -186,9 +173,9 @@ def _write_tokenizer(pretrained: Pretrained, folder: Path) -> None:
         write_tokenizer_json(pretrained.tokenizer, folder / "tokenizer.json")
         if not (folder / TOKENIZER_CONFIG).exists():
             # Without this, transformers takes the tokenizer that most models of the family have.
-            _write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"})
+            write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"})
     if pretrained.chat_template is not None:
-        (folder / "chat_template.jinja").write_text(pretrained.chat_template, encoding="utf-8")
+        write_text(folder / "chat_template.jinja", pretrained.chat_template)
 
 
 def _write_weights(model: Transformer, family: Family, folder: Path) -> None:
@@ -215,7 +202,7 @@ def _write_weights(model: Transformer, family: Family, folder: Path) -> None:
         write_file(folder / name, shard, (next(tensors) for _ in shard))
         places |= {entry[0]: name for entry in shard}
     total = sum(_n_bytes(entry) for entry in entries)
-    _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
+    write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
 
 
 def _tensors(

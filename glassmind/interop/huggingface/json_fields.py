@@ -1,55 +1,32 @@
-"""Reading a stranger's JSON, one field of the expected type at a time."""
+"""Reading one field at a time from JSON that other programs define, such as ``config.json``.
+
+Formats of our own are dataclasses, which ``serialization.decode`` reads as a whole. Here the same
+setting has different names in different families, an absent field means what the other library's
+default is, and only the fields that a family knows are looked at. So each is asked for by name,
+with the type it must have and the bounds that keep its value harmless.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glassmind.errors import UserError
+from glassmind.serialization import read_object
 
-MOST_BYTES = 64 << 20  # of a config or an index; real ones stay below ten megabytes
 MOST_SIZE = 1 << 40  # of any count or width: nothing overflows 64 bits when three are multiplied
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds.
+def read_fields(path: Path) -> Fields:
+    """The members of the JSON object that a file holds.
 
     Raises:
-        UserError: the file is missing, larger than ``MOST_BYTES``, or not a JSON object.
+        UserError: the file is missing, too large, or not a JSON object.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is missing or not a file")
-    if path.stat().st_size > MOST_BYTES:
-        raise UserError(f"{path} is larger than {MOST_BYTES} bytes, too large for what it is")
-    return parse_object(path.read_bytes(), str(path))
-
-
-def parse_object(data: bytes, where: str) -> dict[str, Any]:
-    """The JSON object in ``data``; a key that stands there twice is refused.
-
-    Raises:
-        UserError: it is not valid JSON, or not an object; ``where`` names the source.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) < len(pairs):
-            counts = Counter(key for key, _ in pairs)
-            twice = counts.most_common(1)[0][0]
-            raise UserError(f"{where}: the key {shown(twice)} is there twice")
-        return members
-
-    try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
-        raise UserError(f"{where} is not valid JSON: {shown(str(error), 120)}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{where} must hold a JSON object, not {shown(value)}")
-    return value
+    return Fields(read_object(path, nonfinite="keep"), str(path))
 
 
 def shown(value: object, most: int = 60) -> str:
@@ -67,7 +44,7 @@ class Fields:
     of the wrong type, or missing without a default (``...``).
     """
 
-    members: Mapping[str, Any]
+    members: Mapping[str, object]
     where: str
 
     def has(self, name: str) -> bool:

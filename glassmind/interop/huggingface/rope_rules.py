@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from glassmind.errors import UserError
 from glassmind.interop.huggingface.config_rules import Values
@@ -142,7 +141,7 @@ def read_scaling(fields: Fields, table: Fields) -> Values:
     kind = _TYPES[word]
     if kind != "yarn" and table.has("mscale_all_dim"):
         raise table.wrong("mscale_all_dim", "is not supported: it belongs to yarn")
-    values: dict[str, Any] = {"kind": kind}
+    values: Values = {"kind": kind}
     if kind in ("llama3", "yarn"):
         longest = fields.size("max_position_embeddings")
         name = "original_max_position_embeddings"
@@ -166,9 +165,9 @@ def read_scaling(fields: Fields, table: Fields) -> Values:
     return {f"{_OURS}{name}": value for name, value in values.items()}
 
 
-def write_scaling(scaling: RopeScaling) -> dict[str, Any]:
+def write_scaling(scaling: RopeScaling) -> Values:
     """``RopeScaling`` as config.json has it: only ``rope_type`` where nothing is stretched."""
-    written: dict[str, Any] = {
+    written: Values = {
         "rope_type": next(word for word, kind in _TYPES.items() if kind == scaling.kind)
     }
     for theirs, ours in _NUMBERS[scaling.kind].items():

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.interop.huggingface.json_fields import parse_object, shown
+from glassmind.interop.huggingface.json_fields import shown
+from glassmind.serialization import parse_object
 
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
 _PIECE_BYTES = (
@@ -167,7 +168,7 @@ def write_file(
 
     ``outlines`` give the name, dtype and shape of each of ``tensors``, in the same order.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
     end = 0
     for name, dtype, shape in outlines:
         start, end = end, end + math.prod(shape) * dtype.itemsize

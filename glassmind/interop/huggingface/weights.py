@@ -13,7 +13,7 @@ from torch import Tensor
 from glassmind.errors import UserError
 from glassmind.interop.building import fill, outline
 from glassmind.interop.huggingface.family import Family
-from glassmind.interop.huggingface.json_fields import Fields, read_object, shown
+from glassmind.interop.huggingface.json_fields import read_fields, shown
 from glassmind.interop.huggingface.safetensors_file import StoredTensor, read_header, read_tensor
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.model import ModelConfig, Transformer
@@ -33,7 +33,7 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
         return read_header(folder / WEIGHTS)
     if not (folder / INDEX).is_file():
         raise _no_weights(folder)
-    index = Fields(read_object(folder / INDEX), str(folder / INDEX))
+    index = read_fields(folder / INDEX)
     places = index.table("weight_map")
     tensors: dict[str, StoredTensor] = {}
     for name in sorted({places.word(tensor) for tensor in places.members}):
@@ -46,7 +46,8 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
         if twice is not None:
             raise UserError(f"{folder / name}: tensor {shown(twice)} is in another file as well")
         tensors |= found
-    for tensor, name in places.members.items():
+    for tensor in places.members:
+        name = places.word(tensor)
         if tensor not in tensors or tensors[tensor].file.name != name:
             raise UserError(f"{folder / name}: tensor {shown(tensor)} is missing")
     return tensors

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from glassmind.errors import UserError
+from glassmind.serialization import JsonObject
 from glassmind.tokenize.tokenizer_file import read_object, wrong
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ _MAX_DEPTH = 16
 class Checked:
     """A JSON object; ``where`` is the name of its place in the file, empty for the whole."""
 
-    def __init__(self, path: Path, where: str, values: dict[str, Any]) -> None:
+    def __init__(self, path: Path, where: str, values: JsonObject) -> None:
         self.path, self.where, self.values = path, where, values
         if where.count(".") > _MAX_DEPTH:
             raise self.wrong("type", "is nested too deeply")

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from glassmind.errors import UserError
+from glassmind.interop.gguf_header import Metadata
 from glassmind.interop.tokenizers.sentencepiece_model import Pieces, PieceType, build_tokenizer
 from glassmind.tokenize.bpe.presplit import PATTERN
 from glassmind.tokenize.composed.added_tokens import AddedToken
@@ -234,7 +235,7 @@ def _read_sentencepiece(facts: _Facts) -> ComposedTokenizer:
     return build_tokenizer(pieces, facts.template(about, tokens, add_bos=True), about)
 
 
-def to_gguf_metadata(tokenizer: ComposedTokenizer) -> dict[str, Any]:
+def to_gguf_metadata(tokenizer: ComposedTokenizer) -> Metadata:
     """The facts that say in a GGUF what ``tokenizer`` is: what ``read_gguf_tokenizer`` reads.
 
     Raises ``UserError`` where llama.cpp has no name for the way it cuts text.
@@ -258,7 +259,7 @@ def to_gguf_metadata(tokenizer: ComposedTokenizer) -> dict[str, Any]:
         "unknown_token_id": about.unk_token,
         "padding_token_id": about.pad_token,
     }
-    metadata: dict[str, Any] = {
+    metadata: Metadata = {
         "tokens": tokens,
         **family,
         "token_type": list(map(int, types)),
@@ -281,7 +282,7 @@ def to_gguf_metadata(tokenizer: ComposedTokenizer) -> dict[str, Any]:
 _OURS = {"qwen2": Cutting(_isolated(PATTERN))}
 
 
-def _byte_level_facts(tokenizer: ComposedTokenizer, model: CharacterBPE) -> dict[str, Any]:
+def _byte_level_facts(tokenizer: ComposedTokenizer, model: CharacterBPE) -> Metadata:
     for name, cutting in (*CUTTINGS.items(), *_OURS.items()):
         if (cutting.pre_tokenizer, cutting.normalizer, cutting.ignore_merges) == (
             tokenizer.pre_tokenizer,
@@ -302,7 +303,7 @@ _AT_SPACES = Split(Pattern(" ", is_regex=False), "MergedWithPrevious")  # Gemma'
 
 def _sentencepiece_facts(
     tokenizer: ComposedTokenizer, model: CharacterBPE, tokens: list[str], types: list[PieceType]
-) -> dict[str, Any]:
+) -> Metadata:
     """Also sets the ``types`` that only show here."""
     with_prefix = Normalizers((Prepend("▁"), _SPACES))
     if (

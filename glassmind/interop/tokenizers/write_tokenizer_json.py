@@ -1,21 +1,20 @@
 """Writing a ``tokenizer.json`` that the ``tokenizers`` library loads.
 
-The library then gives the same ids. A tokenizer that was read from a SentencePiece model is the one
-that may differ: that library has no part that normalizes quite as SentencePiece does
-(``charsmap.py``), and finds user-defined symbols before it normalizes; what is written is the
-nearest that can be said.
+The library then gives the same ids, except possibly for a tokenizer read from SentencePiece:
+the library has no exact equivalent of SentencePiece's normalization
+(``tokenize/composed/charsmap.py``), and finds user-defined symbols before it normalizes. The
+closest equivalent is written.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from glassmind.files import write_json
+from glassmind.serialization import JsonObject
 from glassmind.tokenize.composed import decoders, normalize, pretokenize
 from glassmind.tokenize.composed.added_tokens import AddedToken
 from glassmind.tokenize.composed.character_bpe import CharacterBPE
@@ -25,34 +24,19 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Model, Toke
 from glassmind.tokenize.composed.unigram import Unigram
 from glassmind.tokenize.composed.wordpiece import WordPiece
 
-Json = dict[str, Any]
-
 
 def write_tokenizer_json(tokenizer: ComposedTokenizer, path: str | Path) -> None:
-    """Writes ``tokenizer`` to ``path``, whole or not at all, and what its facts say to a
-    ``tokenizer_config.json`` next to it; makes the folder if need be."""
+    """Write ``tokenizer`` to ``path`` atomically, creating missing folders, and what its facts say
+    to a ``tokenizer_config.json`` next to it."""
     path = Path(path)
-    _write(path, document(tokenizer))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, document(tokenizer))
     config = _config(tokenizer)
     if config:
-        _write(path.parent / "tokenizer_config.json", config)
+        write_json(path.parent / "tokenizer_config.json", config)
 
 
-def _write(path: Path, content: Json) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False, indent=1)
-            file.write("\n")
-        Path(temporary).chmod(0o644)  # mkstemp makes it readable by its owner alone
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def document(tokenizer: ComposedTokenizer) -> Json:
+def document(tokenizer: ComposedTokenizer) -> JsonObject:
     """The content of the ``tokenizer.json`` of ``tokenizer``."""
     parts = (tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder)
     normalizer, pre_tokenizer, decoder = (None if p is None else _part(p) for p in parts)
@@ -88,7 +72,7 @@ def _vocab(vocab: Mapping[str, int], added: Mapping[str, AddedToken]) -> dict[st
     return {**vocab, **{spelling: token.token_id for spelling, token in added.items()}}
 
 
-def _added(token: AddedToken) -> Json:
+def _added(token: AddedToken) -> JsonObject:
     return {
         "id": token.token_id,
         "content": token.content,
@@ -100,7 +84,7 @@ def _added(token: AddedToken) -> Json:
     }
 
 
-def _model(model: Model, vocab: dict[str, int]) -> Json:
+def _model(model: Model, vocab: dict[str, int]) -> JsonObject:
     if isinstance(model, CharacterBPE):
         return {
             "type": "BPE",
@@ -132,13 +116,13 @@ def _model(model: Model, vocab: dict[str, int]) -> Json:
     raise TypeError(f"a tokenizer.json cannot hold a {type(model).__name__}")
 
 
-def _template(tokenizer: ComposedTokenizer) -> Json | None:
+def _template(tokenizer: ComposedTokenizer) -> JsonObject | None:
     ids = [*tokenizer.template.before, *tokenizer.template.after]
     if not ids:
         return None
     name = {token_id: tokenizer.token_text(token_id) for token_id in ids}
 
-    def around(sequence: str, type_id: int) -> list[Json]:
+    def around(sequence: str, type_id: int) -> list[JsonObject]:
         before, after = (
             [{"SpecialToken": {"id": name[i], "type_id": type_id}} for i in part]
             for part in (tokenizer.template.before, tokenizer.template.after)
@@ -156,30 +140,30 @@ def _template(tokenizer: ComposedTokenizer) -> Json | None:
     }
 
 
-def _config(tokenizer: ComposedTokenizer) -> Json:
+def _config(tokenizer: ComposedTokenizer) -> JsonObject:
     facts = {name: value for name, value in vars(tokenizer.facts).items() if value is not None}
     if tokenizer.facts != TokenizerFacts():
         facts["tokenizer_class"] = "PreTrainedTokenizerFast"
     return facts
 
 
-def _pattern(pattern: Pattern) -> Json:
+def _pattern(pattern: Pattern) -> JsonObject:
     return {"Regex" if pattern.is_regex else "String": pattern.text}
 
 
-def _replace(pattern: Pattern, content: str) -> Json:
+def _replace(pattern: Pattern, content: str) -> JsonObject:
     return {"type": "Replace", "pattern": _pattern(pattern), "content": content}
 
 
-def _precompiled(charsmap: CharsMap) -> Json:
+def _precompiled(charsmap: CharsMap) -> JsonObject:
     return {
         "type": "Precompiled",
         "precompiled_charsmap": base64.b64encode(charsmap.blob).decode("ascii"),
     }
 
 
-def _sentencepiece(part: SentencePieceNormalizer) -> Json:
-    steps: list[Json] = []
+def _sentencepiece(part: SentencePieceNormalizer) -> JsonObject:
+    steps: list[JsonObject] = []
     if part.charsmap is not None:
         steps.append(_precompiled(part.charsmap))
     if part.remove_extra_whitespaces:
@@ -192,7 +176,7 @@ def _sentencepiece(part: SentencePieceNormalizer) -> Json:
     }
 
 
-def _metaspace(part: pretokenize.Metaspace | decoders.Metaspace) -> Json:
+def _metaspace(part: pretokenize.Metaspace | decoders.Metaspace) -> JsonObject:
     return {
         "type": "Metaspace",
         "replacement": part.replacement,
@@ -201,7 +185,7 @@ def _metaspace(part: pretokenize.Metaspace | decoders.Metaspace) -> Json:
     }
 
 
-def _byte_level(part: pretokenize.ByteLevel | decoders.ByteLevel) -> Json:
+def _byte_level(part: pretokenize.ByteLevel | decoders.ByteLevel) -> JsonObject:
     # The decoder ignores the settings, which it shares with the pre-tokenizer.
     shared = part if isinstance(part, pretokenize.ByteLevel) else pretokenize.ByteLevel(False)
     return {
@@ -213,7 +197,7 @@ def _byte_level(part: pretokenize.ByteLevel | decoders.ByteLevel) -> Json:
 
 
 # What is not here has its fields under their own names.
-_SPECIAL: Mapping[type, Callable[[Any], Json]] = {
+_SPECIAL: Mapping[type, Callable[[Any], JsonObject]] = {
     normalize.UnicodeForm: lambda part: {"type": part.form},
     normalize.Replace: lambda part: _replace(part.pattern, part.content),
     normalize.Sequence: lambda part: _sequence("normalizers", part.normalizers),
@@ -235,11 +219,11 @@ _SPECIAL: Mapping[type, Callable[[Any], Json]] = {
 }
 
 
-def _sequence(field: str, parts: tuple[object, ...]) -> Json:
+def _sequence(field: str, parts: tuple[object, ...]) -> JsonObject:
     return {"type": "Sequence", field: [_part(part) for part in parts]}
 
 
-def _part(part: object) -> Json:
+def _part(part: object) -> JsonObject:
     if type(part) in _SPECIAL:
         return _SPECIAL[type(part)](part)
     return {"type": type(part).__name__, **vars(part)}

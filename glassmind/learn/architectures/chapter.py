@@ -1,7 +1,7 @@
-"""The chapter "From GPT-2 to today, one value at a time", written from the presets themselves.
+"""The chapter "From GPT-2 to today, one value at a time", generated from the presets.
 
-The words stand in ``chapter.md.jinja``; every value, number, reason and picture is worked out
-from the configs when the page is written, so that a changed preset changes its chapter.
+The text is in ``chapter.md.jinja``; every value, number, reason and picture is computed from the
+configs when the page is written, so that a changed preset changes its chapter.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from glassmind.files import write_text
 from glassmind.learn.architectures.heads_drawing import heads_drawing
 from glassmind.learn.architectures.lineage import Change, diff, shown, sizes
 from glassmind.learn.architectures.measured import (
@@ -26,16 +27,15 @@ from glassmind.learn.architectures.norm_drawing import norm_drawing
 from glassmind.learn.architectures.numbers import COLUMNS, cells, facts, large
 from glassmind.learn.architectures.published import MODELS
 from glassmind.learn.architectures.reasons import Paper
-from glassmind.learn.architectures.sight_drawing import sight_drawing
 from glassmind.learn.architectures.tree_drawing import tree_drawing
+from glassmind.learn.architectures.visible_keys_drawing import visible_keys_drawing
 from glassmind.model import PRESETS, ModelConfig
-from glassmind.runs.files import write_text
 
 CONTEXT = 4096  # tokens, for what depends on the length of the text
 
 
 def write_chapter(folder: Path, measured: Measured | None = None, findings: str = "") -> None:
-    """Write ``ARCHITECTURES.md`` and the pictures it shows, in ``figures``, into ``folder``."""
+    """Write ``ARCHITECTURES.md`` into ``folder``, and its pictures into ``figures`` there."""
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     for name, svg in pictures(measured).items():
@@ -48,7 +48,7 @@ def pictures(measured: Measured | None = None) -> dict[str, str]:
     drawn = {
         "family-tree.svg": tree_drawing(),
         "norm-placement.svg": norm_drawing(),
-        "who-sees-whom.svg": sight_drawing(),
+        "who-sees-whom.svg": visible_keys_drawing(),
         "heads.svg": heads_drawing(),
     }
     if measured:
@@ -59,8 +59,7 @@ def pictures(measured: Measured | None = None) -> dict[str, str]:
 def page(measured: Measured | None = None, findings: str = "") -> str:
     """The whole chapter as Markdown.
 
-    It has a section on ``measured`` if there is anything; ``findings`` are paragraphs for it that
-    say in words what came out.
+    It has a section on ``measured`` if given; ``findings`` are paragraphs about the results.
     """
     environment = Environment(
         undefined=StrictUndefined,
@@ -90,7 +89,7 @@ def page(measured: Measured | None = None, findings: str = "") -> str:
 
 
 def _filled(block: str) -> str:
-    """A paragraph or list with its lines filled again; anything else as it is."""
+    """A paragraph or list with its lines refilled; anything else unchanged."""
     if block.startswith(("#", "    ", "|", "![")):
         return block
     items = re.split(r"\n(?=- )", block)
@@ -107,7 +106,7 @@ def _filled(block: str) -> str:
 
 
 def _changes(name: str, told: set[str]) -> str:
-    """What a preset changed, as a list. A reason not yet in ``told`` is told, and put there."""
+    """A preset's changes as a list. A reason is given, and added to ``told``, if not in it yet."""
     before = MODELS[name].after or name
     a, b = PRESETS[before], PRESETS[name]
     by_reason: dict[str, list[Change]] = {}

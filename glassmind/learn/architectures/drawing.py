@@ -1,7 +1,7 @@
-"""A picture that stands in a file of its own, for a page in Markdown to show.
+"""An SVG file for a page in Markdown.
 
-It carries its colours with it, for light and for dark, since the page it is shown on has no style
-sheet for it. The elements themselves are those of the report's charts (``evaluate/svg.py``).
+It includes its own colours, for light and dark mode, because the page has no style sheet for it.
+The elements are those of the report's charts (``evaluate/charts/svg.py``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ text.series { fill: var(--c); font-weight: 600; }
 
 
 def drawing(width: int, height: int, body: str, description: str) -> str:
-    """A whole SVG file; ``description`` is what a screen reader says in its place."""
+    """A complete SVG file; ``description`` is the text for screen readers."""
     inside = (
         element("title", escape(description))
         + element("style", _STYLE)
@@ -80,5 +80,5 @@ def caption(x: float, y: float, name: str, *lines: str) -> str:
 
 
 def models_with(wanted: list[str], most: int) -> str:
-    """Titles of models in one line: the first ``most`` of them, and that there are more."""
+    """Titles of models in one line: the first ``most``, and a mark if there are more."""
     return ", ".join(wanted[:most]) + (" …" if len(wanted) > most else "")

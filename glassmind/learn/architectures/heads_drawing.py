@@ -1,4 +1,4 @@
-"""How heads come to their keys and values, and what of that is cached."""
+"""Where heads get their keys and values from, and which of them are cached."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _kind(config: ModelConfig) -> str:
 
 
 def _places(number: int) -> list[float]:
-    """So many places, each in the middle of its share of the row of heads."""
+    """The given number of places, spread evenly over the row of heads."""
     width = _HEADS * _PITCH
     left = (_PANEL - width) / 2
     return [left + (i + 0.5) * width / number for i in range(number)]

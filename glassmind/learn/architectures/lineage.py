@@ -1,12 +1,12 @@
 """What changed from one model to another, value by value, and why.
 
-``diff`` sets two configs side by side and gives each changed value with the reason the field had
-(``reasons.py``); values that say only how large a model is are kept apart (``sizes``). Who came
-after whom is in ``published.py``.
+``diff`` compares two configs and returns each changed value with the reason (``reasons.py``);
+values that only give a model's size are separate (``sizes``). The predecessors are in
+``published.py``.
 
-Only what is *in use* is compared. ``rope_theta`` means nothing to a model with learned positions,
-so GPT-2 and BLOOM do not differ in it, whatever their dataclasses hold; a model that takes up
-experts, on the other hand, comes with all that its experts need.
+Only values *in use* are compared. ``rope_theta`` has no effect on a model with learned positions,
+so GPT-2 and BLOOM do not differ in it, whatever their dataclasses hold. A model that introduces
+experts, however, lists all values of its experts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glassmind.model.config import ModelConfig
 Value = bool | int | float | str
 
 
-# How large a model is, not what kind.
+# Fields of a model's size, not of its kind.
 SIZES = (
     "vocab_size",
     "max_tokens",
@@ -47,7 +47,7 @@ def _has_experts(config: ModelConfig) -> bool:
     return config.experts.n_experts > 0
 
 
-# When a field, or all fields of a table that have no line of their own, mean anything.
+# When a field, or all fields of a table without a line of their own, are in use.
 _IN_USE: Mapping[str, Callable[[ModelConfig], bool]] = {
     "attention.n_kv_heads": lambda config: not _has_latent(config),
     "attention.head_dim": lambda config: not _has_latent(config),
@@ -75,7 +75,7 @@ _IN_USE: Mapping[str, Callable[[ModelConfig], bool]] = {
     "experts": _has_experts,
 }
 
-# What an unused field counts as, where that is not its default. ``None``: always worth telling.
+# What an unused field counts as, where that is not its default. ``None``: always listed.
 _UNUSED: Mapping[str, Value | None] = {
     "attention.n_kv_heads": None,
     "attention.qk_norm": False,
@@ -91,7 +91,7 @@ _UNUSED: Mapping[str, Value | None] = {
 }
 
 
-# What 0 means where it does not mean nothing at all.
+# The meaning of 0 where 0 is not "none".
 _ZERO: Mapping[str, str] = {
     "vocab_size": "the tokenizer's",
     "attention.n_kv_heads": "all {config.n_kv_heads}",
@@ -109,7 +109,7 @@ _ZERO: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Change:
-    """One changed value. ``before`` is ``None`` where the field meant nothing before."""
+    """One changed value. ``before`` is ``None`` if the field was not in use before."""
 
     field: str
     before: Value | None
@@ -120,7 +120,7 @@ class Change:
 
 @dataclass(frozen=True)
 class SizeChange:
-    """A value that says only how large the model is."""
+    """A value that only gives the model's size."""
 
     field: str
     before: Value
@@ -133,15 +133,15 @@ def flatten(config: ModelConfig) -> dict[str, Value]:
 
 
 def in_use(config: ModelConfig) -> dict[str, Value]:
-    """The values that mean something for this model, by dotted name."""
+    """The values in use for this model, by dotted name."""
     return {name: value for name, value in flatten(config).items() if _condition(name)(config)}
 
 
 def diff(a: ModelConfig, b: ModelConfig) -> list[Change]:
-    """What changed from ``a`` to ``b``, sizes apart, each with its reason.
+    """The changes from ``a`` to ``b`` without sizes, each with its reason.
 
-    A field that ``b`` has no use for any more is not listed: the change of the field that switched
-    it off says it. ``why`` is empty only for a value that no preset has.
+    A field that ``b`` no longer uses is not listed: the field that switched it off is. ``why`` is
+    empty only for a value that no preset has.
     """
     before, changes = in_use(a), []
     unused: dict[str, Value | None] = {**flatten(ModelConfig()), **_UNUSED}
@@ -155,7 +155,7 @@ def diff(a: ModelConfig, b: ModelConfig) -> list[Change]:
 
 
 def sizes(a: ModelConfig, b: ModelConfig) -> list[SizeChange]:
-    """What is only larger or smaller in ``b`` than in ``a``."""
+    """The sizes that differ between ``a`` and ``b``."""
     before, after = flatten(a), flatten(b)
     used = in_use(a).keys() & in_use(b).keys()
     return [
@@ -192,7 +192,7 @@ def written(value: Value) -> str:
 
 
 def shown(config: ModelConfig, field: str) -> str:
-    """The field's value for people: as it is written, and what it means where that is 0."""
+    """The field's value for display: as written, and its meaning where it is 0."""
     value = flatten(config)[field]
     if isinstance(value, bool) or value != 0 or field not in _ZERO:
         return written(value)

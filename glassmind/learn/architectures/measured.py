@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.learn.architectures.numbers import large
-from glassmind.runs.dataclass_tree import from_dict
+from glassmind.serialization import read_record
 
-BASE = "base"  # the arm that most others are compared with
+BASE = "base"  # the arm that most others are compared to
 
 # A mean over seeds with its 95 % interval, or one value alone.
 Spread = tuple[float, ...]
@@ -52,17 +51,13 @@ class Measured:
 
 
 def read_measured(path: Path) -> Measured:
-    """Read what the benchmark wrote.
+    """Read the benchmark's results.
 
     Raises:
         UserError: the file is not JSON of that shape (the message names the field), or has no row
             for the base that the others are compared with.
     """
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from None
-    measured = from_dict(Measured, data, str(path))
+    measured = read_record(Measured, path, unknown_keys="refuse")
     if not any(arm.arm == BASE and arm.by_quarter for arm in measured.rows):
         raise UserError(f"{path}: rows: none is that of the arm {BASE!r}, measured by quarter")
     return measured

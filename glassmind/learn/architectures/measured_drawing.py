@@ -1,4 +1,4 @@
-"""How each way of telling positions fares beyond the length that it was trained on."""
+"""The loss of each position encoding beyond the length it was trained on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _WIDTH, _HEIGHT = 560, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 130, 34, 46
 _LINE = 15  # units between two names at the right end
 GROUP = "positions"
-CEILING = 0.3  # bits above the base's worst; what fares worse leaves the picture at the top
+CEILING = 0.3  # bits above the base's worst; curves above that are cut off
 
 
 def positions_drawing(measured: Measured) -> str:
-    """Bits a byte in each quarter of the longest rows, a line for each kind of positions.
+    """Bits per byte in each quarter of the longest rows, one line per position encoding.
 
-    The base and the arms of the group ``positions`` are drawn, as an SVG file.
+    An SVG file with the base and the arms of the group ``positions``.
     """
     arms = [arm for arm in measured.rows if arm.group == GROUP or arm.arm == BASE]
     quarters = len(arms[0].by_quarter)
@@ -78,9 +78,10 @@ def _name(arm: MeasuredArm) -> str:
 
 
 def _apart(arms: list[MeasuredArm], y: Scale) -> list[float]:
-    """Where their names go: beside the last point, moved apart where they would touch.
+    """The places of the labels: beside the last point, moved apart where they would overlap.
 
-    ``arms`` come from the top down; what would leave the frame at the bottom pushes the others up.
+    ``arms`` come from the top down; a label that would leave the frame at the bottom moves the
+    others up.
     """
     places: list[float] = []
     for arm in arms:

@@ -1,4 +1,4 @@
-"""Where a norm can stand: half a block in four ways, one for each ``norm_placement``."""
+"""The places of a norm: half a block in four forms, one for each ``norm_placement``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PANEL, _TOP, _BOTTOM = 180, 26, 230
 _STREAM, _BRANCH = 46, 118  # x within a panel
 _FORK, _JOIN = 206, 84  # y
 
-# What stands on the branch, from the fork up, and whether a norm stands on the stream.
+# The boxes on the branch, from the fork up, and whether there is a norm on the residual stream.
 _PLACES: dict[str, tuple[tuple[str, ...], bool]] = {
     "residual": (("attention",), True),
     "before": (("norm", "attention"), False),

@@ -14,12 +14,12 @@ OPEN_VOCABULARY = 1024  # tokens, where the config leaves them to the tokenizer
 
 @dataclass(frozen=True)
 class Facts:
-    """What is told of a preset at one glance.
+    """A preset's numbers.
 
-    ``parts`` are the parameters by what they do. ``kv_bytes_per_token`` is what the first token
-    takes in a cache of 16-bit numbers, ``kv_bytes`` what ``counted_context`` tokens do, and
-    ``flops_per_token`` is the forward pass of the last of them. ``counted_context`` is the context
-    asked for, or the model's own where that is shorter.
+    ``parts`` are the parameters by function. ``kv_bytes_per_token`` is the size of the first token
+    in a cache of 16-bit numbers, ``kv_bytes`` that of ``counted_context`` tokens, and
+    ``flops_per_token`` the cost of the forward pass of the last of them. ``counted_context`` is the
+    requested context, or the model's own if that is shorter.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Who published each preset, when and where, and which one it is best read after.
+"""Who published each preset, when and where, and its predecessor.
 
-The order is that of ``PRESETS``: each model after what it built on. ``after`` makes a tree of them,
-from the first Transformer to this project's own default; what changed along each branch is worked
-out from the configs by ``lineage.py``.
+The order is that of ``PRESETS``: each model comes after those it builds on. ``after`` makes a tree
+of them, from the first Transformer to this project's own default; ``lineage.py`` computes the
+changes along each branch from the configs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from glassmind.learn.architectures.reasons import (
 
 @dataclass(frozen=True)
 class Published:
-    """Where a preset comes from. ``after`` is the preset it is best read after."""
+    """The origin of a preset. ``after`` is its predecessor."""
 
     title: str
     size: str

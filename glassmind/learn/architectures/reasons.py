@@ -1,9 +1,9 @@
-"""Why the field changed a value: one sentence and its paper for every field two models differ in.
+"""Why models changed a value: a sentence and a paper for every field in which two presets differ.
 
-``REASONS[field]`` maps what a value became to the reason. The key is the new value as a recipe
-writes it (``"rope"``, ``"true"``, ``"0"``), or ``"more"`` and ``"less"`` for a number that grew or
-shrank, or ``"any"``; the first that fits in this order is taken. A sentence says what the change is
-good for, as those who made it saw it, and admits where nobody has argued for it.
+``REASONS[field]`` maps the new value to the reason. The key is the value as a recipe writes it
+(``"rope"``, ``"true"``, ``"0"``), or ``"more"`` and ``"less"`` for a number that grew or shrank, or
+``"any"``; the first match in this order is used. A sentence gives the authors' reason for the
+change, or states that no paper argues for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paper:
-    """A source: who and when, and its number on arXiv, empty if it is not there."""
+    """A source: authors and year, and its arXiv number, empty if it has none."""
 
     cite: str
     arxiv: str = ""
@@ -25,7 +25,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Reason:
-    """One sentence and the paper it rests on."""
+    """One sentence and its paper."""
 
     why: str
     paper: Paper
@@ -59,15 +59,17 @@ GLU = Paper("Shazeer 2020", "2002.05202")
 MIXTURE = Paper("Shazeer et al. 2017", "1701.06538")
 HYBRID_NOPE = Paper("Yang et al. 2025", "2501.18795")
 
-_HABIT = Reason("An offset beside every matrix was the habit of fully connected layers.", VASWANI)
-_NO_BIAS = Reason("Large runs were steadier without biases, and nothing was missed.", PALM)
+_HABIT = Reason(
+    "Early fully connected layers had a bias beside every matrix by convention.", VASWANI
+)
+_NO_BIAS = Reason("Large runs were more stable without biases, at no loss of quality.", PALM)
 _ONE_OF_MANY = Reason(
     "Many small experts can be combined in far more ways than a few large ones at the same cost.",
     DEEPSEEK_MOE,
 )
 _GROUPS = Reason(
-    "Groups of experts stand for machines: a token is sent only to the best few groups, so that "
-    "it travels to few machines.",
+    "A group of experts is placed on one machine, and a token is sent only to the best "
+    "few groups, so that it is sent to few machines.",
     DEEPSEEK_V3,
 )
 _NO_GROUPS = Reason("All experts compete with all others.", MIXTURE)
@@ -75,91 +77,93 @@ _NO_GROUPS = Reason("All experts compete with all others.", MIXTURE)
 REASONS: Mapping[str, Mapping[str, Reason]] = {
     "norm": {
         "layernorm": Reason(
-            "Bringing every vector to mean 0 and variance 1 steadies training, whatever else is "
-            "in the batch.",
+            "Normalising every vector to mean 0 and variance 1 stabilises training and does not "
+            "depend on the rest of the batch.",
             LAYERNORM,
         ),
         "rmsnorm": Reason(
-            "Dividing by the root mean square is what matters in normalising: subtracting the mean "
-            "and adding an offset cost time and bring next to nothing.",
+            "Dividing by the root mean square is what matters in normalising: subtracting the "
+            "mean and adding a bias cost time and gain almost nothing.",
             RMSNORM,
         ),
     },
     "norm_eps": {
         "any": Reason(
-            "The guard against dividing by zero; which power of ten is a habit of each code base, "
-            "and no paper argues for either.",
+            "It prevents division by zero; each code base has its own power of ten, and no paper "
+            "argues for one.",
             RMSNORM,
         )
     },
     "norm_placement": {
         "residual": Reason(
-            "Normalising every sum keeps the stream at one scale, but also cuts the straight way "
-            "by which gradients reach the lower blocks, so it needs a careful warm-up.",
+            "Normalising every sum keeps the residual stream at one scale, but the norms lie on "
+            "the gradients' path to the lower blocks, so training needs a careful warm-up.",
             VASWANI,
         ),
         "before": Reason(
-            "A branch that reads a normalised copy leaves the sum itself alone, so gradients run "
-            "straight down to the first block and training needs no delicate warm-up.",
+            "A branch that reads a normalised copy leaves the sum unchanged, so gradients reach "
+            "the first block directly and training needs no careful warm-up.",
             Paper("Xiong et al. 2020", "2002.04745"),
         ),
         "after": Reason(
-            "Normalising what a branch says, not what it reads, bounds what any block can add; "
-            "together with norms on queries and keys it made training visibly steadier.",
+            "Normalising a branch's output, not its input, bounds what a block can add; together "
+            "with norms on queries and keys it made training clearly more stable.",
             OLMO2,
         ),
         "around": Reason(
-            "A norm on each side of a branch bounds both what it reads and what it adds.", GEMMA2
+            "A norm on each side of a branch bounds both its input and its output.", GEMMA2
         ),
     },
     "final_norm": {
         "true": Reason(
-            "If no sum is normalised on the way up, the last one must be before it becomes logits.",
+            "If the sums are not normalised in the blocks, the last one must be before the logits.",
             GPT2,
         ),
-        "false": Reason("Where every sum is normalised already, the last one is too.", VASWANI),
+        "false": Reason(
+            "If every sum is normalised in the blocks, the last one needs no further norm.", VASWANI
+        ),
     },
     "tie_embeddings": {
         "true": Reason(
-            "One matrix for reading a token and for saying it saves, in a small model with a large "
+            "One matrix for input and output embeddings saves, in a small model with a large "
             "vocabulary, a large part of all parameters.",
             Paper("Press & Wolf 2017", "1608.05859"),
         ),
         "false": Reason(
-            "In a large model a second matrix is a small share of the parameters, and reading a "
-            "token and saying it are different tasks.",
+            "In a large model a second matrix is a small share of the parameters, and input and "
+            "output embeddings have different tasks.",
             Paper("Chung et al. 2020", "2010.12821"),
         ),
     },
     "scale_embedding": {
         "true": Reason(
-            "The paper gives no reason; the usual one is that a matrix which is the output layer "
-            "too has small entries, and times √d_model they are loud enough beside what is added "
-            "to them.",
+            "The paper gives no reason; the usual one is that a matrix which is also the output "
+            "layer has small entries, and multiplying by √d_model makes them large enough beside "
+            "the positions that are added.",
             VASWANI,
         ),
         "false": Reason(
-            "Dropped without a word; where every branch normalises what it reads, the embedding's "
+            "Dropped without a reason; if every branch normalises its input, the embedding's "
             "scale hardly matters.",
             GPT2,
         ),
     },
     "embedding_norm": {
         "true": Reason(
-            "A norm right after the embedding steadied trial runs in float16, at some cost in "
-            "quality; it was kept as insurance for a run too dear to lose.",
+            "A norm right after the embedding stabilised trial runs in float16, at some cost in "
+            "quality; it was kept because the large run was too expensive to lose.",
             BLOOM,
         ),
         "false": Reason(
-            "The norm after the embedding costs some quality, and training in bfloat16 is steady "
+            "The norm after the embedding costs some quality, and training in bfloat16 is stable "
             "without it.",
             Paper("Le Scao et al. 2022", "2210.15424"),
         ),
     },
     "attention.n_kv_heads": {
         "0": Reason(
-            "Every head has keys and values of its own: the most a cache can cost, which a small "
-            "model or a short context can afford.",
+            "Every head has its own keys and values: the largest cache, which a small model or a "
+            "short context can afford.",
             VASWANI,
         ),
         "1": Reason(
@@ -167,52 +171,51 @@ REASONS: Mapping[str, Mapping[str, Reason]] = {
             Paper("Shazeer 2019", "1911.02150"),
         ),
         "more": Reason(
-            "Fewer heads share a key and value: a larger cache, and more for each head to tell "
-            "apart.",
+            "Fewer heads share a key and value: a larger cache, and more capacity per head.",
             GQA,
         ),
         "any": Reason(
-            "Several query heads share one key and value: the cache, whose reading limits how fast "
-            "text is generated, shrinks by that factor at almost no loss.",
+            "Several query heads share one key and value: the cache, whose reading limits the "
+            "speed of generation, shrinks by that factor at almost no loss.",
             GQA,
         ),
     },
     "attention.head_dim": {
-        "0": Reason("The heads divide d_model among them, as in the original.", VASWANI),
+        "0": Reason("The heads divide d_model evenly, as in the original.", VASWANI),
         "any": Reason(
-            "A head's width is chosen for its own sake, since dividing d_model among many heads "
-            "leaves each too narrow to tell many keys apart.",
+            "A head's width is chosen independently, because dividing d_model by many heads "
+            "leaves each too narrow to distinguish many keys.",
             Paper("Bhojanapalli et al. 2020", "2002.07028"),
         ),
     },
     "attention.qk_norm": {
         "true": Reason(
-            "Queries and keys of bounded length give bounded scores, so that no head can freeze "
-            "with all its weight on one token, a common start of a run's collapse.",
+            "Queries and keys of bounded length give bounded scores, so that no head can saturate "
+            "with all its weight on one token, which often precedes a diverging run.",
             Paper("Henry et al. 2020", "2010.04245"),
         ),
         "false": Reason(
-            "Scores are the plain dot products: a norm less in every head, and nothing but a "
-            "modest learning rate to keep them from growing.",
+            "Scores are the plain dot products: one norm less in every head, but only a moderate "
+            "learning rate keeps the scores from growing.",
             VASWANI,
         ),
     },
     "attention.qk_norm_over": {
         "all": Reason(
-            "One norm spans all heads: it bounds them together and keeps how loud each is beside "
-            "the others; the report does not say why it should.",
+            "One norm spans all heads: it bounds them together and keeps their relative "
+            "magnitudes; the report gives no reason.",
             OLMO2,
         ),
         "head": Reason(
-            "Each head is normalised by itself, which bounds every single score, and works "
-            "unchanged where heads lie on different machines.",
+            "Each head is normalised separately, which bounds every score, and works unchanged "
+            "when heads are on different machines.",
             QWEN3,
         ),
     },
     "attention.bias": {
         "true": Reason(
-            "An offset for queries, keys and values was the habit of early models; Qwen took it up "
-            "again because RoPE seemed to reach further with it.",
+            "Early models had biases for queries, keys and values by convention; Qwen restored "
+            "them because RoPE extrapolated better with them.",
             Paper("Bai et al. 2023", "2309.16609"),
         ),
         "false": _NO_BIAS,
@@ -220,239 +223,244 @@ REASONS: Mapping[str, Mapping[str, Reason]] = {
     "attention.output_bias": {"true": _HABIT, "false": _NO_BIAS},
     "attention.window": {
         "0": Reason(
-            "Every layer sees the whole text, so that any fact is one look away; the paper states "
-            "it without a reason.",
+            "Every layer sees the whole text, so that every token is reached directly; the paper "
+            "gives no reason.",
             MIXTRAL,
         ),
         "less": Reason(
             "With some layers that see everything, the window of the others can shrink to a few "
-            "hundred tokens at hardly any loss.",
+            "hundred tokens at almost no loss.",
             GEMMA3,
         ),
         "any": Reason(
-            "A layer that looks back only so far costs the same for every token and keeps a cache "
-            "of fixed size; from layer to layer, news still travels further.",
+            "A layer with a window has the same cost for every token and a cache of fixed size; "
+            "over several layers, information still travels further.",
             MISTRAL,
         ),
     },
     "attention.global_every": {
-        "0": Reason("Every layer is alike, and all are bounded by the window.", MISTRAL),
+        "0": Reason("All layers are alike, and all have the window.", MISTRAL),
         "less": Reason(
-            "More of the layers see everything: a dearer cache for a longer view.", OLMO3
+            "More layers see everything: a larger cache for better use of long contexts.", OLMO3
         ),
         "any": Reason(
-            "Most layers look around, and every so many sees everything: nearly all of the cache "
-            "is saved and nearly nothing of the long view lost.",
+            "Most layers are local, and every n-th sees everything: most of the cache is saved, "
+            "and long contexts work almost as well.",
             GEMMA3,
         ),
     },
     "attention.latent.kv_rank": {
-        "0": Reason("Keys and values are cached as they are used, which any kernel can read.", GQA),
+        "0": Reason("Keys and values are cached directly, which every kernel supports.", GQA),
         "any": Reason(
-            "All heads' keys and values are unpacked from one short vector a token, and only that "
-            "is cached: less than grouped queries need, without making heads share.",
+            "All heads' keys and values are projected from one short vector per token, and only "
+            "that is cached: less than with grouped queries, without sharing between heads.",
             DEEPSEEK_V2,
         ),
     },
     "attention.latent.q_rank": {
         "any": Reason(
-            "Queries pass through a short vector too; no cache gets smaller by it, but training "
-            "has less to remember.",
+            "Queries are projected through a short vector too; this does not shrink the cache, "
+            "but saves activation memory in training.",
             DEEPSEEK_V2,
         )
     },
     "attention.latent.content_dim": {
-        "any": Reason("How wide a key each head unpacks from the latent.", DEEPSEEK_V2)
+        "any": Reason("The width of the key that each head projects from the latent.", DEEPSEEK_V2)
     },
     "attention.latent.rope_dim": {
         "any": Reason(
-            "A rotation would stand between the latent and the matrix that unpacks it, so position "
-            "travels in a small extra key that all heads share.",
+            "A rotation between the latent and the projection would prevent merging their "
+            "matrices, so positions are in a small extra key that all heads share.",
             DEEPSEEK_V2,
         )
     },
     "attention.latent.value_dim": {
-        "any": Reason("How wide a value each head unpacks from the latent.", DEEPSEEK_V2)
+        "any": Reason(
+            "The width of the value that each head projects from the latent.", DEEPSEEK_V2
+        )
     },
     "positions.kind": {
         "sinusoidal": Reason(
-            "Fixed waves of many lengths, added to the embedding, give every place a pattern of "
-            "its own without a parameter.",
+            "Fixed waves of many lengths, added to the embedding, give every position its own "
+            "pattern without parameters.",
             VASWANI,
         ),
         "learned": Reason(
-            "A trained vector for each place is the simplest thing that works, up to the last "
-            "place that was trained.",
+            "A trained vector for each position is the simplest solution, but ends at the last "
+            "trained position.",
             GPT2,
         ),
         "rope": Reason(
-            "Turning queries and keys by an angle that grows with their place makes a score depend "
-            "on the distance between two tokens, without a parameter and in every layer afresh.",
+            "Rotating queries and keys by an angle proportional to their position makes a score "
+            "depend on the distance between two tokens, without parameters and in every layer.",
             ROPE,
         ),
         "alibi": Reason(
-            "Lowering each score by the distance, in some heads more than in others, goes on "
-            "working on texts longer than any in training.",
+            "Lowering each score in proportion to the distance, in some heads more than in "
+            "others, still works on texts longer than any in training.",
             Paper("Press et al. 2021", "2108.12409"),
         ),
         "none": Reason(
-            "The causal mask alone tells a decoder where it is, and what was never added cannot "
-            "fail beyond the trained length.",
+            "A decoder can infer positions from the causal mask alone, and without an encoding "
+            "none can fail beyond the trained length.",
             Paper("Kazemnejad et al. 2023", "2305.19466"),
         ),
     },
     "positions.rope_theta": {
         "more": Reason(
-            "Slower rotation keeps distant places apart and lets attention reach them, which a "
-            "longer context needs.",
+            "Slower rotation distinguishes distant positions and lets attention reach them, which "
+            "a longer context needs.",
             LONG_CONTEXT,
         ),
         "any": Reason(
             "The slowest pair turns once in 2π times this many tokens; 10,000 is the original "
-            "and enough for a short context.",
+            "value, enough for a short context.",
             ROPE,
         ),
     },
     "positions.local_theta": {
-        "0.0": Reason("All layers rotate alike.", ROPE),
+        "0.0": Reason("All layers use the same rotation.", ROPE),
         "any": Reason(
-            "Layers with a window never look far, so they keep the fast rotation that tells "
-            "neighbours apart.",
+            "Layers with a window see only near tokens, so they keep the fast rotation that "
+            "distinguishes neighbours.",
             GEMMA3,
         ),
     },
     "positions.nope_every": {
-        "0": Reason("Every layer knows where its tokens stand.", ROPE),
+        "0": Reason("Every layer encodes positions.", ROPE),
         "any": Reason(
-            "A layer without rotation finds things by what they are, however far away, while its "
-            "neighbours keep the order: better on long texts, no worse on short ones.",
+            "A layer without rotation finds tokens by content at any distance, while the other "
+            "layers encode the order: better on long texts, no worse on short ones.",
             HYBRID_NOPE,
         ),
     },
     "positions.scaling.kind": {
-        "none": Reason("Nothing is stretched: positions are what training showed.", ROPE),
+        "none": Reason("Positions are not scaled.", ROPE),
         "linear": Reason(
-            "Slowing every rotation alike squeezes a longer text into the trained range.",
+            "Slowing all rotations equally maps a longer text into the trained range.",
             Paper("Chen et al. 2023", "2306.15595"),
         ),
         "llama3": Reason(
-            "Slowing only the slow rotations stretches the far view and leaves the near one alone; "
-            "published as code, with values that a search had found.",
+            "Slowing only the slow rotations extends the context and keeps nearby distances "
+            "unchanged; published as code, with values found by a search.",
             LLAMA31_CODE,
         ),
         "yarn": Reason(
-            "Slow rotations are slowed, fast ones kept, and the scores sharpened against the "
-            "flattening by more tokens, so that little further training is needed.",
+            "Slow rotations are slowed, fast ones kept, and scores scaled up because more tokens "
+            "flatten the softmax, so that little further training is needed.",
             YARN,
         ),
     },
     "positions.scaling.factor": {
-        "any": Reason("How many times slower the slowest rotations become.", YARN)
+        "any": Reason("The factor by which the slowest rotations are slowed.", YARN)
     },
     "positions.scaling.original_tokens": {
-        "any": Reason("The context that was trained before the stretch.", YARN)
+        "any": Reason("The context length in training before scaling.", YARN)
     },
     "positions.scaling.sharpness": {
-        "any": Reason("How much the stretched rotation raises queries and keys.", DEEPSEEK_V2)
+        "any": Reason(
+            "The factor by which the scaled rotation multiplies queries and keys.", DEEPSEEK_V2
+        )
     },
     "positions.scaling.sharpness_all": {
         "any": Reason(
-            "How much all scores are raised instead, the part that carries no position as well.",
+            "The factor for all scores instead, including the part without positions.",
             DEEPSEEK_V2,
         )
     },
     "feed_forward.kind": {
-        "relu": Reason("The simplest non-linearity: what is negative becomes nothing.", VASWANI),
+        "relu": Reason("The simplest non-linearity: negative numbers become zero.", VASWANI),
         "relu2": Reason(
-            "ReLU squared came out of an automatic search for cheaper training: two matrices do "
-            "the work of a gate's three, and most inner numbers are exactly 0, so one sees which "
-            "are at work.",
+            "Squared ReLU was found by an automatic search for cheaper training: two matrices do "
+            "the work of a gate's three, and most hidden numbers are exactly 0, so one sees which "
+            "are active.",
             Paper("So et al. 2021", "2109.08668"),
         ),
         "gelu": Reason(
-            "A smooth bend in place of ReLU's corner did a little better in all of its paper's "
-            "trials.",
+            "A smooth curve instead of ReLU's corner did a little better in all of its paper's "
+            "experiments.",
             Paper("Hendrycks & Gimpel 2016", "1606.08415"),
         ),
         "swiglu": Reason(
-            "A third matrix decides, number by number, how much passes; better at equal size, and "
-            'its author explains it by "divine benevolence".',
+            "A third matrix gates each hidden number; better at equal size, which its author "
+            'explains by "divine benevolence".',
             GLU,
         ),
         "geglu": Reason(
-            "A gate as in SwiGLU, through GELU in place of SiLU; in the same trials the two came "
-            "out level.",
+            "A gate as in SwiGLU, with GELU instead of SiLU; in the same experiments the two were "
+            "equal.",
             GLU,
         ),
     },
     "feed_forward.bias": {"true": _HABIT, "false": _NO_BIAS},
     "experts.n_experts": {
         "0": Reason(
-            "One network for every token: nothing to route, nothing to balance, and no parameter "
-            "idle.",
+            "One network for every token: no routing, no balancing, and every parameter is used.",
             VASWANI,
         ),
         "more": _ONE_OF_MANY,
         "any": Reason(
-            "Many networks of which a token passes a few: what the model can know grows with all "
-            "of them, what a token costs only with the few.",
+            "Many networks of which a token uses a few: the model's capacity grows with all of "
+            "them, the cost of a token only with the few.",
             MIXTURE,
         ),
     },
     "experts.n_active": {
         "2": Reason(
-            "Two are enough, and the comparison between them is what teaches the router.", MIXTURE
+            "Two are enough, and the router learns from the comparison between them.", MIXTURE
         ),
         "any": _ONE_OF_MANY,
     },
     "experts.n_shared": {
         "0": Reason(
-            "No expert is passed by every token: Qwen3 left it out again, and does not say why.",
+            "No expert is used by every token: Qwen3 dropped the shared expert without giving a "
+            "reason.",
             QWEN3,
         ),
         "any": Reason(
-            "An expert that every token passes learns what all of them need, so that the others "
-            "need not each learn it again.",
+            "An expert that every token uses learns what all of them need, so that the others "
+            "need not learn it too.",
             DEEPSEEK_MOE,
         ),
     },
     "experts.d_hidden": {
         "more": Reason("Fewer experts, each as wide as a whole feed-forward network.", MIXTRAL),
         "less": _ONE_OF_MANY,
-        "any": Reason("How wide one expert is.", MIXTURE),
+        "any": Reason("The width of one expert.", MIXTURE),
     },
     "experts.n_dense_layers": {
         "0": Reason("Every layer has experts.", MIXTRAL),
         "any": Reason(
-            "In the first layers experts are slow to share the work evenly, so those stay dense.",
+            "In the first layers the load of experts is slow to balance, so those layers stay "
+            "dense.",
             DEEPSEEK_MOE,
         ),
     },
     "experts.score": {
-        "softmax": Reason("Experts compete for a share of one.", MIXTURE),
+        "softmax": Reason("The experts' weights sum to one.", MIXTURE),
         "sigmoid": Reason(
-            "Each expert is scored by itself, and only the chosen ones' scores are made to sum to "
-            "one.",
+            "Each expert is scored independently, and only the scores of the chosen ones are "
+            "normalised to sum to one.",
             DEEPSEEK_V3,
         ),
     },
     "experts.scale": {
-        "1.0": Reason("The chosen experts' weights stay as they are.", MIXTURE),
+        "1.0": Reason("The chosen experts' weights are not scaled.", MIXTURE),
         "any": Reason(
-            "A constant raises the chosen experts, which weights that sum to one might leave too "
-            "quiet beside the shared one; the report does not speak of it.",
+            "A constant scales up the chosen experts, whose weights that sum to one may be too "
+            "small beside the shared expert; the report gives no reason.",
             DEEPSEEK_V3,
         ),
     },
     "experts.balance": {
         "true": Reason(
-            "A bias for the choice alone, raised for idle experts and lowered for busy ones, "
-            "shares out the work without a loss term that pulls at the model.",
+            "A bias that affects only the choice, raised for underused experts and lowered for "
+            "overused ones, balances the load without a loss term that affects the model.",
             Paper("Wang et al. 2024", "2408.15664"),
         ),
         "false": Reason(
-            "A further term of the training loss shares out the work, so nothing of it remains in "
-            "the model.",
+            "An extra term of the training loss balances the load, so the model itself needs "
+            "nothing for it.",
             Paper("Fedus et al. 2021", "2101.03961"),
         ),
     },

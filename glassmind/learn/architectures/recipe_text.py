@@ -1,9 +1,8 @@
-"""A preset as the text of a recipe: to read, and, scaled down, to train."""
+"""A preset as the text of a recipe: to read, or, scaled down, to train."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import tomli_w
 
@@ -11,13 +10,14 @@ from glassmind.learn.architectures.lineage import Value, flatten, in_use
 from glassmind.learn.architectures.published import MODELS
 from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, ModelConfig
+from glassmind.serialization import JsonObject
 
 
 def model_table(config: ModelConfig) -> str:
-    """The ``[model]`` table of a recipe with everything that means something for this model.
+    """The ``[model]`` table of a recipe, with every field that this model uses.
 
-    What has no use, such as RoPE's base where positions are learned, appears only if a recipe would
-    otherwise read something else than ``config``.
+    An unused field, such as RoPE's base for learned positions, appears only if the recipe would
+    otherwise not read back as ``config``.
     """
     default, used = flatten(ModelConfig()), in_use(config)
     told = {
@@ -33,18 +33,18 @@ def laptop_recipe(name: str) -> str:
     published = MODELS[name]
     head = {
         "name": name.replace(".", "-"),
-        "about": f"{published.title} in small: {published.idea}",
+        "about": f"A small {published.title}: {published.idea}",
     }
     return (
         tomli_w.dumps(head)
-        + "\n# What is not said here has its default; glassmind train FILE --set KEY=VALUE.\n\n"
+        + "\n# All other values have their defaults; glassmind train FILE --set KEY=VALUE.\n\n"
         + model_table(scaled_down(PRESETS[name]))
     )
 
 
-def _nested(values: Mapping[str, Value]) -> dict[str, Any]:
+def _nested(values: Mapping[str, Value]) -> JsonObject:
     """Dotted names as tables within tables."""
-    tree: dict[str, Any] = {}
+    tree: JsonObject = {}
     for name, value in values.items():
         *parents, leaf = name.split(".")
         branch = tree

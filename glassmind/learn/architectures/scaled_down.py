@@ -1,8 +1,8 @@
-"""Any architecture at a size that trains on a laptop, with everything kept that makes it itself.
+"""Any architecture at a size that trains on a laptop, with its characteristic values kept.
 
-What a published model differs in from the next is mostly independent of size: where it normalises,
-how it knows positions, how heads share keys. ``scaled_down`` keeps all of that and shrinks the
-rest to the same few numbers for everyone, so that two architectures can be tried side by side.
+Published models differ mostly in values that do not depend on size: where they normalise, how they
+encode positions, how heads share keys. ``scaled_down`` keeps these and sets the sizes to the same
+few numbers for all models, so that two architectures can be compared.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ N_HEADS = 4
 
 
 def scaled_down(config: ModelConfig, d_model: int = 128, max_tokens: int = 512) -> ModelConfig:
-    """``config`` with 4 heads and at least 4 layers, ``d_model`` wide, ``vocab_size`` open.
+    """``config`` with 4 heads and at least 4 layers, ``d_model`` wide, without a ``vocab_size``.
 
-    Kept are all kinds and switches and, as far as whole numbers allow, the proportions: of kv heads
-    to heads, of hidden width to ``d_model``, of experts used. A pattern over layers
-    (``global_every``, ``nope_every``) is kept as it is, with layers enough to show it. ``d_model``
-    must be a multiple of 16.
+    All kinds and switches are kept and, up to rounding, the proportions: of kv heads to heads, of
+    hidden width to ``d_model``, of active experts. A pattern over layers (``global_every``,
+    ``nope_every``) is kept, with enough layers to show it. ``d_model`` must be a multiple of 16.
     """
     attention, positions = config.attention, config.positions
     feed_forward = config.feed_forward
@@ -76,7 +75,7 @@ def _attention(config: ModelConfig, d_model: int, max_tokens: int) -> AttentionC
 
 
 def _scaling(scaling: RopeScaling, max_tokens: int) -> RopeScaling:
-    """The same stretch, over a text the small model was "trained" on before it."""
+    """The same context extension, relative to the small model's own context."""
     if scaling.kind == "none":
         return scaling
     return replace(scaling, original_tokens=max(1, int(max_tokens / scaling.factor)))

@@ -1,4 +1,4 @@
-"""The family tree of the presets: each model to the right of the one it is best read after."""
+"""The family tree of the presets: each model to the right of its predecessor."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def _after(name: str | None) -> list[str]:
 
 
 def _place(name: str, depth: int, row: int, places: dict[str, tuple[float, float]]) -> int:
-    """Give ``name`` and all that come after it their places, from ``row`` down; the next free row.
+    """Place ``name`` and its successors from ``row`` down; return the next free row.
 
-    What has no successor takes a row of its own, and the others stand in the middle of theirs.
+    A model without successors has a row of its own; the others are centred on their successors.
     """
     free = row
     for each in _after(name):

@@ -1,5 +1,5 @@
-"""Who may ask, how often, and how much at once.
+"""Access control: who may send requests, how often, and how large.
 
-``gate`` is what every request passes; ``hosts``, ``keys`` and ``rates`` are its rules; ``refusals``
-is how a client is told no.
+Every request passes ``gate``; ``hosts``, ``keys`` and ``rates`` are its rules; ``refusals`` are the
+error responses.
 """

@@ -1,9 +1,9 @@
-"""What every request passes before anything is made of it.
+"""The checks that every request passes before it is handled.
 
-In this order, cheapest first: is it meant for this server; is there a key, is it known; does its
-owner ask too often; is the body too long, or too slow in coming. Only then is a body in memory,
-whole and of bounded size, and only then does anything look inside it. The page, its files and
-``/health`` need no key: they say nothing.
+Cheapest first: is it meant for this server; is its key known; does the client send too many
+requests; is the body too large or too slow. Only then is the body in memory, complete and of
+bounded size, and only then is it parsed. The page, its files and ``/health`` need no key, because
+they reveal nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _OPEN = ("/", "/health")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server allows; the defaults are for one machine and a few people.
+    """A server's limits; the defaults suit one machine and a few users.
 
-    ``sequences`` samples are computed or wait at once, in all. ``max_tokens`` is how long an answer
-    gets if nobody says. A client is a key or, without keys, an address; 0 is no limit.
+    ``sequences`` is the total number of samples that run or wait. ``max_tokens`` is the default
+    length of an answer. A client is a key or, without keys, an address; 0 is no limit.
     """
 
     body_bytes: int = 4 << 20
@@ -105,9 +105,9 @@ class Gate:
         return f"key {owner}"
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body.
+        """The complete body.
 
-        Raises ``Refusal`` for one that is too long (413), too slow (408) or cut off (400).
+        Raises ``Refusal`` for a body that is too long (413), too slow (408) or cut off (400).
         """
         most = self._limits.body_bytes
         too_long = Refusal(413, f"the body is longer than {most} bytes", code="body_too_long")
@@ -133,7 +133,7 @@ class Gate:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body once more, then what comes after it."""
+    """A ``receive`` that replays the body, then continues with the connection's messages."""
     given = False
 
     async def replay() -> Message:

@@ -1,13 +1,13 @@
-"""By which names a server may be called.
+"""The host names that a server accepts.
 
-A browser lets a page read only what comes from the page's own name. A stranger who owns a name can
-have it point to their server first and to 127.0.0.1 a moment later: then a page of theirs, open in
-a browser on this machine, is of the same origin as whatever listens here, and may ask it anything
-(DNS rebinding; Jackson et al. 2007, "Protecting Browsers from DNS Rebinding Attacks", CCS). What
-gives such a request away is its ``Host`` header, which still says the stranger's name.
+A browser lets a page read only responses from its own origin. An attacker who owns a domain name
+can point it at their server first and at 127.0.0.1 a moment later: their page, open in a browser on
+this machine, then has the same origin as the server here, and may send it any request (DNS
+rebinding; Jackson et al. 2007, "Protecting Browsers from DNS Rebinding Attacks", CCS). Such a
+request is recognized by its ``Host`` header, which still has the attacker's name.
 
-So a name has to be known here. An address is no name, and nobody can have it point elsewhere: a
-server that listens beyond its own machine answers to every address.
+So only known names are accepted. An IP address cannot be rebound, so a server that listens beyond
+its own machine accepts every address.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _HEADER = re.compile(_NAME + "(:[0-9]{0,5})?")
 
 
 class Hosts:
-    """What a server that listens on ``bound`` may be called: that, ``localhost``, and ``allowed``
-    (``*`` is anything).
+    """The names of a server that listens on ``bound``: that one, ``localhost``, and ``allowed``
+    (``*`` accepts any).
 
     Raises:
-        UserError: one of ``allowed`` is no name.
+        UserError: one of ``allowed`` is not a host name.
     """
 
     def __init__(self, bound: str = LOOPBACK, allowed: Collection[str] = ()) -> None:
@@ -39,8 +39,8 @@ class Hosts:
         self._names = {"localhost", _plain(bound), *map(_checked, set(allowed) - {ANY})}
 
     def allow(self, header: str) -> bool:
-        """Whether a request with this ``Host`` is meant for this server. Every browser sends one;
-        what sends none is an old health check, and no danger."""
+        """Whether a request with this ``Host`` is meant for this server. Every browser sends the
+        header; a client without it is an old health check, and harmless."""
         if self._any or not header:
             return True
         found = _HEADER.fullmatch(header)
@@ -54,7 +54,7 @@ class Hosts:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens there."""
+    """Whether only this machine can reach a server that listens there."""
     address = _address(host)
     return host.lower() == "localhost" if address is None else address.is_loopback
 
@@ -68,7 +68,7 @@ def _checked(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Names that mean the same, written the same."""
+    """The canonical spelling of a name."""
     return name.strip("[]").lower().removesuffix(".")
 
 

@@ -1,9 +1,9 @@
-"""API keys: who may ask.
+"""API keys.
 
-A key is a secret that a client sends with every request. Keys come from a file, one a line, or from
-the environment, never from the command line, which every process of a machine can read. They are
-compared by their digests and in constant time, so that how long a refusal takes says nothing about
-how much of a guess was right.
+A key is a secret that a client sends with every request. Keys come from a file, one per line, or
+from the environment, never from the command line, which every process on a machine can read. Their
+digests are compared in constant time, so that the time of a refusal does not reveal how much of a
+guess was right.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 8, 512  # characters
 
 
 class Keys:
-    """A set of keys. An empty one lets everybody in."""
+    """A set of keys. An empty one accepts every client."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._digests = []

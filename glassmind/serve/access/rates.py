@@ -1,7 +1,7 @@
-"""How often one client may ask, and how much at once.
+"""Rate limits per client.
 
 A token bucket holds up to a minute's worth of requests and fills steadily; a request takes one out.
-So a client may send a burst, but no more than ``per_minute`` in the long run.
+So a client may send a burst, but no more than ``per_minute`` on average.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from glassmind.serve.access.refusals import Refusal
 
-MOST_CLIENTS = 4096  # remembered; the one not heard of for longest is forgotten first
+MOST_CLIENTS = 4096  # kept in memory; the least recently seen is dropped first
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class _Client:
 
 
 class Rates:
-    """Requests a minute and requests at once for each client; 0 is no limit."""
+    """Requests per minute and concurrent requests of each client; 0 is no limit."""
 
     def __init__(self, per_minute: int, at_once: int) -> None:
         self._per_minute, self._at_once = per_minute, at_once
@@ -59,7 +59,7 @@ class Rates:
         self._forget()
 
     def leave(self, name: str) -> None:
-        """A request of ``name`` is over."""
+        """End a request of ``name``."""
         client = self._clients.get(name)
         if client is not None:
             client.running -= 1

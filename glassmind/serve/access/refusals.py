@@ -1,9 +1,9 @@
-"""How a client is told no: one sentence in the shape that OpenAI's clients read.
+"""Error responses: one sentence, in the form that OpenAI's clients read.
 
     {"error": {"message": "...", "type": "invalid_request_error", "param": "n", "code": null}}
 
-A ``Refusal`` carries it from wherever something is noticed to the edge of the server. A mistake of
-ours is a 500 that says nothing about our insides; it is logged here, not there.
+A ``Refusal`` is an exception that becomes such a response. An internal error is a 500 without
+details; the details are logged on the server.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 
 class Refusal(Exception):
-    """A request that is turned away with ``status`` and one sentence.
+    """A request that is refused with ``status`` and one sentence.
 
     ``param`` names the field at fault. ``retry_after`` is in seconds, for 429 and 503.
     """
@@ -35,13 +35,13 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """The JSON that is sent."""
         error = {"message": self.message, "type": _TYPES.get(self.status, "invalid_request_error")}
         return {"error": {**error, "param": self.param, "code": self.code}}
 
     def response(self) -> Response:
-        """The whole answer."""
+        """The response."""
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
@@ -60,7 +60,7 @@ _TYPES = {
 
 
 class AsciiJSON(Response):
-    """JSON in ASCII: what a client sent may hold half a surrogate pair, which has no UTF-8."""
+    """JSON in ASCII: a client's text may have half a surrogate pair, which UTF-8 cannot encode."""
 
     media_type = "application/json"
 
@@ -69,10 +69,10 @@ class AsciiJSON(Response):
 
 
 def invalid_fields(errors: Sequence[Mapping[str, Any]]) -> Refusal:
-    """The refusal for what a schema found wrong: the first thing, without what was sent.
+    """The refusal for a failed validation: the most useful error, without the client's value.
 
-    Where a field may have several types, each of them complains. The complaint that helps is about
-    a value, not about its type, and from as deep inside as possible.
+    Where a field may have several types, each of them reports an error. The useful one is about a
+    value, not about its type, and as deeply nested as possible.
     """
     field = tuple(errors[0]["loc"])[:2]
     of_field = [error for error in errors if tuple(error["loc"])[:2] == field]
@@ -88,7 +88,7 @@ def invalid_fields(errors: Sequence[Mapping[str, Any]]) -> Refusal:
 
 
 def _is_type_name(part: object) -> bool:
-    """Whether a part of a place names one of several types, not a field."""
+    """Whether a part of an error's location names one of several types, not a field."""
     return isinstance(part, str) and (
         part in ("str", "int", "float", "bool") or "[" in part or "-" in part or part[:1].isupper()
     )

@@ -1,5 +1,5 @@
-"""What is answered.
+"""The endpoints.
 
 ``completions``, ``chat`` (with ``chat_messages``), ``reasoning`` and ``texts`` are the endpoints;
-``service`` is what they have in common, ``sse`` streams.
+``service`` is what they share, ``sse`` streams responses.
 """

@@ -1,7 +1,7 @@
-"""``/v1/chat/completions``: a conversation goes on.
+"""``/v1/chat/completions``: the next message of a conversation.
 
-What the model thinks before it answers is handed out apart from the answer, as
-``reasoning_content``, the name that most servers and clients use.
+The model's reasoning is returned separately from the answer, as ``reasoning_content``, the name
+that most servers and clients use.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.reply_reader import Piece, ReplyReader
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Form, asked_form
 from glassmind.serve.endpoints.chat_messages import prompt_of
@@ -22,15 +24,14 @@ from glassmind.serve.endpoints.service import NewTokens, Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.schemas import events as event_schema
-from glassmind.serve.schemas.requests import ChatRequest, JsonObject
+from glassmind.serve.schemas.requests import ChatRequest
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import Piece, ReplyReader
 from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, tools_of
 
 
 @dataclass(slots=True)
 class _Choice:
-    """One reply, as far as it has come."""
+    """One reply in progress."""
 
     reader: ReplyReader
     calls: ToolCallReader
@@ -41,7 +42,7 @@ class _Choice:
 
 @dataclass(slots=True)
 class _Delta:
-    """What an event adds to a reply."""
+    """The addition of one event to a reply."""
 
     index: int
     content: str = ""
@@ -51,7 +52,7 @@ class _Delta:
 
 
 class _Answer:
-    """The answer to one request, which has a choice for every sample."""
+    """The answer to one request, with one choice per sample."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class _Answer:
         ]
 
     async def whole(self, running: Running) -> JsonObject:
-        """All of it, when all is done."""
+        """The complete response, when all samples are done."""
         messages: list[JsonObject] = [{"role": "assistant", "content": ""} for _ in self._choices]
         logprobs: list[list[JsonObject]] = [[] for _ in self._choices]
         async for delta in self._deltas(running):
@@ -104,7 +105,7 @@ class _Answer:
         return {**self._head("chat.completion"), "choices": choices, "usage": self._usage()}
 
     async def streamed(self, running: Running) -> Events:
-        """Chunk by chunk."""
+        """The response as chunks."""
         head = self._head("chat.completion.chunk")
         for index in range(len(self._choices)):
             yield {**head, "choices": [_chunk(index, {"role": "assistant", "content": ""})]}
@@ -128,7 +129,7 @@ class _Answer:
             yield {**head, "choices": [], "usage": self._usage()}
 
     async def _deltas(self, running: Running) -> AsyncGenerator[_Delta, None]:
-        """What is new, event by event, where anything is."""
+        """The additions of all events that have any."""
         async for _, event in running:
             choice, done = self._choices[event.sample], event.done
             new = choice.tail.new(event)

@@ -1,7 +1,7 @@
 """From the messages of a request to the ids of a conversation.
 
-What OpenAI's clients send and what chat templates were written for differ in small things: parts
-instead of a text, arguments as a text of JSON instead of an object, a role that no template knows.
+OpenAI's clients send messages in a form that chat templates do not all expect: parts instead of a
+text, arguments as JSON text instead of an object, the role ``developer``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from glassmind.serve.prompts import chat_prompt
-from glassmind.serve.schemas.requests import ChatMessage, ChatRequest, JsonObject
-from glassmind.serve.served_model import ServedModel
-from glassmind.serve.work.reply import ReplyReader
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import ReplyReader
+from glassmind.serialization import JsonObject
+from glassmind.serve.schemas.requests import ChatMessage, ChatRequest
 from glassmind.serve.work.tool_calls import tools_in_words
 
 
 def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
-    """The messages as chat templates know them."""
+    """The messages in the form that chat templates expect."""
     plain = []
     for message in messages:
         content = message.content
@@ -48,7 +48,7 @@ def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
 
 
 def _arguments(text: str) -> Any:
-    """Arguments as an object, which templates write as JSON themselves; else the text."""
+    """Arguments as an object, which templates serialize themselves; the text if it is not one."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -56,12 +56,12 @@ def _arguments(text: str) -> Any:
 
 
 def prompt_of(
-    served: ServedModel, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
+    served: LocalLLM, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
 ) -> list[int]:
-    """Ids of the conversation in ``body``, up to where the model's turn begins.
+    """Ids of the conversation in ``body``, up to the start of the model's turn.
 
     Raises:
-        UserError: the model cannot read it.
+        UserError: the model's template refuses it.
     """
     messages = messages_of(body.messages)
     if tools and served.template is not None and "tools" not in served.template.source:
@@ -71,14 +71,13 @@ def prompt_of(
         else:
             messages.insert(0, {"role": "system", "content": words})
     think = False if constrained and body.enable_thinking is None else body.enable_thinking
-    ids = chat_prompt(
-        served,
+    ids = served.chat_prompt(
         messages,
         tools=list(tools) or None,
         think=think,
         variables=body.chat_template_kwargs,
     )
     if constrained and ReplyReader(served, ids).channel == "reasoning":
-        # The template has begun the reasoning; an answer that must be JSON cannot be in it.
+        # The template has opened the reasoning, which cannot hold an answer that must be JSON.
         ids.append(next(i for i, mark in served.marks.items() if mark == "answer"))
     return ids

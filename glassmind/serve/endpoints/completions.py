@@ -1,8 +1,8 @@
-"""``/v1/completions``: a text goes on.
+"""``/v1/completions``: the continuation of a text.
 
 The oldest of OpenAI's endpoints, and the one that evaluation harnesses use: with ``echo`` and
-``logprobs`` it says how likely a text is, token by token, which is all that a multiple-choice
-benchmark wants to know.
+``logprobs`` it returns the log-probability of every token of a text, which is all that a
+multiple-choice benchmark needs.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from starlette.responses import Response
 
 from glassmind.generate import Generation
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import ReplyReader
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import asked_form
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
-from glassmind.serve.prompts import text_prompt
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import MAX_CHOICES, CompletionRequest, Prompt
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import ReplyReader
 
-DEFAULT_TOKENS = 16  # as OpenAI has it
+DEFAULT_TOKENS = 16  # OpenAI's default
 
 
-def prompts_of(served: ServedModel, prompt: Prompt) -> list[list[int]]:
+def prompts_of(served: LocalLLM, prompt: Prompt) -> list[list[int]]:
     """Ids of every prompt in a request."""
     if isinstance(prompt, str):
-        return [text_prompt(served, prompt)]
+        return [served.text_prompt(prompt)]
     first = prompt[0]
     if isinstance(first, int):
         return [list(prompt)]  # type: ignore[arg-type]
     return [
-        text_prompt(served, one) if isinstance(one, str) else list(one)  # type: ignore[arg-type]
+        served.text_prompt(one) if isinstance(one, str) else list(one)  # type: ignore[arg-type]
         for one in prompt
     ]
 
 
 @dataclass(slots=True)
 class _Choice:
-    """One continuation, as far as it has come."""
+    """One continuation in progress."""
 
     reader: ReplyReader
     tail: Tail = field(default_factory=Tail)
@@ -58,7 +58,7 @@ class _Choice:
 
 
 class _Answer:
-    """The answer to one request, which has a choice for every prompt and sample."""
+    """The answer to one request, with one choice per prompt and sample."""
 
     def __init__(
         self, service: Service, body: CompletionRequest, prompts: Sequence[Sequence[int]]
@@ -83,9 +83,9 @@ class _Answer:
         self._only_prompt = body.echo is True and body.max_tokens == 0
         self._tokens = 0
 
-    async def whole(self, running: Running) -> dict[str, Any]:
-        """All of it, when all is done."""
-        parts: list[list[dict[str, Any]]] = [[] for _ in self._choices]
+    async def whole(self, running: Running) -> JsonObject:
+        """The complete response, when all samples are done."""
+        parts: list[list[JsonObject]] = [[] for _ in self._choices]
         async for index, part in self._parts(running):
             parts[index].append(part)
         choices = []
@@ -105,7 +105,7 @@ class _Answer:
         return {**self._head, "choices": choices, "usage": self._usage()}
 
     async def streamed(self, running: Running) -> Events:
-        """Chunk by chunk."""
+        """The response as chunks."""
         async for index, part in self._parts(running):
             choice = {"index": index, **part, "finish_reason": self._choices[index].finish}
             yield {**self._head, "choices": [choice]}
@@ -114,7 +114,7 @@ class _Answer:
             yield {**self._head, "choices": [], "usage": self._usage()}
 
     async def _parts(self, running: Running) -> Any:
-        """(index of the choice, {"text", "logprobs"}) for every event that says something new."""
+        """(index of the choice, {"text", "logprobs"}) for every event with an addition."""
         async for number, event in running:
             index = number * self._samples + event.sample
             choice, done = self._choices[index], event.done
@@ -158,7 +158,7 @@ class _Answer:
             self._add_token(logprobs, choice, token_id, logprob, top)
 
     def _prompt_logprobs(self, index: int) -> dict[str, list[Any]]:
-        """What the prompt's tokens scored, where they are echoed; known when all is done."""
+        """The log-probabilities of echoed prompt tokens; known when all samples are done."""
         logprobs, choice = _no_logprobs(), self._choices[index]
         if self._body.echo and choice.done is not None:
             prompt, done = self._prompts[index // self._samples], choice.done

@@ -1,4 +1,4 @@
-"""What every endpoint works with: the model, the thread that computes, the limits, the counters."""
+"""What all endpoints share: the model, the engine's thread, the limits, the counters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import ParamSpec, TypeVar
 
 from glassmind.generate import Event, Request
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.gate import Limits
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Constraints
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import EngineThread, Running
 from glassmind.serve.work.metrics import Metrics
 
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """A served model and its machinery."""
+    """A served model with its engine thread, limits and counters."""
 
-    served: ServedModel
+    served: LocalLLM
     thread: EngineThread
     limits: Limits
     metrics: Metrics
@@ -37,7 +37,7 @@ class Service:
     _texts: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "texts"))
 
     def check_model(self, name: str) -> None:
-        """Refuse a request for another model; one that names none is for this."""
+        """Refuse a request for another model; a request without a model name is accepted."""
         if name not in ("", self.served.name):
             raise Refusal(
                 404,
@@ -52,7 +52,7 @@ class Service:
         return await loop.run_in_executor(self._texts, lambda: work(*args, **kwargs))
 
     async def begin(self, requests: Sequence[Request]) -> Running:
-        """Have the engine take ``requests``; whoever calls must ``cancel`` when done with them."""
+        """Submit ``requests`` to the engine; the caller must call ``cancel`` at the end."""
         running = await self.thread.begin(requests)
         self.metrics.begun(sum(len(request.prompt_ids) for request in requests))
         return running
@@ -64,7 +64,7 @@ class Service:
 
 @dataclass(slots=True)
 class NewTokens:
-    """What an event adds to a sample: ids, log-probabilities, and the likeliest tokens if asked."""
+    """The addition of an event to a sample: ids, log-probabilities, and top tokens if requested."""
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -72,13 +72,13 @@ class NewTokens:
 
 
 class Tail:
-    """Follows one sample's events, so that its last one adds only what has not been seen."""
+    """Follows one sample's events, so that the last one adds only what is new."""
 
     def __init__(self) -> None:
         self.seen = 0
 
     def new(self, event: Event) -> NewTokens:
-        """What is new in ``event``."""
+        """The addition of ``event``."""
         done = event.done
         if done is None:
             self.seen += len(event.token_ids)

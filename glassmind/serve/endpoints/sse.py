@@ -1,11 +1,11 @@
-"""Server-sent events: an answer that arrives while it forms; and readers who go away.
+"""Server-sent events: streaming an answer, and handling clients that disconnect.
 
     data: {"choices": [...]}          one event, ended by a blank line
     data: [DONE]                      the end, as OpenAI's clients expect it
 
-Once the first byte is out, the status 200 is too; what goes wrong later is said in an event. A
-reader may hang up at any time, or stop reading without a word: neither may hold the engine, nor
-this server's memory, for long.
+The status 200 is sent with the first byte, so later errors are sent as events. A client may
+disconnect at any time, or silently stop reading: neither may hold the engine or this server's
+memory for long.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ T = TypeVar("T")
 Events = AsyncGenerator[Mapping[str, Any], None]
 
 READER_SECONDS = 60.0
-"""A reader who takes nothing for so long is given up."""
+"""A client that reads nothing for so many seconds is disconnected."""
 
 _LOG = logging.getLogger("glassmind.serve")
 
 
 class Answer(Protocol):
-    """What an endpoint makes of the engine's events."""
+    """An endpoint's response, made from the engine's events."""
 
     async def whole(self, running: Running) -> Mapping[str, Any]:
-        """All of it, when all is done."""
+        """The complete response, when all samples are done."""
         ...
 
     def streamed(self, running: Running) -> Events:
-        """The same, piece by piece."""
+        """The same as a stream of chunks."""
         ...
 
 
 async def respond(answer: Answer, running: Running, request: Request, *, stream: bool) -> Response:
-    """``answer``, streamed or whole; ``running`` is over when the response is."""
+    """``answer``, streamed or complete; ``running`` ends with the response."""
     if stream:
         return EventStream(answer.streamed(running), running.cancel)
     try:
@@ -56,9 +56,9 @@ async def respond(answer: Answer, running: Running, request: Request, *, stream:
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which is cancelled if the client hangs up before it is there.
+    """The result of ``work``, which is cancelled if the client disconnects first.
 
-    Raises ``Refusal`` then (499, as nginx has it; nobody reads it but the log).
+    Raises ``Refusal`` then (499, nginx's code; it appears only in the log).
     """
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(_hung_up(receive))
@@ -79,12 +79,12 @@ async def _hung_up(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """A response of ``events``. Whatever happens, ``at_end`` is called when it is over."""
+    """A response of ``events``. ``at_end`` is always called when it is over."""
 
     media_type = "text/event-stream"
 
     def __init__(self, events: Events, at_end: Callable[[], None]) -> None:
-        # A proxy that waits for the whole answer would undo it all.
+        # A proxy that buffers the whole answer would defeat streaming.
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._events, self._at_end = events, at_end
@@ -92,7 +92,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await unless_gone(receive, self._write(send))
-        except (Refusal, TimeoutError):  # hung up, or stopped reading
+        except (Refusal, TimeoutError):  # disconnected, or stopped reading
             pass
         finally:
             self._at_end()

@@ -10,28 +10,27 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from glassmind.llm.local import LocalLLM
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.chat_messages import messages_of
 from glassmind.serve.endpoints.completions import prompts_of
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.endpoints.sse import unless_gone
-from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.sampling import check_room
 from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.schemas.requests import (
     DetokenizeRequest,
     EmbeddingRequest,
-    JsonObject,
     TokenizeRequest,
 )
-from glassmind.serve.served_model import ServedModel
 
 
-def embedding(served: ServedModel, ids: Sequence[int]) -> list[float]:
+def embedding(served: LocalLLM, ids: Sequence[int]) -> list[float]:
     """The mean over all tokens of the final hidden states, scaled to length 1: (d_model,) numbers.
 
-    A language model was not trained for this. Its states say what comes next, not what was meant;
-    texts that are alike still lie near each other, though a model trained to embed does better.
+    A language model is not trained for this: its states predict the next token. Similar texts still
+    get similar vectors, but a model trained for embeddings does better.
     """
     device = next(served.model.parameters()).device
     with torch.inference_mode():
@@ -48,7 +47,7 @@ async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
         check_room(service, prompt, None, 1)
     data = []
     for index, prompt in enumerate(prompts):
-        # One at a time, so that the steps of running answers come in between.
+        # One at a time, so that running answers can take steps in between.
         numbers = await service.thread.call(partial(embedding, served, prompt))
         given: object = numbers
         if body.encoding_format == "base64":
@@ -60,10 +59,10 @@ async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
     return {"object": "list", "data": data, "model": served.name, "usage": usage}
 
 
-def _ids(served: ServedModel, body: TokenizeRequest) -> list[int]:
+def _ids(served: LocalLLM, body: TokenizeRequest) -> list[int]:
     if body.messages is not None:
-        return chat_prompt(served, messages_of(body.messages))
-    return text_prompt(served, body.prompt or "", special=body.add_special_tokens)
+        return served.chat_prompt(messages_of(body.messages))
+    return served.text_prompt(body.prompt or "", special=body.add_special_tokens)
 
 
 def routes(service: Service) -> APIRouter:
@@ -79,7 +78,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/tokenize", response_model=None, responses=response_schema.of("Tokens"))
     async def tokenize(body: TokenizeRequest) -> Response:
-        """The ids of a text, or of a conversation as the model reads it."""
+        """The ids of a text, or of a conversation in the model's chat template."""
         service.check_model(body.model)
         if (body.prompt is None) == (body.messages is None):
             raise Refusal(400, "give either a prompt or messages", param="prompt")
@@ -96,7 +95,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/detokenize", response_model=None, responses=response_schema.of("Text"))
     async def detokenize(body: DetokenizeRequest) -> Response:
-        """The text of ids; special tokens stand for none."""
+        """The text of ids; special tokens are dropped."""
         service.check_model(body.model)
         for token_id in body.tokens:
             if token_id >= served.tokenizer.vocab_size:
@@ -107,7 +106,7 @@ def routes(service: Service) -> APIRouter:
         "/tokenizer_info", response_model=None, responses=response_schema.of("TokenizerInfo")
     )
     async def tokenizer_info() -> Response:
-        """What evaluation harnesses ask a server in place of a tokenizer of their own."""
+        """Facts that evaluation harnesses need instead of a tokenizer of their own."""
         eos = min(served.stop_ids, default=None)
         info = {
             "bos_token": None if served.bos_id is None else served.spelling(served.bos_id),

@@ -1,4 +1,4 @@
-"""What may be asked (``requests``), and what is answered, at once or in pieces.
+"""The bodies of requests and responses.
 
-``responses`` are answers at once, ``events`` the pieces of a stream.
+``requests`` with their bounds, ``responses``, and ``events``, the chunks of a stream.
 """

@@ -1,18 +1,19 @@
-"""What is answered piece by piece: the events of streams, for ``/openapi.json``.
+"""The events of streams, for ``/openapi.json``.
 
-An endpoint that can stream has two answers of status 200, told apart by their media type. OpenAPI
-describes the second by one of its events (``itemSchema``, from version 3.2 on; older readers pass
-over it): an object whose ``data`` is a text of JSON, or ``[DONE]`` at the end.
+An endpoint that can stream has two responses of status 200 with different media types. OpenAPI
+describes the second by one of its events (``itemSchema``, from version 3.2 on; older readers ignore
+it): an object whose ``data`` is JSON text, or ``[DONE]`` at the end.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from glassmind.serialization import JsonObject
 from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.schemas.responses import (
     Call,
@@ -27,13 +28,13 @@ from glassmind.serve.schemas.responses import (
 
 
 class NumberedCall(Call):
-    """A call of a tool, and which of the reply's calls it is."""
+    """A call of a tool, and its index among the reply's calls."""
 
     index: int
 
 
 class Delta(Exact):
-    """What an event adds to a reply."""
+    """The addition of one event to a reply."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -42,7 +43,7 @@ class Delta(Exact):
 
 
 class ChatChunkChoice(Exact):
-    """An addition to one reply; ``finish_reason`` stands in the last."""
+    """An addition to one reply; the last has the ``finish_reason``."""
 
     index: int
     delta: Delta
@@ -62,15 +63,16 @@ class ChatChunk(Exact):
 
 
 class ReasonStart(Exact):
-    """Chains of thought begin."""
+    """The start of the chains of thought."""
 
     type: Literal["start"]
     question: str
+    method: str
     samples: int
 
 
 class ReasonStep(Exact):
-    """Chain ``sample`` has closed a step."""
+    """Chain ``sample`` has finished a step."""
 
     type: Literal["step"]
     sample: int
@@ -79,7 +81,7 @@ class ReasonStep(Exact):
 
 
 class ReasonChain(Chain):
-    """A chain is complete; with the votes so far."""
+    """A chain is complete, with the votes so far."""
 
     type: Literal["chain"]
     votes: dict[str, int]
@@ -87,7 +89,7 @@ class ReasonChain(Chain):
 
 
 class ReasonAnswer(Reason):
-    """The end: everything."""
+    """The end: the complete answer."""
 
     type: Literal["answer"]
 
@@ -97,13 +99,13 @@ EVENTS: dict[str, tuple[type[BaseModel], ...]] = {
     "Chat": (ChatChunk,),
     "Reason": (ReasonStart, ReasonStep, ReasonChain, ReasonAnswer),
 }
-"""The events by the name of the answer that they add up to; any may be followed by an ``Error``."""
+"""The events by the name of the response they form; any may be followed by an ``Error``."""
 
 _PLACE = "#/components/schemas/{model}"
 
 
-def of(name: str) -> dict[int | str, dict[str, Any]]:
-    """What an endpoint may answer that can stream the answer ``name``."""
+def of(name: str) -> dict[int | str, JsonObject]:
+    """The responses of an endpoint that can stream the response ``name``."""
     models: list[type[BaseModel]] = [*EVENTS[name], Error]
     events = [{"$ref": _PLACE.format(model=model.__name__)} for model in models]
     data = [
@@ -121,10 +123,10 @@ def of(name: str) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(app: FastAPI) -> None:
-    """Let the description of ``app`` hold the events, to which ``of`` refers."""
+    """Add the events, to which ``of`` refers, to the OpenAPI schema of ``app``."""
     without_events = app.openapi
 
-    def with_events() -> dict[str, Any]:
+    def with_events() -> JsonObject:
         document = without_events()
         models = [(model, "serialization") for events in EVENTS.values() for model in events]
         _, defined = models_json_schema(models, ref_template=_PLACE)  # type: ignore[arg-type]

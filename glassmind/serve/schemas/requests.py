@@ -1,25 +1,24 @@
-"""What may be asked: the bodies of requests, with every bound.
+"""The bodies of requests, with every bound.
 
-Types are strict (the text ``"5"`` is no number), numbers are finite, every list and text has a
-longest length. Fields that other servers know and that would change the answer, but that this one
-cannot honour, are refused if they are set; fields that change nothing (``user``, ``metadata`` ...)
-are ignored, because clients send them.
+Types are strict (the text ``"5"`` is not a number), numbers are finite, every list and text has a
+maximum length. A field of other servers that would change the answer, but that this one does not
+support, is refused if it is set; fields that change nothing (``user``, ``metadata`` ...) are
+ignored, because clients send them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from glassmind.generate.request import MOST_GUESSES
+from glassmind.serialization import JsonObject
 
 MAX_CHOICES = 128  # n and best_of
 MAX_PROMPTS = 128  # in one request
 MAX_MESSAGES = 2048
-MAX_TOKENS = 1 << 20  # what the model's context leaves is less
-
-JsonObject = dict[str, Any]
+MAX_TOKENS = 1 << 20  # the model's context is a tighter limit
 
 
 def _unset(value: object) -> None:
@@ -43,7 +42,7 @@ class Strict(BaseModel):
 
 
 class StreamOptions(Strict):
-    """``include_usage``: one more chunk at the end, with the numbers of tokens."""
+    """``include_usage``: a final chunk with the token counts."""
 
     include_usage: bool = False
 
@@ -109,9 +108,9 @@ class StructuredOutputs(Strict):
 class Sampled(Strict):
     """What every endpoint that samples understands. ``seed``: none given is a random one.
 
-    What an answer must look like has many names: OpenAI's ``response_format``, vLLM's
-    ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``,
-    and ``regex``. ``serve.constraints`` reads them; a request may use one.
+    The form of an answer can be given by OpenAI's ``response_format``, vLLM's
+    ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``, or
+    ``regex``. ``serve.constraints`` reads them; a request may use one.
     """
 
     model: str = Field(default="", max_length=512)
@@ -156,14 +155,14 @@ class CompletionRequest(Sampled):
 
 
 class FunctionCall(Strict):
-    """The call of a tool: its name, and its arguments as a text of JSON."""
+    """The call of a tool: its name, and its arguments as JSON text."""
 
     name: str = Field(min_length=1, max_length=256)
     arguments: str
 
 
 class ToolCall(Strict):
-    """A call as it stands in a message of the assistant."""
+    """A call in a message of the assistant."""
 
     id: str = Field(default="", max_length=256)
     type: Literal["function"] = "function"
@@ -171,7 +170,7 @@ class ToolCall(Strict):
 
 
 class TextPart(Strict):
-    """A part of a message; text is the only kind this server reads."""
+    """A part of a message; text is the only supported kind."""
 
     type: Literal["text"]
     text: str
@@ -198,14 +197,14 @@ class Function(Strict):
 
 
 class Tool(Strict):
-    """A tool; functions are the only kind."""
+    """A tool; a function is the only supported kind."""
 
     type: Literal["function"]
     function: Function
 
 
 class NamedFunction(Strict):
-    """Just a function's name."""
+    """A function's name."""
 
     name: str = Field(min_length=1, max_length=256)
 
@@ -231,8 +230,8 @@ TemplateVariables = Annotated[JsonObject, Field(max_length=32), AfterValidator(_
 class ChatRequest(Sampled):
     """Body of ``/v1/chat/completions``.
 
-    ``chat_template_kwargs`` are handed to the model's chat template. ``enable_thinking`` false asks
-    for the answer at once, where the model knows how.
+    ``chat_template_kwargs`` are passed to the model's chat template. ``enable_thinking`` false asks
+    for an answer without reasoning, if the model supports it.
     """
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -251,9 +250,10 @@ class ChatRequest(Sampled):
 
 
 class ReasonRequest(Strict):
-    """Body of ``/v1/reason``: a question, and how many chains of thought vote on it."""
+    """Body of ``/v1/reason``: a question, the method that answers it, and the number of chains."""
 
     question: str = Field(min_length=1)
+    method: str = Field(default="", max_length=512)
     model: str = Field(default="", max_length=512)
     samples: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     temperature: float | None = Field(default=None, ge=0, le=100)
@@ -272,7 +272,7 @@ class EmbeddingRequest(Strict):
 
 
 class TokenizeRequest(Strict):
-    """Body of ``/tokenize``: a text, or a conversation as the model would read it."""
+    """Body of ``/tokenize``: a text, or a conversation in the model's chat template."""
 
     model: str = Field(default="", max_length=512)
     prompt: str | None = None

@@ -1,23 +1,25 @@
-"""What is answered, for the description of the API (``/openapi.json``).
+"""The bodies of responses, for ``/openapi.json``.
 
-The endpoints build plain objects; the tests hold answers against these models.
+The endpoints build plain objects; the tests validate responses against these models.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from glassmind.serialization import JsonObject
+
 
 class Exact(BaseModel):
-    """No field but these."""
+    """Extra fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ErrorBody(Exact):
-    """What was wrong, in one sentence, and the field at fault."""
+    """The error in one sentence, and the field at fault."""
 
     message: str
     type: str
@@ -26,7 +28,7 @@ class ErrorBody(Exact):
 
 
 class Error(Exact):
-    """Every answer with a status of 400 and above."""
+    """Every response with a status of 400 or above."""
 
     error: ErrorBody
 
@@ -38,7 +40,7 @@ class UsageDetails(Exact):
 
 
 class Usage(Exact):
-    """Numbers of tokens."""
+    """Token counts."""
 
     prompt_tokens: int
     total_tokens: int
@@ -47,7 +49,7 @@ class Usage(Exact):
 
 
 class CompletionLogprobs(Exact):
-    """Token by token; the first token of an echoed prompt has no probability."""
+    """Per token; the first token of an echoed prompt has no log-probability."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -84,19 +86,19 @@ class TokenLogprob(Exact):
 
 
 class ChatToken(TokenLogprob):
-    """A token of a reply, and the likeliest in its place."""
+    """A token of a reply, and the most likely ones in its place."""
 
     top_logprobs: list[TokenLogprob]
 
 
 class ChatLogprobs(Exact):
-    """Token by token, of the answer without the reasoning."""
+    """Per token of the answer, without the reasoning."""
 
     content: list[ChatToken]
 
 
 class CalledFunction(Exact):
-    """Name, and arguments as a text of JSON."""
+    """Name, and arguments as JSON text."""
 
     name: str
     arguments: str
@@ -111,7 +113,7 @@ class Call(Exact):
 
 
 class Reply(Exact):
-    """What the model said."""
+    """The model's message."""
 
     role: Literal["assistant"]
     content: str | None
@@ -152,11 +154,21 @@ class Chain(Exact):
     finish: Literal["stop", "length"]
 
 
+class ReasonCost(Exact):
+    """Tokens that an answer took: read and written by the model, and read by a verifier."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    judged_tokens: int
+
+
 class Reason(Exact):
     """Answer of ``/v1/reason``."""
 
     question: str
     answer: str | None
+    method: str
+    cost: ReasonCost
     warning: str | None
     votes: dict[str, int]
     weighted: dict[str, float]
@@ -204,8 +216,8 @@ class Text(Exact):
 
 
 class Model(Exact):
-    """A model that is served. ``format`` says how it is spoken to: ``chat``, ``question``, or
-    ``text`` for one that only continues text."""
+    """A served model. ``format`` is its input: ``chat``, ``question``, or ``text`` for a model that
+    only continues text."""
 
     id: str
     object: Literal["model"]
@@ -228,12 +240,12 @@ class Health(Exact):
     status: Literal["ok"]
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, JsonObject] = {
     status: {"model": Error} for status in (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
 }
-"""What any endpoint may answer instead."""
+"""The error responses of every endpoint."""
 
 
-def of(name: str) -> dict[int | str, dict[str, Any]]:
-    """What an endpoint may answer: the model of this name, or an ``Error``."""
+def of(name: str) -> dict[int | str, JsonObject]:
+    """The responses of an endpoint: the model of this name, or an ``Error``."""
     return {**ERRORS, 200: {"model": globals()[name]}}

@@ -1,5 +1,6 @@
 """From a request to its text.
 
-``engine_thread`` (the one thread that computes, and how requests reach it), ``reply`` (token ids to
-text, as they come), ``tool_calls`` (what in it is a call), ``metrics`` (what is counted).
+Read ``engine_thread`` (the one thread that computes, and how requests reach it), ``reply`` (token
+ids to text, as they arrive), ``tool_calls`` (which part of a reply is a call), ``engine_state`` and
+``metrics`` (what is counted).
 """

@@ -1,9 +1,9 @@
-"""The one thread that computes.
+"""The engine's thread.
 
-An engine is not made for two callers at once, and a web server has a thousand. So one thread owns
-it, and everything reaches it as a message: begin these requests, cancel them, run this function
-between two steps. What the engine answers goes the other way, one message to the event loop a step,
-and is dealt out there to whoever waits.
+An engine is not thread-safe, and a web server has many clients. So one thread owns it and receives
+messages: begin these requests, cancel them, run this function between two steps. The engine's
+events go the other way, one message to the event loop per step, and are distributed there to the
+waiting requests.
 
     asyncio ──inbox──▶ thread: take messages · engine.step() ──call_soon_threadsafe──▶ asyncio
 """
@@ -21,34 +21,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from glassmind.generate import Engine, Event, Request
-from glassmind.generate.cache.paged_attention import BLOCK
+from glassmind.generate.cache.layout import BLOCK
 from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.work.engine_state import EngineState
 from glassmind.serve.work.metrics import Metrics
 
 T = TypeVar("T")
 _LOG = logging.getLogger("glassmind.serve")
 
 
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """What the engine held after its last step, and what it had counted by then: samples put off,
-    tokens guessed, and guesses that stood."""
-
-    waiting: int = 0
-    running: int = 0
-    used_blocks: int = 0
-    blocks: int = 0
-    put_off: int = 0
-    guessed: int = 0
-    accepted: int = 0
-
-
 class Running:
-    """Requests that belong together, while they are answered: an asynchronous iterator over
-    (number of the request, its event), which ends when all samples are done.
+    """A group of requests in progress: an asynchronous iterator over (index of the request, its
+    event), which ends when all samples are done.
 
-    ``cancel`` may be called at any time, also when all is over. Raises ``Refusal`` where the engine
-    fails, and where the time is up.
+    ``cancel`` may be called at any time, also after the end. Raises ``Refusal`` if the engine fails
+    or the time limit is reached.
     """
 
     def __init__(self, thread: EngineThread, requests: Sequence[Request], seconds: float) -> None:
@@ -64,7 +51,7 @@ class Running:
         self.cancelled = False
 
     def put(self, message: tuple[int, Event] | Exception) -> None:
-        """A message from the thread, in the event loop."""
+        """Receive a message from the thread, in the event loop."""
         self._events.put_nowait(message)
 
     def __aiter__(self) -> AsyncIterator[tuple[int, Event]]:
@@ -90,7 +77,7 @@ class Running:
         return message
 
     def cancel(self) -> None:
-        """Give up what is not done, and free its place."""
+        """Cancel unfinished samples, and free their place."""
         if not self.cancelled:
             self.cancelled = True
             self._thread.end(self)
@@ -100,7 +87,7 @@ class Running:
 
 @dataclass(slots=True)
 class _Ticket:
-    """Who waits for a ticket of the engine, for which request of theirs, and how many samples."""
+    """The owner of an engine ticket, the index of its request, and the number of samples left."""
 
     running: Running
     number: int
@@ -108,10 +95,10 @@ class _Ticket:
 
 
 class EngineThread:
-    """Runs ``engine``. ``start`` in the event loop that will ask, ``stop`` at the end.
+    """Runs ``engine``. Call ``start`` in the event loop that sends requests, ``stop`` at the end.
 
-    At most ``max_sequences`` samples may be asked for at once, waiting ones included; more are
-    refused with 429. ``seconds`` is the longest a request may take.
+    At most ``max_sequences`` samples may run or wait at once; more are refused with 429. A request
+    may take at most ``seconds``.
     """
 
     def __init__(
@@ -125,31 +112,31 @@ class EngineThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sequences = 0
         self.context = min(engine.model.config.max_tokens, engine.n_blocks * BLOCK)
-        """Tokens that a prompt and its answer may have together: what model and cache can hold."""
+        """The most tokens of a prompt and its answer together: the limit of model and cache."""
         self.state = EngineState()
 
     @property
     def alive(self) -> bool:
-        """Whether it can still answer."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to take requests, from the running event loop."""
+        """Start to accept requests from the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     async def stop(self) -> None:
-        """End, after what has been begun."""
+        """Stop, after finishing the requests in progress."""
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
     # In the event loop.
 
     async def begin(self, requests: Sequence[Request]) -> Running:
-        """Start ``requests``. Whoever begins them must call ``cancel`` when done with them.
+        """Start ``requests``. The caller must call ``cancel`` at the end.
 
-        Raises ``Refusal`` where too much is under way, and ``UserError`` where the engine refuses
-        one of them.
+        Raises ``Refusal`` if too many samples are running, and ``UserError`` if the engine refuses
+        a request.
         """
         running = Running(self, requests, self._seconds)
         if running.weight > self._max_sequences:
@@ -171,7 +158,7 @@ class EngineThread:
         return running
 
     def end(self, running: Running) -> None:
-        """``running`` waits for nothing any more."""
+        """End ``running``: free its place and cancel what is left of it."""
         self._sequences -= running.weight
         self._inbox.put(lambda: self._withdraw(running))
 
@@ -209,13 +196,13 @@ class EngineThread:
                 engine.n_running,
                 engine.n_blocks - engine.n_free_blocks,
                 engine.n_blocks,
-                engine.scheduler.put_off,
+                engine.scheduler.preempted,
                 engine.guessed,
                 engine.accepted,
             )
 
     def _take(self, stopping: bool) -> bool:
-        """Do what the inbox says; wait for a message only where there is nothing to compute."""
+        """Process the inbox; wait for a message only if there is nothing to compute."""
         idle = not self._engine.busy and not stopping
         while True:
             try:
@@ -249,7 +236,7 @@ class EngineThread:
         running.tickets.clear()
 
     def _hand_out(self, events: Sequence[Event]) -> None:
-        """Events to those who wait for them, all in one message."""
+        """Send all events to their owners, in one message."""
         letters = []
         for event in events:
             ticket = self._open[event.ticket]
@@ -262,14 +249,14 @@ class EngineThread:
             self._post(_deliver, letters)
 
     def _fail_all(self, error: Exception) -> None:
-        """After a failed step nobody can say what the engine holds: give up everything open."""
+        """After a failed step the engine's state is unknown: cancel everything."""
         for running in {id(t.running): t.running for t in self._open.values()}.values():
             self._withdraw(running)
             self._post(running.put, RuntimeError(str(error)))
 
     def _post(self, function: Callable[..., object], *arguments: object) -> None:
         assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(function, *arguments)
 
 

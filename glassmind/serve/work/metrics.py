@@ -1,13 +1,12 @@
-"""What a server counts: for Prometheus, at ``/metrics``.
+"""The server's metrics for Prometheus, at ``/metrics``.
 
-Names follow Prometheus' rules: seconds and bytes as units, ``_total`` behind what only grows.
+Names follow Prometheus' rules: seconds and bytes as units, the suffix ``_total`` for counters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,14 +19,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from glassmind.serve.work.engine_thread import EngineState
+from glassmind.serve.work.engine_state import EngineState
 
-# When each counter was made is as many lines again, and nobody asks.
+# The creation times of counters would double the output.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
-# A path that a stranger made up is no label: there would be no end to them.
+# Unknown paths get no label of their own: clients could create any number of them.
 PATHS = (
     "/",
     "/health",
@@ -53,14 +51,14 @@ class Metrics:
         )
         self._seconds = Histogram(
             "glassmind_request_seconds",
-            "From a request's head to its answer's end",
+            "From a request's headers to the end of its response",
             ("path",),
             registry=self._registry,
             buckets=_SECONDS,
         )
         self._first_token = Histogram(
             "glassmind_first_token_seconds",
-            "From the engine's taking a request to its first token",
+            "From submitting a request to its first token",
             registry=self._registry,
             buckets=_SECONDS,
         )
@@ -69,60 +67,62 @@ class Metrics:
         )
         self._tokens = Counter("glassmind_tokens", "Tokens generated", registry=self._registry)
         self._cancelled = Counter(
-            "glassmind_cancelled_requests", "Requests given up midway", registry=self._registry
+            "glassmind_cancelled_requests",
+            "Requests cancelled",
+            registry=self._registry,
         )
 
     def watch(self, state: Callable[[], EngineState]) -> None:
-        """Show an engine's state whenever somebody looks."""
+        """Include an engine's state in every scrape."""
         self._registry.register(_EngineCounters(state))
 
     def request_ended(self, path: str, status: int, seconds: float) -> None:
-        """A request has been answered with ``status``."""
+        """Count a request that was answered with ``status``."""
         known = path if path in PATHS else "/static" if path.startswith("/static/") else "other"
         self._requests.labels(known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
 
     def begun(self, prompt_tokens: int) -> None:
-        """A prompt of so many tokens goes to the engine."""
+        """Count the tokens of a prompt."""
         self._prompt_tokens.inc(prompt_tokens)
 
     def first_token(self, seconds: float) -> None:
-        """A request got its first token."""
+        """Record the time to a request's first token."""
         self._first_token.observe(seconds)
 
     def tokens(self, count: int) -> None:
-        """So many tokens have been generated."""
+        """Count generated tokens."""
         self._tokens.inc(count)
 
     def cancelled(self) -> None:
-        """A request ended before it was done."""
+        """Count a cancelled request."""
         self._cancelled.inc()
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 @dataclass(frozen=True)
 class _EngineCounters(Collector):
-    """What an engine counts itself."""
+    """The counters of the engine."""
 
     state: Callable[[], EngineState]
 
     def collect(self) -> Iterator[Metric]:
         now = self.state()
         for name, about, value in (
-            ("running_sequences", "Samples that are computed", now.running),
-            ("waiting_sequences", "Samples that wait for room", now.waiting),
+            ("running_sequences", "Samples running", now.running),
+            ("waiting_sequences", "Samples waiting for cache blocks", now.waiting),
             ("cache_blocks_used", "Blocks of the KV cache in use", now.used_blocks),
             ("cache_blocks", "Blocks of the KV cache", now.blocks),
         ):
             yield GaugeMetricFamily(f"glassmind_{name}", about, value)
         for name, about, value in (
             (
-                "put_off_sequences",
+                "preempted_sequences",
                 "Samples that gave their room in the cache back and were begun again",
-                now.put_off,
+                now.preempted,
             ),
             ("guessed_tokens", "Tokens guessed ahead, by a draft or look-up", now.guessed),
             ("accepted_tokens", "Guesses that stood: each saved a pass", now.accepted),

@@ -1,14 +1,13 @@
-"""Tools: told to the model, and found again in its reply.
+"""Tools: described to the model, and parsed from its reply.
 
-A model calls a tool in text. Most of today's open models write it as Nous Research's Hermes models
-first did, and as their chat templates teach them::
+A model calls a tool in text. Most of today's open models use the format of Nous Research's Hermes
+models, which their chat templates describe::
 
     <tool_call>
     {"name": "weather", "arguments": {"city": "Oslo"}}
     </tool_call>
 
-Where a client insists on a call (``tool_choice``), nothing is left to hope: the whole reply is
-constrained to the JSON of one.
+If a client requires a call (``tool_choice``), the whole reply is constrained to the JSON of one.
 """
 
 from __future__ import annotations
@@ -18,17 +17,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.requests import ChatRequest, NamedTool
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 LONGEST_CALL = 1 << 16  # characters; what is longer is text
 
-JsonObject = dict[str, Any]
-
 
 def tools_of(body: ChatRequest) -> list[JsonObject]:
-    """The tools as chat templates know them; none where the client wants none called."""
+    """The tools in the form of chat templates; empty if the client allows no calls."""
     if body.tool_choice == "none":
         return []
     tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
@@ -71,7 +69,7 @@ def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject 
 
 
 def tools_in_words(tools: Sequence[Mapping[str, Any]]) -> str:
-    """What a model is told about tools where its chat template says nothing."""
+    """The prompt about tools for a model whose chat template has none."""
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
     return (
         f"You may call these functions:\n{listed}\n"
@@ -80,7 +78,7 @@ def tools_in_words(tools: Sequence[Mapping[str, Any]]) -> str:
 
 
 def parse_call(text: str, names: frozenset[str]) -> JsonObject | None:
-    """The call that ``text`` is, as OpenAI's clients want it, or ``None`` where it is none."""
+    """The call in ``text``, in the form of OpenAI's API; ``None`` if it is not a call."""
     try:
         call = json.loads(text)
     except (ValueError, RecursionError):
@@ -95,9 +93,9 @@ def parse_call(text: str, names: frozenset[str]) -> JsonObject | None:
 
 
 class ToolCallReader:
-    """Finds calls in a reply, while it comes.
+    """Finds calls in a streamed reply.
 
-    ``names`` are the tools there are; without any, text stays text. With ``forced`` the whole
+    ``names`` are the available tools; without any, everything is text. With ``forced`` the whole
     reply is one call.
     """
 
@@ -106,7 +104,7 @@ class ToolCallReader:
         self._held = ""
 
     def see(self, text: str) -> list[str | JsonObject]:
-        """Text that can be shown, and calls that are complete."""
+        """The text that can be shown, and the complete calls."""
         if not self._names:
             return [text] if text else []
         self._held += text
@@ -130,7 +128,7 @@ class ToolCallReader:
         return found
 
     def end(self) -> list[str | JsonObject]:
-        """What is left when the reply is over."""
+        """The remaining text and calls at the end of the reply."""
         rest, self._held = self._held, ""
         if not rest:
             return []
@@ -139,7 +137,7 @@ class ToolCallReader:
 
 
 def _possible_start(text: str) -> int:
-    """Where ``OPEN`` may be beginning at the end of ``text``; its length where it is not."""
+    """The index where ``OPEN`` may begin at the end of ``text``; its length if it does not."""
     for start in range(max(0, len(text) - len(OPEN) + 1), len(text)):
         if OPEN.startswith(text[start:]):
             return start

@@ -1,7 +1,7 @@
 """Byte-level byte-pair encoding.
 
-Read ``presplit`` (text into words, digits and signs), ``tokenizer``, ``merging`` (in which order
-pairs merge) and ``pieces`` (never the same work twice), ``train`` (learning the merges, as fast as
-it can be done in Python), ``merge_path`` (how a piece came to its tokens, for people to look at),
-``byte_alphabet`` (bytes as printable characters).
+Read ``presplit`` (text into words, digits and punctuation), ``tokenizer``, ``merging`` (the order
+in which pairs merge) and ``pieces`` (caching the ids of a piece), ``train`` (learning the merges),
+``merge_path`` (the merges of one piece, for display) and ``byte_alphabet`` (bytes as printable
+characters).
 """

@@ -44,5 +44,5 @@ def spell(token: bytes) -> str:
 
 
 def unspell(text: str) -> bytes:
-    """The inverse of ``spell``. Raises ``KeyError`` on a character that stands for no byte."""
+    """The inverse of ``spell``. Raises ``KeyError`` for a character that is not in the alphabet."""
     return bytes(map(CHARACTER_TO_BYTE.__getitem__, text))

@@ -1,9 +1,9 @@
-"""How a piece of text came to its tokens, step by step, for people to look at.
+"""How a piece of text becomes its tokens, step by step, for display.
 
-Encoding shows only the end of the road. Here is the road. In byte-pair encoding: which neighbours
-were joined, and by which merge, counted in the order learned (its *rank*; frequent pairs have low
-ranks and go first). In WordPiece: which match was taken from what was left. In a unigram
-vocabulary: how likely each token of the likeliest cut is.
+In byte-pair encoding the steps are merges: which neighbours were joined, and the merge's *rank*
+(its place in the order learned; frequent pairs have low ranks and merge first). In WordPiece they
+are the matches taken from the rest of the word. In a unigram vocabulary they are the tokens of the
+most likely cut, with their log-probabilities.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glassmind.tokenize.composed.wordpiece import WordPiece
 from glassmind.tokenize.display import show_bytes
 
 MAX_START = 64
-"""A piece that starts with more tokens (characters, bytes) than this is too long to be shown."""
+"""A piece that starts with more tokens (characters, bytes) than this is not shown."""
 
 
 class MergeStep(NamedTuple):
@@ -37,8 +37,8 @@ class MergeStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """One step as text: ``parts`` are the tokens after it (and what is left of the piece), ``new``
-    is the place of the one it made, ``note`` says how."""
+    """One step as text: ``parts`` are the tokens after it (and the rest of the piece), ``new`` is
+    the index of the token it made, ``note`` says how."""
 
     parts: tuple[str, ...]
     new: int | None
@@ -47,8 +47,8 @@ class Step:
 
 @dataclass(frozen=True)
 class PiecePath:
-    """What a piece starts as, and the steps to its tokens: none where it starts as what it ends
-    as, or is ``too_long``."""
+    """The tokens a piece starts as, and the steps to its final tokens. There are no steps where
+    nothing changes or the piece is ``too_long``."""
 
     start: tuple[str, ...]
     steps: tuple[Step, ...] = ()
@@ -77,7 +77,7 @@ def explain(
     tokenizer: ComposedTokenizer | BPETokenizer | CharTokenizer, text: str
 ) -> Iterator[PiecePath]:
     """The path of each distinct piece of ``text``, in order of appearance. A character tokenizer
-    has none: its tokens are looked up."""
+    has none: its tokens are looked up directly."""
     if isinstance(tokenizer, BPETokenizer):
         for piece in dict.fromkeys(presplit(text)):
             data = piece.encode("utf-8", "surrogatepass")
@@ -119,7 +119,7 @@ def _merged(
 
 
 def _matched(model: WordPiece, piece: str) -> PiecePath:
-    """Each step takes the longest token that what is left begins with."""
+    """Each step takes the longest token that the rest of the piece begins with."""
     ids = model.encode_piece(piece)
     if ids == [model.vocab.get(piece)]:
         return PiecePath((_show(piece),))
@@ -132,7 +132,7 @@ def _matched(model: WordPiece, piece: str) -> PiecePath:
 
 
 def _likeliest(model: Unigram, piece: str) -> PiecePath:
-    """Each step takes a token of the likeliest cut."""
+    """Each step takes a token of the most likely cut."""
     path = model.best_path(piece)
     notes = [f"{_kind(model, part)} {part.score:.2f}" for part in path]
     notes[-1] += f", sum {sum(part.score for part in path):.2f}"
@@ -147,7 +147,7 @@ def _kind(model: Unigram, part: Chosen) -> str:
 
 
 def _taken(piece: str, tokens: list[str], lengths: list[int], notes: list[str]) -> PiecePath:
-    """The tokens taken from ``piece`` one by one, each with what is left."""
+    """The tokens taken from ``piece`` one by one, each with the rest of the piece."""
     steps: list[Step] = []
     left = piece
     for number, (length, note) in enumerate(zip(lengths, notes, strict=True)):

@@ -1,13 +1,13 @@
-"""The heart of byte-pair encoding: from small tokens to large ones, in the order learned.
+"""Byte-pair encoding's merge step: joining small tokens into large ones, in the order learned.
 
 A *merge* says "token a followed by token b becomes token c". Encoding a piece applies the
-earliest-learned merge that fits anywhere, at its leftmost place, and again, until none fits. What
-the smallest tokens are (bytes in GPT-2, characters in SentencePiece) does not matter here.
+earliest-learned merge that applies anywhere, at its leftmost place, and repeats until none applies.
+The smallest tokens may be bytes (GPT-2) or characters (SentencePiece).
 
-- A piece of up to 48 tokens is merged by scanning all its pairs for the best one again and again:
-  quadratic, but on so few the fastest way.
+- A piece of up to 48 tokens is merged by repeatedly scanning all its pairs for the best one:
+  quadratic, but fastest at this size.
 - A longer piece (a megabyte without a space, say) is kept as a linked list, with a heap of the
-  ranks that can be merged and the places where: n log n.
+  ranks that can be merged and their places: O(n log n).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCAN_LIMIT = 48  # tokens; above it the heap wins
 
 
 class MergeTable:
-    """Which neighbours join, in which order, and into what.
+    """Which neighbours merge, in which order, and into which token.
 
     ``merges`` are ``(left, right, product)`` ids, the earliest learned first. Raises ``ValueError``
     for an id outside ``range(vocab_size)`` or a pair listed twice.
@@ -49,11 +49,11 @@ class MergeTable:
         return self._rank_of_pair.get(left * self._vocab_size + right)
 
     def product(self, rank: int) -> int:
-        """The id that the merge of that rank makes."""
+        """The id that the merge of this rank produces."""
         return self._product[rank]
 
     def merge(self, ids: list[int]) -> list[int]:
-        """The ids that remain when nothing more can be joined; may change ``ids`` itself."""
+        """The ids after all merges; may change ``ids`` in place."""
         if len(ids) <= _SCAN_LIMIT:
             return self._merge_by_scan(ids)
         return self._merge_by_heap(ids)
@@ -83,10 +83,10 @@ class MergeTable:
         """The same result in n log n: a linked list of tokens, and for each rank the places where
         its pair stands, with a heap for the lowest rank and one for its leftmost place.
 
-        A place is not removed when a neighbour's merge makes it stale; that is seen when its turn
-        comes, because another pair stands there. Negative numbers belong to no pair: a token that
-        its left neighbour has swallowed is -1, and what stands beyond both ends (index n, or -1,
-        which in Python is the same) is ``-size * size``.
+        A place is not removed when a neighbour's merge makes it stale; this is detected when the
+        place is popped, because another pair is there by then. Negative numbers never form a pair:
+        a token merged into its left neighbour is -1, and the sentinel beyond both ends (index n,
+        which index -1 also reaches in Python) is ``-size * size``.
         """
         rank_of_pair, size, n = self._rank_of_pair, self._vocab_size, len(ids)
         ids.append(-size * size)

@@ -1,13 +1,12 @@
-"""From pieces of text to ids, with a memory: the loop every encoder here spends its time in.
+"""From pieces of text to ids, with a cache: the inner loop of every encoder here.
 
-A pre-split (``presplit.py``, ``pretokenize.py``) cuts text into short pieces, and language repeats
-itself: of the two million pieces in ten megabytes of English, one in fifty is new. So the ids of a
-piece are worked out once and remembered, and encoding ordinary text is a table lookup per piece,
-done by functions of the standard library that are written in C: no line of Python runs for a piece
-that has been seen before.
+A pre-split (``presplit.py``, ``composed/pretokenize.py``) cuts text into short pieces, and language
+repeats itself: of the two million pieces in ten megabytes of English, one in fifty is new. So the
+ids of a piece are computed once and cached, and encoding ordinary text is one table lookup per
+piece, done by standard library functions written in C: no Python code runs for a piece seen before.
 
-Where the pre-split is itself slow, the memory can save it too: text is first cut roughly, at places
-that are quick to find, and only rough pieces not seen before are cut exactly.
+Where the pre-split itself is slow, the cache can save that too: text is first cut roughly, at
+places that are quick to find, and only rough pieces not seen before are cut exactly.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _MAX_IDS = 16  # of a piece worth remembering
 class PieceEncoder:
     """Encodes text piece by piece.
 
-    ``splitter`` cuts a text into its pieces, in order; ``encode_piece`` gives the ids of one. The
-    ids of a piece must depend on the piece alone. What either raises passes through ``encode``.
-    ``cuts_are_certain`` says that ``splitter`` cuts as ``presplit.py`` tells of the known patterns;
-    the same ids then come out faster.
+    ``splitter`` cuts a text into its pieces, in order; ``encode_piece`` returns the ids of one. The
+    ids of a piece must depend on the piece alone. ``encode`` raises whatever either raises.
+    ``cuts_are_certain`` promises that ``splitter`` makes the certain cuts that ``presplit.py``
+    describes; encoding then gives the same ids faster.
     """
 
     def __init__(
@@ -65,13 +64,13 @@ class PieceEncoder:
         return self._encode_piece(piece)
 
     def __reduce__(self) -> tuple[type[PieceEncoder], tuple[object, ...]]:
-        """What is sent to another process: how to make one like it, without the memory."""
+        """For pickling: the constructor's arguments, without the cache."""
         return PieceEncoder, self._arguments
 
 
 class _Memory(dict[str, tuple[int, ...]]):
-    """Looks ids up; those it has not got are worked out, and remembered where the piece is short.
-    When there are too many it forgets them all."""
+    """A cache of ids. A missing piece is encoded, and stored if it is short. A full cache is
+    cleared."""
 
     def __init__(self, work_out: Callable[[str], list[int]]) -> None:
         super().__init__()

@@ -1,13 +1,13 @@
 r"""The pre-split: cutting text into pieces that no token may cross.
 
 Byte-pair encoding left alone would learn tokens such as ``dog.`` and ``dog!`` and ``dog the``:
-wasteful doubles of one word. GPT-2 (Radford et al., 2019) therefore first cuts the text with a
+wasteful variants of one word. GPT-2 (Radford et al., 2019) therefore first cuts the text with a
 regular expression and merges only inside the pieces. Ours is the pattern of GPT-4 (``cl100k``)
 with one change. The alternatives are tried in this order at each position:
 
 ===========================================  ====================================================
 ``'(?:[sdmtSDMT]|[lL][lL]|...)``             English contractions: ``'s 'll 've 're``, any case
-``[^\r\n\p{L}\p{N}]?\p{L}+``                 a word, taking one space or sign before it along
+``[^\r\n\p{L}\p{N}]?\p{L}+``                 a word, with one space or sign before it
 ``\p{N}``                                    ONE digit; GPT-4 takes up to three
 `` ?[^\s\p{L}\p{N}]+[\r\n]*``                punctuation, with one space before, line ends after
 ``\s*[\r\n]+``                               blank space up to and including line ends
@@ -22,26 +22,25 @@ al., 2023, arXiv 2302.13971; studied by Singh and Strouse, 2024, arXiv 2402.1490
 
 The contractions are spelled out instead of using ``(?i:...)`` so that the ``regex`` package here
 and the engine inside the ``tokenizers`` library cannot disagree about exotic case folding (the
-long s, U+017F). What the two may still disagree on is whether a code point added to Unicode in
-the last few years is a letter: each engine carries its own Unicode tables. Round trips are exact
-either way.
+long s, U+017F). The two may still disagree on whether a code point added to Unicode in the last few
+years is a letter: each engine has its own Unicode tables. Round trips are exact either way.
 
 Every character matches some alternative, so the pieces joined are always the text.
 
-**Certain cuts.** A good pattern is slow to search for, but some of its cuts can be told from two
-neighbouring characters, in this pattern and in those of GPT-2, GPT-4, GPT-4o, Llama 3 and Qwen:
+**Certain cuts.** The full pattern is slow to match, but two neighbouring characters are enough to
+find some of its cuts, in this pattern and in those of GPT-2, GPT-4, GPT-4o, Llama 3 and Qwen:
 
 - before a space that follows no white space: no alternative goes on with a space after anything
   else;
 - after an ASCII letter, where an ASCII character follows that is neither letter nor apostrophe: the
-  letters end there, and only ``'s`` and its like reach across a sign.
+  letters end there, and only contractions such as ``'s`` continue after a sign.
 
-What stands left of such a cut is cut the same whatever follows, because the only alternative that
-looks ahead, ``\s+(?!\S)``, ends in white space; and what stands right of it begins a piece. So text
-may be cut roughly at certain cuts first (``rough_cut``), then each *distinct* rough piece exactly,
-and the pieces come out the same. Most rough pieces need no second cut: a word in small letters,
-with or without a capital and a space in front, is one piece for all of these patterns
-(``is_word``); and so is, by itself, any piece that they cut from a text.
+Text left of such a cut is cut the same way whatever follows, because the only alternative that
+looks ahead, ``\s+(?!\S)``, ends in white space; text right of it begins a piece. So text may be
+cut roughly at certain cuts first (``rough_cut``), then each *distinct* rough piece exactly, and the
+pieces are the same. Most rough pieces need no second cut: a lower-case word, with an optional
+capital and an optional space in front, is one piece for all of these patterns (``is_word``). A
+piece that they cut from a text also stays whole when it is cut again by itself.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ PATTERN = (
 _COMPILED = regex.compile(PATTERN)
 
 # A word that ends in a certain cut, or else everything up to a space that follows no white space
-# (the spaces before it included), or the white space at the end of the text. The doubled plus takes
-# all there is and gives nothing back, so no text makes the search long. White space is what Python
-# calls so: a little more than the patterns do, which only makes for fewer cuts.
+# (the spaces before it included), or the white space at the end of the text. The possessive plus
+# never backtracks, so the search is linear on any text. White space is what Python's ``isspace``
+# accepts: slightly more than the patterns do, which only means fewer cuts.
 _ROUGH = re.compile(
     r" *+[A-Za-z]++(?!['\x80-\U0010ffff])"
     r"|\s*+\S++(?:[^\S ]\s*+\S*+)*+"
@@ -75,7 +74,7 @@ _ROUGH = re.compile(
 _BLOCK = 1 << 20
 
 is_word = re.compile(" ?[A-Z]?[a-z]+").fullmatch
-"""Whether a text is surely a piece that is not cut further."""
+"""Whether a text is known to be one piece."""
 
 
 def presplit(text: str) -> list[str]:

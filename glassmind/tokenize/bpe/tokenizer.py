@@ -2,12 +2,13 @@
 
 BPE (Gage, 1994; for language models Sennrich et al., 2016, arXiv 1508.07909; on bytes Radford et
 al., 2019) starts from the 256 bytes and an ordered list of *merges*: "token a followed by token b
-becomes token c". Encoding a piece of text applies the earliest-learned merge that fits anywhere,
-at its leftmost place, and again, until none fits. Because the start is bytes, nothing is unknown.
+becomes token c". Encoding a piece of text applies the earliest-learned merge that applies anywhere,
+at its leftmost place, and repeats until none applies. Because it starts from bytes, no text is
+unknown.
 
-Pieces from the pre-split (``presplit.py``) are short and repeat, so their ids are remembered
-(``pieces.py``): on ordinary text almost every piece is a table lookup. What is not there is merged
-by ``merging.py``.
+Pieces from the pre-split (``presplit.py``) are short and repeat, so their ids are cached
+(``pieces.py``): on ordinary text almost every piece is a table lookup. The others are merged by
+``merging.py``.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class BPETokenizer(TokenTable):
     """A byte-level BPE tokenizer.
 
     ``tokens`` are the byte strings of the ids after the special ones, in order of id, and must
-    include all 256 single bytes. ``merges`` are pairs of ids, the earliest learned first; what a
-    pair becomes is the token whose bytes are those of both. Raises ``ValueError`` where that
-    does not hold, or where a merge is repeated or names a special token.
+    include all 256 single bytes. ``merges`` are pairs of ids, the earliest learned first; a pair
+    becomes the token whose bytes are the two joined. Raises ``ValueError`` where that token or a
+    byte is missing, or where a merge is repeated or names a special token.
     """
 
     def __init__(self, tokens: Sequence[bytes], merges: Sequence[tuple[int, int]]) -> None:
@@ -56,7 +57,7 @@ class BPETokenizer(TokenTable):
         if isinstance(text, str):
             try:
                 return self._pieces.encode(text)
-            except UnicodeEncodeError:  # lone surrogates: not text, so take the road for bytes
+            except UnicodeEncodeError:  # lone surrogates are not text: encode them as bytes
                 text = utf8.to_bytes(text)
         ids: list[int] = []
         for run, bad_bytes in utf8.runs(text):
@@ -69,7 +70,7 @@ class BPETokenizer(TokenTable):
         return [self.encode(text) for text in texts]
 
     def encode_piece(self, piece: bytes) -> list[int]:
-        """Ids of bytes that the pre-split would not cut, worked out anew."""
+        """Ids of one piece's bytes, without the cache."""
         return self.merge_table.merge([self._byte_ids[byte] for byte in piece])
 
     def _encode_text_piece(self, piece: str) -> list[int]:

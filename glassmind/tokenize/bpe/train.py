@@ -1,8 +1,8 @@
-"""Learning the merges of byte-level BPE, without ever counting twice.
+"""Learning the merges of byte-level BPE with incremental counts.
 
 The textbook loop reads: count all neighbouring pairs in the text, merge the most frequent one
-everywhere, repeat. Done literally, each of thousands of merges reads the whole text again. Three
-observations make it thousands of times cheaper:
+everywhere, repeat. Implemented literally, each of thousands of merges reads the whole text again.
+Three observations make it thousands of times cheaper:
 
 1. Merges never cross the pieces of the pre-split, and pieces repeat: count each distinct piece
    once and work on the pieces with their counts. (Rough pieces, which are quicker to cut, are
@@ -21,10 +21,9 @@ Ties are broken as the Rust ``tokenizers`` library breaks them, so that the merg
 identical: among equal counts the pair with the smallest ids wins (comparing two-character strings
 compares exactly that).
 
-Every merge makes a token that did not exist before. Two stretches of text that read the same and
-whose ends no merge has crossed have been through the same merges inside, so when the one became a
-single token, so did the other; no second pair can be left to spell it. That is why a merge is
-simply given the next number.
+Every merge makes a token that did not exist before. Two equal stretches of text whose ends no merge
+has crossed have gone through the same merges, so when one becomes a single token, so does the
+other, and no second pair can spell the same token. So each merge simply gets the next number.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ def train_bpe(
     """Learns a byte-level BPE tokenizer of at most ``vocab_size`` tokens from ``texts``.
 
     ``vocab_size`` counts the special tokens and the 256 bytes. Fewer tokens result when every
-    piece has become a single token. ``progress`` is told of each token made. Raises
-    ``UserError`` for a vocabulary size that cannot be.
+    piece has become a single token. ``progress`` is updated for each token. Raises ``UserError``
+    for an impossible vocabulary size.
     """
     if not MIN_VOCAB_SIZE <= vocab_size <= MAX_VOCAB_SIZE:
         raise UserError(
@@ -75,8 +74,7 @@ def train_bpe(
 
 
 def count_pieces(texts: Iterable[str]) -> Counter[str]:
-    """How often each piece of the pre-split occurs; lone surrogates, not being text, are left
-    out."""
+    """How often each piece of the pre-split occurs; lone surrogates are left out."""
     rough: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for text in texts:
@@ -157,7 +155,7 @@ def merge_everywhere(
 ) -> dict[str, list[int]]:
     """Replaces ``pair`` by ``merged`` in the words named, keeping the pair counts true.
 
-    Returns the pairs that came into being, with the words they are in.
+    Returns the new pairs, with the words they are in.
     """
     first, second = pair[0], pair[1]
     born: defaultdict[str, list[int]] = defaultdict(list)
@@ -168,7 +166,7 @@ def merge_everywhere(
             continue
         count = counts[index]
         words[index] = word.replace(pair, merged)
-        done = 0  # what lies before is merged already
+        done = 0  # everything before it is merged already
         while at >= 0:
             if at:
                 left = word[at - 1] if at > done else merged

@@ -1,7 +1,7 @@
 """A conversation into ids, by the model's own Jinja template.
 
-``template`` is what is called; the template is an untrusted program, so ``worker`` runs it in a
-process of its own, and ``sandbox`` is what runs there.
+``template`` is what is called; the template is an untrusted program, so it runs in
+a process of its own (``glassmind.worker``), and ``sandbox`` is what runs there.
 """
 
 from glassmind.tokenize.chat_template.template import ChatTemplate

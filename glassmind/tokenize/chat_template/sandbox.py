@@ -1,8 +1,8 @@
-"""The program of the worker in which chat templates run (``chat_worker.py`` starts it).
+"""The script of the worker process in which chat templates run (see ``glassmind.worker``).
 
-It imports nothing of this package: a small process that starts quickly and has nothing worth
-stealing. A request is a line of JSON on standard input, an answer a line of JSON on standard
-output; the end of the input is the end of the program.
+A chat template arrives inside somebody else's model and is a program in Jinja's language. Jinja's
+sandbox keeps it away from the machine, but not from looping for ever or from building a string of
+ten gigabytes; the limits of the process do that.
 
 What a template sees is what ``transformers`` gives it (``apply_chat_template``), since templates
 are written for that: blocks leave no blank lines, ``break`` and ``continue``, ``raise_exception``,
@@ -14,8 +14,6 @@ and from changing what it was given.
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -27,11 +25,6 @@ import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
-
-try:
-    import resource
-except ImportError:  # Windows; there the time limit must do
-    resource = None  # type: ignore[assignment]
 
 
 class _RaisedByTemplate(jinja2.TemplateError):
@@ -72,7 +65,7 @@ _ENVIRONMENT.globals.update(raise_exception=_raise_exception, strftime_now=_strf
 _compile = lru_cache(maxsize=8)(_ENVIRONMENT.from_string)
 
 
-def _render(source: str, variables: dict[str, Any], most: int) -> str:
+def _render(source: str, variables: dict[str, object], most: int) -> str:
     parts: list[str] = []
     length = 0
     for part in _compile(source).generate(**variables):
@@ -83,7 +76,7 @@ def _render(source: str, variables: dict[str, Any], most: int) -> str:
     return "".join(parts)
 
 
-def _answer(request: dict[str, Any]) -> dict[str, str]:
+def answer(request: dict[str, Any]) -> dict[str, str]:
     """``{"text": ...}``, or ``{"failure": its kind, "message": ...}``."""
     try:
         return {"text": _render(request["source"], request["variables"], request["most"])}
@@ -96,36 +89,6 @@ def _answer(request: dict[str, Any]) -> dict[str, str]:
     except _OutputTooLong:
         return {"failure": "long", "message": ""}
     except MemoryError:
-        return {"failure": "memory", "message": ""}
+        raise  # the worker says so, and is replaced
     except Exception as error:
         return {"failure": "other", "message": f"{type(error).__name__}: {error}"}
-
-
-def _limit(memory: int) -> None:
-    if resource is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-
-def _limit_time(seconds: int) -> None:
-    """For the case that nobody is left to kill this process."""
-    if resource is not None:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        most = int(used.ru_utime + used.ru_stime) + seconds + 2
-        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
-
-
-def main(memory: int, seconds: int) -> None:
-    """Answers requests; ``memory`` is in bytes, ``seconds`` of processor time are for each."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-    _limit(memory)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for line in sys.stdin:
-        _limit_time(seconds)
-        answer = json.dumps(_answer(json.loads(line)))
-        sys.stdout.write(answer + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

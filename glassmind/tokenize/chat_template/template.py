@@ -11,7 +11,7 @@ the Jinja language that is handed the messages and writes the text. Two things c
 that.
 
 **The template is a stranger's program.** It runs sandboxed, in a process with limits
-(``chat_worker.py``), and what it does wrong is a ``UserError``.
+(``glassmind.worker``), and what it does wrong is a ``UserError``.
 
 **The user is a stranger too.** In the text above, ``<|im_end|>`` is one token and an instruction to
 the program around the model. If a person's message contains those ten characters, and the finished
@@ -25,15 +25,18 @@ together, as in ``'<|' + message['role'] + '|>'``, is its own: let nobody else c
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from glassmind.errors import UserError
-from glassmind.tokenize.chat_template.worker import MEMORY, SECONDS, ChatWorker, WorkerStopped
+from glassmind.serialization import JsonObject
 from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, TokenizerFacts
+from glassmind.worker import Worker, WorkerStopped
 
 MAX_SOURCE = 1 << 20  # characters of a template
 MAX_OUTPUT = 1 << 20  # characters that it may write besides as many as it was given
@@ -43,7 +46,13 @@ MAX_OUTPUT = 1 << 20  # characters that it may write besides as many as it was g
 _RARE = (*range(0x13000, 0x13430), *range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE))
 _MAX_DEPTH = 64
 _JSON_BYTES = 12  # at most, for one character, written as \\ud83d\\ude00
-_WORKER = ChatWorker()
+_WORKER = Worker(
+    Path(__file__).with_name("sandbox.py"),
+    seconds=5.0,  # a rendering takes milliseconds
+    memory=512 << 20,
+    cannot_start="the worker for chat templates does not start; is the Python package jinja2 "
+    f"installed for {sys.executable}?",
+)
 
 Message = Mapping[str, Any]
 """``{"role": "user", "content": "Hello"}``, and what else a template knows: ``tool_calls``,
@@ -127,7 +136,7 @@ class ChatTemplate:
             for section in finder.split(text, special=True)
         )
 
-    def _run(self, given: dict[str, Any]) -> str:
+    def _run(self, given: JsonObject) -> str:
         most = MAX_OUTPUT + sum(map(len, _strings(given)))
         variables = {**self.special_tokens, **given}
         request = {"source": self.source, "variables": variables, "most": most}
@@ -135,11 +144,14 @@ class ChatTemplate:
             answer = _WORKER.ask(request, _JSON_BYTES * most)
         except WorkerStopped as stopped:
             reason = (
-                f"ran for more than {SECONDS:g} s" if stopped.timed_out else "broke its process"
+                f"ran for more than {_WORKER.seconds:g} s"
+                if stopped.timed_out
+                else "broke its process"
             )
             raise UserError(f"{self.name} {reason} and was stopped") from None
         if "text" in answer:
-            return answer["text"]
+            text: str = answer["text"]
+            return text
         message = "".join(c if c.isprintable() else " " for c in answer["message"])[:300]
         raise UserError(
             {
@@ -148,7 +160,7 @@ class ChatTemplate:
                 "unsafe": f"{self.name} tried to reach what it must not, and was stopped "
                 f"({message})",
                 "long": f"{self.name} wrote more than {most} characters and was stopped",
-                "memory": f"{self.name} needed more than {MEMORY >> 20} MB and was stopped",
+                "memory": f"{self.name} needed more than {_WORKER.memory >> 20} MB and was stopped",
                 "other": f"{self.name} fails on this conversation ({message})",
             }[answer["failure"]]
         )
@@ -158,7 +170,7 @@ def _given(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]] | None,
     variables: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> JsonObject:
     """What a template is handed. Keys of a message that are ``None`` are left out, because
     templates ask whether a key is there."""
     if not messages:

@@ -1,6 +1,6 @@
-"""Other people's tokenizers, put together from parts.
+"""Other people's tokenizers, built from parts.
 
-``tokenizer`` is the whole; in the order of work: ``added_tokens``, ``normalize`` (and
-``charsmap``), ``pretokenize`` (and ``patterns``), then one of ``character_bpe``, ``unigram`` and
-``wordpiece`` (and ``train_wordpiece``), and ``decoders`` for the way back.
+``tokenizer`` calls the parts, in this order: ``added_tokens``, ``normalize`` (with ``charsmap``),
+``pretokenize`` (with ``patterns``), then one of ``character_bpe``, ``unigram`` and ``wordpiece``
+(learned by ``train_wordpiece``), and ``decoders`` for the way back.
 """

@@ -1,4 +1,4 @@
-r"""Added tokens: spellings that are one token as a whole, found before anything else is done.
+r"""Added tokens: spellings that are always one token, matched before any other step.
 
 Most of them are *special*: ``<|im_end|>`` is an instruction to the program around the model, and a
 person who types those ten characters has only typed ten characters. Others are ordinary text that
@@ -22,7 +22,7 @@ _WHITE = frozenset(filter(re.compile(f"[{WHITE}]").match, map(chr, range(0x3001)
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A spelling and how it is found.
+    """A spelling and how it is matched.
 
     ``single_word``: only with no letter or digit next to it; ``lstrip``, ``rstrip``: the white
     space on that side belongs to it; ``normalized``: it is looked for in the normalized text.
@@ -56,8 +56,8 @@ class AddedTokenFinder:
         )
 
     def split(self, text: str, special: bool) -> Iterator[str | AddedToken]:
-        """The text and the tokens in it, in order. Without ``special`` the special tokens stay
-        text (and, where one hides another added token, hide it)."""
+        """The text and the tokens in it, in order. Without ``special``, special tokens stay text;
+        an added token inside the spelling of one stays text too."""
         if not (special or any(plain in text for plain in self._plain)):
             if text:
                 yield text

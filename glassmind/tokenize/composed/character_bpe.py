@@ -1,13 +1,12 @@
-r"""Byte-pair encoding as other people's files have it: over the characters of a spelled piece.
+r"""Byte-pair encoding as other people's files define it: over the characters of a spelled piece.
 
-``bpe.py`` is our own tokenizer, whose smallest tokens are bytes. Here the smallest tokens are
-characters, which covers both families in the wild: in GPT-2's, a piece has been spelled with one
-visible character a byte before it arrives; in SentencePiece's, the characters are the text's own,
-and one that has no token is written as its bytes (``<0xE2>``; *byte fallback*) or is unknown. The
-merging is the same, and is that of ``merging.py``.
+The smallest tokens of our own tokenizer (``bpe``) are bytes. Here they are characters, which covers
+both common families. In GPT-2's, a piece arrives spelled with one visible character per byte. In
+SentencePiece's, the characters are those of the text, and one without a token is written as its
+bytes (``<0xE2>``; *byte fallback*) or is unknown. Merging is the same (``bpe/merging.py``).
 
-Some formats list tokens in order of worth instead of pairs ("join any two neighbours that make a
-token, the worthiest first"). ``canonical_merges`` turns such a list into pairs.
+Some formats list ranked tokens instead of pairs ("merge any two neighbours that form a token, the
+best rank first"). ``canonical_merges`` turns such a list into pairs.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ class CharacterBPE:
     ``vocab`` maps spellings to ids, ``merges`` are pairs of spellings, the earliest learned first
     (of a pair listed twice the last counts). The settings:
 
-    - ``unk``: the spelling of the token for a character that has none; ``None``: it vanishes.
-      ``fuse_unk``: one for a run of them.
-    - ``byte_fallback``: such a character is written as its bytes, where all of them are tokens.
+    - ``unk``: the spelling of the token for a character that has none; ``None``: such characters
+      are dropped. ``fuse_unk``: one token for a run of them.
+    - ``byte_fallback``: such a character is written as its bytes, if all of them are tokens.
     - ``ignore_merges``: a piece that is a token as a whole is that token, whatever its merges say.
     - ``continuing_subword_prefix`` stands before every character that does not begin its piece,
-      ``end_of_word_suffix`` behind the last.
+      ``end_of_word_suffix`` after the last.
     - ``whole``: spellings that are one symbol wherever they occur, the longest first, and never
       merged (SentencePiece's user-defined symbols).
-    - ``never``: spellings of special tokens, which text never becomes: they are left out of
-      ``vocab`` (save ``unk``), and the merges that make them or use them out of ``merges``.
+    - ``never``: spellings of special tokens, which text never encodes to: they are removed from
+      ``vocab`` (except ``unk``), and merges that make or use them are removed from ``merges``.
 
     Raises ``ValueError`` where a merge names a token that is not in the vocabulary.
     """
@@ -101,7 +100,7 @@ class CharacterBPE:
         return self.merge_table.merge(self.start_ids(piece))
 
     def start_ids(self, piece: str) -> list[int]:
-        """The ids that merging starts from: one for each character that has a token."""
+        """The ids before merging: one for each character that has a token."""
         if self._is_plain:
             try:
                 return [self.vocab[character] for character in piece]
@@ -153,13 +152,12 @@ class CharacterBPE:
         return re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
 
     def find_cuts(self) -> Callable[[str], list[str]] | None:
-        """For a model whose pieces are whole texts: a way to cut them that changes no id.
+        """For a model whose pieces are whole texts: a cut that does not change the ids.
 
-        SentencePiece-like tokenizers have no pre-tokenizer, and a piece as long as a book is never
-        seen twice. But their tokens begin with ``▁``, where they have one at all; if only the
-        characters in ``inside`` ever stand right before a ``▁`` inside a token, then no token
-        reaches across a ``▁`` that another character precedes, and the text may be cut there.
-        ``None`` where that cannot be said.
+        SentencePiece-like tokenizers have no pre-tokenizer, and a piece as long as a book cannot be
+        cached. But where their tokens contain ``▁``, it is at the start. If only the characters in
+        ``inside`` ever precede a ``▁`` within a token, no token crosses a ``▁`` that another
+        character precedes, and the text may be cut there. ``None`` where this does not hold.
         """
         if self.continuing_subword_prefix or self.end_of_word_suffix or "▁" not in self.vocab:
             return None
@@ -181,15 +179,16 @@ class CharacterBPE:
 def canonical_merges(
     worth: Mapping[T, float], start: Callable[[T], Sequence[T]]
 ) -> Iterator[tuple[T, T]]:
-    """The pairs to merge, the first one first, for a vocabulary that ranks tokens.
+    """The pairs to merge, in order, for a vocabulary that ranks tokens.
 
-    tiktoken and SentencePiece join, of all neighbours that make a token of ``worth``, those that
-    make the one worth most (the leftmost of equals). Several pairs can make the same token, but
-    only one of them ever comes to be joined: whatever stands around it, a token is built by the
-    same steps, because nothing that crossed its ends can have been joined. So it is enough to build
-    each token once, from the symbols that ``start`` gives, and note its last step.
+    tiktoken and SentencePiece merge, of all neighbours that form a token in ``worth``, the pair
+    whose token is worth most (the leftmost of equals). Several pairs can form the same token, but
+    only one of them is ever merged: a token is always built by the same steps, whatever surrounds
+    it, because no merge has crossed its ends. So it is enough to build each token once, from the
+    symbols that ``start`` returns, and record its last step.
 
-    Raises ``ValueError`` where that would take too long, which only absurdly long tokens do.
+    Raises ``ValueError`` where that would take too long, which happens only for extremely long
+    tokens.
     """
     nothing = float("-inf")
     work = 0

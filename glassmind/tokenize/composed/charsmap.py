@@ -1,18 +1,18 @@
-r"""SentencePiece's normalization: a table of "this becomes that", packed into a trie.
+r"""SentencePiece's normalization: a table of string replacements, packed into a trie.
 
 SentencePiece (Kudo and Richardson, 2018, arXiv 1808.06226) does not call a Unicode library: the
 rules (NFKC plus the clean-up of Google's translation systems, usually) are compiled into the model
-file, so that the same file means the same text everywhere and for ever. The table maps short
+file, so that a file normalizes the same way everywhere. The table maps short
 strings to strings: ``"ﬁ"`` to ``"fi"``, a tab to a space, ``"e"`` with an accent to ``"é"``. It is
 stored as a *double array* (Aoe, 1989; the layout is that of the Darts-clone library), a trie over
 UTF-8 bytes in one array of 32-bit units: from a node, the byte ``b`` leads to the unit at
 ``node ^ b``, and the step is real if that unit is labelled ``b``. A unit that ends a string says
 where its replacement begins in a second block of bytes.
 
-Two readers of the same table exist and differ, and we have both. SentencePiece itself replaces the
-longest string that fits at each place. The ``tokenizers`` library (``Precompiled``) walks over what
-people see as one character (Unicode Standard Annex 29) and replaces a whole such cluster by what
-the *shortest* of its beginnings stands for.
+Two programs apply the same table differently; both ways are here. SentencePiece replaces the
+longest matching string at each place. The ``tokenizers`` library (``Precompiled``) goes through
+grapheme clusters (Unicode Standard Annex 29) and replaces a whole cluster by the replacement of its
+*shortest* matching prefix.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ V = TypeVar("V")
 
 
 class Memory(dict[K, V]):
-    """Remembers what a function gave for each key; forgets it all when that gets too much."""
+    """Caches a function's results by key; a full cache is cleared."""
 
     def __init__(self, function: Callable[[K], V]) -> None:
         super().__init__()
@@ -51,9 +51,9 @@ class Memory(dict[K, V]):
 
 @dataclass(frozen=True)
 class CharsMap:
-    """The table, from the bytes it is stored as. Raises ``ValueError`` where they cannot be one.
+    """The table, from its stored bytes. Raises ``ValueError`` where they are malformed.
 
-    Whatever else the bytes hold, looking something up ends and stays inside them.
+    A lookup always terminates and stays within the bytes, whatever they contain.
     """
 
     blob: bytes
@@ -81,8 +81,8 @@ class CharsMap:
 
     @cached_property
     def steps(self) -> Memory[tuple[int, str], tuple[int, str | None] | None]:
-        """Where a character leads from a node (the start is ``root``), and what the string that
-        ends there becomes, if one does; ``None`` where no string goes on like this."""
+        """The node that a character leads to (the walk starts at ``root``), and the replacement of
+        the string that ends there, if any. ``None`` where no string continues this way."""
         return Memory(self._step)
 
     def _step(self, place: tuple[int, str]) -> tuple[int, str | None] | None:
@@ -102,7 +102,7 @@ class CharsMap:
 
     @cached_property
     def root(self) -> int:
-        """The node that the first character is looked up from."""
+        """The node that a walk starts from."""
         return _offset(self._units[0])
 
     def _replacement(self, start: int) -> str:
@@ -135,7 +135,7 @@ class Precompiled:
         return "".join(c if (r := self._shortest(c)) is None else r for c in cluster)
 
     def _shortest(self, text: str) -> str | None:
-        """What the shortest string of the table that begins ``text`` becomes."""
+        """The replacement of the shortest string in the table that ``text`` begins with."""
         node = self.charsmap.root
         for character in text:
             found = self.charsmap.steps[node, character]
@@ -149,11 +149,11 @@ class Precompiled:
 
 @dataclass(frozen=True)
 class SentencePieceNormalizer:
-    """What SentencePiece does to a text, all of it.
+    """SentencePiece's whole normalization.
 
-    The table (``None``: none), except inside the strings of ``kept``; spaces at the ends go and
-    runs of them become one (``remove_extra_whitespaces``); a space goes in front
-    (``add_dummy_prefix``); spaces are written ``▁``.
+    The table is applied (``None``: no table), except inside the strings of ``kept``. Spaces at the
+    ends are removed and runs of them become one (``remove_extra_whitespaces``). A space is put in
+    front (``add_dummy_prefix``). Spaces are written ``▁``.
     """
 
     charsmap: CharsMap | None
@@ -179,7 +179,7 @@ class SentencePieceNormalizer:
         return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     def _map(self, text: str, charsmap: CharsMap) -> str:
-        """At each place the longest string of the table is replaced."""
+        """Replace the longest string of the table at each place."""
         out: list[str] = []
         start = 0
         while start < len(text):

@@ -1,13 +1,13 @@
 """Decoders: from tokens back to text.
 
 Pre-tokenizers and normalizers leave traces in the tokens (a space written ``Ġ`` or ``▁``, a
-character spelled ``<0xE2><0x82><0xAC>``, a ``##`` before the rest of a word); decoders take them
-away. They have the names that the ``tokenizers`` library gives them.
+character spelled ``<0xE2><0x82><0xAC>``, a ``##`` before the rest of a word); decoders remove them.
+They have the names that the ``tokenizers`` library gives them.
 
-``decode`` works on the list of a text's tokens, because some traces need neighbours: three byte
-tokens make one character, and what begins a text is special. ``show`` is what one token stands for
-on its own, in bytes; the bytes of a text are those of its tokens, less what ``lead`` says to take
-from the front.
+``decode`` works on the list of a text's tokens, because some traces depend on neighbours: three
+byte tokens make one character, and the first token of a text is special. ``show`` returns the bytes
+of one token on its own; the bytes of a text are those of its tokens, with ``lead`` removed from the
+front.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _BYTE = re.compile(r"<0x([0-9a-fA-F]{2})>")
 
 
 class Decoder(Protocol):
-    """Takes away the traces of one step of encoding."""
+    """Undoes one step of encoding."""
 
     @property
     def lead(self) -> bytes:
-        """What a text's bytes lose in front, once, if they begin with it."""
+        """Bytes removed once from the front of a text that begins with them."""
         ...
 
     def decode(self, tokens: list[str]) -> list[str]:
-        """The tokens of a text, one step nearer to the text."""
+        """The tokens of a text with this step undone."""
         ...
 
     def show(self, token: str | bytes) -> str | bytes:
-        """One token's share of the text; bytes where it need not be whole characters. What is
-        bytes already stays as it is."""
+        """One token's part of the text; bytes where it may not be whole characters. A value that
+        is bytes already is returned unchanged."""
         ...
 
 
@@ -56,13 +56,13 @@ class ByteLevel:
             return token
         try:
             return unspell(token)
-        except KeyError:  # an added token is text as it stands
+        except KeyError:  # an added token is plain text
             return token.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True)
 class ByteFallback:
-    """``<0xE2>`` becomes the byte; a run of such tokens that is not UTF-8 becomes U+FFFD each."""
+    """``<0xE2>`` becomes the byte; in a run that is not UTF-8, each token becomes U+FFFD."""
 
     lead: ClassVar[bytes] = b""
 
@@ -101,7 +101,7 @@ class Replace:
 
 @dataclass(frozen=True)
 class Fuse:
-    """All tokens become one."""
+    """Join all tokens into one."""
 
     lead: ClassVar[bytes] = b""
 
@@ -114,8 +114,8 @@ class Fuse:
 
 @dataclass(frozen=True)
 class Strip:
-    """Up to ``start`` times ``content`` goes from the front of a token, ``stop`` from its end; it
-    stands behind ``Fuse``, so that the token is the text."""
+    """Remove ``content`` up to ``start`` times from the front of a token, ``stop`` times from its
+    end. It comes after ``Fuse``, so the token is the whole text."""
 
     content: str
     start: int
@@ -142,8 +142,8 @@ class Strip:
 
 @dataclass(frozen=True)
 class Metaspace:
-    """``replacement`` becomes a space; those of the first token go, unless none was put there
-    (``prepend_scheme`` "never")."""
+    """``replacement`` becomes a space; in the first token it is removed, unless encoding adds none
+    there (``prepend_scheme`` "never")."""
 
     replacement: str = "▁"
     prepend_scheme: PrependScheme = "always"
@@ -163,7 +163,7 @@ class Metaspace:
         return token if isinstance(token, bytes) else token.replace(self.replacement, " ")
 
 
-# What BERT's clean-up joins again, in this order.
+# Spaces that BERT's clean-up removes again, in this order.
 _CLEANED = (
     *((f" {sign}", sign) for sign in ".?!,"),
     (" ' ", "'"),
@@ -176,8 +176,8 @@ _CLEANED = (
 
 @dataclass(frozen=True)
 class WordPiece:
-    """A token with ``prefix`` joins the one before it, every other gets a space; ``cleanup`` then
-    takes spaces from before signs and English endings."""
+    """A token with ``prefix`` joins the one before it, every other gets a space before it;
+    ``cleanup`` then removes spaces before punctuation and English contractions."""
 
     prefix: str = "##"
     cleanup: bool = True

@@ -1,14 +1,14 @@
 r"""Normalizers: rewriting a text before it is cut.
 
 Unicode can write the same thing in several ways: "é" as one code point or as "e" and an accent. A
-vocabulary that has met only one of them would cut the other to bits, so many tokenizers first bring
-the text to one form. The price is that the text does not come back exactly; byte-level tokenizers
-like GPT-2's therefore have none of it.
+vocabulary that knows only one of them cuts the other into many tokens, so many tokenizers first
+bring the text to one form. The text then does not round-trip exactly, so byte-level tokenizers like
+GPT-2's do not normalize.
 
-The parts have the names that the ``tokenizers`` library gives them; all are functions from text to
-text, with their settings. ``charsmap.py`` has the one that is a table instead of a rule. Which
-characters are marks, controls and so on is asked of Python's own Unicode tables, so a code point
-added to Unicode in one engine's last version and unknown to the other may be treated differently.
+The parts have the names that the ``tokenizers`` library gives them; each is a function from text to
+text, with its settings. ``charsmap.py`` has the one that is a table. Classes such as marks and
+controls come from Python's Unicode tables, so a recently added code point that one engine knows and
+the other does not may be treated differently.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Normalizer(Protocol):
 @dataclass(frozen=True)
 class UnicodeForm:
     """One of Unicode's four normal forms (Unicode Standard Annex 15): accents joined (C) or apart
-    (D), look-alikes such as "ﬁ" and "²" told apart (no K) or not (K)."""
+    (D), look-alikes such as "ﬁ" and "²" kept (no K) or replaced (K)."""
 
     form: Literal["NFC", "NFD", "NFKC", "NFKD"]
 
@@ -44,7 +44,7 @@ class UnicodeForm:
 
 @dataclass(frozen=True)
 class Lowercase:
-    """Small letters, each character by itself: a final sigma is treated like any other."""
+    """Lower case, each character by itself: a final sigma is treated like any other."""
 
     def normalize(self, text: str) -> str:
         return text.replace("Σ", "σ").lower()
@@ -73,7 +73,7 @@ class Prepend:
 
 @dataclass(frozen=True)
 class Strip:
-    """White space at the ends goes."""
+    """Remove white space at the ends."""
 
     strip_left: bool = True
     strip_right: bool = True
@@ -86,7 +86,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class StripAccents:
-    """Every combining mark goes; useful after ``NFD``, which sets accents apart."""
+    """Remove combining marks; useful after ``NFD``, which separates accents."""
 
     def normalize(self, text: str) -> str:
         return "".join(c for c in text if unicodedata.category(c)[0] != "M")
@@ -94,7 +94,7 @@ class StripAccents:
 
 @dataclass(frozen=True)
 class Nmt:
-    """The clean-up of Google's translation systems: controls go, odd spaces become spaces."""
+    """The clean-up of Google's translation systems: remove controls, replace unusual spaces."""
 
     def normalize(self, text: str) -> str:
         return text.translate(_NMT)
@@ -102,9 +102,9 @@ class Nmt:
 
 @dataclass(frozen=True)
 class BertNormalizer:
-    """BERT's own (Devlin et al., 2018, arXiv 1810.04805): controls go and every white space becomes
-    a space (``clean_text``), spaces around Chinese characters, accents off (``None``: if
-    ``lowercase``), small letters."""
+    """BERT's own (Devlin et al., 2018, arXiv 1810.04805): controls are removed and white space
+    becomes spaces (``clean_text``), Chinese characters get spaces around them, accents are removed
+    (``None``: if ``lowercase``), letters become lower case."""
 
     clean_text: bool = True
     handle_chinese_chars: bool = True
@@ -139,7 +139,7 @@ class Sequence:
 
 
 def without_prefix(normalizer: Normalizer | None) -> Normalizer | None:
-    """The same normalizer for text that does not begin anything: nothing goes in front."""
+    """The same normalizer for text that continues: without anything put in front."""
     match normalizer:
         case Prepend():
             return None
@@ -160,7 +160,7 @@ _NMT: dict[int, str | None] = {
         " ",
     ),
 }
-# The blocks of ideographs that BERT knew: those of Unicode 8 without extension E's first range.
+# The blocks of ideographs in BERT's code: those of Unicode 8 without extension E's first range.
 _CHINESE = re.compile(
     "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f"
     "\U0002b740-\U0002b81f\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
@@ -168,5 +168,5 @@ _CHINESE = re.compile(
 
 
 def _is_control(character: str) -> bool:
-    """Controls, invisible formatting, private use, and what stands for something lost."""
+    """Controls, invisible formatting, private use, and the replacement character."""
     return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co")

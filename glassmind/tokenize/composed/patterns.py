@@ -1,16 +1,16 @@
 r"""Patterns: the regular expressions that tokenizers cut text with.
 
-A vocabulary is only half of a tokenizer; the other half is a regular expression that says where no
-token may reach across. The ones in wide use are listed here by name, because several formats (a
+A vocabulary is only half of a tokenizer; the other half is a regular expression that says which
+boundaries no token may cross. The common ones are listed here by name, because several formats (a
 tiktoken rank file, a GGUF) hold only the vocabulary and expect the reader to know the expression.
 
 A tokenizer file from elsewhere can carry any expression, and a regular expression is a small
-program: ``(a|aa)+[bc]`` on a hundred letters ``a`` runs for ever. So an expression that is not one
-of ours is searched for with a time limit and ends in a ``UserError``. Expressions in files are
-written for another engine (Oniguruma, in Ruby's dialect, inside the ``tokenizers`` library); where
-Ruby's spelling means something else in the ``regex`` package it is translated, and where it cannot
-be it is refused. The two engines agree on every code point's class up to the Unicode version: a
-letter added to Unicode after the other engine was built is a letter here and none there.
+program: ``(a|aa)+[bc]`` on a hundred letters ``a`` runs practically forever. So an expression that
+is not listed here is matched under a time limit, which raises ``UserError``. Expressions in files
+are written for another engine (Oniguruma, in Ruby's dialect, inside the ``tokenizers`` library).
+Where Ruby's syntax means something else in the ``regex`` package it is translated, or refused if
+that is impossible. The two engines agree on character classes up to the Unicode version: a letter
+added after the other engine was built is a letter here and not there.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ TEKKEN = (
 """Mistral's from 2024 on: GPT-4o's without the English endings, and with single digits."""
 
 COVERING = frozenset({PATTERN, GPT2, CL100K, QWEN2, O200K, TEKKEN})
-"""Known patterns in which every character matches something: the matches joined are the text. None
-of them can run long."""
+"""Known patterns in which every character matches something: the matches joined are the text. All
+of them run in bounded time."""
 
 MAX_GROWTH = 64
-"""How many times as long replacing may make a text."""
+"""The largest factor by which replacing may lengthen a text."""
 
 _SMALL = 256  # characters: a text may always become that long
 _MAX_LENGTH = 10_000  # characters of a stranger's pattern
@@ -61,12 +61,12 @@ _SECONDS = 2.0  # that one may take for a text, and as much again for each of it
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be used; the message says why and suits ``... pattern {message}``."""
+    """A pattern that cannot be used; the message continues ``... pattern {message}``."""
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """What to look for: a regular expression, or (``is_regex`` false) a string as it stands.
+    """What to look for: a regular expression, or (``is_regex`` false) a literal string.
 
     Raises ``PatternError`` for an expression that does not compile.
     """
@@ -84,8 +84,8 @@ class Pattern:
 
     @cached_property
     def compiled(self) -> Any:
-        """The pattern as the ``regex`` package compiles it; ``None`` for the empty string, which
-        is found nowhere."""
+        """The pattern compiled by the ``regex`` package; ``None`` for the empty string, which
+        matches nowhere."""
         if not self.is_regex:
             return regex.compile(regex.escape(self.text)) if self.text else None
         if self.covers:
@@ -99,10 +99,10 @@ class Pattern:
             raise PatternError(f"is not a regular expression: {error}") from None
 
     def find(self, texts: Iterable[str]) -> Iterator[list[tuple[int, int]]]:
-        """For each text the (start, end) of the matches, left to right. Where a match ends, no
-        empty one is found.
+        """For each text the (start, end) of the matches, left to right. There is no empty match
+        right after another match.
 
-        Raises ``UserError`` when a stranger's pattern takes too long over all of them together.
+        Raises ``UserError`` when an unknown pattern takes too long over all texts together.
         """
         if self.compiled is None:
             yield from ([] for _ in texts)
@@ -125,7 +125,7 @@ class Pattern:
                 ) from None
 
     def replace(self, texts: Iterable[str], content: str) -> list[str]:
-        """Each text with every match replaced by ``content`` (as it stands, no groups).
+        """Each text with every match replaced by ``content`` (literal, without groups).
 
         Raises ``UserError`` where that makes a text more than ``MAX_GROWTH`` times as long.
         """
@@ -144,7 +144,7 @@ class Pattern:
 
 def check_growth(before: int, after: int) -> None:
     """Raises ``UserError`` where a tokenizer's rules make a text of ``before`` characters too long:
-    a few rules that double every letter would fill any memory."""
+    a few rules that double every letter would exhaust memory."""
     if after > max(_SMALL, MAX_GROWTH * before):
         raise UserError(
             f"the tokenizer's rules make a text more than {MAX_GROWTH} times as long; use a "
@@ -173,7 +173,7 @@ def _with_replaced(text: str, spans: list[tuple[int, int]], content: str) -> str
 
 
 # One step of reading an expression: an escape, the start or end of a set, a group with flags, a
-# counted repeat with a plus behind it, or any other character.
+# counted repeat followed by a plus, or any other character.
 _STEP = re.compile(
     r"\\(?:[pP]\{[^}]*\}|.)|\[:\^?\w+:\]|\[\^?\]?|\]|&&|\(\?[a-z-]*m[a-z-]*[:)]|\{\d*,?\d*\}\+|.",
     re.DOTALL,

@@ -1,7 +1,7 @@
-r"""Pre-tokenizers: the ways a text is cut before the vocabulary is asked.
+r"""Pre-tokenizers: how a text is cut before the vocabulary is used.
 
-``presplit.py`` has our own way. Other tokenizers have theirs, put together from a handful of parts,
-which are here under the names that the ``tokenizers`` library gives them:
+``bpe/presplit.py`` is our own. Other tokenizers build theirs from a handful of parts, which have
+the names that the ``tokenizers`` library gives them:
 
 ==================== ==========================================================================
 ``Split``            at the matches of a pattern, which are kept, dropped or joined to a neighbour
@@ -15,9 +15,9 @@ which are here under the names that the ``tokenizers`` library gives them:
 ``Sequence``         one after the other
 ==================== ==========================================================================
 
-Each takes a list of pieces and gives a longer list. Writing bytes as visible characters
-(``byte_alphabet.py``) is left to the caller, who does it once per remembered piece instead of once
-per piece: ``spells`` says that it is wanted.
+Each takes a list of pieces and returns a longer list. Writing bytes as visible characters
+(``bpe/byte_alphabet.py``) is left to the caller, which does it once per cached piece instead of
+once per piece; ``spells`` says that it is needed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from glassmind.tokenize.bpe.byte_alphabet import spell
 from glassmind.tokenize.composed.patterns import GPT2, Pattern
 
 Behavior = Literal["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
-"""What becomes of a match: dropped, a piece of its own, joined to what stands before or after it,
-or joined to the matches next to it."""
+"""How a match is treated: dropped, a piece of its own, joined to the text before or after it, or
+joined to the matches next to it."""
 
 PrependScheme = Literal["always", "first", "never"]
 
@@ -56,7 +56,7 @@ class PreTokenizer(Protocol):
 
     @property
     def spells(self) -> bool:
-        """Whether the pieces are then to be written in visible bytes."""
+        """Whether the pieces must then be written in visible bytes."""
         ...
 
     def split(self, pieces: list[str], first: bool) -> list[str]:
@@ -100,7 +100,7 @@ class ByteLevel:
 
 @dataclass(frozen=True)
 class Metaspace:
-    """Writes spaces as ``replacement`` and, with ``split``, begins a piece at each.
+    """Writes spaces as ``replacement`` and, with ``split``, starts a piece at each.
 
     ``prepend_scheme`` says which pieces get a ``replacement`` in front if they have none: all
     (``always``), the one that begins the text (``first``), or none (``never``).
@@ -196,7 +196,7 @@ class Sequence:
 
 
 def known_pattern(pre_tokenizer: PreTokenizer | None) -> str | None:
-    """The one known pattern that a byte-level pre-tokenizer cuts with, if that is all it does."""
+    """The one known pattern of a byte-level pre-tokenizer, if it does nothing else."""
     match pre_tokenizer:
         case ByteLevel(add_prefix_space=False, use_regex=True):
             return GPT2
@@ -211,7 +211,7 @@ def known_pattern(pre_tokenizer: PreTokenizer | None) -> str | None:
 
 
 def minds_first(pre_tokenizer: PreTokenizer | None) -> bool:
-    """Whether it cuts what begins a text in another way than what follows."""
+    """Whether it cuts the start of a text differently from the rest."""
     if isinstance(pre_tokenizer, Sequence):
         return any(map(minds_first, pre_tokenizer.pretokenizers))
     return isinstance(pre_tokenizer, Metaspace) and pre_tokenizer.prepend_scheme == "first"
@@ -226,7 +226,7 @@ def _find_in_each(pattern: re.Pattern[str] | regex.Pattern[str], pieces: list[st
 def _cut(
     text: str, spans: Iterable[tuple[int, int]], behavior: Behavior, invert: bool
 ) -> list[str]:
-    """The pieces of one text, of which ``spans`` are the matches."""
+    """The pieces of one text, given the ``spans`` of its matches."""
     parts: list[tuple[str, bool]] = []  # what matches and what stands between, in turn
     position = 0
     for start, end in spans:

@@ -1,16 +1,16 @@
-"""Tokenizers put together from parts, as other people's files describe them.
+"""Tokenizers built from parts, as other people's files describe them.
 
-The road from text to ids, with what each step is called in a ``tokenizer.json``::
+The steps from text to ids, with their names in a ``tokenizer.json``::
 
     text ─added_tokens→ ─normalizer→ ─added_tokens→ ─pre_tokenizer→ ─model→ ids ─template→ ids
 
-and ``decoder`` leads back. The parts are in files of their own (``added_tokens``, ``normalize``,
-``charsmap``, ``pretokenize``, ``character_bpe``, ``unigram``, ``wordpiece``, ``decoders``); here is
-only the order in which they are called.
+``decoder`` is the way back. Each part has its own file (``added_tokens``, ``normalize``,
+``charsmap``, ``pretokenize``, ``character_bpe``, ``unigram``, ``wordpiece``, ``decoders``); this
+one calls them in order.
 
-``encode`` is for text from anybody: the spelling of a special token in it stays text. What other
-libraries do by default, recognizing them, is called ``encode_marked`` here and is for text that the
-program itself has written, such as a rendered chat template.
+``encode`` is for untrusted text: the spelling of a special token in it stays text. Other libraries
+recognize special tokens by default; here that is ``encode_marked``, for text that the program
+itself has written, such as a rendered chat template.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class TokenizerFacts:
-    """What a tokenizer's files say besides how to encode. Tokens are given by their spelling."""
+    """Facts in a tokenizer's files that do not affect encoding. Tokens are given by spelling."""
 
     chat_template: str | None = None
     bos_token: str | None = None
@@ -70,7 +70,7 @@ class Template:
 
 @dataclass(frozen=True, eq=False)
 class ComposedTokenizer:
-    """A tokenizer from its parts; ``None`` is a part that does nothing.
+    """A tokenizer from its parts; ``None`` leaves a part out.
 
     ``decode_bytes(encode(data)) == data`` for every byte string where the vocabulary has all bytes
     and neither a normalizer nor a pre-tokenizer rewrites text. Raises ``ValueError`` for an id that
@@ -91,8 +91,8 @@ class ComposedTokenizer:
     # Encoding.
 
     def encode(self, text: str | bytes) -> list[int]:
-        """Ids of ``text``; never a special token. Bytes that are not UTF-8 become a token each
-        where the vocabulary has bytes, and U+FFFD where not."""
+        """Ids of ``text``; never a special token. Bytes that are not UTF-8 become one token each
+        if the vocabulary has bytes, and U+FFFD otherwise."""
         return self._encode(text, special=False)
 
     def encode_batch(self, texts: Iterable[str | bytes]) -> list[list[int]]:
@@ -100,15 +100,14 @@ class ComposedTokenizer:
         return [self.encode(text) for text in texts]
 
     def encode_marked(self, text: str | bytes, *, template: bool = False) -> list[int]:
-        """Ids of trusted ``text``: the spelling of a special token in it is that token. With
-        ``template`` the ids of the template stand around them."""
+        """Ids of trusted ``text``: the spelling of a special token becomes that token. With
+        ``template`` the ids of the template are put around them."""
         ids = self._encode(text, special=True)
         return [*self.template.before, *ids, *self.template.after] if template else ids
 
     def encode_parts(self, parts: Iterable[str | int]) -> list[int]:
-        """Ids of a text in which the special tokens are already found: strings are text from
-        anybody, ids stand for themselves. Only the first string counts as the start of a text,
-        which some tokenizers put a space before."""
+        """Ids of a text whose special tokens have been found: strings are untrusted text, ids are
+        kept. Only the first string is the start of a text, where some tokenizers add a space."""
         ids: list[int] = []
         for part in parts:
             if isinstance(part, int):
@@ -155,7 +154,7 @@ class ComposedTokenizer:
             yield from self._normal_finder.split(section, special)
 
     def pieces(self, text: str) -> list[str]:
-        """The pieces of ``text``, added tokens apart, spelled as the vocabulary spells."""
+        """The pieces of ``text`` without its added tokens, spelled as in the vocabulary."""
         pieces: list[str] = []
         for section in self._sections(text, special=False):
             if isinstance(section, AddedToken):
@@ -170,8 +169,8 @@ class ComposedTokenizer:
     # Decoding.
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
-        """Text of ``ids``; special tokens vanish unless ``skip_special`` is false, invalid UTF-8
-        becomes U+FFFD. Ids that have no token stand for nothing (models often have rows to spare).
+        """Text of ``ids``; special tokens are dropped unless ``skip_special`` is false, invalid
+        UTF-8 becomes U+FFFD. Ids without a token are dropped (models often have unused rows).
 
         Raises ``ValueError`` for a negative id.
         """
@@ -186,7 +185,7 @@ class ComposedTokenizer:
         return "".join(self.decoder.decode(tokens))
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Bytes of ``ids``; special tokens, and ids that have no token, stand for none.
+        """Bytes of ``ids``; special tokens and ids without a token are dropped.
 
         Raises ``ValueError`` for a negative id.
         """
@@ -245,11 +244,11 @@ class ComposedTokenizer:
         described = repr((settings, parts))
         return hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()
 
-    # Tables, made when first needed.
+    # Tables, made on first use.
 
     @cached_property
     def _tokens(self) -> list[str | None]:
-        """Each id's spelling; that of an added token is normalized where it is looked for so."""
+        """Each id's spelling; a ``normalized`` added token's is the normalized one."""
         spellings = {**self.model.vocab, **self._added_ids}
         ids = spellings.values()
         if spellings and not 0 <= min(ids) <= max(ids) <= MAX_ID:
@@ -307,10 +306,10 @@ class ComposedTokenizer:
             return [vocab.get(f"<0x{byte:02X}>") for byte in range(256)]
         return [None] * 256
 
-    # Cutting, and remembering the ids of what has been cut.
+    # Cutting, and caching the ids of the pieces.
 
     def _first_split(self, text: str) -> list[str]:
-        """The pieces of what begins a text."""
+        """The pieces of the start of a text."""
         return self._split(text, first=True)
 
     def _split(self, text: str, first: bool = False) -> list[str]:
@@ -322,14 +321,14 @@ class ComposedTokenizer:
 
     @cached_property
     def _cut(self) -> Callable[[str], list[str]] | None:
-        """Cuts what the pre-tokenizer leaves whole, where there is a way that changes no id."""
+        """Cuts pieces that the pre-tokenizer leaves whole, where that does not change the ids."""
         if not isinstance(self.model, CharacterBPE) or self._spells:
             return None
         return self.model.find_cuts()
 
     @cached_property
     def _going_on(self) -> ComposedTokenizer:
-        """The same for text that goes on in the middle."""
+        """The same for text that is not the start."""
         normalizer = without_prefix(self.normalizer)
         return self if normalizer == self.normalizer else replace(self, normalizer=normalizer)
 
@@ -357,7 +356,7 @@ class ComposedTokenizer:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it has a UTF-8, that is, holds no lone surrogate."""
+    """Whether it can be encoded as UTF-8, that is, has no lone surrogate."""
     if text.isascii():
         return True
     try:

@@ -1,33 +1,33 @@
-"""Learning a WordPiece vocabulary: the token that explains the text best comes next.
+"""Learning a WordPiece vocabulary: each new token is the one that raises the likelihood most.
 
-Byte-pair encoding (``train_bpe.py``) joins the pair it sees most often. WordPiece (Schuster and
-Nakajima, 2012; Wu et al., 2016, arXiv 1609.08144) asks another question: with which new token does
-a language model of the text gain the most likelihood? Take the simplest model, in which tokens are
+Byte-pair encoding (``bpe/train.py``) merges the most frequent pair. WordPiece (Schuster and
+Nakajima, 2012; Wu et al., 2016, arXiv 1609.08144) merges the pair that raises the likelihood of the
+text under a language model most. Take the simplest model, in which tokens are
 drawn by their frequency, N in all. As two tokens, each ``ab`` has the log-probability
-``log(count(a)/N) + log(count(b)/N)``; as one, ``log(count(ab)/N)``. Joining them everywhere gains
-(to first order: that the counts shift afterwards is left out)::
+``log(count(a)/N) + log(count(b)/N)``; as one, ``log(count(ab)/N)``. Merging them everywhere gains
+(to first order, ignoring that the counts change afterwards)::
 
     score(ab) = count(ab) · log( N · count(ab) / (count(a) · count(b)) )
 
-A pair scores by being frequent *and* more frequent than its parts would meet by chance. Learning
-ends when the vocabulary is full or no pair gains anything.
+A pair scores high if it is frequent *and* more frequent than its parts would meet by chance.
+Learning ends when the vocabulary is full or no pair has a positive gain.
 
-Two other rules go by the name of WordPiece. Tutorials print the ratio inside the logarithm alone,
-``count(ab) / (count(a) · count(b))``: the gain of *one* occurrence. Taken literally, two letters
+Two other rules are also called WordPiece. Tutorials use the ratio inside the logarithm alone,
+``count(ab) / (count(a) · count(b))``: the gain of *one* occurrence. Under it, two letters
 that occur once, and together, beat every other pair, and the vocabulary fills with the rarest words
-of the text (3 MB of novels, 4,096 tokens: 3.1 tokens a word instead of 1.35). And the trainer in
-the ``tokenizers`` library does byte-pair encoding and writes ``##`` before what came out. The
-papers' own trainer was never published. What all share is the file, and the encoder that reads it.
+of the text (3 MB of novels, 4,096 tokens: 3.1 tokens a word instead of 1.35). The trainer in
+the ``tokenizers`` library runs byte-pair encoding and adds ``##`` to the result. The papers' own
+trainer was never published. All share the file format and the encoder.
 
-Counting is done as in ``train_bpe``: distinct words once, one character per token, an index from
-pair to words. The lazy heap needs a second thought, because it relies on scores that only fall (an
-entry with an outdated, higher score is noticed when it comes up), and here a score also *rises*,
-whenever a part of the pair gets rarer by being joined to something else. So
+Counting works as in ``bpe/train.py``: distinct words once, one character per token, an index from
+pair to words. That lazy heap relies on scores that only fall (an outdated, higher score is noticed
+when its entry is popped). Here a score can also *rise*, when a part of the pair gets rarer by
+merging with something else. So
 
-- a pair enters the heap with a bound that holds for ever: no part is rarer than the pair itself,
-  which makes its score at most ``count(ab) · log(N / count(ab))``;
-- once it has come up it is *watched*: it goes back with its true score, and is entered again each
-  time that has risen. Most pairs never come up, and cost nothing.
+- a pair enters the heap with an upper bound that always holds: no part is rarer than the pair
+  itself, so its score is at most ``count(ab) · log(N / count(ab))``;
+- once popped it is *watched*: it returns with its true score, and is pushed again each time that
+  score rises. Most pairs are never popped and cost nothing.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def train_wordpiece(
 ) -> ComposedTokenizer:
     """Learns a WordPiece tokenizer of at most ``vocab_size`` tokens from ``texts``.
 
-    What a word is, BERT's normalizer and pre-tokenizer say (capitals are kept). Every character of
-    the texts becomes a token at the start of a word and another inside it, so that no word made of
-    them is unknown. ``progress`` is told of each token made. Raises ``UserError`` for a vocabulary
-    size that has no room for these, or cannot be.
+    BERT's normalizer and pre-tokenizer decide what a word is (capitals are kept). Every character
+    of the texts becomes two tokens, one for the start of a word and one for inside it, so that no
+    word made of them is unknown. ``progress`` is updated for each token. Raises ``UserError`` for a
+    vocabulary size that has no room for these, or is too large.
     """
     progress = progress or Silent()
     word_counts = count_words(texts)
@@ -103,7 +103,7 @@ def train_wordpiece(
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
-    """How often each word occurs; lone surrogates, not being text, are left out."""
+    """How often each word occurs; lone surrogates are left out."""
     chunks: Counter[str] = Counter()  # between spaces; few are distinct, so the rest is cheap
     for text in texts:
         for block in blocks(text):
@@ -118,7 +118,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
 
 
 class _Pairs:
-    """The neighbouring tokens of a corpus: which of them to join next, and joining them.
+    """The pairs of neighbouring tokens in a corpus: chooses the next one and merges it.
 
     ``words`` are strings of one character per token, each occurring ``counts`` times.
     """
@@ -137,7 +137,7 @@ class _Pairs:
         self._enter_new(self._where)
 
     def best(self) -> str | None:
-        """The pair whose joining gains most; among equals the one with the smallest ids."""
+        """The pair with the largest gain; among equals the one with the smallest ids."""
         while self._heap:
             negative_score, pair = heapq.heappop(self._heap)
             if self._entered.get(pair) != -negative_score:  # entered again since, or gone
@@ -151,7 +151,7 @@ class _Pairs:
         return None
 
     def join(self, pair: str, merged: str) -> None:
-        """Makes one token, ``merged``, of ``pair`` wherever it stands."""
+        """Replaces ``pair`` by the token ``merged`` everywhere."""
         indices = self._where.pop(pair)
         born = merge_everywhere(pair, merged, indices, self._words, self._counts, self._pair_counts)
         joined = sum(self._counts[index] * self._words[index].count(merged) for index in indices)
@@ -172,7 +172,7 @@ class _Pairs:
                     self._enter(neighbours, score)
 
     def _score(self, pair: str) -> float:
-        """What joining ``pair`` gains; a pair that no longer occurs gains nothing."""
+        """The gain of merging ``pair``; 0 for a pair that no longer occurs."""
         count = self._pair_counts[pair]
         if count == 0:
             return 0.0

@@ -1,16 +1,16 @@
-r"""Unigram: the likeliest way to cut a piece, by Viterbi's algorithm.
+r"""Unigram: the most likely segmentation of a piece, by Viterbi's algorithm.
 
-Every token has a probability, and a text's probability under one way of cutting it is the product
-of those of its tokens, as if they were drawn independently: a *unigram language model* (Kudo, 2018,
+Every token has a probability, and the probability of a segmentation is the product of those of its
+tokens, as if they were drawn independently: a *unigram language model* (Kudo, 2018,
 arXiv 1804.10959; T5, ALBERT, XLM-R). Encoding finds the cut with the largest product, in
 logarithms the largest sum. There are exponentially many cuts, but the best one up to a place only
-needs the best ones up to earlier places (Viterbi, 1967), so one walk over the piece finds it:
+needs the best ones up to earlier places (Viterbi, 1967), so one pass over the piece finds it:
 
     best[end] = max over tokens that stand at start..end of  best[start] + log p(token)
 
-A character that no token covers becomes the unknown token at a price: ten less than the rarest
-token. Which places a token can start and end at is asked of a table of lengths, so that the time
-grows with the length of the piece, not with its square.
+A character that no token covers becomes the unknown token, with a log-probability ten below that of
+the rarest token. A table of token lengths limits the places where a token can start and end, so
+that the time is linear in the length of the piece, not quadratic.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def _to_single(value: float) -> float:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A stretch of the best way to cut a piece."""
+    """One token of a segmentation."""
 
     text: str
     score: float
-    """Its log-probability, or the unknown token's price."""
+    """Its log-probability, or the unknown token's penalty."""
     token_id: int | None
     """``None``: no token covers it."""
 
@@ -46,13 +46,13 @@ class Unigram:
     """A vocabulary with log-probabilities.
 
     ``scored`` are (token, log-probability) in order of id (of a token listed twice the last
-    counts), ``unk_id`` the unknown token's id if there is one. With ``byte_fallback`` what is
-    unknown is written as its bytes (``<0xE2>``), where all of them are tokens. ``never`` are ids
-    that are not used for text; ``favoured`` are those of user-defined symbols, whose score counts
-    as that of the likeliest token for each of their bytes, and nearly always wins.
+    counts), ``unk_id`` the unknown token's id if there is one. With ``byte_fallback`` an unknown
+    character is written as its bytes (``<0xE2>``), if all of them are tokens. ``never`` are ids
+    that are not used for text; ``favoured`` are those of user-defined symbols, which get the best
+    token's score for each of their bytes and so are nearly always chosen.
     ``single_precision`` sums in 32-bit floats as SentencePiece does; otherwise in 64 bits, as the
     ``tokenizers`` library does. Raises ``ValueError`` for an empty vocabulary, an ``unk_id``
-    outside it, and absurdly long tokens.
+    outside it, and extremely long tokens.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Unigram:
         return ids
 
     def best_path(self, piece: str) -> list[Chosen]:
-        """The likeliest way to cut ``piece``; a run of unknown characters is one part of it."""
+        """The most likely segmentation of ``piece``; a run of unknown characters is one part."""
         n = len(piece)
         best: list[float] = [0.0] * (n + 1)
         came_from = [-1] * (n + 1)  # where the last token of the best cut up to here begins

@@ -1,4 +1,4 @@
-"""WordPiece encoding: the longest piece that fits, again and again.
+"""WordPiece encoding: greedy longest match.
 
 WordPiece (Schuster and Nakajima, 2012; named and described in Wu et al., 2016, arXiv 1609.08144)
 cuts a word with nothing but its vocabulary: there are no merges to replay. Take the longest token
@@ -9,7 +9,7 @@ ending are different tokens::
 
     unaffable  ->  un ##aff ##able
 
-A word that cannot be cut so, or is too long to be a word, becomes ``[UNK]`` as a whole: unlike the
+A word that cannot be cut this way, or is too long, becomes ``[UNK]`` as a whole: unlike the
 byte-level tokenizers, WordPiece can lose text. The vocabulary is learned in
 ``train_wordpiece.py``.
 """
@@ -20,9 +20,9 @@ from collections.abc import Mapping
 
 
 class WordPiece:
-    """Cuts one word at a time; what a word is, the pre-tokenizer has decided.
+    """Cuts one word at a time; the pre-tokenizer has found the words.
 
-    ``vocab`` maps spellings to ids, ``unk`` is the spelling that stands for a word that cannot be
+    ``vocab`` maps spellings to ids, ``unk`` is the token of a word that cannot be
     cut, ``prefix`` marks tokens that continue a word, and a word of more than ``max_chars``
     characters is unknown. Raises ``ValueError`` where ``unk`` is not in ``vocab``.
     """

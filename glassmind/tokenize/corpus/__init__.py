@@ -1,5 +1,5 @@
-"""Much text at once.
+"""Encoding large amounts of text.
 
-``documents`` (where one begins and ends), ``bulk`` (a corpus into one file of ids, on every core),
-``tiktoken_encoder`` (the same ids from a faster encoder, where it is installed).
+``documents`` (reading documents from files), ``bulk`` (a corpus to one file of ids, on all cores),
+``tiktoken_encoder`` (the same ids from a faster encoder, if installed).
 """

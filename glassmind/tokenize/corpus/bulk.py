@@ -1,13 +1,13 @@
-"""A corpus as one long row of ids, made on every core.
+"""A corpus as one file of ids, encoded on all cores.
 
-Training reads ids by the million, so they are worked out once and kept in the plainest format there
-is: a ``.bin`` file of little-endian integers, two bytes each where the vocabulary allows it, which
-can be mapped into memory and read from any place. A small JSON file beside it says what the numbers
-are, with which tokenizer they were made, and where the documents begin.
+Training reads ids by the million, so they are computed once and stored in the simplest format: a
+``.bin`` file of little-endian integers, two bytes each where the vocabulary allows it, which can be
+mapped into memory and read from any offset. A small JSON file beside it holds the integer type, the
+tokenizer's fingerprint and the offsets of the documents.
 
-Text streams through: the files are read a few documents at a time (``documents.py``), encoded by
-worker processes and written in their order. However large the corpus, only a few megabytes of it
-are in memory for each worker, and eight bytes for each document.
+Text is streamed: the files are read a few documents at a time (``documents.py``), encoded by
+worker processes and written in order. Memory use is a few megabytes per worker and eight bytes per
+document, however large the corpus.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from glassmind.errors import UserError
+from glassmind.files import atomic_writes
 from glassmind.progress import Progress, Silent
 from glassmind.tokenize.base import Tokenizer
 from glassmind.tokenize.corpus.documents import read_documents
@@ -43,7 +44,7 @@ class CorpusFacts:
     """What ``tokenize_corpus`` made.
 
     ``path`` is the file of ids, ``facts_path`` the JSON beside it, ``dtype`` the ids' type as
-    numpy names it, ``tokens`` and ``documents`` are counts, and ``fingerprint`` tells the
+    numpy names it, ``tokens`` and ``documents`` are counts, and ``fingerprint`` identifies the
     tokenizer.
     """
 
@@ -67,14 +68,14 @@ def tokenize_corpus(
 ) -> CorpusFacts:
     """Encode the documents of ``files``, in order, into ``target`` and a ``.json`` beside it.
 
-    The kinds of files, and what ``separator`` means, are told at ``read_documents``.
-    ``end_of_document`` is the id written behind each document, if any; ``workers`` the number of
-    processes, by default one for each core (and no more than the text is worth). The JSON has
+    For the kinds of files and the ``separator`` see ``read_documents``. ``end_of_document`` is the
+    id written after each document, if any; ``workers`` the number of processes, by default one per
+    core (fewer for little text). The JSON has
     ``dtype`` (``"uint16"`` or ``"uint32"``), ``count`` (of ids), ``tokenizer`` (its fingerprint),
     ``end_of_document`` and ``document_offsets`` (where each document begins, in ids).
 
-    Both files appear whole, or not at all. Raises ``UserError`` for a file that cannot be read or
-    written, for files without a document, and for an ``end_of_document`` that is no id.
+    Both files are written completely or not at all. Raises ``UserError`` for a file that cannot be
+    read or written, for files without a document, and for an invalid ``end_of_document``.
     """
     facts_path = target.with_suffix(".json")
     if not separator:
@@ -98,7 +99,11 @@ def tokenize_corpus(
     encoder = Encoder(tokenizer, dtype, end_of_document)
     starts = array("q")
     count = 0
-    with whole_or_not_at_all(target, facts_path) as (ids_file, facts_file):
+    with (
+        atomic_writes(target, facts_path, make_folder=True) as (new_ids, new_facts),
+        new_ids.open("wb") as ids_file,
+        new_facts.open("wb") as facts_file,
+    ):
         for encoded in encode_all(encoder, _batches(files, separator), workers):
             ids_file.write(encoded.ids)
             for length in encoded.lengths:
@@ -133,7 +138,7 @@ class Batch(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """The ids of a batch as they are written, and how many of them each document has."""
+    """The ids of a batch, ready to be written, and the number of ids of each document."""
 
     ids: bytes
     lengths: list[int]
@@ -229,32 +234,6 @@ _encoder: Encoder  # of a worker process
 
 def _work(batch: Batch) -> Encoded:
     return _encoder.encode(batch)
-
-
-@contextmanager
-def whole_or_not_at_all(*paths: Path) -> Iterator[list[BinaryIO]]:
-    """Opens a file for each of ``paths`` that takes its place when all are written.
-
-    The last one is there only if all are: an old one is removed before the others change.
-    """
-    temporaries = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
-    files: list[BinaryIO] = []
-    try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        for temporary in temporaries:
-            files.append(temporary.open("wb"))
-        yield files
-        for file in files:
-            file.close()
-        paths[-1].unlink(missing_ok=True)
-        for temporary, path in zip(temporaries, paths, strict=True):
-            temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {paths[0]}: {error.strerror or error}") from None
-    finally:
-        for file, temporary in zip(files, temporaries, strict=False):  # as many as were opened
-            file.close()
-            temporary.unlink(missing_ok=True)
 
 
 def _write_facts(file: BinaryIO, head: dict[str, object], starts: array[int]) -> None:

@@ -1,13 +1,13 @@
-"""Documents out of files of any size, a few at a time.
+"""Reading documents from files of any size, a few at a time.
 
-A corpus is text that does not fit into memory, so its files are read block by block. They may be
-packed (``.xz``, ``.gz``), and hold either plain text with a separator between the documents, or one
-JSON value on each line (``.jsonl``): a text, or an object with the text in one of its fields. A
-text file may also be one single document, of any length: ``read_stretches``.
+A corpus does not fit into memory, so its files are read block by block. They may be compressed
+(``.xz``, ``.gz``), and hold either plain text with a separator between the documents, or one JSON
+value per line (``.jsonl``): a text, or an object with the text in one of its fields. A text file
+may also be one single document, of any length: ``read_stretches``.
 
-A file is not trusted. A document longer than ``MAX_DOCUMENT`` is refused (the separator is wrong
-then), and so are a packed file that unpacks to more than ``MAX_UNPACKED`` or that asks for more
-memory than anyone packs with, and a file with bytes that no text has.
+Files are not trusted. Refused are a document longer than ``MAX_DOCUMENT`` (the separator is wrong
+then), a compressed file that unpacks to more than ``MAX_UNPACKED`` or needs more memory than any
+usual preset, and a file with bytes that are not text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_DOCUMENT = 64 << 20
 MAX_UNPACKED = 64 << 30
 """Bytes that one packed file may unpack to."""
 
-_MAX_MEMORY = 128 << 20  # of unpacking .xz; the largest preset (-9) takes 65 MiB
+_MAX_MEMORY = 128 << 20  # for unpacking .xz; the largest preset (-9) needs 65 MiB
 _BLOCK = 1 << 20
 _MAX_STRETCH = 4 << 20  # characters without a place to cut
 
@@ -40,13 +40,13 @@ _MAX_STRETCH = 4 << 20  # characters without a place to cut
 def read_documents(
     path: Path, separator: str, on_read: Callable[[int], object] = lambda n_bytes: None
 ) -> Iterator[str]:
-    """The documents of a file, in order; those of white space alone are left out.
+    """The documents of a file, in order; blank ones are left out.
 
-    In a text file they stand between ``separator`` (not empty), and line ends around them do not
-    count; in a ``.jsonl`` file the text is taken as it is. ``on_read`` is told how many bytes of
-    the file (as it is, packed) have been read, block by block.
+    In a text file they are separated by ``separator`` (not empty), and line ends around them are
+    removed; in a ``.jsonl`` file the text is unchanged. ``on_read`` is called for each block with
+    the number of bytes read from the (compressed) file.
 
-    Raises ``UserError`` naming the file, and the line or byte, for what cannot be read.
+    Raises ``UserError`` naming the file, and the line or byte, where it cannot be read.
     """
     for _, text in numbered_documents(path, separator, on_read):
         yield text
@@ -76,9 +76,9 @@ def read_stretches(
 ) -> Iterator[str]:
     """A text file as one document, in stretches of about a million characters.
 
-    The stretches end where the pre-split cuts whatever follows (``presplit.blocks``), so their ids,
-    one after the other, are the ids of the whole; only text that has no such place in millions of
-    characters is cut anywhere. Raises as ``read_documents``.
+    Each stretch ends at a certain cut of the pre-split (``presplit.blocks``), so their ids joined
+    are the ids of the whole text. Text without such a place in millions of characters is cut
+    anywhere. Raises as ``read_documents``.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     start, text = 0, ""
@@ -103,25 +103,25 @@ def read_stretches(
 
 
 def unescaped(argument: str) -> str:
-    r"""``\n`` for a line end and so on, which a shell does not give; ``ValueError`` for no text."""
+    r"""Resolves escapes such as ``\n``, which shells do not; ``ValueError`` for invalid text."""
     text = argument.encode("latin-1", "backslashreplace").decode("unicode_escape")
     text.encode("utf-8")  # a lone surrogate is no text
     return text
 
 
 def plain_suffix(path: Path) -> str:
-    """The ending of a file's name, in small letters, without that of its packing."""
+    """The suffix of a file's name, in lower case, without that of its compression."""
     return Path(path.name.lower().removesuffix(".xz").removesuffix(".gz")).suffix
 
 
 def is_jsonl(path: Path) -> bool:
-    """Whether a file has a JSON value on each line, going by its name."""
+    """Whether a file holds one JSON value per line, judged by its name."""
     return plain_suffix(path) == ".jsonl"
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """What can go wrong in reading ``path``, as sentences."""
+    """Turns errors in reading ``path`` into ``UserError``."""
     try:
         yield
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
@@ -140,7 +140,7 @@ def _refuse_byte(path: Path, at: int, byte: int) -> NoReturn:
 
 
 def _refuse_zero(path: Path, text: str, start: int) -> None:
-    """Refuses the byte 0, which is UTF-8 and in many binary files, and in no text."""
+    """Refuses the byte 0, which is valid UTF-8 but occurs in binary files only."""
     found = text.find("\0")
     if found >= 0:
         at = start + len(text[:found].encode("utf-8"))
@@ -184,7 +184,7 @@ def _from_lines(
 
 
 def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> Iterator[bytes]:
-    """What stands between the separators. In UTF-8 bytes can be cut as well as characters."""
+    """The documents between separators. Searching bytes is safe in UTF-8."""
     rest = b""
     for block in _unpacked(path, on_read):
         *whole, rest = (rest + block).split(separator)
@@ -198,7 +198,7 @@ def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> It
 
 
 def _unpacked(path: Path, on_read: Callable[[int], object]) -> Iterator[bytes]:
-    """The file block by block; how much of it has been read is told to ``on_read``."""
+    """The file block by block; ``on_read`` is called with the number of bytes read."""
     unpack = {".xz": _unpack_xz, ".gz": _unpack_gz}.get(path.suffix.lower(), _blocks)
     unpacked = read = 0
     with path.open("rb") as file:
@@ -226,9 +226,9 @@ def _unpack_gz(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _unpack_xz(file: BinaryIO) -> Iterator[bytes]:
-    """``lzma.open`` would do, but gives a file whatever memory it asks for."""
+    """Like ``lzma.open``, which has no limit on the memory a file may ask for."""
     packed = file.read(_BLOCK)
-    while packed:  # one round for each of the streams that a file may be put together from
+    while packed:  # one round per stream: a file may be several, concatenated
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_MEMORY)
         while not stream.eof:
             if stream.needs_input and not packed:

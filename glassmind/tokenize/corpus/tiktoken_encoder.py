@@ -2,17 +2,16 @@
 
     tokenizer = with_tiktoken(tokenizer)
 
-Our own encoder (``pieces.py``, ``merging.py``) is there to be read; this is for a corpus that is
-too large to wait for. Nothing changes but the road from a stretch of text to its ids.
+Our own encoder (``bpe/pieces.py``, ``bpe/merging.py``) is written to be read; this one is for large
+corpora.
 
-The two do not work alike. We hold a list of *pairs* and join the one learned first; ``tiktoken``
-holds a list of *tokens* and joins any two neighbours that make a token, the one with the smallest
-id first. That comes to the same where every token is made by one pair only, whatever stands around
-it, and where ids follow the order of the pairs. ``canonical_merges`` finds those pairs, so this is
-checked and not assumed; a vocabulary of which it is not true is refused. (A token that no merge
-ever makes is left out, unless the tokenizer takes a piece that is a token as it is, as ``tiktoken``
-does.) What can still differ are characters that one of the two regular expression engines does not
-know yet, because they were added to Unicode after it was made.
+The two work differently. We keep a list of *pairs* and merge the one learned first; ``tiktoken``
+keeps a list of *tokens* and merges any two neighbours that form a token, the smallest id first. The
+results are equal if every token is formed by one pair only, in any context, and ids follow the
+order of the pairs. ``canonical_merges`` finds those pairs, so this is checked, and a vocabulary for
+which it does not hold is refused. (A token that no merge makes is left out, unless the tokenizer
+encodes a piece that equals a token as that token, as ``tiktoken`` does.) The ids can still differ
+for characters that were added to Unicode after one of the two regular expression engines was built.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ AnyBPE = TypeVar("AnyBPE", bound=BPETokenizer | ComposedTokenizer)
 
 
 def with_tiktoken(tokenizer: AnyBPE) -> AnyBPE:
-    """A copy of ``tokenizer`` that encodes with ``tiktoken``. Checking that its ids will be the
-    same takes a second or two for a large vocabulary.
+    """A copy of ``tokenizer`` that encodes with ``tiktoken``. The check that its ids are the same
+    takes a second or two for a large vocabulary.
 
     Raises ``UserError`` where ``tiktoken`` is not installed, and for a tokenizer that it cannot
     express.
@@ -68,7 +67,7 @@ def with_tiktoken(tokenizer: AnyBPE) -> AnyBPE:
 
 
 class _TiktokenPieces:
-    """Stands in for a ``PieceEncoder``."""
+    """Has the interface of ``PieceEncoder``."""
 
     def __init__(self, encoding: tiktoken.Encoding, plain: PieceEncoder) -> None:
         self._encoding = encoding
@@ -86,8 +85,8 @@ class _TiktokenPieces:
 
 
 class _Parts(NamedTuple):
-    """A byte-level BPE in terms of bytes. ``takes_whole_pieces``: a piece that is a token is that
-    token, whatever the merges say."""
+    """A byte-level BPE in terms of bytes. ``takes_whole_pieces``: a piece that equals a token is
+    encoded as that token, whatever the merges say."""
 
     pattern: str
     ids: dict[bytes, int]
@@ -120,7 +119,7 @@ def _parts_of_composed(tokenizer: ComposedTokenizer) -> _Parts:
 
 
 def _ranks(parts: _Parts) -> dict[bytes, int]:
-    """What ``tiktoken`` is to know: the tokens with their ids, by which it orders its merges."""
+    """The input of ``tiktoken``: tokens with their ids, which also order its merges."""
     ids = parts.ids
     single = [bytes([byte]) for byte in range(256)]
     missing = [byte for byte in single if byte not in ids]

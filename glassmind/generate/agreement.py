@@ -1,0 +1,75 @@
+"""How far the engine's log-probabilities are from the trainer's.
+
+The engine computes with a cache, packed weights and its own kernels; a trainer with whole rows and
+PyTorch's modules. Learning from samples assumes that both are one model: the importance ratio of a
+token, π_train / π_engine, should be 1 before the first update. Where the two differ, the ratio
+corrects for a step that nobody made, and training may fail without an error (Yao et al. 2025, "Your
+efficient RL framework secretly brings you off-policy training"). So it is measured in every run
+that samples, on a handful of its samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from glassmind.model import Transformer
+from glassmind.records import LogprobDifference
+
+
+class Scored(Protocol):
+    """Tokens and the plain log-probability that the engine gave each: ``Generation`` and others."""
+
+    @property
+    def token_ids(self) -> tuple[int, ...]: ...
+
+    @property
+    def logprobs(self) -> tuple[float, ...]: ...
+
+
+def logprob_difference(
+    model: Transformer, prompts: Sequence[Sequence[int]], generations: Sequence[Scored]
+) -> LogprobDifference:
+    """Score each generation after its prompt with ``model``, as a trainer does, and compare.
+
+    ``model`` is the one in training: one row at a time, no cache, no packing, no autocast. Raises
+    ``ValueError`` if there is not a single token to compare.
+    """
+    engine: list[float] = []
+    trainer: list[float] = []
+    training = model.training
+    model.eval()
+    device = model.embed.weight.device
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, enabled=False),
+            torch.compiler.set_stance("force_eager"),
+        ):
+            for prompt, generation in zip(prompts, generations, strict=True):
+                new = generation.token_ids
+                if not new:
+                    continue
+                ids_1T = torch.tensor([[*prompt, *new]], device=device)
+                hidden_ND = model.hidden(ids_1T[:, :-1])[0, len(prompt) - 1 :]
+                logprobs_NV = model.logits(hidden_ND).float().log_softmax(1)
+                trainer += logprobs_NV.gather(1, ids_1T[0, len(prompt) :, None])[:, 0].tolist()
+                engine += generation.logprobs
+    finally:
+        model.train(training)
+    if not engine:
+        raise ValueError("none of the generations has a token")
+    difference_N = torch.tensor(trainer, dtype=torch.float64) - torch.tensor(
+        engine, dtype=torch.float64
+    )
+    ratios_N = difference_N.exp()
+    return LogprobDifference(
+        tokens=len(engine),
+        mean=float(difference_N.abs().mean()),
+        max=float(difference_N.abs().max()),
+        ratio_mean=float(ratios_N.mean()),
+        ratio_min=float(ratios_N.min()),
+        ratio_max=float(ratios_N.max()),
+    )

@@ -1,0 +1,28 @@
+"""Best-of-n: more samples are drawn than are returned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glassmind.generate.request import Generation, SamplingParams
+
+
+class BestOf:
+    """Collects the samples of one request, then chooses the best by mean log-probability."""
+
+    def __init__(self, params: SamplingParams) -> None:
+        self._params = params
+        self._done: list[tuple[int, Generation]] = []
+
+    def add(self, number: int, generation: Generation) -> list[Generation]:
+        """Sample ``number`` is done. Returns the best, best first, once all are done."""
+        self._done.append((number, generation))
+        if len(self._done) < self._params.drawn_samples:
+            return []
+        # Between equals, the lower sample number wins.
+        self._done.sort(key=lambda one: (-_mean(one[1].logprobs), one[0]))
+        return [generation for _, generation in self._done[: self._params.samples]]
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / max(1, len(numbers))

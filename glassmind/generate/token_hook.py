@@ -1,0 +1,44 @@
+"""Token hooks: code that follows one sample token by token, and may interfere.
+
+To the model a sample is only ids. Whatever needs to know what they *mean* while they are generated
+(a stop string, JSON that must stay valid, a sum to be worked out) is a ``TokenHook``. It sees every
+token of its sample in order; before a token it may say which ones are allowed, and after a token
+it may force the next ones or end the sample. The engine knows nothing else about it.
+
+The hooks are in ``stop_texts``, ``calculator`` and ``constraint``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What a hook wants after a token.
+
+    ``forced`` are the ids that come next, whatever the model predicts; the hook sees them like any
+    other tokens. ``finished`` ends the sample; the token just seen is its last.
+    """
+
+    forced: tuple[int, ...] = ()
+    finished: bool = False
+
+
+NOTHING = Reaction()
+"""The reaction to most tokens."""
+
+
+class TokenHook(Protocol):
+    """Follows one sample; it has state, so every sample of a request needs its own."""
+
+    def allowed(self) -> Tensor | None:
+        """Which tokens may come next: bool (V,), not to be written to; ``None`` allows all."""
+        ...
+
+    def see(self, token_id: int) -> Reaction:
+        """The next token is ``token_id``. Called once for each, drawn or forced, in order."""
+        ...

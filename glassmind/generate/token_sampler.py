@@ -1,0 +1,136 @@
+"""The next token of every sample whose known tokens have all been read.
+
+A sample with guesses (see ``speculative``) draws a token in the place of each guess as well, and
+keeps those up to the first that differs from its guess: a token drawn after a guess is only valid
+if that guess is what was drawn in its own place.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glassmind.errors import UserError
+from glassmind.generate.constraint.matcher import find_masks
+from glassmind.generate.model_runner import LanguageModel
+from glassmind.generate.sample import Sample
+from glassmind.generate.sampling.sampler import Drawn, Sampler
+from glassmind.generate.scheduler import Scheduler, Work
+from glassmind.generate.scoring import top_of
+from glassmind.generate.speculative.acceptance import Guesses
+
+Slot = tuple[Sample, int]
+"""A token to be drawn: its sample, and how many of the sample's guesses stand before it."""
+
+
+class TokenSampler:
+    """Draws tokens from the logits of ``model``.
+
+    Siblings of a sample whose prompt has just been read are started by ``scheduler`` and draw their
+    first tokens here. ``guessed`` counts the guesses that were checked, ``accepted`` those kept.
+    """
+
+    def __init__(self, model: LanguageModel, scheduler: Scheduler) -> None:
+        self._model, self._scheduler = model, scheduler
+        self._sampler: tuple[list[Slot], Sampler] | None = None
+        self.guessed = self.accepted = 0
+
+    def sample(self, work: Work, hidden_TD: Tensor) -> None:
+        """Append the next tokens to every sample of ``work`` that has no unread token left."""
+        slots: list[Slot] = []
+        places: list[int] = []
+        allowed: dict[int, Tensor] = {}
+        start = 0
+        followed = [one for one, _ in work if one.hooks and not one.due and not one.finish]
+        find_masks(hook for one in followed for hook in one.hooks)
+        for sample, count in work:
+            start += count
+            if sample.due or sample.finish is not None:
+                continue
+            if not (sample.hooks or sample.guesses or sample.siblings):
+                slots.append((sample, 0))
+                places.append(start - 1)
+                continue
+            last = start - 1 - len(sample.guesses)  # the place of its last known token
+            for one in (sample, *(self._scheduler.fork(sample) if sample.siblings else ())):
+                mask = self._allowed(one) if one.hooks else None
+                if mask is not None:
+                    if not mask.any():  # a dead end: it is the beginning of a match, no more
+                        one.finish = "length"
+                        continue
+                    allowed[len(slots)] = mask
+                for ahead in range(len(one.guesses) + 1):
+                    slots.append((one, ahead))
+                    places.append(last + ahead)
+        if not slots:
+            return
+        logits_RV = self._logits(hidden_TD, places)
+        drawn = self._draw(slots, logits_RV, allowed)
+        if not torch.isfinite(drawn.logprobs_R).all():
+            raise UserError(
+                "the model's logits are not numbers (NaN): its weights are damaged, or training "
+                "diverged; use an earlier checkpoint"
+            )
+        self._append(slots, drawn)
+
+    def _logits(self, hidden_TD: Tensor, places: list[int]) -> Tensor:
+        """The logits at these places, which ascend; siblings share a place, computed once."""
+        places_R = torch.tensor(places, device=hidden_TD.device)
+        unique_U, row_R = places_R.unique_consecutive(return_inverse=True)
+        all_of_them = len(unique_U) == len(hidden_TD)
+        logits_UV = self._model.logits(hidden_TD if all_of_them else hidden_TD[unique_U])
+        return logits_UV if len(unique_U) == len(places) else logits_UV[row_R]
+
+    def _append(self, slots: list[Slot], drawn: Drawn) -> None:
+        tops = None if drawn.top is None else (drawn.top[0].tolist(), drawn.top[1].tolist())
+        tokens, logprobs = drawn.tokens_R.tolist(), drawn.logprobs_R.tolist()
+        same = drawn.sampled_logprobs_R is drawn.logprobs_R
+        sampled_logprobs = logprobs if same else drawn.sampled_logprobs_R.tolist()
+        for row, (sample, ahead) in enumerate(slots):
+            if ahead:
+                if sample.finish is not None or not sample.came_true(ahead):
+                    continue
+                sample.computed += 1
+            sample.append(tokens[row], sampled_logprobs[row])
+            sample.score(logprobs[row], None if tops is None else top_of(sample, tops, row))
+        for sample, ahead in slots:
+            if ahead and ahead == len(sample.guesses):
+                self.guessed += ahead
+                self.accepted += sample.settle()
+
+    def _draw(self, slots: list[Slot], logits_RV: Tensor, allowed: dict[int, Tensor]) -> Drawn:
+        device = logits_RV.device
+        if self._sampler is None or self._sampler[0] != slots:
+            params = [sample.request.params for sample, _ in slots]
+            numbers = [sample.number for sample, _ in slots]
+            self._sampler = (slots, Sampler(params, numbers, device))
+        sampler = self._sampler[1]
+        steps_R = torch.tensor([one.n_new + ahead for one, ahead in slots], device=device)
+        histories = [slots[row][0].history(slots[row][1]) for row in sampler.needs_history]
+        return sampler.draw(logits_RV, steps_R, histories, allowed, _to_be_judged(slots, device))
+
+    def _allowed(self, sample: Sample) -> Tensor | None:
+        """The tokens that all hooks of a sample allow, bool (V,); ``None`` if none forbids any."""
+        together: Tensor | None = None
+        for hook in sample.hooks:
+            mask = hook.allowed()
+            if mask is not None:
+                together = mask if together is None else together & mask
+        if together is None:
+            return None
+        # A model's vocabulary may be a little larger than its tokenizer's.
+        return F.pad(together, (0, self._model.config.vocab_size - len(together)))
+
+
+def _to_be_judged(slots: list[Slot], device: torch.device) -> Guesses | None:
+    """A draft model's guesses, each with the row of its slot."""
+    rows = [row for row, (sample, ahead) in enumerate(slots) if ahead < len(sample.draft_probs)]
+    if not rows:
+        return None
+    guessed = [slots[row] for row in rows]
+    return Guesses(
+        torch.tensor(rows, device=device),
+        torch.tensor([sample.guesses[ahead] for sample, ahead in guessed], device=device),
+        torch.stack([sample.draft_probs[ahead] for sample, ahead in guessed]),
+    )

@@ -1,0 +1,139 @@
+"""One fine-tuning under way, and what every kind of it needs: ``finetune`` lists the kinds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from glassmind.data.loader import RowLoader, Rows
+from glassmind.errors import UserError
+from glassmind.interop.huggingface import save_folder
+from glassmind.interop.pretrained import Pretrained
+from glassmind.pipeline.adapters import keep_adapter
+from glassmind.progress import Progress
+from glassmind.runs.folder import RunFolder
+from glassmind.runs.recipe import Recipe
+from glassmind.runs.results import Validation
+from glassmind.serialization import write_record
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.train import BatchSource, Objective, Pretrain, Trainer
+from glassmind.train.freezing import freeze
+from glassmind.train.lora import add_lora, remove_lora
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """One fine-tuning under way."""
+
+    run: RunFolder
+    recipe: Recipe
+    device: torch.device
+    progress: Progress
+    stage: str
+
+    def prepare(self, module: nn.Module) -> None:
+        """Wrap and freeze what the recipe says, with the run's seed."""
+        torch.manual_seed(self.recipe.seed)
+        if self.recipe.lora.rank:
+            add_lora(module, self.recipe.lora)
+        freeze(module, self.recipe.finetune.freeze)
+
+    def loader(self, rows: Rows) -> RowLoader:
+        """Batches of the recipe's size from ``rows``, or of all rows where they are fewer."""
+        batch_rows = min(self.recipe.train.batch_rows, len(rows))
+        return RowLoader(rows, batch_rows, self.recipe.seed)
+
+    def train(
+        self,
+        objective: Objective,
+        source: BatchSource,
+        validate: Callable[[], float] | None = None,
+    ) -> None:
+        """Train (or resume) the objective; a low-rank change is then saved and merged."""
+        Trainer(
+            objective,
+            source,
+            self.recipe.train,
+            stage=self.stage,
+            folder=self.run.path,
+            device=self.device,
+            progress=self.progress,
+            validate=validate,
+        ).train()
+        if self.recipe.lora.rank:
+            keep_adapter(self.run.path, objective.module, self.recipe)
+            remove_lora(objective.module)
+
+    def forget_checkpoints(self) -> None:
+        """Delete the checkpoints, which are only needed to resume."""
+        shutil.rmtree(self.run.path / "checkpoints" / self.stage, ignore_errors=True)
+
+
+def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
+    """The recipe with the model it really trains.
+
+    Raises:
+        UserError: a row has more tokens than that model reads.
+    """
+    config = pretrained.model.config
+    if recipe.train.row_tokens > config.max_tokens:
+        raise UserError(
+            f"train.row_tokens ({recipe.train.row_tokens}) exceeds the context of {recipe.start}, "
+            f"{config.max_tokens} tokens: lower it"
+        )
+    return replace(recipe, model=config)
+
+
+def publish(pretrained: Pretrained, run: RunFolder) -> None:
+    """Make the run's folder a folder of Hugging Face too. ``config.json`` is written last, so a
+    folder that has one is complete."""
+    temporary = run.path / ".model"
+    shutil.rmtree(temporary, ignore_errors=True)
+    save_folder(pretrained, temporary)
+    for file in sorted(temporary.iterdir(), key=lambda file: file.name == "config.json"):
+        file.replace(run.path / file.name)
+    temporary.rmdir()
+
+
+def is_published(run: RunFolder) -> bool:
+    return (run.path / "config.json").is_file()
+
+
+def tokenizer_of(pretrained: Pretrained) -> ComposedTokenizer:
+    """The model's tokenizer.
+
+    Raises:
+        UserError: it has none.
+    """
+    if pretrained.tokenizer is None:
+        raise UserError(f"{pretrained.source} holds no tokenizer, and without one no text is read")
+    return pretrained.tokenizer
+
+
+def train_and_measure(
+    tuning: Tuning,
+    objective: Pretrain,
+    rows: Rows,
+    validate: Callable[[], float] | None,
+    n_held_out: int,
+    often: Callable[[], float] | None = None,
+) -> None:
+    """Train; write the held-out loss before and after to ``validation.json``.
+
+    ``often`` measures it during training, where ``validate`` would take too long.
+    """
+    objective.module.to(tuning.device)
+    before = validate() if validate else None
+    tuning.train(objective, tuning.loader(rows), often or validate)
+    if validate and before is not None:
+        after = validate()  # of the merged weights
+        found = Validation(after, before=before, n=n_held_out)
+        write_record(tuning.run.path / "validation.json", found)
+        tuning.progress.end(
+            f"validation loss {after:.4f} nats a token ({before:.4f} before) on {n_held_out} "
+            "held-out examples"
+        )

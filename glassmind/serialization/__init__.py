@@ -1,0 +1,35 @@
+"""Dataclasses to JSON or TOML and back.
+
+Everything this package writes to disk for machines is a frozen dataclass, and the same class reads
+it back: ``write_record`` and ``read_record`` for a whole file, ``encode`` and ``decode`` for a
+value. Both are directed by the type annotations of the fields, so a new field needs no code here.
+
+Read ``decode`` first, then ``encode``, then ``json_files`` (parsing JSON that nobody vouches for);
+``field_types`` is what they know about annotations, ``json_values`` has the types of plain JSON.
+"""
+
+from glassmind.serialization.decode import decode
+from glassmind.serialization.encode import encode, encode_toml
+from glassmind.serialization.json_files import (
+    parse_json,
+    parse_object,
+    read_json,
+    read_object,
+    read_record,
+    write_record,
+)
+from glassmind.serialization.json_values import JsonObject, JsonValue
+
+__all__ = [
+    "JsonObject",
+    "JsonValue",
+    "decode",
+    "encode",
+    "encode_toml",
+    "parse_json",
+    "parse_object",
+    "read_json",
+    "read_object",
+    "read_record",
+    "write_record",
+]

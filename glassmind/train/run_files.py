@@ -1,0 +1,82 @@
+"""What a trainer writes into its run's folder, and reads back: metrics and checkpoints.
+
+The two belong together. A checkpoint notes how long the metrics file was, so that resuming from it
+also takes the metrics back to that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glassmind.progress import Progress
+from glassmind.runs import checkpoint
+from glassmind.runs.checkpoint import Checkpoint
+from glassmind.train.saved_state import TrainingState
+from glassmind.train.trackers import Trackers, last_step
+
+
+class RunFiles:
+    """The files of one stage; without a ``folder``, nothing is written and nothing found."""
+
+    def __init__(self, folder: Path | None, state: TrainingState, progress: Progress) -> None:
+        self.folder, self.state, self.progress = folder, state, progress
+        self.metrics = self.writer = None
+        if folder is not None:
+            self.metrics = state.group.open_metrics(folder, state.stage)
+            self.writer = state.group.open_writer(folder / "checkpoints" / state.stage)
+        self.trackers = Trackers((), folder, state.stage, warn=progress.end)
+
+    def resume(self, trackers: Sequence[str]) -> None:
+        """Restore the newest checkpoint, if there is one, and start the trackers.
+
+        Raises:
+            UserError: the checkpoint does not fit, or a tracker cannot be started.
+        """
+        stage, counters = self.state.stage, self.state.counters
+        sent = 0 if self.folder is None else last_step(self.folder / "metrics.jsonl", stage)
+        found = self.newest()
+        if found is not None:
+            self.restore(found)
+        elif self.metrics is not None:
+            self.metrics.forget_stage()
+        self.trackers = Trackers(
+            trackers if self.state.group.is_first else (),
+            self.folder,
+            stage,
+            done=counters.step,
+            sent=sent,
+            warn=self.progress.end,
+        )
+
+    def log(self, step: int, figures: dict[str, Any]) -> None:
+        """Append a row to the metrics, and send it to the trackers."""
+        if self.metrics is not None:
+            self.metrics.append(step, figures)
+            self.trackers.log(step, figures)
+
+    def save(self, keep: int, kind: checkpoint.Kind = "step") -> None:
+        """Write a checkpoint of the trainer as it is, and keep the ``keep`` newest of its kind."""
+        if self.writer is not None and self.metrics is not None:
+            found = self.state.snapshot(self.metrics.n_bytes())
+            self.writer.write(self.state.counters.step, found, keep, kind)
+
+    def newest(self, kind: checkpoint.Kind = "step") -> Checkpoint | None:
+        """The newest undamaged checkpoint, if there is one."""
+        if self.writer is None:
+            return None
+        self.writer.wait()
+        return self.state.group.newest_checkpoint(self.writer.folder, self.progress.end, kind)
+
+    def restore(self, found: Checkpoint) -> None:
+        """Take the trainer and its metrics back to ``found``."""
+        n_bytes = self.state.restore(found)
+        if self.metrics is not None:
+            self.metrics.cut(n_bytes)
+
+    def close(self) -> None:
+        """Return when everything is written."""
+        self.trackers.close()
+        if self.writer is not None:
+            self.writer.wait()

@@ -1,0 +1,110 @@
+"""State that a checkpoint keeps beside the weights, and the protocol of whoever has some.
+
+Anything whose changes influence later steps has to be in the checkpoint, or a resumed run would
+differ from one that was never interrupted. A source of batches and each thing that an objective
+names in ``saved`` give their state as a flat mapping. Its tensors are written as safetensors, all
+else as JSON, so that nothing is pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Generator, Tensor, nn
+
+from glassmind.data.packing import PackedRows
+from glassmind.errors import UserError
+from glassmind.runs.weights import copy_weights
+
+State = Mapping[str, Any]
+"""By name: tensors, and values that JSON holds exactly (numbers, texts, lists, dicts of them)."""
+
+
+class Stateful(Protocol):
+    """Something that can be saved and restored."""
+
+    def state(self) -> State:
+        """All that later steps depend on."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Become what ``state`` was taken from."""
+        ...
+
+
+class BatchSource(Stateful, Protocol):
+    """Where the trainer gets its batches: a data set (``data.loader.RowLoader``), or rollouts that
+    are sampled with the weights in training.
+
+    ``state`` is asked for between two steps only.
+    """
+
+    def next(self) -> PackedRows:
+        """The rows of the next batch.
+
+        When several processes train together, every one of them calls this, must get the same rows,
+        and trains on its share of them; so whatever is random here is drawn from the source's own
+        generators, never from one that differs between processes.
+        """
+        ...
+
+
+Saved = nn.Module | Generator | Stateful
+"""What an objective may name: of a module the parameters and buffers are saved, of a random
+generator its state."""
+
+
+def split(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A state's tensors, and the rest."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    return tensors, {name: value for name, value in state.items() if name not in tensors}
+
+
+def module_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    named = (*module.named_parameters(), *module.named_buffers())
+    return {name: tensor.detach() for name, tensor in named}
+
+
+def collect(saved: Mapping[str, Saved]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of all that is saved, as ``name.tensor``, and the JSON of each by its name.
+
+    Generators are left out: several processes have several of them (``generator_states``).
+    """
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
+    for name, thing in saved.items():
+        if "." in name:
+            raise UserError(f"an objective saves {name!r}: the name must not hold a dot")
+        if isinstance(thing, nn.Module):
+            own: Mapping[str, Tensor] = module_tensors(thing)
+        elif isinstance(thing, Generator):
+            continue
+        else:
+            own, values[name] = split(thing.state())
+        tensors |= {f"{name}.{part}": tensor for part, tensor in own.items()}
+    return tensors, values
+
+
+def distribute(
+    saved: Mapping[str, Saved], tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> None:
+    """Give everything that is saved its part of what ``collect`` returned.
+
+    Raises:
+        UserError: the tensors of a module do not fit.
+        KeyError: something has nothing saved.
+    """
+    for name, thing in saved.items():
+        prefix = f"{name}."
+        own = {t.removeprefix(prefix): x for t, x in tensors.items() if t.startswith(prefix)}
+        if isinstance(thing, nn.Module):
+            copy_weights(module_tensors(thing), own, f"the checkpoint's {name}")
+        elif not isinstance(thing, Generator):
+            thing.restore(own | values[name])
+
+
+def generators(saved: Mapping[str, Saved]) -> dict[str, Generator]:
+    """The random generators among what is saved, by name."""
+    return {name: thing for name, thing in saved.items() if isinstance(thing, Generator)}

@@ -1,0 +1,68 @@
+"""What runs in a worker process (``process.py`` starts it).
+
+It imports nothing of this package: a small process that starts quickly and has nothing worth
+stealing. A request is a line of JSON on standard input, an answer a line of JSON on standard
+output; the end of the input is the end of the program.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows; there the time limit must do
+    resource = None  # type: ignore[assignment]
+
+
+def _load(script: str) -> Callable[[Any], dict[str, Any]]:
+    """The function ``answer`` of the file ``script``."""
+    spec = importlib.util.spec_from_file_location("script", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answer: Callable[[Any], dict[str, Any]] = module.answer
+    return answer
+
+
+def _limit(memory: int) -> None:
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _limit_time(seconds: int) -> None:
+    """For the case that nobody is left to kill this process."""
+    if resource is not None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        most = int(used.ru_utime + used.ru_stime) + seconds + 2
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
+
+
+def main(script: str, memory: int, seconds: int) -> None:
+    """Answers requests; ``memory`` is in bytes, ``seconds`` of processor time are for each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    answer = _load(script)
+    _limit(memory)
+    # What a library prints must not be taken for an answer.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    out.write("ready\n")
+    out.flush()
+    for line in sys.stdin:
+        _limit_time(seconds)
+        try:
+            answered = answer(json.loads(line))
+        except MemoryError:
+            answered = {"failure": "memory", "message": ""}
+        out.write(json.dumps(answered) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
