@@ -42,7 +42,7 @@ class Session:
     ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
     ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
     share of the same ones. ``answers`` says whether the problems come with reference answers.
-    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``verify``
+    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``judge``
     has them scored.
     """
 
@@ -60,7 +60,7 @@ class Session:
     ) -> None:
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
-        self._answers, self._verify = answers, verify
+        self._answers, self._score = answers, judge
         self._keep, self._progress, self._label = keep, progress or Silent(), label
         self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
         self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}
@@ -117,7 +117,7 @@ class Session:
         if what == "samples":
             name = f"{style}-samples-{params.samples}"
             return self._sample(name, problems, params, style)
-        return self._scored(f"{style}-judged-{params.samples}", problems, params.samples, style)
+        return self._judge(f"{style}-judged-{params.samples}", problems, params.samples, style)
 
     def _sample(
         self, name: str, problems: Sequence[Problem], params: SamplingParams, style: Style
@@ -129,7 +129,7 @@ class Session:
 
         return self._keep(name, problems, style, make)
 
-    def _scored(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
+    def _judge(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
         model = self.model(style)
         scorer, tokenizer = model.scorer, model.tokenizer
         if scorer is None or tokenizer is None:
