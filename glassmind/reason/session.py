@@ -42,7 +42,7 @@ class Session:
     ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
     ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
     share of the same ones. ``answers`` says whether the problems come with reference answers.
-    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``judge``
+    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``verify``
     has them scored.
     """
 
@@ -60,7 +60,7 @@ class Session:
     ) -> None:
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
-        self._answers, self._score = answers, judge
+        self._answers, self._verify = answers, verify
         self._keep, self._progress, self._label = keep, progress or Silent(), label
         self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
         self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}

@@ -35,14 +35,14 @@ class MethodModel:
     """A ``reason.model.Model``. ``start`` is called once, when the engine has taken the first
     chains; ``step`` for every step that a chain closes, ``done`` for every chain.
 
-    With ``judging``, chains are scored as soon as they are done.
+    With ``verifying``, chains are scored as soon as they are done.
     """
 
     def __init__(
         self,
         service: Service,
         *,
-        judging: bool,
+        verifying: bool,
         start: Callable[[int], None],
         step: Callable[[JsonObject], None],
         done: Callable[[Completion], None],
@@ -85,7 +85,7 @@ class MethodModel:
         """In the method's thread: chains from the engine's."""
         return self._wait(self._sample(problems, params, style))
 
-    def judge(
+    def verify(
         self,
         scorer: TokenScorer,
         tokenizer: Tokenizer,

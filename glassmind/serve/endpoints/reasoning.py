@@ -63,7 +63,7 @@ class _Reasoning:
             replace(params, temperature=0.0, samples=1),
             replace(params, samples=1),  # nobody else shares the chains
             answers=False,
-            judge=self._model.judge,
+            verify=self._model.verify,
         )
 
     def cancel(self) -> None:
