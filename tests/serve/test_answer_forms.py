@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from glassmind.llm import LocalLLM
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Constraints, Form, asked_form
 from glassmind.serve.schemas.requests import ChatRequest, CompletionRequest
