@@ -76,7 +76,7 @@ def test_commands_take_it(
 ) -> None:
     save_problems(PROBLEMS, tmp_path / "mine.jsonl")
     model = ("--model", str(run_folder))
-    listed = json.loads(product(capsys, "methods", "--json"))
+    listed = json.loads(product(capsys, "methods", "--json"))["methods"]
     assert listed[-1]["name"] == "step-beam" and listed[-1]["needs"] == ["chain"]
     assert step_beam.METHOD.explanation in product(capsys, "methods")
     task = ("eval", "--task", str(tmp_path / "mine.jsonl"), *model, "--json")
