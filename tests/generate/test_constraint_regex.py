@@ -98,8 +98,8 @@ def patterns() -> st.SearchStrategy[str]:
 @given(patterns(), st.text("abc", max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_masks_are_what_can_still_be_completed(pattern: str, begun: str) -> None:
-    # Lazy or not is the same for a whole match, but with lazy counts ``regex`` finds partial matches
-    # that nothing can complete.
+    # Lazy counts match the same texts as greedy ones, but with them ``regex`` reports partial
+    # matches that nothing can complete.
     greedy = pattern.replace("*?", "*")
     tokens = [b"a", b"b", b"c", b"ab", b"bc", b"cab", b"aaaa", b"abcabcab", None, b"", b"a"]
     tokens += [bytes([i]) for i in range(256) if i not in b"abc"]
