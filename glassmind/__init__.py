@@ -9,7 +9,8 @@ The way data flows is the way the package is laid out, one folder an arrow:
                         ▼
           completions ─reason→ answers ─grade→ verdicts ─evaluate→ the staged table
 
-``records`` holds what passes between the folders, ``serialization`` turns dataclasses into JSON or
+``llm`` is the door to every model, of this package or not, that can be asked. ``records`` holds
+what passes between the folders, ``serialization`` turns dataclasses into JSON or
 TOML and back, ``files`` writes files atomically, ``runs`` is what is kept on disk, ``pipeline`` the
 jobs assembled from all of it, and ``cli`` the commands. A folder imports only from those nearer
 to the text than itself, never the other way.
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from glassmind.pipeline.ask import ask as ask
     from glassmind.pipeline.evaluate import evaluate_task as evaluate_task
     from glassmind.pipeline.ladder import run_ladder as run_ladder
-    from glassmind.pipeline.single import run_training as run_training
+    from glassmind.pipeline.training import run_training as run_training
     from glassmind.records import Completion as Completion
     from glassmind.records import Problem as Problem
     from glassmind.records import Step as Step
@@ -60,7 +61,7 @@ _LAZY = {
     "open_llm": "glassmind.llm.opening",
     "read_recipe": "glassmind.runs.recipe",
     "run_ladder": "glassmind.pipeline.ladder",
-    "run_training": "glassmind.pipeline.single",
+    "run_training": "glassmind.pipeline.training",
 }
 
 

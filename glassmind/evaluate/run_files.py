@@ -130,7 +130,6 @@ class Metric:
     seconds: float | None = None
     tokens_per_second: float | None = None
     validation_loss: float | None = None
-    validation_accuracy: float | None = None
     trouble: str | None = None
     inspection: Inspection | None = None
     engine_trainer_logprob_diff: LogprobDifference | None = None

@@ -168,10 +168,16 @@ class SamplingParams:
         """What the ``[sampling]`` table of a recipe asks for.
 
         ``greedy`` is for methods that look at one chain, the likeliest: of the table it takes only
-        how long that may be.
+        how long that may be, and whether the calculator helps.
         """
         if greedy:
-            return cls(config.max_new_tokens, temperature=0.0, seed=seed, stop=stop)
+            return cls(
+                config.max_new_tokens,
+                temperature=0.0,
+                seed=seed,
+                stop=stop,
+                calculator=config.calculator,
+            )
         return cls(
             max_new_tokens=config.max_new_tokens,
             temperature=config.temperature,
@@ -180,6 +186,7 @@ class SamplingParams:
             samples=config.samples,
             seed=seed,
             stop=stop,
+            calculator=config.calculator,
         )
 
     @property

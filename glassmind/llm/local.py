@@ -36,7 +36,7 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.llm.costs import timed
 from glassmind.llm.familiarity import Familiarity, load_familiarity
 from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format, asked_text
-from glassmind.llm.prompts import PromptFormat
+from glassmind.llm.prompts import ASKED, PromptFormat
 from glassmind.llm.replies import NodeReader
 from glassmind.llm.reply_reader import Channel
 from glassmind.model import TokenScorer, Transformer
@@ -64,8 +64,9 @@ class LocalLLM:
 
     ``format`` is how it is spoken to: ``question`` (a run's model), ``chat`` (through
     ``template``), or ``text`` (only continued); ``prompts`` says what stands around a question,
-    unless the format is ``question``. ``recipe``, ``run`` and ``familiarity`` are there for a
-    run's model, ``scorer`` is its verifier.
+    unless the format is ``question``. ``lines_are_steps`` is true of a model from elsewhere that
+    was taught to write a step a line, and the answer in the last. ``recipe``, ``run`` and
+    ``familiarity`` are there for a run's model, ``scorer`` is its verifier.
     """
 
     name: str
@@ -82,6 +83,7 @@ class LocalLLM:
     familiarity: Familiarity | None = None
     default_sampling: SamplingConfig = FREE_TEXT_SAMPLING
     prompts: PromptFormat = field(default_factory=PromptFormat)
+    lines_are_steps: bool = False
 
     def __post_init__(self) -> None:
         if self.format == "question" and not self.prompts.bare:
@@ -141,6 +143,28 @@ class LocalLLM:
             bos_id=pretrained.bos_id,
             template=template,
             prompts=prompts or PromptFormat(),
+        )
+
+    @classmethod
+    def of_tuned(
+        cls,
+        pretrained: Pretrained,
+        name: str,
+        run: RunFolder,
+        recipe: Recipe,
+        prompts: PromptFormat | None = None,
+    ) -> LocalLLM:
+        """A model from elsewhere that a run has taught to reason in steps, a line each."""
+        if pretrained.chat_template is None:
+            prompts = prompts or PromptFormat(ASKED)
+        llm = cls.of_pretrained(pretrained, name, prompts)
+        return replace(
+            llm,
+            recipe=recipe,
+            run=run,
+            familiarity=load_familiarity(run.path / "familiarity.json"),
+            default_sampling=recipe.sampling,
+            lines_are_steps=True,
         )
 
     # ------------------------------------------------------------------ what it is
@@ -216,7 +240,8 @@ class LocalLLM:
     def with_scorer(self, scorer: TokenScorer) -> LocalLLM:
         """The same model with its verifier. The packed weights are shared."""
         judged = replace(self, scorer=scorer)
-        judged.__dict__["packed"] = self.packed
+        if "packed" in self.__dict__:
+            judged.__dict__["packed"] = self.packed
         return judged
 
     def with_prompts(self, prompts: PromptFormat) -> LocalLLM:

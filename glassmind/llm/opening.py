@@ -26,7 +26,9 @@ from glassmind.llm.llm import LLM
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.prompts import PromptFormat
 from glassmind.llm.remote import API_KEY, RemoteLLM, is_address
-from glassmind.runs.models import SHIPPED, Loaded, load
+from glassmind.model import TokenScorer
+from glassmind.runs.folder import RunFolder
+from glassmind.runs.models import SHIPPED, VERIFIER, Loaded, load, load_model
 
 Source = LLM | Loaded | Pretrained | str | Path | None
 """What can be turned into a model: ``None`` is the one that comes with the package."""
@@ -84,8 +86,20 @@ def open_local(
             raise UserError(f"{text} is not a run of ours, so it has no stage {stage!r}")
         pretrained = load_pretrained(path)
         pretrained.model.to(device)
+        run = RunFolder(Path(path))
+        if is_ladder_from_elsewhere(run):
+            tuned = LocalLLM.of_tuned(pretrained, name, run, run.recipe(), prompts)
+            scorer = load_model(run.model_folder(VERIFIER), tuned.tokenizer, device, tuned.model)
+            return tuned.with_scorer(scorer) if isinstance(scorer, TokenScorer) else tuned
         return LocalLLM.of_pretrained(pretrained, name, prompts)
     return LocalLLM.of_run(load(path, stage, device), name, prompts)
+
+
+def is_ladder_from_elsewhere(run: RunFolder) -> bool:
+    """Whether a folder is the finished ladder of a model from elsewhere, with its verifier."""
+    verifier = run.model_folder(VERIFIER) / "model.json"
+    published = (run.path / "config.json").is_file() and (run.path / "run.json").is_file()
+    return published and verifier.is_file()
 
 
 def as_llm(source: Source) -> LLM:

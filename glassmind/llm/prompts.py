@@ -23,6 +23,9 @@ from glassmind.tokenize import Style
 PLACE = "{question}"
 LONGEST_FILE = 100_000  # bytes of a prompt file
 
+ASKED = f"Question: {PLACE}\nAnswer:"
+"""How a model without a chat template is taught to be asked."""
+
 AT_ONCE = "Reply with the final answer only, without any explanation."
 """What asks a chat model for its answer without steps."""
 
@@ -90,7 +93,12 @@ def solution_text(problem: Problem, style: Style) -> str:
     """A worked solution in words: a step a line, and the answer in the last."""
     if style == "direct":
         return problem.answer
-    return "\n".join([*(step.text for step in problem.steps), f"The answer is {problem.answer}."])
+    return "\n".join([*(step.text for step in problem.steps), closing_line(problem)])
+
+
+def closing_line(problem: Problem) -> str:
+    """The last line of a solution, which states the answer."""
+    return f"The answer is {problem.answer}."
 
 
 def read_prompt_file(path: Path) -> str:

@@ -33,10 +33,12 @@ _TRIMMED: dict[NodeKind, str] = {"step": "\r\n", "answer": " \t\r\n", "text": ""
 class NodeBuilder:
     """Makes the nodes of one reply from its pieces of text, in order.
 
-    ``add`` and ``end`` return the nodes that they complete; each continues the one before.
+    ``add`` and ``end`` return the nodes that they complete; each continues the one before. With
+    ``lines_are_steps`` every line but the last is a step, and the last is the answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines_are_steps: bool = False) -> None:
+        self._lines_are_steps = lines_are_steps
         self._count = 0
         self._visible = ""  # everything that is not reasoning
         self._reasoned = False
@@ -94,17 +96,21 @@ class NodeBuilder:
 
     def end(self, finish: Finish) -> list[Node]:
         """The last node, a leaf with the answer; at least one in all."""
-        leaf = self._node(closed=finish == "stop")
+        leaf = self._node(closed=finish == "stop", last=True)
         return [replace(leaf, finish=finish, answer=extract_answer(self._visible))]
 
     @property
     def _kind(self) -> NodeKind:
         if self._channel == "reasoning":
             return "step"
+        if self._lines_are_steps:
+            return "step"
         return "answer" if self._reasoned else "text"
 
-    def _node(self, *, closed: bool) -> Node:
+    def _node(self, *, closed: bool, last: bool = False) -> Node:
         kind = self._kind
+        if last and self._lines_are_steps and self._channel == "content":
+            kind = "answer"
         node = Node(
             parent=self._count - 1 if self._count else None,
             kind=kind,
@@ -135,7 +141,7 @@ class NodeReader:
         self._lead = llm.vocabulary.lead
         self._left = characters
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._builder = NodeBuilder()
+        self._builder = NodeBuilder(llm.lines_are_steps)
         self._channel: Channel = llm.channel_behind(prompt_ids)
 
     def see(

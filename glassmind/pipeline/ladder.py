@@ -21,13 +21,15 @@ from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.run_files import SCHEMA, Ladder, LadderRow, StepsRow, read_ladder
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import save_familiarity
-from glassmind.model import Transformer
+from glassmind.pipeline.convert import is_own
 from glassmind.pipeline.prepare import (
+    Slices,
     make_slices,
     run_tokenizer,
     training_rows,
     validation_rows,
 )
+from glassmind.pipeline.pretrained_ladder import started_recipe, taught_models
 from glassmind.pipeline.report_files import examples, rows_by_votes, sharpest_head
 from glassmind.pipeline.stages import (
     STYLES,
@@ -43,8 +45,10 @@ from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.session import Session
 from glassmind.records import Problem, Verdict
 from glassmind.runs.folder import RunFolder, open_run
+from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe
 from glassmind.serialization import write_record
+from glassmind.tokenize import save
 from glassmind.train.trackers import require_trackers
 
 
@@ -68,7 +72,9 @@ def run_ladder(
 ) -> RunFolder:
     """Climb the whole ladder into ``folder`` and write its report.
 
-    A run that was interrupted goes on where it stopped when called again with ``resume``.
+    A run that was interrupted goes on where it stopped when called again with ``resume``. With
+    ``start``, the models begin with the weights of a finished model. One from elsewhere is asked
+    directly as it is, and fine-tuned on worked solutions for its chains of thought.
 
     Raises:
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
@@ -76,22 +82,19 @@ def run_ladder(
     watcher = progress or Silent()
     require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
     slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
+    if recipe.start:
+        recipe = started_recipe(recipe)
     run = open_run(folder, recipe, resume=resume)
     check_disjoint(slices.train, slices.validation)
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)
         check_disjoint(slices.validation, problems)
         watcher.end(f"{len(problems)} {name} problems, none of them seen in training")
-    tokenizer = run_tokenizer(run, recipe, slices.train)
     save_familiarity(run.path / "familiarity.json", slices.train)
-    job = Job(run, recipe, tokenizer, torch.device(device), watcher)
-
-    models: dict[str, LocalLLM] = {}
-    for stage, style in STYLES.items():
-        make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
-        held_out = validation_rows(recipe, tokenizer, slices.validation, style)
-        model = train_language_model(job, stage, make_rows, held_out)
-        models[stage] = stage_llm(job, stage, model)
+    if recipe.start and not is_own(recipe.start):
+        job, models = taught_models(run, recipe, slices, torch.device(device), watcher)
+    else:
+        job, models = _own_models(run, recipe, slices, torch.device(device), watcher)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
     models["chain-of-thought"] = models["chain-of-thought"].with_scorer(scorer)
 
@@ -100,9 +103,28 @@ def run_ladder(
     for name, problems in slices.tests().items():
         session = slice_session(job, name, problems, list(models.values()))
         results[name] = climb(problems, session, registry.usable(session.has), budget)
-    _write_results(job, results, budget, models["chain-of-thought"].model)
+    _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)
     return run
+
+
+def _own_models(
+    run: RunFolder, recipe: Recipe, slices: Slices, device: torch.device, progress: Progress
+) -> tuple[Job, dict[str, LocalLLM]]:
+    """Two models of our own that differ only in what they were shown."""
+    if recipe.start:
+        tokenizer = load(recipe.start).tokenizer
+        save(tokenizer, run.path / "tokenizer.json")
+    else:
+        tokenizer = run_tokenizer(run, recipe, slices.train)
+    job = Job(run, recipe, tokenizer, device, progress)
+    models = {}
+    for stage, style in STYLES.items():
+        make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
+        held_out = validation_rows(recipe, tokenizer, slices.validation, style)
+        model = train_language_model(job, stage, make_rows, held_out)
+        models[stage] = stage_llm(job, stage, model)
+    return job, models
 
 
 def climb(
@@ -115,7 +137,7 @@ def climb(
 
 
 def _write_results(
-    job: Job, results: Mapping[str, SliceResult], budget: Budget, model: Transformer
+    job: Job, results: Mapping[str, SliceResult], budget: Budget, llm: LocalLLM
 ) -> None:
     path = job.run.path
     rows: list[LadderRow] = []
@@ -131,7 +153,7 @@ def _write_results(
     write_record(path / "votes.json", rows_by_votes(test.problems, test.session, budget))
     write_record(path / "examples.json", examples(test.problems, test.solutions))
     (first, *_) = test.session.greedy(test.problems)
-    seen = sharpest_head(model, job.tokenizer, test.problems[0], first.completions[0])
+    seen = sharpest_head(llm, test.problems[0], first.completions[0])
     if seen is not None:
         write_record(path / "attention.json", seen)
     ladder = Ladder(

@@ -11,13 +11,13 @@ from glassmind.evaluate.ladder.grading import verdicts
 from glassmind.evaluate.ladder.rows import votes_row
 from glassmind.evaluate.run_files import Attention, VotesRow
 from glassmind.grade import check_steps, grade
-from glassmind.model import Transformer, probe
+from glassmind.llm import LocalLLM
+from glassmind.model import probe
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Solution
 from glassmind.reason.session import Session
 from glassmind.reason.vote import tally
 from glassmind.records import OUTCOME, PROCESS, Completion, Problem, Trace
-from glassmind.tokenize import Tokenizer, encode_prompt
 
 EXAMPLES_OF_EACH = 4
 
@@ -112,14 +112,12 @@ def _correct(problem: Problem, completion: Completion) -> bool:
     return completion.answer is not None and grade(problem.answer, completion.answer)
 
 
-def sharpest_head(
-    model: Transformer, tokenizer: Tokenizer, problem: Problem, completion: Completion
-) -> Attention | None:
+def sharpest_head(llm: LocalLLM, problem: Problem, completion: Completion) -> Attention | None:
     """The head that looks back from the chain at single question tokens most sharply.
 
     ``None`` if the chain is empty.
     """
-    prompt = encode_prompt(tokenizer, problem.question, "chain")
+    model, prompt = llm.model, llm.prompt(problem.question, "chain")
     ids = prompt + list(completion.token_ids)
     if not completion.token_ids:
         return None
@@ -140,6 +138,6 @@ def sharpest_head(
     return Attention(
         layer=layer,
         head=head,
-        tokens=tuple(tokenizer.token_text(i) for i in ids),
+        tokens=tuple(llm.tokenizer.token_text(i) for i in ids),
         weights=tuple(tuple(round(float(w), 4) for w in row) for row in weights),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,12 +23,13 @@ from glassmind.reason.session import Session
 from glassmind.reason.verify import training_documents
 from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
+from glassmind.runs.models import VERIFIER, load, load_model, save_model, with_vocabulary
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.tokenize import SavedTokenizer, Style
-from glassmind.tokenize.special import END
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.special import END, PAD
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
 from glassmind.train.metrics_file import MetricsFile
 from glassmind.train.process_group import ProcessGroup
@@ -44,7 +46,7 @@ class Job:
 
     run: RunFolder
     recipe: Recipe
-    tokenizer: SavedTokenizer
+    tokenizer: SavedTokenizer | ComposedTokenizer
     device: torch.device
     progress: Progress
     group: ProcessGroup = field(default_factory=ProcessGroup)
@@ -70,9 +72,13 @@ class Job:
 
 
 def fresh_model(job: Job) -> Transformer:
-    """The recipe's model with the run's initial weights: the same at every call."""
+    """The recipe's model with the run's initial weights, those of ``start`` where it names one: the
+    same at every call."""
     torch.manual_seed(job.recipe.seed)
-    return Transformer(with_vocabulary(job.recipe.model, job.tokenizer)).to(job.device)
+    model = Transformer(with_vocabulary(job.recipe.model, job.tokenizer))
+    if job.recipe.start:
+        load_weights(model, named_weights(load(job.recipe.start).model), job.recipe.start)
+    return model.to(job.device)
 
 
 def train_language_model(
@@ -206,10 +212,11 @@ def check_agreement(
 def slice_session(
     job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
 ) -> Session:
-    """What the methods share that answer one slice of the run's test problems.
+    """What the methods share that answer the problems of one slice.
 
-    Traces of the whole slice are kept in the run.
+    Traces of all of the problems together are kept in the run.
     """
+    whole, sampling = list(problems), job.recipe.sampling
 
     def keep(
         name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
@@ -220,7 +227,6 @@ def slice_session(
         judged = "-judged-" in name  # chains that were sampled, and compared, before
         return kept(job, f"{slice}-{name}", problems, style, make, None if judged else sampled)
 
-    whole, sampling = list(problems), job.recipe.sampling
     return Session(
         models,
         SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),
@@ -241,13 +247,14 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
     The problems are the last of the training set, the ones the model has seen least.
     """
     if job.done(VERIFIER):
-        return loaded_scorer(job)
+        return loaded_scorer(job, llm)
     config = job.recipe.verifier
     problems = train[-config.problems :]
     sampling = SamplingConfig(
         samples=config.samples,
         temperature=config.temperature,
         max_new_tokens=job.recipe.sampling.max_new_tokens,
+        calculator=job.recipe.sampling.calculator,
     )
     params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
 
@@ -259,30 +266,44 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
     traces = kept(job, "verifier-training", problems, "chain", make, llm)
     with job.timed(VERIFIER):
         documents = training_documents(
-            job.tokenizer, problems, traces, config.train.row_tokens, config.branches
+            job.tokenizer,
+            problems,
+            traces,
+            config.train.row_tokens,
+            config.branches,
+            prompt=lambda question: llm.prompt(question, "chain"),
         )
         torch.manual_seed(job.recipe.seed)
         trunk = Transformer(llm.model.config)
         load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
         scorer = TokenScorer(trunk, config.layers)
         if documents:
-            _train_scorer(job, scorer, documents)
+            _train_scorer(job, scorer, documents, _end_id(llm, traces))
         else:  # a model that never finishes a chain leaves nothing to judge: every score is 0.5
             job.progress.end("the model finished no chain, so the verifier stays untrained")
         trunk_stage = "" if config.language_weight > 0 else "chain-of-thought"
         folder = job.run.model_folder(VERIFIER)
         save_model(folder, scorer, job.tokenizer, VERIFIER, trunk_stage)
         job.forget_checkpoints(VERIFIER)
-    return loaded_scorer(job)
+    return loaded_scorer(job, llm)
 
 
-def _train_scorer(job: Job, scorer: TokenScorer, documents: Sequence[Document]) -> None:
+def _end_id(llm: LocalLLM, traces: Sequence[Trace]) -> int:
+    """The token that ends a chain: of several that may, the one that most chains end with."""
+    chains = [c for trace in traces for c in trace.completions]
+    ends = Counter(c.token_ids[-1] for c in chains if c.finish == "stop" and c.token_ids)
+    return ends.most_common(1)[0][0] if ends else min(llm.stop_ids)
+
+
+def _train_scorer(
+    job: Job, scorer: TokenScorer, documents: Sequence[Document], end_id: int
+) -> None:
     config = job.recipe.verifier
-    rows = pack(documents, config.train.row_tokens, job.tokenizer.special["<|pad|>"])
+    rows = pack(documents, config.train.row_tokens, job.tokenizer.special.get(PAD, 0))
     batch_rows = min(config.train.batch_rows, len(rows))
     objective = Verify(
         scorer,
-        job.tokenizer.special["<|end|>"],
+        end_id,
         pair_weight=config.pair_weight,
         language_weight=config.language_weight,
     )
@@ -297,9 +318,10 @@ def _train_scorer(job: Job, scorer: TokenScorer, documents: Sequence[Document]) 
     ).train()
 
 
-def loaded_scorer(job: Job) -> TokenScorer:
-    """The finished verifier."""
-    scorer = load_model(job.run.model_folder(VERIFIER), job.tokenizer, job.device)
+def loaded_scorer(job: Job, llm: LocalLLM) -> TokenScorer:
+    """The finished verifier, above the weights of ``llm`` unless it has a trunk of its own."""
+    folder = job.run.model_folder(VERIFIER)
+    scorer = load_model(folder, job.tokenizer, job.device, llm.model)
     if not isinstance(scorer, TokenScorer):
         raise UserError(f"{job.run.model_folder(VERIFIER)} holds a language model, not a scorer")
     return scorer

@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from glassmind.generate import SamplingParams
-from glassmind.model import TokenScorer
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.method import Need
 from glassmind.reason.model import Model
-from glassmind.reason.verify import score_traces
+from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
-from glassmind.tokenize import Style, Tokenizer
+from glassmind.tokenize import Style
 
 
 class Keep(Protocol):
@@ -29,20 +28,6 @@ class Keep(Protocol):
     ) -> list[Trace]:
         """The traces kept under ``name`` for ``problems``, or those that ``make`` makes."""
         ...
-
-
-class Judge(Protocol):
-    """How traces get a verifier's scores: ``score_traces``, or one that computes elsewhere."""
-
-    def __call__(
-        self,
-        scorer: TokenScorer,
-        tokenizer: Tokenizer,
-        problems: Sequence[Problem],
-        traces: Sequence[Trace],
-        *,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Trace]: ...
 
 
 def _not_kept(
@@ -57,7 +42,7 @@ class Session:
     ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
     ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
     share of the same ones. ``answers`` says whether the problems come with reference answers.
-    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``judge``
+    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``verify``
     has them scored.
     """
 
@@ -69,13 +54,13 @@ class Session:
         *,
         answers: bool = True,
         keep: Keep = _not_kept,
-        judge: Judge = score_traces,
+        verify: Verify | None = None,
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
-        self._answers, self._score = answers, judge
+        self._answers, self._verify = answers, verify
         self._keep, self._progress, self._label = keep, progress or Silent(), label
         self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
         self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}
@@ -132,7 +117,7 @@ class Session:
         if what == "samples":
             name = f"{style}-samples-{params.samples}"
             return self._sample(name, problems, params, style)
-        return self._judge(f"{style}-judged-{params.samples}", problems, params.samples, style)
+        return self._scored(f"{style}-judged-{params.samples}", problems, params.samples, style)
 
     def _sample(
         self, name: str, problems: Sequence[Problem], params: SamplingParams, style: Style
@@ -144,7 +129,7 @@ class Session:
 
         return self._keep(name, problems, style, make)
 
-    def _judge(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
+    def _scored(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
         model = self.model(style)
         scorer, tokenizer = model.scorer, model.tokenizer
         if scorer is None or tokenizer is None:
@@ -154,6 +139,7 @@ class Session:
             traces = self.samples(problems, n, style)
             stage = f"verifying {self._label}{name}"
             with watched(self._progress, stage, len(problems), "problems") as watch:
-                return self._score(scorer, tokenizer, problems, traces, progress=watch)
+                verify = self._verify or verify_function(model)
+                return verify(scorer, tokenizer, problems, traces, progress=watch)
 
         return self._keep(name, problems, style, make)

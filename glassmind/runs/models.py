@@ -23,6 +23,7 @@ from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import decode, read_json, write_record
 from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 SHIPPED = "word-problems"
 STAGES = ("chain-of-thought", "direct", "pretrain")
@@ -77,7 +78,7 @@ class Loaded:
 def save_model(
     folder: Path,
     module: Transformer | TokenScorer,
-    tokenizer: SavedTokenizer,
+    tokenizer: SavedTokenizer | ComposedTokenizer,
     stage: str,
     trunk_stage: str = "",
 ) -> None:
@@ -97,7 +98,7 @@ def save_model(
         format=FORMAT,
         kind="scorer" if isinstance(module, TokenScorer) else "transformer",
         stage=stage,
-        tokenizer=fingerprint(tokenizer),
+        tokenizer=_mark(tokenizer),
         config=trunk.config,
         sha256=sha256(folder / "model.safetensors"),
         judge_layers=module.judge_layers if isinstance(module, TokenScorer) else None,
@@ -106,17 +107,31 @@ def save_model(
     write_record(folder / "model.json", described)
 
 
+def _mark(tokenizer: SavedTokenizer | ComposedTokenizer) -> str:
+    if isinstance(tokenizer, ComposedTokenizer):
+        return tokenizer.fingerprint
+    return fingerprint(tokenizer)
+
+
 def load_model(
-    folder: Path, tokenizer: SavedTokenizer, device: torch.device | str = "cpu"
+    folder: Path,
+    tokenizer: SavedTokenizer | ComposedTokenizer,
+    device: torch.device | str = "cpu",
+    trunk: Transformer | None = None,
 ) -> Transformer | TokenScorer:
     """Read back what ``save_model`` wrote, in evaluation mode.
+
+    A scorer that was written without its trunk takes the weights of ``trunk``, or, where none is
+    given, those of the stage that it names.
 
     Raises:
         UserError: the folder is incomplete, damaged, or made for another tokenizer.
     """
     found = _described(folder / "model.json")
     config = found.config
-    if config.vocab_size != tokenizer.vocab_size or found.tokenizer != fingerprint(tokenizer):
+    padded = isinstance(tokenizer, ComposedTokenizer) and config.vocab_size > tokenizer.vocab_size
+    fits = padded or config.vocab_size == tokenizer.vocab_size  # published models have spare rows
+    if not fits or found.tokenizer != _mark(tokenizer):
         raise UserError(
             f"the model in {folder} (vocabulary {config.vocab_size}) was trained with another "
             f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
@@ -125,7 +140,10 @@ def load_model(
     if found.sha256 != sha256(folder / "model.safetensors"):
         raise UserError(f"{folder / 'model.safetensors'} does not match its checksum")
     if found.trunk is not None:
-        shared = load_tensors(folder.parent / found.trunk / "model.safetensors")
+        if trunk is None:
+            shared = load_tensors(folder.parent / found.trunk / "model.safetensors")
+        else:
+            shared = named_weights(trunk)
         tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
     # What model.json asks for must be there before anything of that size is made.
     skeleton(
@@ -135,8 +153,8 @@ def load_model(
         n_numbers=sum(tensor.numel() for tensor in tensors.values()),
     )
     with torch.random.fork_rng(devices=[]):
-        trunk = Transformer(config)
-        module = trunk if found.judge_layers is None else TokenScorer(trunk, found.judge_layers)
+        made = Transformer(config)
+        module = made if found.judge_layers is None else TokenScorer(made, found.judge_layers)
     load_weights(module, tensors, str(folder / "model.safetensors"))
     return module.to(device).eval()
 

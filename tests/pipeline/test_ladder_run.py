@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import step_beam
 import torch
 
 from glassmind.data import ProblemDial, generate, save_problems
@@ -24,7 +25,7 @@ from glassmind.pipeline.ask import Answer, ask
 from glassmind.pipeline.evaluate import evaluate_task, task_problems
 from glassmind.pipeline.ladder import finished_ladder, run_ladder
 from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.single import run_training
+from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
 from glassmind.reason import registry
 from glassmind.records import Problem
@@ -189,7 +190,8 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
     ]
     assert all(math.isfinite(row["validation_loss"]) for row in measured)
     sampled = [row for row in rows if "engine_trainer_logprob_diff" in row]
-    assert len(sampled) == len(list((finished.path / "samples").iterdir()))
+    drawn = [p for p in (finished.path / "samples").iterdir() if "judged" not in p.name]
+    assert len(sampled) == len(drawn)
     assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-4 for row in sampled)
     assert len(rows) == len(steps) + len(measured) + len(sampled)
 
@@ -425,6 +427,19 @@ def test_a_method_is_asked_by_name(finished: RunFolder) -> None:
     for method, said in (("any-of-k", "needs the reference answers"), ("x", "no method 'x'")):
         with pytest.raises(UserError, match=said):
             ask(QUESTION, loaded, method=method)
+
+
+def test_a_registered_method_is_a_rung(finished: RunFolder, tmp_path: Path) -> None:
+    """The run goes on with what was sampled; only the new method is new."""
+    folder = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    with registry.registered(step_beam.METHOD):
+        run_ladder(RECIPE, folder, resume=True)
+    ladder = finished_ladder(RunFolder(folder))
+    others = [row for row in ladder.rows if row.rung != "step-beam"]
+    assert others == list(finished_ladder(finished).rows)
+    assert len(ladder.rows) == len(others) + 3
+    assert "step-beam" in (folder / "votes.json").read_text("utf-8")
+    assert "step beam &lt;toy&gt;" in (folder / "report.html").read_text("utf-8")
 
 
 def test_runs_of_earlier_versions_open(finished: RunFolder, tmp_path: Path) -> None:

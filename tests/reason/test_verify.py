@@ -81,7 +81,7 @@ def trace(row: Sequence[Completion]) -> Trace:
 )
 def test_labels_stand_at_ends(said: tuple[list[str], str], labels: list[int]) -> None:
     one = completion(said)
-    found = chain_labels(TOKENIZER, PROBLEM, one)
+    found = chain_labels(PROBLEM, one)
     assert [label for _, label in found] == labels
     ends = [i for i, token in enumerate(one.token_ids) if token in (STEP, END)]
     assert [position for position, _ in found] == ends
@@ -89,12 +89,12 @@ def test_labels_stand_at_ends(said: tuple[list[str], str], labels: list[int]) ->
 
 def test_where_steps_cannot_be_checked_only_the_end_is_labelled() -> None:
     one = completion((["one spider has 8 legs"], "8"), problem=UNCHECKED)
-    assert chain_labels(TOKENIZER, UNCHECKED, one) == [(len(one.token_ids) - 1, 1.0)]
+    assert chain_labels(UNCHECKED, one) == [(len(one.token_ids) - 1, 1.0)]
 
 
 def test_a_chain_that_never_ends_has_no_last_label() -> None:
     cut = from_ids(completion(RIGHT).token_ids[:-2])
-    assert [label for _, label in chain_labels(TOKENIZER, PROBLEM, cut)] == [1.0, 1.0]
+    assert [label for _, label in chain_labels(PROBLEM, cut)] == [1.0, 1.0]
 
 
 # ---------------------------------------------------------------------------------- documents
@@ -113,7 +113,7 @@ def test_a_document_is_the_question_once_and_every_chain() -> None:
         assert document.ids[here].tolist() == list(member.token_ids)
         assert (document[COMPLETION][here] == right).all()  # what is worth imitating
         found = [(i, x) for i, x in enumerate(document[LABEL][here].tolist()) if not math.isnan(x)]
-        assert found == chain_labels(TOKENIZER, PROBLEM, member)
+        assert found == chain_labels(PROBLEM, member)
     bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
     assert np.isnan(bare[LABEL]).all()
     assert not bare[COMPLETION].any()

@@ -51,7 +51,7 @@ class _Drawing:
 
     def branch(self, index: int, depth: int) -> str:
         """The chain that begins at a node, with the branches at its end; a list item."""
-        spans = []
+        spans: list[str] = []
         below = [index]
         while len(below) == 1:
             self.left -= 1
@@ -76,7 +76,9 @@ def _span(node: ExampleNode) -> str:
     kind = f"node {node.kind}" + ("" if node.author == "model" else f" {node.author}")
     if node.valid is False:
         kind += " invalid"
-    parts = [f"<code>{escape(node.text)}</code>"] if node.text else []
+    # The text of an answer is the answer, which stands at the end.
+    shown = node.text and node.text != node.answer
+    parts = [f"<code>{escape(node.text)}</code>"] if shown else []
     if node.author != "model":
         parts.append(f'<span class="minor">{node.author}</span>')
     score = node.step_score if node.score is None else node.score

@@ -155,15 +155,18 @@ class Sampler:
         unmodified = log_total_R1 is not None
         if log_total_R1 is None:
             log_total_R1 = logits_RV.logsumexp(1, keepdim=True)
-        logprobs_R = (logits_RV.gather(1, tokens_R1) - log_total_R1)[:, 0]
+        chosen_R1 = logits_RV.gather(1, tokens_R1)
+        logprobs_R = (chosen_R1 - log_total_R1)[:, 0]
         if log_kept_R1 is None:
             sampled_R = torch.zeros_like(logprobs_R)
         elif unmodified and not self._some_greedy:
             sampled_R = logprobs_R
         else:
             # As in _weights: exp(scaled) was the token's weight, exp(log_kept) is their sum.
-            scaled_R1 = (asked_RV.gather(1, tokens_R1) - peak_R1).div_(self._divisor_R1)
-            sampled_R = (scaled_R1 - log_kept_R1)[:, 0].clamp_(max=0)
+            if asked_RV is not logits_RV:
+                chosen_R1 = asked_RV.gather(1, tokens_R1)
+            scaled_R1 = (chosen_R1 - peak_R1).div_(self._divisor_R1)
+            sampled_R = scaled_R1.sub_(log_kept_R1).clamp_(max=0)[:, 0]
             if self._some_greedy:
                 sampled_R.masked_fill_(self._greedy_R, 0)
         top = self._top(logits_RV, log_total_R1)
