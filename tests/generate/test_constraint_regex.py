@@ -98,7 +98,7 @@ def patterns() -> st.SearchStrategy[str]:
 @given(patterns(), st.text("abc", max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_masks_are_what_can_still_be_completed(pattern: str, begun: str) -> None:
-    # Lazy or not is the same for a whole match, but with lazy counts ``regex`` finds partial
+    # Lazy counts match the same texts as greedy ones, but with them ``regex`` reports partial
     # matches that nothing can complete.
     greedy = pattern.replace("*?", "*")
     tokens = [b"a", b"b", b"c", b"ab", b"bc", b"cab", b"aaaa", b"abcabcab", None, b"", b"a"]
