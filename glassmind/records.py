@@ -76,7 +76,7 @@ OUTCOME, PROCESS = "outcome", "process"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something took: tokens read, tokens written, tokens a judge read, and wall-clock time.
+    """What something took: tokens read, written and read by a verifier, and wall-clock time.
 
     ``prompt_tokens`` counts a prompt once for all samples that share it. ``judged_tokens`` counts
     what a verifier read, prompts included. ``seconds`` are a share of the wall-clock time of the

@@ -47,7 +47,7 @@ class FixedModel:
 
     @property
     def scorer(self) -> TokenScorer | None:
-        # ``judge`` below never looks at it.
+        # ``verify`` below never looks at it.
         return cast(TokenScorer, object()) if self.scored else None
 
     def sample(
@@ -68,7 +68,7 @@ class FixedModel:
         ]
 
 
-def judge(
+def verify(
     scorer: TokenScorer,
     tokenizer: Tokenizer,
     problems: Sequence[Problem],
@@ -91,4 +91,4 @@ def judge(
 
 def session(*models: FixedModel, answers: bool = True) -> Session:
     """A session of such models that draws chains as they are asked for."""
-    return Session(list(models), GREEDY, SAMPLED, answers=answers, judge=judge)
+    return Session(list(models), GREEDY, SAMPLED, answers=answers, verify=verify)

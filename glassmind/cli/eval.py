@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(glassmind methods lists them)",
     )
     parser.add_argument(
+        "--reward",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also give the sampled chains this reward (glassmind methods lists them)",
+    )
+    parser.add_argument(
         "--limit", type=int, default=0, metavar="N", help="only the first N problems"
     )
     parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
@@ -51,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, out, print_json
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
+    from glassmind.evaluate.ladder.rewards import rewards_text
     from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.llm import open_llm
     from glassmind.pipeline.evaluate import evaluate_task
@@ -74,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             args.task,
             llm,
             methods=args.method,
+            rewards=args.reward,
             limit=args.limit,
             shots=args.shots,
             sampling=sampling,
@@ -88,4 +97,6 @@ def run(args: argparse.Namespace) -> int:
         print_json(encode(result))
     else:
         print_ladder(result, out())
+        if result.rewards:
+            out().file.write("\n" + rewards_text(result.rewards) + "\n")
     return 0

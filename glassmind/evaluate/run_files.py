@@ -75,10 +75,28 @@ class LadderRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RewardRow:
+    """What a reward says of the ``samples`` chains of ``n`` problems: the mean with its interval,
+    the share of problems whose chains get ``differing`` rewards, and the mean standard deviation
+    within a problem."""
+
+    reward: str
+    slice: str
+    n: int
+    samples: int
+    mean: float
+    ci_low: float
+    ci_high: float
+    differing: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ladder:
     """``ladder.json``: the staged table of one run.
 
-    ``skipped`` counts the questions that were too long for the model, and so are wrong.
+    ``skipped`` counts the questions that were too long for the model, and so are wrong. ``rewards``
+    are those that were asked for.
     """
 
     schema: int
@@ -87,6 +105,7 @@ class Ladder:
     seed: int
     rows: tuple[LadderRow, ...]
     skipped: int = 0
+    rewards: tuple[RewardRow, ...] = ()
 
     def row(self, rung: str, slice: str) -> LadderRow | None:
         """The row of a method on a slice, if there is one."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
+from glassmind.evaluate.ladder.rewards import reward_row
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
 from glassmind.generate import SamplingParams
@@ -19,12 +20,14 @@ from glassmind.llm.prompts import chosen_examples
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
 from glassmind.progress import Progress
-from glassmind.reason import registry
+from glassmind.reason import registry, reward_registry
 from glassmind.reason.method import Budget, Method, Solution
+from glassmind.reason.reward import Reward
 from glassmind.reason.session import Session
-from glassmind.records import Problem
+from glassmind.records import Problem, Trace
 from glassmind.runs.models import shipped_run
 from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
 TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
@@ -90,6 +93,7 @@ def evaluate_task(
     model: Source,
     *,
     methods: Sequence[str] = (),
+    rewards: Sequence[str] = (),
     limit: int = 0,
     shots: int = 0,
     sampling: SamplingConfig | None = None,
@@ -101,13 +105,14 @@ def evaluate_task(
     ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
     ``shots`` training problems with their solutions. ``methods`` are the names of those to run, by
     default all whose needs the model meets, and where only one chain is sampled, those that need no
-    more. Questions too long for the model's context count as wrong; ``Ladder.skipped`` says how
-    many.
+    more. ``rewards`` are names of rewards to give the sampled chains. Questions too long for the
+    model's context count as wrong; ``Ladder.skipped`` says how many.
 
     Raises:
         UserError: there is no such model, task or method, or a method needs what the model lacks.
     """
     asked = [registry.named(name) for name in dict.fromkeys(methods)]
+    wanted = [reward_registry.named(name) for name in dict.fromkeys(rewards)]
     llm = as_llm(model)
     recipe = task_recipe(llm)
     problems = task_problems(task, recipe, limit)
@@ -116,7 +121,7 @@ def evaluate_task(
         llm = llm.with_prompts(replace(llm.prompts, examples=shown))
     config = sampling or llm.default_sampling
     sampled = SamplingParams.of(config, seed=seed)
-    if asked and not any(method.scales for method in asked):
+    if asked and not wanted and not any(method.scales for method in asked):
         sampled = replace(sampled, samples=1)
     session = Session(
         [llm],
@@ -127,6 +132,11 @@ def evaluate_task(
     )
     for method in asked:
         registry.require(method, session.has)
+    for reward in wanted:
+        if missing := reward.needs - session.has:
+            raise UserError(
+                f"the reward {reward.name} needs {registry.in_words(missing)}, which is not there"
+            )
     chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
     result = climb(problems, session, chosen, Budget(config.samples))
     any_method, *_ = result.solutions.values()
@@ -137,7 +147,19 @@ def evaluate_task(
         seed=seed,
         rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
         skipped=sum(map(_skipped, any_method)),
+        rewards=tuple(
+            reward_row(reward, task, problems, _chains(session, reward, problems, llm.style))
+            for reward in wanted
+        ),
     )
+
+
+def _chains(
+    session: Session, reward: Reward, problems: Sequence[Problem], style: Style
+) -> list[Trace]:
+    """The session's sampled chains, with the verifier's scores where the reward reads them."""
+    get = session.judged if "verifier" in reward.needs else session.samples
+    return get(problems, session.sampled.samples, style)
 
 
 def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:

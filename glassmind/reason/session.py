@@ -15,7 +15,7 @@ from glassmind.generate import SamplingParams
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.method import Need
 from glassmind.reason.model import Model
-from glassmind.reason.verify import Judge, judge_of
+from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
 
@@ -42,7 +42,7 @@ class Session:
     ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
     ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
     share of the same ones. ``answers`` says whether the problems come with reference answers.
-    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``judge``
+    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``verify``
     has them scored.
     """
 
@@ -54,13 +54,13 @@ class Session:
         *,
         answers: bool = True,
         keep: Keep = _not_kept,
-        judge: Judge | None = None,
+        verify: Verify | None = None,
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
-        self._answers, self._score = answers, judge
+        self._answers, self._verify = answers, verify
         self._keep, self._progress, self._label = keep, progress or Silent(), label
         self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
         self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}
@@ -139,7 +139,7 @@ class Session:
             traces = self.samples(problems, n, style)
             stage = f"verifying {self._label}{name}"
             with watched(self._progress, stage, len(problems), "problems") as watch:
-                score = self._score or judge_of(model)
-                return score(scorer, tokenizer, problems, traces, progress=watch)
+                verify = self._verify or verify_function(model)
+                return verify(scorer, tokenizer, problems, traces, progress=watch)
 
         return self._keep(name, problems, style, make)

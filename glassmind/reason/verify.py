@@ -28,7 +28,7 @@ Prompt = Callable[[str], Sequence[int]]
 """The ids that ask a question, as the model that wrote the chains was asked."""
 
 
-class Judge(Protocol):
+class Verify(Protocol):
     """How traces get a verifier's scores: ``score_traces``, or one that computes elsewhere."""
 
     def __call__(
@@ -279,7 +279,7 @@ def _judged(completion: Completion, probabilities: np.ndarray) -> tuple[tuple[fl
     return judged, 0.0 if end is None else float(probabilities[end])
 
 
-def judge_of(model: object) -> Judge:
+def verify_function(model: object) -> Verify:
     """How the chains of ``model`` are scored: after the prompt that it was asked with."""
     if isinstance(model, LocalLLM):
         return partial(score_traces, prompt=lambda question: model.prompt(question, "chain"))

@@ -52,11 +52,11 @@ def save_traces(path: Path, traces: Sequence[Trace]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nodes = [node for trace in traces for node in trace.nodes]
     costs = [*(trace.prompt_cost for trace in traces), *(node.cost for node in nodes)]
-    texts, answers, judges = _Table(), _Table(), _Table()
-    judged = [
-        (number, judges.number(judge), value)
+    texts, answers, score_names = _Table(), _Table(), _Table()
+    scored = [
+        (number, score_names.number(name), value)
         for number, node in enumerate(nodes)
-        for judge, value in node.scores.items()
+        for name, value in node.scores.items()
     ]
     arrays: dict[str, NDArray[Any]] = {
         "nodes": _smallest([len(trace.nodes) for trace in traces]),
@@ -69,9 +69,9 @@ def save_traces(path: Path, traces: Sequence[Trace]) -> None:
         "authors": _smallest([AUTHORS.index(node.author) for node in nodes]),
         "closed": np.array([node.closed for node in nodes], bool),
         "finishes": _smallest([FINISHES.index(node.finish) for node in nodes]),
-        "judged_nodes": _smallest([number for number, _, _ in judged]),
-        "judges": _smallest([judge for _, judge, _ in judged]),
-        "scores": _exact([value for _, _, value in judged]),
+        "scored_nodes": _smallest([number for number, _, _ in scored]),
+        "score_names": _smallest([name for _, name, _ in scored]),
+        "scores": _exact([value for _, _, value in scored]),
         "seconds": _exact([cost.seconds for cost in costs]),
     }
     for name in COUNTS:
@@ -90,7 +90,7 @@ def save_traces(path: Path, traces: Sequence[Trace]) -> None:
         "problems": [trace.problem_id for trace in traces],
         "texts": list(texts.numbers),
         "answers": list(answers.numbers),
-        "judges": list(judges.numbers),
+        "score_names": list(score_names.numbers),
     }
     text = json.dumps(document, ensure_ascii=True, separators=(",", ":"))
     arrays["json"] = np.frombuffer(text.encode("ascii"), np.uint8).copy()
@@ -133,7 +133,7 @@ class _Document:
     problems: list[str]
     texts: list[str]
     answers: list[str]
-    judges: list[str]
+    score_names: list[str]
 
 
 @dataclass
@@ -162,7 +162,7 @@ def _document(arrays: Arrays) -> _Document:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     lists: list[list[str]] = []
-    for name in ("problems", "texts", "answers", "judges"):
+    for name in ("problems", "texts", "answers", "score_names"):
         texts = found.get(name)
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"its {name} are not a list of strings")
@@ -176,7 +176,7 @@ def _check(arrays: Arrays, document: _Document) -> None:
     Raises:
         ValueError: they do not, or reading them would take too much.
     """
-    for name in (*_SIZES, "nodes", "judged_nodes", "judges", "scores", *_COUNTED):
+    for name in (*_SIZES, "nodes", "scored_nodes", "score_names", "scores", *_COUNTED):
         if name not in arrays or arrays[name].ndim != 1:
             raise ValueError(f"{name} is missing or has the wrong shape")
         if (name in _FLOATS) != (arrays[name].dtype.kind == "f"):
@@ -188,7 +188,7 @@ def _check(arrays: Arrays, document: _Document) -> None:
         raise ValueError(f"it has {n_nodes} nodes, more than {MAX_NODES}")
     sizes = {"nodes": n_problems} | dict.fromkeys(_SIZES, n_nodes)
     sizes |= dict.fromkeys((*COUNTS, "seconds"), n_problems + n_nodes)
-    sizes |= dict.fromkeys(("judges", "scores"), len(arrays["judged_nodes"]))
+    sizes |= dict.fromkeys(("score_names", "scores"), len(arrays["scored_nodes"]))
     for name in _COUNTED:
         _within(arrays, f"{name}_counts", 0, MAX_BYTES)
         sizes[name] = int(arrays[f"{name}_counts"].sum(dtype=np.int64))
@@ -200,8 +200,8 @@ def _check(arrays: Arrays, document: _Document) -> None:
         ("kinds", len(KINDS)),
         ("authors", len(AUTHORS)),
         ("finishes", len(FINISHES)),
-        ("judged_nodes", n_nodes),
-        ("judges", len(document.judges)),
+        ("scored_nodes", n_nodes),
+        ("score_names", len(document.score_names)),
         ("ids", 2**31),
     ):
         _within(arrays, name, 0, limit)
@@ -247,10 +247,10 @@ def _within(arrays: Arrays, name: str, low: int, limit: int) -> None:
 
 def _traces(arrays: Arrays, document: _Document) -> list[Trace]:
     scores: dict[int, dict[str, float]] = {}
-    for node, judge, value in zip(
-        *(arrays[name].tolist() for name in ("judged_nodes", "judges", "scores")), strict=True
+    for node, name, value in zip(
+        *(arrays[n].tolist() for n in ("scored_nodes", "score_names", "scores")), strict=True
     ):
-        scores.setdefault(node, {})[document.judges[judge]] = value
+        scores.setdefault(node, {})[document.score_names[name]] = value
     costs = [
         Cost(*row)
         for row in zip(*(arrays[name].tolist() for name in (*COUNTS, "seconds")), strict=True)

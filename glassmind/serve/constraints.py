@@ -1,6 +1,7 @@
-"""What an answer must look like, from the fields of a request that say so.
+"""Constraints from the fields of a request.
 
-Every server has its own names for it. All of them are read here into one ``Form``.
+OpenAI, vLLM and llama.cpp have different fields for the form of an answer. All of them are read
+here into one ``Form``.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ Kind = Literal["object", "schema", "regex", "choice", "grammar"]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an answer must look like: ``value`` is a pattern, a JSON schema, a list of choices or a
-    grammar. ``field`` is the field of the request that says so."""
+    """The form of an answer. ``value`` is a pattern, a JSON schema, a list of choices or a grammar;
+    ``field`` is the request field it comes from."""
 
     kind: Kind
     value: Any

@@ -98,29 +98,32 @@ def patterns() -> st.SearchStrategy[str]:
 @given(patterns(), st.text("abc", max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_masks_are_what_can_still_be_completed(pattern: str, begun: str) -> None:
+    # Lazy counts match the same texts as greedy ones, but with them ``regex`` reports partial
+    # matches that nothing can complete.
+    greedy = pattern.replace("*?", "*")
     tokens = [b"a", b"b", b"c", b"ab", b"bc", b"cab", b"aaaa", b"abcabcab", None, b"", b"a"]
     tokens += [bytes([i]) for i in range(256) if i not in b"abc"]
     follower = RegexConstraint(pattern, Vocabulary(tokens, end_ids=[8])).begin()
     for at, letter in enumerate(begun):
         mask = follower.allowed()
         assert mask is not None
-        possible = regex.fullmatch(pattern, begun[: at + 1], partial=True) is not None
+        possible = regex.fullmatch(greedy, begun[: at + 1], partial=True) is not None
         assert bool(mask["abc".index(letter)]) == possible
         if not possible:
             return
         finished = follower.see("abc".index(letter)).finished
         assert finished == all(
-            regex.fullmatch(pattern, begun[: at + 1] + more, partial=True) is None
+            regex.fullmatch(greedy, begun[: at + 1] + more, partial=True) is None
             for more in ("a", "b", "c", "x", "é")
         )
     mask = follower.allowed()
     assert mask is not None
     for token_id, data in enumerate(tokens[:11]):
         if token_id == 8:
-            expected = regex.fullmatch(pattern, begun) is not None
+            expected = regex.fullmatch(greedy, begun) is not None
         else:
             text = begun + (data or b"").decode()
-            expected = bool(data) and regex.fullmatch(pattern, text, partial=True) is not None
+            expected = bool(data) and regex.fullmatch(greedy, text, partial=True) is not None
         assert bool(mask[token_id]) == expected, (token_id, data)
 
 

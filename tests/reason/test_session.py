@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from fixed_model import GREEDY, SAMPLED, FixedModel, chain, judge, session
+from fixed_model import GREEDY, SAMPLED, FixedModel, chain, session, verify
 
 from glassmind.reason import registry
 from glassmind.reason.method import Budget
@@ -20,7 +20,7 @@ CHAINS = {question: [chain(str(n), n + 1, score=0.5) for n in range(8)] for ques
 
 def test_chains_are_drawn_once_for_all() -> None:
     model = FixedModel(CHAINS, scored=True)
-    shared = Session([model], GREEDY, replace(SAMPLED, samples=8), judge=judge)
+    shared = Session([model], GREEDY, replace(SAMPLED, samples=8), verify=verify)
     for method in registry.usable(shared.has):
         method.solve(PROBLEMS, shared, Budget(8))
     assert model.asked == [(("a", "b"), 1, "chain"), (("a", "b"), 8, "chain")]
@@ -83,7 +83,7 @@ def test_what_is_kept_is_not_drawn() -> None:
     models = [FixedModel(CHAINS, scored=True) for _ in range(2)]
     for model in models:
         sampled = replace(SAMPLED, samples=8)
-        shared = Session([model], GREEDY, sampled, judge=judge, keep=keep)
+        shared = Session([model], GREEDY, sampled, verify=verify, keep=keep)
         shared.greedy(PROBLEMS)
         shared.judged(PROBLEMS, 2)
     assert list(kept) == ["chain-greedy", "chain-samples-8", "chain-judged-8"]

@@ -201,7 +201,7 @@ def put(name: str, value: Any, at: int = 0) -> Callable[[dict[str, Any]], None]:
         (put("parents", -2), "node 0 of a trace has parent -2"),
         (put("texts", 999), "texts holds a number outside"),
         (put("kinds", 3), "kinds holds a number outside"),
-        (put("judges", -1), "judges holds a number outside"),
+        (put("score_names", -1), "score_names holds a number outside"),
         (put("nodes", 2**40), "nodes holds a number outside"),
         (put("ids_counts", -1), "ids_counts holds a number outside"),
         (put("completion_tokens", -1), "completion_tokens holds a number outside"),

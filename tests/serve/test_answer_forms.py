@@ -12,10 +12,10 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Constraints, Form, asked_form
 from glassmind.serve.schemas.requests import ChatRequest, CompletionRequest
-from glassmind.serve.served_model import ServedModel
 
 SCHEMA = {
     "type": "object",
@@ -147,7 +147,7 @@ def test_references_resolve_within_a_tools_parameters(
     assert required.status_code == 200, required.text
 
 
-def test_constraints_are_made_once(tiny: ServedModel) -> None:
+def test_constraints_are_made_once(tiny: LocalLLM) -> None:
     constraints = Constraints(tiny.vocabulary)
     form = Form("regex", "a+", "regex")
     assert constraints.of(form) is constraints.of(Form("regex", "a+", "guided_regex"))

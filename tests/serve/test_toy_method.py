@@ -10,7 +10,6 @@ import httpx2
 import pytest
 import step_beam
 from command_line import complaint, product
-from glassmind.serve.served_model import ServedModel
 from tiny_servers import serving
 
 from glassmind.data import save_problems
@@ -18,13 +17,13 @@ from glassmind.evaluate.ladder.rows import rows_by_steps
 from glassmind.evaluate.ladder.table import ladder_text
 from glassmind.evaluate.report.page import write_report
 from glassmind.generate import SamplingParams
+from glassmind.llm.opening import open_local
 from glassmind.pipeline.ask import Answer, ask
 from glassmind.pipeline.evaluate import evaluate_task
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.report_files import examples, rows_by_votes
 from glassmind.reason import registry
 from glassmind.reason.method import Budget
-from glassmind.reason.model import own_model
 from glassmind.reason.session import Session
 from glassmind.records import Problem, Step
 from glassmind.runs.models import load
@@ -51,7 +50,7 @@ def test_table_json_and_report_have_it(run_folder: Path, tmp_path: Path) -> None
     assert "step beam <toy>" in ladder_text(ladder).splitlines()[-1]
     assert json.loads(json.dumps(encode(ladder)))["rows"][-1]["rung"] == "step-beam"
 
-    model = own_model(load(run_folder))
+    model = open_local(str(run_folder))
     params = SamplingParams.of(model.default_sampling, seed=0)
     session = Session([model], params, params)
     result = climb(PROBLEMS, session, registry.usable(session.has), Budget(3))
@@ -77,7 +76,7 @@ def test_commands_take_it(
 ) -> None:
     save_problems(PROBLEMS, tmp_path / "mine.jsonl")
     model = ("--model", str(run_folder))
-    listed = json.loads(product(capsys, "methods", "--json"))
+    listed = json.loads(product(capsys, "methods", "--json"))["methods"]
     assert listed[-1]["name"] == "step-beam" and listed[-1]["needs"] == ["chain"]
     assert step_beam.METHOD.explanation in product(capsys, "methods")
     task = ("eval", "--task", str(tmp_path / "mine.jsonl"), *model, "--json")
@@ -99,7 +98,7 @@ def test_the_server_takes_it(run_folder: Path) -> None:
     assert isinstance(offline, Answer)
     body = {"question": QUESTION, "seed": 3, "method": "step-beam"}
     with (
-        serving(ServedModel.load(str(run_folder))) as address,
+        serving(open_local(str(run_folder))) as address,
         httpx2.Client(base_url=address, timeout=60) as http,
     ):
         whole = Reason.model_validate(http.post("/v1/reason", json=body).json())

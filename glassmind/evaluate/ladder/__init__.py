@@ -2,5 +2,6 @@
 
 Read ``grading`` (solutions to verdicts), ``rows`` (accuracy, interval, paired test, cost),
 ``names`` (titles and order), ``findings`` (what they show, in sentences), ``table`` (for the
-terminal). The methods themselves are in ``reason.methods``.
+terminal); ``rewards`` (what a reward says of the same chains). The methods themselves are in
+``reason.methods``.
 """

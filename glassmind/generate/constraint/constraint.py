@@ -3,21 +3,19 @@
     constraint = RegexConstraint(r"(yes|no), because [^\\n]{1,200}", Vocabulary.of(tokenizer))
     SamplingParams(max_new_tokens=100, constraint=constraint)
 
-A pattern, a JSON schema or a grammar is a set of texts. While an output forms, a parser keeps track
-of how it could go on; a token is allowed if its bytes lead to the beginning of a text in the set,
-and the end where the text is in it. The logits of all other tokens are masked before sampling
-(Willard and Louf 2023, arXiv 2307.09702). Where there is only one way to go on, the tokens are
-written without asking the model (Zheng et al. 2023, arXiv 2312.07104, call it jump-forward), and
-marked as forced.
+A pattern, a JSON schema or a grammar defines a set of texts. A parser follows the output; a token
+is allowed if the output with it is the beginning of a text in the set, and the end token if the
+output is in the set. The logits of all other tokens are masked before sampling (Willard and Louf
+2023, arXiv 2307.09702). Where only one continuation is possible, its tokens are appended without
+asking the model (jump-forward decoding: Zheng et al. 2023, arXiv 2312.07104) and marked as forced.
 
-The parser is llguidance's: an Earley parser whose terminals are regular expressions, matched by
-their derivatives, so that neither recursion nor large counts need a machine made beforehand. Read
-https://guidance-ai.github.io/llguidance/llg-go-brrr for how it finds the masks of 100,000 tokens in
-50 microseconds.
+The parser is llguidance: an Earley parser whose terminals are regular expressions, matched by their
+derivatives, so that neither recursion nor large counts need an automaton built in advance. How it
+computes the mask of 100,000 tokens in 50 microseconds is described in
+https://guidance-ai.github.io/llguidance/llg-go-brrr.
 
-Whatever the model wants to say, an output that ends with ``finish == "stop"`` is in the set; one
-that ends with ``"length"`` is the beginning of one that is. What must be in it is what
-``decode_bytes`` makes of the output alone, without the prompt.
+An output with ``finish == "stop"`` is in the set; one with ``"length"`` is the beginning of a text
+in it. The text is what ``decode_bytes`` makes of the output alone, without the prompt.
 """
 
 from __future__ import annotations
@@ -38,13 +36,13 @@ MAX_GRAMMAR = 100_000  # characters of a grammar, and of all choices together
 MAX_CHOICES = 1_000
 
 WHITESPACE = " ?"
-"""What may stand between the parts of JSON: without a bound, small models write it for ever."""
+"""Between the parts of JSON. Without a bound, small models can write white space for ever."""
 
 _DEEPER = 'start: {lead}@inner\n%llguidance {{"no_forcing": {no_forcing}}}'
 
 
 class Constraint(Protocol):
-    """What an output has to be; immutable, so that many requests can share one."""
+    """The set of texts an output must be in; immutable, so many requests can share one."""
 
     def begin(self) -> TokenHook:
         """Follows one new output."""
@@ -52,12 +50,12 @@ class Constraint(Protocol):
 
 
 class GrammarConstraint:
-    """The output is a text of a grammar in Lark's notation, as llguidance extends it
+    """The output is a text of a grammar in Lark notation with llguidance's extensions
     (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md), or in llama.cpp's GBNF.
-    Its first rule is ``start`` (GBNF: ``root``).
+    The first rule is ``start`` (GBNF: ``root``).
 
-    Raises ``UserError`` for a grammar that is malformed or not supported, costs too much, or has no
-    text that the vocabulary can spell and end.
+    Raises ``UserError`` for a grammar that is malformed, not supported, or too expensive, and for
+    one none of whose texts the vocabulary can spell.
     """
 
     def __init__(self, grammar: str, vocabulary: Vocabulary) -> None:
@@ -74,7 +72,7 @@ class GrammarConstraint:
         if lead or not tokenizer.forces:
             self._matcher = self._masks.matcher(_inside(grammar, lead, tokenizer.forces), what)
             if lead and not self._may_begin_with(grammar, lead, tokenizer.forces):
-                # Decoding takes it away where it is there; nothing is lost where it is not.
+                # Decoding removes the lead if it is there, so it can be left out as well.
                 optional = _inside(grammar, lead, tokenizer.forces, optional=True)
                 self._matcher = self._masks.matcher(optional, what)
         else:
@@ -94,9 +92,9 @@ class GrammarConstraint:
 
 
 class RegexConstraint(GrammarConstraint):
-    """The whole output matches a regular expression in the notation of Rust's ``regex``
-    (https://docs.rs/regex/latest/regex/#syntax): as Python's, without looking around and back
-    references. ``^`` and ``$`` may stand at its ends and change nothing.
+    """The whole output matches a regular expression in the syntax of Rust's ``regex``
+    (https://docs.rs/regex/latest/regex/#syntax): like Python's, without lookaround and back
+    references. ``^`` and ``$`` are allowed at its ends and change nothing.
 
     Raises ``UserError`` for a pattern that is malformed or not supported.
     """
@@ -128,10 +126,10 @@ class ChoiceConstraint(GrammarConstraint):
 
 
 class JSONSchemaConstraint(GrammarConstraint):
-    """The output is JSON that validates against ``schema``, a schema as ``json.loads`` gives it.
-    Between its parts stands at most one space.
+    """The output is JSON that validates against ``schema``, a schema as ``json.loads`` returns it.
+    At most one space separates the parts of the JSON.
 
-    Raises ``UserError`` for a schema that is malformed or asks for what cannot be kept.
+    Raises ``UserError`` for a schema that is malformed, not supported, or too expensive.
     """
 
     def __init__(self, schema: object, vocabulary: Vocabulary) -> None:
@@ -166,15 +164,15 @@ def _alone(grammar: dict[str, object]) -> str:
 def _inside(
     grammar: dict[str, object], lead: bytes, forces: bool, *, optional: bool = False
 ) -> str:
-    """``grammar`` behind what decoding takes away, and with what is forced left to the masks where
-    text cannot be made tokens."""
+    """``grammar`` after the ``lead`` that decoding removes; ``forces`` says whether it may force
+    tokens."""
     before = json.dumps(lead.decode()) + ("? " if optional else " ") if lead else ""
     outer = _DEEPER.format(lead=before, no_forcing=json.dumps(not forces))
     return json.dumps({"grammars": [{"lark_grammar": outer}, {**grammar, "name": "inner"}]})
 
 
 def _lark(grammar: str) -> str:
-    """Lark's notation of a grammar in it or in GBNF, the JSON schemas in it prepared."""
+    """A grammar in Lark or GBNF notation as Lark, with the JSON schemas in it prepared."""
     from llguidance.gbnf_to_lark import any_to_lark
 
     try:
@@ -190,7 +188,7 @@ def _lark(grammar: str) -> str:
         try:
             schema, after = json.JSONDecoder().raw_decode(lark, found.end())
         except (ValueError, RecursionError):
-            continue  # in a string, or malformed: llguidance says so
+            continue  # within a string, or malformed, which llguidance reports
         parts += [lark[end : found.end()], json.dumps(_json_schema(schema))]
         end = after
     return "".join(parts) + lark[end:]

@@ -1,15 +1,14 @@
-"""A vocabulary in the form in which llguidance walks it.
+"""The vocabulary as a tokenizer for llguidance.
 
-llguidance (Moskal et al., https://github.com/guidance-ai/llguidance) keeps all tokens in a tree of
-their beginnings and walks it with a parser to find the tokens that may come next. It needs the
-bytes of every token, the tokens that end a text, and a function that turns text into ids.
+llguidance (https://github.com/guidance-ai/llguidance) keeps all tokens in a prefix tree and walks
+it with a parser to find the tokens that may come next. It needs the bytes of every token, the
+tokens that end a text, and a function that encodes text.
 
-The function is for *forced* text. Where a grammar leaves one way to go on (after ``{"`` only
-``name":``, say), these tokens need not be sampled. Which tokens, though? ``name`` may be one token
-or four, and a model that is shown the four has never seen its world like this. So the text is
-encoded as the tokenizer would, and its last tokens are left out where what follows could have
-joined them. Tokenizers that do not give back what they were given (WordPiece, lower-casing) force
-nothing.
+The function is for *forced* text. If a grammar allows one continuation only (after ``{"`` only
+``name":``, say), its tokens need not be sampled. But ``name`` may be one token or four, and a model
+predicts poorly after a tokenization it has never seen. So the text is encoded by the model's own
+tokenizer, and llguidance leaves out trailing tokens that could merge with what follows. Tokenizers
+that do not reproduce their input (WordPiece, lower-casing) force nothing.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ Encode = Callable[[str], Sequence[int]]
 
 SPECIAL = b"\xff"  # llguidance takes tokens that begin so for special ones
 
-# What is put before a text whose tokens are wanted as they are *inside* a text: tokenizers of the
-# SentencePiece kind put a space before what they take for a beginning.
+# SentencePiece tokenizers put a space before the beginning of a text. To get the tokens of a text
+# as they are *inside* a text, something that merges with nothing is encoded before it.
 _BEFORE = ("", "\x02", "\n")
 _PROBES = ('{"name": ["a b", 12.5]}', " The answer", "x\ny", "!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
 class GrammarTokenizer:
-    """``tokens`` for llguidance, made of a ``Vocabulary``'s fields, and what a constraint asks of
-    them besides. Making one takes half a second for 50,000 tokens.
+    """``tokens`` is the tokenizer, made from the fields of a ``Vocabulary``; for 50,000 tokens this
+    takes half a second.
 
-    ``forces`` says whether forced text can be turned into tokens. ``writable_W`` has a bit for each
-    id, 32 to an int32 as in llguidance's masks: those that stand for text, and those that end it.
+    ``forces`` says whether ``encode`` can be used for forced text. ``writable_W`` has a bit per id,
+    32 to an int32 as in llguidance's masks: set for tokens that stand for text and for end tokens.
 
     Raises ``UserError`` where llguidance is not installed, or no token ends a text.
     """
@@ -81,7 +80,7 @@ class _Table:
     def __init__(
         self, token_bytes: Sequence[bytes | None], ends: Sequence[int], encode: Encode
     ) -> None:
-        # A token that begins as special ones do would be taken for one; no text has that byte.
+        # llguidance would take a token with this first byte for a special one; UTF-8 has no such.
         self.tokens = [
             data if data and not data.startswith(SPECIAL) else b"" for data in token_bytes
         ]
@@ -97,9 +96,8 @@ class _Table:
 
 
 def _inner_encode(token_bytes: Sequence[bytes | None], encode: Encode) -> Encode | None:
-    """The ids of a text inside a text; ``None`` where ``encode`` cannot be trusted with it.
-
-    It never raises: it is called from within llguidance.
+    """A function that encodes a text as it is inside a longer one; ``None`` if ``encode`` does not
+    reproduce its input. It never raises, because llguidance calls it.
     """
     byte_ids = {data: i for i, data in enumerate(token_bytes) if data and len(data) == 1}
 
@@ -115,7 +113,7 @@ def _inner_encode(token_bytes: Sequence[bytes | None], encode: Encode) -> Encode
 
     def inner_encode(text: str) -> list[int]:
         ids = as_trained(text)
-        if ids is None:  # normalised to something else: byte by byte, as far as there are bytes
+        if ids is None:  # normalised to another text: byte by byte, as far as there are such tokens
             bytes_ = (text.encode()[i : i + 1] for i in range(len(text.encode())))
             ids = [byte_ids[byte] for byte in bytes_ if byte in byte_ids]
         return ids

@@ -1,19 +1,18 @@
-"""A JSON schema, checked and put into the form in which llguidance keeps it exactly.
+"""Check a JSON schema, and rewrite what llguidance would not enforce exactly.
 
-llguidance refuses what it cannot keep and keeps the rest, with few exceptions, which are settled
-here, before it sees the schema:
+llguidance enforces a schema or refuses it, with a few exceptions, which are handled here first:
 
-- ``format: date`` lets it write 30 February and the leap day of any year. The formats of time
-  become patterns of the dates there are (``_DATES``).
-- A ``format`` that JSON Schema does not define (``int32``, ``password``) is a remark of the
-  schema's author, by the standard. Those of OpenAPI that bound an integer become its bounds, and
-  others are dropped; of the standard's own, those that nobody here can write are refused.
-- ``\\W`` in a pattern is another set of characters to Python than to JavaScript, and ``[`` in
-  brackets another character to Rust: patterns are written so that all of them agree.
-- ``oneOf`` of branches that are certainly apart is ``anyOf`` (``one_of``).
-- ``x-guidance`` would let the schema switch its own checks off.
-- Some schemas cost minutes (``multipleOf: 99999989``, thousands of optional properties). They are
-  refused: schemas come from strangers.
+- Its ``format: date`` allows 29 February in any year, and the year 0. The formats of date and time
+  become exact patterns (``_DATES``).
+- A ``format`` that JSON Schema does not define (``int32``, ``password``) is an annotation by the
+  standard. Those of OpenAPI that bound an integer become bounds, others are dropped. Formats of the
+  standard that cannot be enforced are refused.
+- Python, JavaScript and Rust disagree about ``\\W`` and about ``[`` in a character class. Patterns
+  are rewritten to match only what all of them match.
+- ``oneOf`` with disjoint branches becomes ``anyOf`` (``one_of``).
+- ``x-guidance``, with which a schema could disable checks, is dropped.
+- Schemas come from untrusted clients, and some take minutes to compile (``multipleOf: 99999989``,
+  thousands of optional properties). They are refused.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ _BOUNDS = {
     "uint64": (0, 10**18),
 }
 
-# What every reader takes for no digit, no letter of a word, no space.
+# Characters that are neither digits, word characters or spaces in any of the languages.
 _NARROW = {r"\D": r"[^\p{Nd}]", r"\W": r"[^\p{L}\p{N}_]", r"\S": r"[^\s\x1c-\x1f\ufeff]"}
 _PART_OF_PATTERN = re.compile(r"\\.|\[\^?|.", re.DOTALL)
 
@@ -79,10 +78,11 @@ _NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentS
 
 
 def prepared_schema(schema: object) -> str:
-    """``schema``, as ``json.loads`` gives it, for llguidance: JSON of a schema that allows no more.
+    """``schema``, as ``json.loads`` returns it, as JSON text for llguidance. The result allows
+    nothing that ``schema`` does not.
 
-    Raises ``UserError`` for what is no JSON schema, is too large, or asks for what cannot be kept;
-    llguidance finds out about the rest.
+    Raises ``UserError`` for a schema that is too large or not supported, as far as it is found
+    here; llguidance reports the rest.
     """
     if not isinstance(schema, dict | bool):
         raise _wrong("#", "a schema must be an object, true or false")
@@ -112,7 +112,7 @@ class _Walk:
         self._multiples: set[Fraction] = set()
 
     def schema(self, schema: object, place: str, depth: int) -> object:
-        """A schema, or whatever stands where one may: what is no object stays as it is."""
+        """The rewritten schema; a value that is neither object nor list is returned as it is."""
         if depth > MAX_DEPTH:
             raise _wrong(place, f"it is nested more than {MAX_DEPTH} deep")
         if isinstance(schema, list):
@@ -190,7 +190,7 @@ class _Walk:
             self._multiples.add(Fraction(str(value)) if math.isfinite(value) else Fraction(1))
 
     def check_multiples(self) -> None:
-        """Refuse steps whose multiples would take too large a machine, alone or together."""
+        """Refuse steps for which, alone or together, the automaton would be too large."""
         if not self._multiples:
             return
         scale = math.lcm(*(step.denominator for step in self._multiples))
@@ -230,7 +230,7 @@ def _and(schema: dict[object, object], more: dict[object, object]) -> dict[objec
 
 
 def _agreed(pattern: str) -> str:
-    """A pattern as Rust reads it, for one as Python and JavaScript do, narrow where they differ."""
+    """The pattern in Rust's syntax; it matches no more than Python and JavaScript do."""
     parts: list[str] = []
     brackets: str | None = None  # those that are open
     for part in _PART_OF_PATTERN.findall(pattern):
@@ -242,7 +242,7 @@ def _agreed(pattern: str) -> str:
             parts.append(part)
         elif part[0] in "[&~":
             parts.append("".join(f"\\{character}" for character in part))
-        else:  # a narrow set left out would leave more in
+        else:  # in a negated class, the narrower set would allow more
             parts.append(_NARROW.get(part, part) if brackets == "[" else part)
     return "".join(parts)
 

@@ -1,8 +1,7 @@
-"""Following one output: what may come next, and what must.
+"""Following one output: which tokens may come next, and which must.
 
-A ``Follower`` has a parser of its own (``LLMatcher``), which takes a token in microseconds. The
-masks take longer, 10 to 300 microseconds each, and are found for all rows of a pass at once, side
-by side on several cores (``find_masks``).
+A ``Follower`` owns a parser (``LLMatcher``), which takes microseconds per token. A mask takes 10 to
+300 microseconds; ``find_masks`` computes those of all samples of a pass in parallel.
 """
 
 from __future__ import annotations
@@ -54,8 +53,7 @@ class Masks:
         return matcher
 
     def try_out(self, matcher: LLMatcher, what: str) -> None:
-        """Raise ``UserError`` if nothing can be written, or already the first tokens are too much
-        work."""
+        """Raise ``UserError`` if no token can come first, or the first few exceed the limits."""
         trial = matcher.deep_copy()
         for step in range(TRIED_TOKENS):
             allowed = self.allowed(trial)
@@ -82,7 +80,7 @@ class Masks:
             masks_RW.shape[1] * masks_RW.itemsize,
             len(matchers),
         )
-        # A matcher in error would allow the end.
+        # A matcher in an error state allows the end token.
         masks_RW[[matcher.is_error() for matcher in matchers]] = 0
         masks_RW &= self.tokenizer.writable_W
         bits_RV = np.unpackbits(
@@ -101,15 +99,15 @@ class Follower:
         self.mask: Tensor | None = None  # of the next token, once it is known
 
     def allowed(self) -> Tensor:
-        """Which tokens may come next: bool (V,), not to be written to. None at a dead end, to which
-        a vocabulary that lacks bytes may come, or a grammar that takes too much work."""
+        """Which tokens may come next: bool (V,), not to be written to. No token at a dead end: the
+        vocabulary lacks the bytes to go on, or the grammar exceeded its work limit."""
         if self.mask is None:
             self.mask = self.masks.allowed(self.matcher)
         return self.mask
 
     def see(self, token_id: int) -> Reaction:
-        """Force what must come next. Finished after an end token, and as soon as nothing but the
-        end may follow.
+        """Forces the tokens that must come next. Finished after an end token, and as soon as only
+        the end can follow.
 
         Raises ``ValueError`` for a token that was not allowed.
         """

@@ -1,9 +1,9 @@
-"""Whether the branches of a ``oneOf`` are certainly apart.
+"""Whether the branches of a ``oneOf`` are disjoint.
 
-``oneOf`` wants a value to fit exactly one branch, which no grammar can say. Most people mean a
-union told apart by its types or by a constant field (``{"kind": {"const": "cat"}, ...}``); then it
-is ``anyOf``, and a grammar can say that. What is not proven here is left to llguidance, which knows
-other cases, and refuses the rest.
+``oneOf`` requires a value to fit exactly one branch, which a grammar cannot express. Usually it is
+meant as a union whose branches differ in type or in a constant property
+(``{"kind": {"const": "cat"}, ...}``). Then it equals ``anyOf``, which a grammar can express. Where
+disjointness is not proven here, llguidance tries, and refuses the schema if it cannot either.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAME_OF: dict[type, str] = {
     list: "array",
     dict: "object",
 }
-_DEEPEST = 3  # objects in objects that are told apart
+_DEEPEST = 3  # levels of nested objects that are compared
 _HOPS = 8  # references followed
 MAX_BRANCHES = 64  # each is compared with each
 

@@ -23,8 +23,7 @@ class Vocabulary:
     no token and for tokens that stand for nothing: no constraint allows those. ``end_ids`` are the
     tokens that end a text; as text they are not allowed either. ``lead`` is what decoding takes
     from the front of a text, once, if it begins with it (SentencePiece's space). ``encode`` turns
-    text into ids as the model was trained to see them; where it is missing, a constraint forbids
-    tokens but writes none itself.
+    text into ids; without it, constraints force no tokens.
 
     Raises ``UserError`` for an end token outside the vocabulary.
     """
@@ -94,7 +93,7 @@ class Vocabulary:
 
     @cached_property
     def grammar_tokenizer(self) -> GrammarTokenizer:
-        """What constraints walk; made when the first one needs it.
+        """The tokenizer of constraints; created when first needed.
 
         Raises ``UserError`` where llguidance is not installed, or no token ends a text.
         """

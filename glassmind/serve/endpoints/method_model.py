@@ -20,7 +20,7 @@ from glassmind.llm.costs import timed
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.replies import NodeReader, closed_lines
 from glassmind.model import TokenScorer
-from glassmind.reason.verify import judge_of
+from glassmind.reason.verify import verify_function
 from glassmind.records import Completion, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import JsonObject
@@ -35,19 +35,19 @@ class MethodModel:
     """A ``reason.model.Model``. ``start`` is called once, when the engine has taken the first
     chains; ``step`` for every step that a chain closes, ``done`` for every chain.
 
-    With ``judging``, chains are scored as soon as they are done.
+    With ``verifying``, chains are scored as soon as they are done.
     """
 
     def __init__(
         self,
         service: Service,
         *,
-        judging: bool,
+        verifying: bool,
         start: Callable[[int], None],
         step: Callable[[JsonObject], None],
         done: Callable[[Completion], None],
     ) -> None:
-        self._service, self._judging = service, judging
+        self._service, self._verifying = service, verifying
         self._start, self._step, self._done = start, step, done
         self._loop = asyncio.get_running_loop()
         self._waiting: set[Future[Any]] = set()
@@ -85,7 +85,7 @@ class MethodModel:
         """In the method's thread: chains from the engine's."""
         return self._wait(self._sample(problems, params, style))
 
-    def judge(
+    def verify(
         self,
         scorer: TokenScorer,
         tokenizer: Tokenizer,
@@ -100,7 +100,7 @@ class MethodModel:
             chains = [self._scored.get((problem.id, c.token_ids)) for c in trace.completions]
             if None in chains:  # nodes that the method put together itself
                 score = partial(
-                    judge_of(self._service.served), scorer, tokenizer, [problem], [trace]
+                    verify_function(self._service.served), scorer, tokenizer, [problem], [trace]
                 )
                 judged += self._wait(self._service.thread.call(score))
             else:
@@ -175,8 +175,10 @@ class MethodModel:
         """Score a chain that is done, where that is wanted, and tell of it."""
         trace = Trace.of_chains(problem.id, [chain.nodes])
         scorer, tokenizer = self.scorer, self.tokenizer
-        if self._judging and scorer is not None and tokenizer is not None:
-            score = partial(judge_of(self._service.served), scorer, tokenizer, [problem], [trace])
+        if self._verifying and scorer is not None and tokenizer is not None:
+            score = partial(
+                verify_function(self._service.served), scorer, tokenizer, [problem], [trace]
+            )
             (trace,) = await self._service.thread.call(score)
             self._scored.setdefault((problem.id, chain.token_ids), trace.nodes)
         self._done(replace(trace.completions[0], sample=chain.number))

@@ -53,7 +53,7 @@ class _Reasoning:
         self._thread = ThreadPoolExecutor(1, "method")
         self._model = MethodModel(
             service,
-            judging="verifier" in method.needs,
+            verifying="verifier" in method.needs,
             start=self._begun,
             step=self._events.put_nowait,
             done=self._chain,
@@ -63,7 +63,7 @@ class _Reasoning:
             replace(params, temperature=0.0, samples=1),
             replace(params, samples=1),  # nobody else shares the chains
             answers=False,
-            judge=self._model.judge,
+            verify=self._model.verify,
         )
 
     def cancel(self) -> None:

@@ -108,9 +108,9 @@ class StructuredOutputs(Strict):
 class Sampled(Strict):
     """What every endpoint that samples understands. ``seed``: none given is a random one.
 
-    What an answer must look like has many names: OpenAI's ``response_format``, vLLM's
-    ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``,
-    and ``regex``. ``serve.constraints`` reads them; a request may use one.
+    The form of an answer can be given by OpenAI's ``response_format``, vLLM's
+    ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``, or
+    ``regex``. ``serve.constraints`` reads them; a request may use one.
     """
 
     model: str = Field(default="", max_length=512)
