@@ -38,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     usual = "pretrained" if args.start else "own" if args.problems else "demo"
     recipe, folder = resolve(args, args.recipe or usual)
     if args.start:
-        recipe = replace(recipe, start=args.start)
+        from glassmind.llm.opening import weights_at
+
+        recipe = replace(recipe, start=weights_at(args.start))
     if args.problems:
         recipe = replace(recipe, problems=replace(recipe.problems, file=args.problems))
         folder = args.run_folder or Path("runs") / Path(args.problems).stem

@@ -74,12 +74,7 @@ def open_local(
 ) -> LocalLLM:
     """The same, for what computes with the weights itself: an address is refused."""
     text = str(source) or SHIPPED
-    if is_address(text):
-        raise UserError(
-            f"{text} is an address: this needs the weights, so give a run's folder, a file, a "
-            "Hugging Face folder or a known name"
-        )
-    path = _found(text)
+    path = weights_at(text)
     name = name or Path(text.removeprefix(HUB)).name
     if is_pretrained(path):
         if stage:
@@ -113,8 +108,18 @@ def as_llm(source: Source) -> LLM:
     return source
 
 
-def _found(text: str) -> str:
-    """Where ``text`` leads: a name of the hub to the folder into which it was pulled."""
+def weights_at(text: str) -> str:
+    """Where the weights lie that ``text`` names: a name of the hub leads to the folder into which
+    it was pulled; a path or a known name stays as it is.
+
+    Raises:
+        UserError: it is an address, a misspelled name, or was not pulled.
+    """
+    if is_address(text):
+        raise UserError(
+            f"{text} is an address: this needs the weights, so give a run's folder, a file, a "
+            "Hugging Face folder or a known name"
+        )
     hub_name = text.removeprefix(HUB)
     if Path(text).exists():
         return str(pulled_model(Path(text)))
