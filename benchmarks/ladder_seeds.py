@@ -2,7 +2,7 @@
 
     python benchmarks/ladder_seeds.py --seeds 0 1 2 [--recipe demo] [--folder runs/seeds]
 
-Runs (or resumes, or reads) one ladder a seed and prints, for the test slice, each rung's accuracy
+Runs (or resumes, or reads) one ladder a seed and prints, for the test slice, each method's accuracy
 per seed, the mean with its 95% t-interval over seeds, and every paired comparison with its p-value
 in each seed. Then one JSON line.
 """
@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from glassmind.cli.live import LiveProgress
-from glassmind.evaluate.ladder.methods import METHODS
-from glassmind.pipeline.ladder import read_ladder_json, run_ladder
+from glassmind.pipeline.ladder import finished_ladder, run_ladder
+from glassmind.reason import registry
 from glassmind.runs.recipe import read_recipe
 from glassmind.statistics import mean_and_interval
 
 MUST_HOLD = (
-    ("chain-of-thought", "base", 1e-3),
+    ("chain-of-thought", "direct", 1e-3),
     ("self-consistency", "single-sample", 1e-3),
     ("self-consistency", "chain-of-thought", 0.05),
     ("verifier-vote", "self-consistency", 0.01),
@@ -44,14 +44,14 @@ def main() -> None:
             resume=True,
             progress=LiveProgress(),
         )
-        ladders.append(read_ladder_json(run))
+        ladders.append(finished_ladder(run))
         minutes.append(sum(run.info().seconds.values()) / 60)
-    tests = [{r["rung"]: r for r in ladder["rows"] if r["slice"] == "test"} for ladder in ladders]
+    tests = [{r.rung: r for r in ladder.rows if r.slice == "test"} for ladder in ladders]
     header = "".join(f"{f'seed {seed}':>10}" for seed in args.seeds)
-    print(f"{'rung (test slice)':24}{header}{'mean':>9}   95% interval over seeds")
+    print(f"{'method (test slice)':24}{header}{'mean':>9}   95% interval over seeds")
     accuracy = {}
-    for rung in METHODS:
-        values = [100 * test[rung]["accuracy"] for test in tests]
+    for rung in (method.name for method in registry.methods()):
+        values = [100 * test[rung].accuracy for test in tests]
         accuracy[rung] = values
         spread = ""
         if len(values) > 1:
@@ -63,9 +63,9 @@ def main() -> None:
     for rung, other, needed in MUST_HOLD:
         found = []
         for test in tests:
-            row = next(c for c in test[rung]["comparisons"] if c["against"] == other)
-            better = row["gained"] > row["lost"]
-            found.append(row["p_value"] if better else 1.0)
+            row = next(c for c in test[rung].comparisons if c.against == other)
+            better = (row.gained or 0) > (row.lost or 0)
+            found.append(row.p_value if better else 1.0)
         holds[f"{rung} over {other}"] = found
         cells = "".join(f"{p:>10.1e}" for p in found)
         verdict = "holds" if all(p < needed for p in found) else "does not hold"
@@ -74,8 +74,8 @@ def main() -> None:
         "benchmark": "ladder_seeds",
         "recipe": recipe.name,
         "seeds": args.seeds,
-        "n": tests[0]["base"]["n"],
-        "commit": ladders[0]["commit"],
+        "n": tests[0]["direct"].n,
+        "commit": ladders[0].commit,
         "accuracy": {k: [round(v, 2) for v in values] for k, values in accuracy.items()},
         "p_values": holds,
         "stage_minutes": [round(m, 2) for m in minutes],

@@ -30,7 +30,8 @@ import torch
 from serving_process import server
 
 from glassmind.generate import Request, SamplingParams
-from glassmind.serve.served_model import ServedModel
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.opening import open_local
 
 SUMS = [(a, b) for a in range(2, 12) for b in (3, 7)]
 CHOICE = """\
@@ -74,7 +75,7 @@ def run_schemathesis(programs: Path, model: str, examples: int) -> dict[str, Any
 
 def run_lm_eval(programs: Path, model: str) -> dict[str, Any]:
     """lm-eval's figures, and ours on the same questions."""
-    served = ServedModel.load(model)
+    served = open_local(model)
     with tempfile.TemporaryDirectory() as place, server(model, "--name", "served") as at:
         folder = Path(place)
         lines = [
@@ -115,7 +116,7 @@ def run_lm_eval(programs: Path, model: str) -> dict[str, Any]:
     return {"exit_code": 0, "lm_eval": results, "offline": ours}
 
 
-def _choose(served: ServedModel, lines: list[dict[str, Any]]) -> float:
+def _choose(served: LocalLLM, lines: list[dict[str, Any]]) -> float:
     """Accuracy of the multiple choice by the model's own log-likelihoods."""
     right = 0
     for line in lines:
@@ -130,7 +131,7 @@ def _choose(served: ServedModel, lines: list[dict[str, Any]]) -> float:
     return right / len(lines)
 
 
-def _write(served: ServedModel, lines: list[dict[str, Any]]) -> float:
+def _write(served: LocalLLM, lines: list[dict[str, Any]]) -> float:
     """Exact match of greedy continuations."""
     engine = served.engine(max_rows=64, max_cache_bytes=1 << 28)
     params = SamplingParams(12, temperature=0, stop=served.stop_ids, stop_texts=("\n",))

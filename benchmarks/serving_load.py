@@ -37,8 +37,8 @@ import torch
 from serving_process import server
 
 from glassmind.generate import Request, SamplingParams
-from glassmind.serve.prompts import text_prompt
-from glassmind.serve.served_model import ServedModel
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.opening import open_local
 
 TEXTS = [
     f"{name} has {n} boxes of {n + 5} pencils. {name} gives {n % 7} away. How many are left?"
@@ -157,11 +157,11 @@ class Storm:
         outcome.different += text != self._expected[number % len(TEXTS)]
 
 
-def offline(served: ServedModel, max_tokens: int, requests: int) -> tuple[list[str], float]:
+def offline(served: LocalLLM, max_tokens: int, requests: int) -> tuple[list[str], float]:
     """What each text goes on with, and the engine's tokens a second on as many requests."""
     engine = served.engine(max_rows=256, max_cache_bytes=1 << 30)
     params = SamplingParams(max_new_tokens=max_tokens, temperature=0, stop=served.stop_ids)
-    each = [Request(tuple(text_prompt(served, text)), params) for text in TEXTS]
+    each = [Request(tuple(served.text_prompt(text)), params) for text in TEXTS]
     texts = [served.tokenizer.decode(row[0].token_ids) for row in engine.generate(each)]
     started = time.perf_counter()
     rows = engine.generate([each[number % len(each)] for number in range(requests)])
@@ -206,7 +206,7 @@ def main() -> int:
 
     torch.set_num_threads(args.threads)
     good = sum(number % 10 not in (0, 5) for number in range(args.requests))
-    expected, alone = offline(ServedModel.load(args.model), args.max_tokens, good)
+    expected, alone = offline(open_local(args.model), args.max_tokens, good)
     with server(args.model, "--threads", str(args.threads)) as at:
         storm = Storm(at.address, expected, args.max_tokens)
         before = memory_mb(at.pid)

@@ -39,11 +39,10 @@ from torch import nn
 from glassmind.generate import Engine, Request, Sampler, SamplingParams
 from glassmind.generate.model_runner import LanguageModel
 from glassmind.generate.packed.model import pack_model
+from glassmind.llm.opening import open_local
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.pipeline.evaluate import task_problems
 from glassmind.runs.models import Loaded, load
-from glassmind.serve.prompts import chat_prompt
-from glassmind.serve.served_model import ServedModel
 from glassmind.tokenize import encode_prompt
 
 QUOTE = """\
@@ -163,14 +162,14 @@ def sums(args: argparse.Namespace) -> dict[str, list[Side]]:
 
 
 def quote(args: argparse.Namespace) -> dict[str, list[Side]]:
-    served = ServedModel.load(args.gguf)
+    served = open_local(args.gguf)
     said = f"Repeat this text word for word:\n\n{QUOTE}"
-    prompt = tuple(chat_prompt(served, [{"role": "user", "content": said}]))
+    prompt = tuple(served.chat_prompt([{"role": "user", "content": said}]))
     settings = SamplingParams(args.tokens, temperature=0.0, stop=served.stop_ids)
     requests = [Request(prompt, settings)]
     model = served.model
     if args.draft:
-        name, draft = args.draft, ServedModel.load(args.draft).model
+        name, draft = args.draft, open_local(args.draft).model
     else:
         n_layers = args.exit_layers or model.config.n_layers // 2
         name = f"first {n_layers} of {model.config.n_layers} layers"

@@ -10,8 +10,9 @@ The way data flows is the way the package is laid out, one folder an arrow:
           completions ─reason→ answers ─grade→ verdicts ─evaluate→ the staged table
 
 ``records`` holds what passes between the folders, ``serialization`` turns dataclasses into JSON or
-TOML and back, ``files`` writes files atomically, ``runs`` is what is kept on disk, ``pipeline`` the
-jobs assembled from all of it, and ``cli`` the commands. A folder imports only from those nearer
+TOML and back, ``files`` writes files atomically, ``runs`` is what is kept on disk, ``llm`` turns
+whatever answers questions into one kind of model, ``pipeline`` holds the jobs assembled from all of
+it, and ``cli`` the commands. A folder imports only from those nearer
 to the text than itself, never the other way.
 
 The names below are loaded when they are first used, so ``import glassmind`` is instant and does
@@ -25,11 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glassmind.errors import UserError as UserError
+    from glassmind.llm.llm import LLM as LLM
+    from glassmind.llm.opening import open_llm as open_llm
     from glassmind.pipeline.ask import Answer as Answer
     from glassmind.pipeline.ask import ask as ask
     from glassmind.pipeline.evaluate import evaluate_task as evaluate_task
     from glassmind.pipeline.ladder import run_ladder as run_ladder
-    from glassmind.pipeline.single import run_training as run_training
+    from glassmind.pipeline.training import run_training as run_training
     from glassmind.records import Completion as Completion
     from glassmind.records import Problem as Problem
     from glassmind.records import Step as Step
@@ -43,6 +46,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module that defines it.
 _LAZY = {
+    "LLM": "glassmind.llm.llm",
     "Answer": "glassmind.pipeline.ask",
     "Completion": "glassmind.records",
     "Loaded": "glassmind.runs.models",
@@ -54,9 +58,10 @@ _LAZY = {
     "ask": "glassmind.pipeline.ask",
     "evaluate_task": "glassmind.pipeline.evaluate",
     "load": "glassmind.runs.models",
+    "open_llm": "glassmind.llm.opening",
     "read_recipe": "glassmind.runs.recipe",
     "run_ladder": "glassmind.pipeline.ladder",
-    "run_training": "glassmind.pipeline.single",
+    "run_training": "glassmind.pipeline.training",
 }
 
 

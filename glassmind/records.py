@@ -68,7 +68,7 @@ NodeKind = Literal["step", "answer", "text"]
 """What a span is part of: a step of reasoning, the answer, or text that is neither."""
 
 Finish = Literal["stop", "length", "cancelled"]
-"""How a completion ended: by itself, at a limit on its length, or because it was dropped."""
+"""How a completion ended: by itself, at a limit on its length, or because it was cancelled."""
 
 OUTCOME, PROCESS = "outcome", "process"
 """The names under which a verifier's judgements are kept: of a whole chain, and of a step."""
@@ -76,16 +76,18 @@ OUTCOME, PROCESS = "outcome", "process"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something took: tokens read, tokens written, tokens a judge read, and wall-clock time.
+    """What something took: tokens read, written and read by a verifier, and wall-clock time.
 
     ``prompt_tokens`` counts a prompt once for all samples that share it. ``judged_tokens`` counts
-    what a verifier read, prompts included.
+    what a verifier read, prompts included. ``seconds`` are a share of the wall-clock time of the
+    whole batch, in proportion to tokens; they differ from run to run and do not count when costs
+    are compared.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     judged_tokens: int = 0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -110,10 +112,11 @@ class Node:
     empty where it is not known.
 
     ``closed`` says whether the span ends its step or answer; a step in which a tool wrote is
-    several nodes, of which the last is closed. ``finish`` is set in a leaf, and ``answer`` there is
-    the answer of the path that ends in it, ``None`` where it reached none. ``scores`` maps a
-    judge's name to its value for the path up to and including this node. ``cost`` is what this
-    span alone took.
+    several nodes, of which the last is closed. ``finish`` is set in a leaf where generation ended,
+    ``None`` where a search gave the path up. ``answer`` is set in a leaf: the answer of the path
+    that ends in it, ``None`` where it reached none. ``scores`` maps the name of a judgement
+    (``OUTCOME``, ``PROCESS``) to its value for the path up to and including this node. ``cost`` is
+    what this span alone took.
     """
 
     parent: int | None
@@ -134,8 +137,7 @@ class Node:
 class Trace:
     """Everything that was written about one question: a forest, parents before children.
 
-    ``prompt_cost`` is what was spent once for all nodes: reading the question, by the model and by
-    a judge.
+    ``prompt_cost`` is what was spent once for all nodes: the model's reading of the question.
     """
 
     problem_id: str
@@ -175,22 +177,23 @@ class Trace:
         )
 
     def with_scores(
-        self, scores: Mapping[int, Mapping[str, float]], judged_tokens: Mapping[int, int]
+        self, scores: Mapping[int, Mapping[str, float]], costs: Mapping[int, Cost]
     ) -> Trace:
-        """The trace with a judge's values added to the nodes whose index is a key of ``scores``.
-
-        ``judged_tokens`` says how many tokens of a node the judge read.
-        """
+        """The trace with a verifier's values, and with what judging took; keys are node indices."""
         nodes = list(self.nodes)
-        for index, values in scores.items():
-            cost = nodes[index].cost + Cost(judged_tokens=judged_tokens.get(index, 0))
+        for index in scores.keys() | costs.keys():
+            node = nodes[index]
             nodes[index] = replace(
-                nodes[index], scores={**nodes[index].scores, **values}, cost=cost
+                node,
+                scores={**node.scores, **scores.get(index, {})},
+                cost=node.cost + costs.get(index, Cost()),
             )
         return replace(self, nodes=tuple(nodes))
 
     def first(self, samples: int) -> Trace:
         """The first ``samples`` completions and nothing else."""
+        if samples >= len(self.leaves):
+            return self
         kept = sorted({index for c in self.completions[:samples] for index in c.path})
         new = {old: index for index, old in enumerate(kept)}
         nodes = []
@@ -252,16 +255,16 @@ class Completion:
     @cached_property
     def steps(self) -> tuple[str, ...]:
         """The texts of the closed steps. Of free text, each line that is not blank is a step."""
-        found, text = [], ""
-        for node in self.nodes:
+        found, text, free = [], "", ""
+        for node in self.nodes:  # a step or a line that a tool wrote in is several nodes
             if node.kind == "text":
-                found += [line for line in node.text.splitlines() if line.strip()]
-            elif node.kind == "step":  # one that a tool wrote in is several nodes
+                free += node.text
+            elif node.kind == "step":
                 text += node.text
                 if node.closed:
                     found.append(text)
                     text = ""
-        return tuple(found)
+        return (*found, *(line for line in free.splitlines() if line.strip()))
 
     @cached_property
     def step_ends(self) -> tuple[int, ...]:
@@ -298,15 +301,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a method answered to a problem, and whether that was right.
-
-    ``tokens`` counts every token sampled to reach the answer.
-    """
+    """What a method answered to a problem, whether that was right, and what it took."""
 
     problem_id: str
     answer: str | None
     correct: bool
-    tokens: int
+    cost: Cost = Cost()
 
 
 @dataclass(frozen=True, slots=True)

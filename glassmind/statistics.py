@@ -1,4 +1,4 @@
-"""How sure a number is: intervals, paired tests, pass@k, as pure functions of plain numbers.
+"""How sure a number is: intervals and paired tests, as pure functions of plain numbers.
 
 An accuracy measured on 500 problems is a coin-tossing experiment: 80 % might be 76 % or 84 % on
 the next 500. So every accuracy here comes with an interval, and "better" is said only where a
@@ -72,45 +72,6 @@ def mcnemar_exact(gained: int, lost: int) -> float:
         if ratio < 1e-18 * total:
             break
     return min(1.0, 2 * math.exp(log_top) * total)
-
-
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """Chance that at least one of ``k`` samples is right, from ``n`` samples with ``c`` right.
-
-    The unbiased estimate ``1 - C(n-c, k) / C(n, k)`` of Chen et al. (2021, arXiv 2107.03374):
-    draw k of the n without putting back. (``1 - (1 - c/n)^k`` would be biased.) Raises
-    ``ValueError`` unless ``0 <= c <= n`` and ``1 <= k <= n``.
-    """
-    if not 0 <= c <= n or not 1 <= k <= n:
-        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={k}")
-    return 1 - math.comb(n - c, k) / math.comb(n, k)
-
-
-def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
-    """Chance that a right item scores above a wrong one, ties counting one half.
-
-    The area under the ROC curve, computed as the Mann-Whitney statistic from average ranks:
-    1 is perfect, 0.5 is blind. Raises ``ValueError`` for unequal lengths, for a score that is
-    not a number, or where all labels are the same (then there is no pair to compare).
-    """
-    if len(scores) != len(labels):
-        raise ValueError(f"{len(scores)} scores but {len(labels)} labels")
-    if any(math.isnan(score) for score in scores):
-        raise ValueError("a score is not a number (nan)")
-    positives = sum(1 for label in labels if label)
-    negatives = len(labels) - positives
-    if not positives or not negatives:
-        raise ValueError("the area under the curve needs both right and wrong items")
-    order = sorted(range(len(scores)), key=scores.__getitem__)
-    rank_sum = 0.0  # of the positives; ranks count from 1, tied scores share their mean rank
-    start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and scores[order[stop]] == scores[order[start]]:
-            stop += 1
-        rank_sum += (start + 1 + stop) / 2 * sum(1 for i in order[start:stop] if labels[i])
-        start = stop
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def mean_and_interval(

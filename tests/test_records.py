@@ -60,7 +60,8 @@ def test_the_first_completions_are_a_trace_of_their_own() -> None:
 
 
 def test_scores_are_added_to_nodes() -> None:
-    judged = TREE.with_scores({0: {PROCESS: 0.5}, 3: {PROCESS: 0.25, OUTCOME: 0.75}}, {3: 4})
+    read = {3: Cost(judged_tokens=4)}
+    judged = TREE.with_scores({0: {PROCESS: 0.5}, 3: {PROCESS: 0.25, OUTCOME: 0.75}}, read)
     whole = judged.completions[1]
     assert whole.step_scores == (0.5, 0.25)
     assert whole.score == 0.75

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 
@@ -11,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmind.statistics import (
-    auc,
     mcnemar_exact,
     mean_and_interval,
     paired_counts,
-    pass_at_k,
     wilson_interval,
 )
 
@@ -88,43 +85,6 @@ def test_paired_counts() -> None:
     assert paired_counts([], []) == (0, 0)
     with pytest.raises(ValueError, match="same problems"):
         paired_counts([True], [])
-
-
-def test_pass_at_k_is_the_mean_over_all_draws() -> None:
-    for n in range(1, 8):
-        for c, k in itertools.product(range(n + 1), range(1, n + 1)):
-            draws = list(itertools.combinations([i < c for i in range(n)], k))
-            expected = sum(any(draw) for draw in draws) / len(draws)
-            assert pass_at_k(n, c, k) == pytest.approx(expected, abs=1e-12)
-    assert pass_at_k(200, 20, 1) == pytest.approx(0.1)
-    assert pass_at_k(10_000, 1, 10_000) == 1.0
-    for n, c, k in [(3, 4, 1), (3, 1, 0), (3, 1, 4), (3, -1, 1)]:
-        with pytest.raises(ValueError, match="pass@k"):
-            pass_at_k(n, c, k)
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(
-        lambda pairs: len({label for _, label in pairs}) == 2
-    )
-)
-def test_auc_counts_pairs(pairs: list[tuple[int, bool]]) -> None:
-    scores, labels = [float(s) for s, _ in pairs], [label for _, label in pairs]
-    right = [s for s, label in pairs if label]
-    wrong = [s for s, label in pairs if not label]
-    wins = sum((r > w) + 0.5 * (r == w) for r in right for w in wrong)
-    assert auc(scores, labels) == pytest.approx(wins / (len(right) * len(wrong)), abs=1e-12)
-
-
-def test_auc_edges() -> None:
-    assert auc([0.1, 0.9], [False, True]) == 1.0
-    assert auc([0.5] * 9, [True] * 4 + [False] * 5) == 0.5
-    with pytest.raises(ValueError, match="both right and wrong"):
-        auc([0.1, 0.2], [True, True])
-    with pytest.raises(ValueError, match="labels"):
-        auc([0.1], [])
-    with pytest.raises(ValueError, match="not a number"):
-        auc([math.nan, 0.0], [True, False])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import uvicorn
 
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
+from glassmind.llm.local import LocalLLM
 from glassmind.model import (
     AttentionConfig,
     FeedForwardConfig,
@@ -30,7 +31,6 @@ from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
 from glassmind.serve.app import create_app
 from glassmind.serve.running import bound_socket
-from glassmind.serve.served_model import ServedModel
 from glassmind.tokenize import SPECIAL_TOKENS, save, train_bpe
 from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 
@@ -72,9 +72,9 @@ def pretrained(template: str | None = TEMPLATE) -> Pretrained:
     return Pretrained(model, given, template, end, None, "tiny", Path("tiny"))
 
 
-def chat_model(template: str | None = TEMPLATE) -> ServedModel:
+def chat_model(template: str | None = TEMPLATE) -> LocalLLM:
     """The same, ready to be served."""
-    return ServedModel.of_pretrained(pretrained(template), "tiny")
+    return LocalLLM.of_pretrained(pretrained(template), "tiny")
 
 
 def write_run(path: Path) -> Path:
@@ -95,7 +95,7 @@ def write_run(path: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(
-    served: ServedModel,
+    served: LocalLLM,
     *,
     hosts: Hosts | None = None,
     keys: Keys | None = None,

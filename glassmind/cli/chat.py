@@ -28,7 +28,7 @@ from glassmind.cli.chosen_model import add_model_arguments, load_chosen
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
-    from glassmind.serve.conversation import Conversation
+    from glassmind.llm.conversation import Conversation
 
 CACHE_MB = 512
 
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console
     from glassmind.generate import SamplingParams
-    from glassmind.serve.conversation import Conversation
+    from glassmind.llm.conversation import Conversation
 
     if args.max_tokens < 1:
         raise UserError(f"--max-tokens must be at least 1, not {args.max_tokens}")
@@ -115,7 +115,7 @@ class _Chat:
                 self._note("what was said is forgotten")
             case ["/think", "on" | "off" as said]:
                 self._conversation.think = said == "on"
-                known = self._conversation.served.can_think
+                known = self._conversation.llm.can_think
                 self._note(
                     f"thinking is {said}" if known else "this model cannot be told whether to think"
                 )
@@ -168,7 +168,7 @@ class _Chat:
         for token_id, logprob in self._conversation.scored:
             share = math.exp(logprob)
             style = "green" if share >= 0.5 else "yellow" if share >= 0.1 else "red"
-            spelling = self._conversation.served.spelling(token_id)
+            spelling = self._conversation.llm.spelling(token_id)
             line.append(f"{spelling!r} {share:.0%}  ", style=style)
         self._screen.print(line)
 

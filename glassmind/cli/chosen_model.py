@@ -1,17 +1,26 @@
-"""The model of ``chat`` and ``serve``: its options, and loading it."""
+"""The model that a command asks: which one, how it is spoken to, and on how many threads."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.generate import Engine
-    from glassmind.serve.served_model import ServedModel
+    from glassmind.llm import LocalLLM, PromptFormat
+
+MODELS = (
+    "a run's folder, smollm2, a .gguf file, a Hugging Face folder, org/name as it was pulled, or "
+    "the address of a server, like http://127.0.0.1:8000/v1"
+)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose the model, its precision and its threads."""
+    """Add the options of what computes with the weights itself (``chat`` and ``serve``): which
+    model, its precision and its threads."""
     parser.add_argument(
         "model",
         nargs="?",
@@ -40,7 +49,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_chosen(
     args: argparse.Namespace, *, name: str = "", max_rows: int, cache_mb: int
-) -> tuple[ServedModel, Engine]:
+) -> tuple[LocalLLM, Engine]:
     """The model, named ``name`` if given, and an engine for it.
 
     Raises:
@@ -48,17 +57,14 @@ def load_chosen(
     """
     import torch
 
-    from glassmind.cli.ask import refuse_misspelled, set_threads
     from glassmind.cli.console import console
-    from glassmind.serve.served_model import ServedModel
+    from glassmind.llm.opening import open_local
 
     if args.threads is not None:
         set_threads(args.threads)
-    refuse_misspelled(args.model)
-    refuse_misspelled(args.draft)
     with console().status("loading the model ..."):
-        served = ServedModel.load(args.model or "", name)
-        draft = ServedModel.load(args.draft) if args.draft else None
+        served = open_local(args.model or "", name=name)
+        draft = open_local(args.draft) if args.draft else None
         engine = served.engine(
             max_rows=max_rows,
             max_cache_bytes=cache_mb << 20,
@@ -67,3 +73,39 @@ def load_chosen(
             draft=draft,
         )
     return served, engine
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of what asks any model, wherever it is: ``ask`` and ``eval``."""
+    group = parser.add_argument_group("how a model from elsewhere is asked")
+    group.add_argument(
+        "--prompt", type=Path, metavar="FILE", help="a text with {question} that is asked instead"
+    )
+    group.add_argument(
+        "--think",
+        choices=("on", "off"),
+        help="have it reason before it answers, or not, where its chat template knows both",
+    )
+    group.add_argument(
+        "--api-key-env",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="the environment variable with the key for an address (OPENAI_API_KEY)",
+    )
+
+
+def chosen_prompts(args: argparse.Namespace) -> PromptFormat:
+    """What ``add_prompt_arguments`` says."""
+    from glassmind.llm.prompts import PLACE, PromptFormat, read_prompt_file
+
+    text = read_prompt_file(args.prompt) if args.prompt else PLACE
+    return PromptFormat(text, think=None if args.think is None else args.think == "on")
+
+
+def set_threads(threads: int) -> None:
+    """Compute with so many threads."""
+    import torch
+
+    if threads < 1:
+        raise UserError(f"--threads must be at least 1, not {threads}")
+    torch.set_num_threads(threads)

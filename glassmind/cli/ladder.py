@@ -4,6 +4,7 @@ glassmind ladder                                  the demo's ladder
 glassmind ladder laptop --set sampling.samples=32
 glassmind ladder --problems my.jsonl              one JSON object a line: question, answer, steps
 glassmind ladder --problems gsm8k                 GSM8K's files below GLASSMIND_DATA
+glassmind ladder --from smollm2                   from published weights, by LoRA
 """
 
 from __future__ import annotations
@@ -20,13 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recipe", nargs="?", default="", help="a shipped recipe, a TOML file or a run's folder"
     )
     parser.add_argument("--problems", metavar="FILE", help="a JSONL of problems, gsm8k or math")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        default="",
+        metavar="MODEL",
+        help="a finished model to start from: a run's folder, smollm2, a .gguf file, or a Hugging "
+        "Face folder",
+    )
     add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.jobs import climb, resolve
 
-    recipe, folder = resolve(args, args.recipe or ("own" if args.problems else "demo"))
+    usual = "pretrained" if args.start else "own" if args.problems else "demo"
+    recipe, folder = resolve(args, args.recipe or usual)
+    if args.start:
+        recipe = replace(recipe, start=args.start)
     if args.problems:
         recipe = replace(recipe, problems=replace(recipe.problems, file=args.problems))
         folder = args.run_folder or Path("runs") / Path(args.problems).stem

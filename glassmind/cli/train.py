@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, print_json
     from glassmind.cli.jobs import choose_device, dial, resolve, timed
     from glassmind.cli.live import LiveProgress
-    from glassmind.pipeline.single import run_training
+    from glassmind.pipeline.training import run_training
     from glassmind.progress import Silent
     from glassmind.train.launch import launched
 

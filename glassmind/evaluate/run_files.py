@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from glassmind.errors import UserError
+from glassmind.evaluate.examples import Example, read_examples
+from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_renamed
 from glassmind.records import LogprobDifference
 from glassmind.runs.results import RunInfo, Validation
-from glassmind.serialization import decode, parse_json, read_record
+from glassmind.serialization import decode, parse_json, read_json, read_record
+
+SCHEMA = 2
+"""Of ``ladder.json``."""
 
 T = TypeVar("T")
 
@@ -25,19 +30,27 @@ MAX_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The exact paired test of a row against another rung on the same problems."""
+    """The exact paired test of a row against another method on the same problems.
+
+    ``gained`` and ``lost`` count the problems that only this method, or only the other, solved.
+    """
 
     against: str
     p_value: float
+    gained: int | None = None
+    lost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LadderRow:
     """One method on one slice. Shares in [0, 1], ``ci_*`` the 95 % Wilson interval.
 
-    ``p_value`` is the exact paired test of this row against the rung ``against`` on the same
+    ``p_value`` is the exact paired test of this row against the method ``against`` on the same
     problems; both are ``None`` where there is nothing to compare with. ``comparisons`` holds every
     test made for this row, that one included, where the run recorded them.
+
+    Tokens and seconds are what the method took for a problem, in the mean (``records.Cost``):
+    ``None`` where the run did not count.
     """
 
     rung: str
@@ -47,25 +60,55 @@ class LadderRow:
     accuracy: float
     ci_low: float
     ci_high: float
-    tokens_per_problem: float
+    completion_tokens: float
     seconds: float
+    prompt_tokens: float | None = None
+    judged_tokens: float | None = None
     against: str | None = None
     p_value: float | None = None
     comparisons: tuple[Comparison, ...] = ()
 
+    @property
+    def tokens(self) -> float:
+        """Tokens written and judged for a problem: what accuracy is weighed against."""
+        return self.completion_tokens + (self.judged_tokens or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRow:
+    """What a reward says of the ``samples`` chains of ``n`` problems: the mean with its interval,
+    the share of problems whose chains get ``differing`` rewards, and the mean standard deviation
+    within a problem."""
+
+    reward: str
+    slice: str
+    n: int
+    samples: int
+    mean: float
+    ci_low: float
+    ci_high: float
+    differing: float
+    deviation: float
+
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """``ladder.json``: the staged table of one run."""
+    """``ladder.json``: the staged table of one run.
+
+    ``skipped`` counts the questions that were too long for the model, and so are wrong. ``rewards``
+    are those that were asked for.
+    """
 
     schema: int
     recipe: str
     commit: str
     seed: int
     rows: tuple[LadderRow, ...]
+    skipped: int = 0
+    rewards: tuple[RewardRow, ...] = ()
 
     def row(self, rung: str, slice: str) -> LadderRow | None:
-        """The row of a rung on a slice, if there is one."""
+        """The row of a method on a slice, if there is one."""
         return next((r for r in self.rows if r.rung == rung and r.slice == slice), None)
 
 
@@ -106,7 +149,6 @@ class Metric:
     seconds: float | None = None
     tokens_per_second: float | None = None
     validation_loss: float | None = None
-    validation_accuracy: float | None = None
     trouble: str | None = None
     inspection: Inspection | None = None
     engine_trainer_logprob_diff: LogprobDifference | None = None
@@ -127,7 +169,10 @@ class StepsRow:
 
 @dataclass(frozen=True, slots=True)
 class VotesRow:
-    """An entry of ``votes.json``: accuracy when ``k`` samples are drawn."""
+    """An entry of ``votes.json``: accuracy when ``k`` samples are drawn.
+
+    ``tokens_per_problem`` are those written and judged.
+    """
 
     rung: str
     k: int
@@ -136,46 +181,6 @@ class VotesRow:
     ci_low: float
     ci_high: float
     tokens_per_problem: float
-
-
-@dataclass(frozen=True, slots=True)
-class Greedy:
-    """The greedy chain of an example."""
-
-    steps: tuple[str, ...]
-    answer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One sampled chain.
-
-    ``step_scores`` and ``step_valid`` stand beside ``steps``; they may be shorter: a step that
-    was cut off in the middle has no end at which to score it.
-    """
-
-    steps: tuple[str, ...]
-    answer: str | None
-    correct: bool
-    logprob: float
-    step_scores: tuple[float, ...] = ()
-    step_valid: tuple[bool | None, ...] = ()
-    score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A problem of ``examples.json`` with everything that was sampled for it."""
-
-    question: str
-    answer: str
-    gold_steps: tuple[str, ...]
-    solved: bool
-    chains: tuple[Chain, ...]
-    vote: dict[str, int]
-    self_consistency: str | None = None
-    verifier: str | None = None
-    greedy: Greedy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +220,14 @@ def read_run_files(folder: Path) -> RunFiles:
             f"{folder} has no ladder.json and no metrics.jsonl; run the ladder or a training there "
             "before its report"
         )
+    examples = folder / "examples.json"
     return RunFiles(
         name=folder.resolve().name,
         ladder=read_ladder(folder / "ladder.json") if has_ladder else None,
         metrics=metrics,
-        by_steps=_read(tuple[StepsRow, ...], folder / "by_steps.json"),
-        votes=_read(tuple[VotesRow, ...], folder / "votes.json"),
-        examples=_check_examples(folder / "examples.json"),
+        by_steps=_read_rows(StepsRow, folder / "by_steps.json"),
+        votes=_read_rows(VotesRow, folder / "votes.json"),
+        examples=read_examples(examples) if examples.exists() else None,
         attention=_check_attention(folder / "attention.json"),
         run=_read(RunInfo, folder / "run.json"),
         recipe=_text(folder / "recipe.toml"),
@@ -230,12 +236,16 @@ def read_run_files(folder: Path) -> RunFiles:
 
 
 def read_ladder(path: Path) -> Ladder:
-    """Read a ``ladder.json``. Raises ``UserError`` where it is missing, foreign or inconsistent."""
-    ladder = _read(Ladder, path)
-    if ladder is None:
+    """Read a ``ladder.json`` of this schema or the one before it.
+
+    Raises ``UserError`` where it is missing, foreign or inconsistent.
+    """
+    if not path.exists():
         raise UserError(f"{path} does not exist")
-    if ladder.schema != 1:
-        raise UserError(f"{path}: schema should be 1, not {ladder.schema}")
+    value = ladder_of_schema_1(read_json(path))
+    ladder = decode(Ladder, value, str(path), unknown_keys="ignore")
+    if ladder.schema != SCHEMA:
+        raise UserError(f"{path}: schema should be at most {SCHEMA}, not {ladder.schema}")
     for i, row in enumerate(ladder.rows):
         where = f"{path}: rows[{i}]"
         # A little slack, for files whose numbers were rounded.
@@ -250,16 +260,6 @@ def read_ladder(path: Path) -> Ladder:
             if other is not None and ladder.row(other, row.slice) is None:
                 raise UserError(f"{where} is compared with {other!r}, which has no row there")
     return ladder
-
-
-def _check_examples(path: Path) -> tuple[Example, ...] | None:
-    examples = _read(tuple[Example, ...], path)
-    for i, example in enumerate(examples or ()):
-        for j, chain in enumerate(example.chains):
-            for marks in (chain.step_scores, chain.step_valid):
-                if len(marks) > len(chain.steps):
-                    raise UserError(f"{path}: [{i}].chains[{j}] has more marks than steps")
-    return examples
 
 
 def _check_attention(path: Path) -> Attention | None:
@@ -288,6 +288,8 @@ def read_metrics(path: Path) -> tuple[Metric, ...] | None:
         if line.strip():
             where = f"{path}, line {number}"
             row = parse_json(line, where, nonfinite="null")
+            if isinstance(row, dict) and "stage" in row:
+                row["stage"] = renamed(row["stage"])
             metric = decode(Metric, row, where, unknown_keys="ignore")
             _check_inspection(metric.inspection, where)
             metrics.append(metric)
@@ -303,6 +305,13 @@ def _check_inspection(looked: Inspection | None, where: str) -> None:
 
 def _read(kind: type[T], path: Path) -> T | None:
     return read_record(kind, path) if path.exists() else None
+
+
+def _read_rows(kind: type[T], path: Path) -> tuple[T, ...] | None:
+    if not path.exists():
+        return None
+    rows = with_renamed(read_json(path), "rung")
+    return tuple(decode(list[kind], rows, str(path), unknown_keys="ignore"))  # type: ignore[valid-type]
 
 
 def _text(path: Path) -> str | None:

@@ -11,7 +11,9 @@ yields), ``best_of`` (choosing among samples), ``engine`` (the whole). Then what
 
 from glassmind.generate.agreement import logprob_difference
 from glassmind.generate.constraint.constraint import (
+    ChoiceConstraint,
     Constraint,
+    GrammarConstraint,
     JSONObjectConstraint,
     JSONSchemaConstraint,
     RegexConstraint,
@@ -26,10 +28,12 @@ from glassmind.generate.sampling.sampler import Sampler
 
 __all__ = [
     "KINDS",
+    "ChoiceConstraint",
     "Constraint",
     "Engine",
     "Event",
     "Generation",
+    "GrammarConstraint",
     "JSONObjectConstraint",
     "JSONSchemaConstraint",
     "PackedModel",

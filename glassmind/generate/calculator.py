@@ -12,6 +12,7 @@ goes on by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from glassmind.generate.token_hook import NOTHING, Reaction
@@ -23,6 +24,7 @@ MAX_PLACES = 6  # decimals of a result; more are rounded
 MAX_RESULT = 20  # characters
 
 _OPEN, _EQUALS, _CLOSE = b"<=>"
+_EQUATION = re.compile(r"(?<![\w.])(\d[\d.]*(?: ?[-+*/] ?\d[\d.]*)+) ?= ?(-?\d+(?:\.\d+)?)(?!\w)")
 
 
 class Calculator:
@@ -87,6 +89,22 @@ class Calculator:
     def _bytes(self, token_id: int) -> bytes:
         known = token_id < len(self._token_bytes)
         return (self._token_bytes[token_id] or b"") if known else b""
+
+
+def annotated(text: str) -> str:
+    """``text`` with its equations written as the calculator completes them.
+
+    ``pencils: 3*12=36`` becomes ``pencils: <<3*12=36>>``, which is what a model has to be shown
+    before it can ask for help. An equation that does not hold, or that arithmetic would write
+    otherwise, stays as it is.
+    """
+
+    def asked(found: re.Match[str]) -> str:
+        expression, result = found.groups()
+        right = worked_out(expression.encode()) == result
+        return f"<<{expression}={result}>>" if right else found[0]
+
+    return _EQUATION.sub(asked, text)
 
 
 def worked_out(expression: bytes) -> str | None:

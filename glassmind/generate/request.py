@@ -168,10 +168,16 @@ class SamplingParams:
         """What the ``[sampling]`` table of a recipe asks for.
 
         ``greedy`` is for methods that look at one chain, the likeliest: of the table it takes only
-        how long that may be.
+        how long that may be, and whether the calculator helps.
         """
         if greedy:
-            return cls(config.max_new_tokens, temperature=0.0, seed=seed, stop=stop)
+            return cls(
+                config.max_new_tokens,
+                temperature=0.0,
+                seed=seed,
+                stop=stop,
+                calculator=config.calculator,
+            )
         return cls(
             max_new_tokens=config.max_new_tokens,
             temperature=config.temperature,
@@ -180,6 +186,7 @@ class SamplingParams:
             samples=config.samples,
             seed=seed,
             stop=stop,
+            calculator=config.calculator,
         )
 
     @property
@@ -226,8 +233,9 @@ class Generation:
     every forced token.
 
     ``finish`` is ``"stop"`` if a stop token, a stop text (then ``stopped_by``) or the end of what
-    a constraint allows ended it, ``"length"`` if a limit did, ``"cancelled"`` if the caller did.
-    ``forced[i]`` says that a tool, not the model, chose ``token_ids[i]``; empty means none. A
+    a constraint allows ended it, ``"length"`` if a limit did (or a constraint that no token of the
+    vocabulary could go on to keep), ``"cancelled"`` if the caller did. ``forced[i]`` says that a
+    tool or a constraint, not the model, chose ``token_ids[i]``; empty means none. A
     request with ``stop_texts`` gets ``text``: what comes before the stop text.
 
     ``prompt_logprobs`` and ``prompt_top_logprobs`` have an entry for every token of the prompt but

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.generate.constraint.matcher import find_masks
 from glassmind.generate.model_runner import LanguageModel
 from glassmind.generate.sample import Sample
 from glassmind.generate.sampling.sampler import Drawn, Sampler
@@ -41,6 +42,8 @@ class TokenSampler:
         places: list[int] = []
         allowed: dict[int, Tensor] = {}
         start = 0
+        followed = [one for one, _ in work if one.hooks and not one.due and not one.finish]
+        find_masks(hook for one in followed for hook in one.hooks)
         for sample, count in work:
             start += count
             if sample.due or sample.finish is not None:
@@ -53,8 +56,8 @@ class TokenSampler:
             for one in (sample, *(self._scheduler.fork(sample) if sample.siblings else ())):
                 mask = self._allowed(one) if one.hooks else None
                 if mask is not None:
-                    if not mask.any():  # its constraint is complete, or cannot be completed
-                        one.finish = "stop"
+                    if not mask.any():  # a dead end: it is the beginning of a match, no more
+                        one.finish = "length"
                         continue
                     allowed[len(slots)] = mask
                 for ahead in range(len(one.guesses) + 1):

@@ -9,7 +9,8 @@ file is ever executed, and what is wrong is said with the file and the field.
 - ``llama2c``: checkpoints of llama2.c
 - ``peft``: low-rank adapters of Hugging Face's library of that name
 - ``tokenizers``: tokenizer files of Hugging Face, OpenAI, SentencePiece and llama.cpp
-- ``hub``: models from the Hugging Face Hub, downloaded file by file (``resumable``)
+- ``hub``: models from the Hugging Face Hub, downloaded file by file (``resumable``), and found
+  again (``pulled``)
 - ``shipped_packages``: models that are Python packages
 
 Below them lie ``pretrained`` (what a loaded model is), ``building`` (weights into a model, once in

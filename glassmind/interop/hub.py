@@ -17,7 +17,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx2
@@ -35,6 +34,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from glassmind.errors import UserError
+from glassmind.interop.pulled import MARK, PulledFrom, default_folder
 from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
 from glassmind.progress import Progress
 from glassmind.serialization import read_record, write_record
@@ -61,24 +61,10 @@ _GGUF_PART = re.compile(r".*-\d{5}-of-\d{5}\.gguf")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
-MARK = ".pulled.json"
 MARGIN = 64 << 20  # bytes of disk to leave free
 MEGABYTE = 1_000_000
 
 Listing = Mapping[str, RemoteFile]
-
-
-@dataclass(frozen=True, slots=True)
-class PulledFrom:
-    """``.pulled.json``: which repository, at which commit, a folder holds."""
-
-    repository: str
-    revision: str
-
-
-def default_folder(name: str) -> Path:
-    """Where ``org/name`` is put unless told: ``models/org--name`` below the current folder."""
-    return Path("models") / name.replace("/", "--")
 
 
 def pull(

@@ -1,10 +1,11 @@
 """The jobs that the command line runs, assembled from everything below.
 
 Training: read ``prepare`` (recipe to training rows), ``stages`` (each with its result on disk) and
-``ladder``, with ``exhibits`` for its report. ``single`` is one training run: ``pretraining`` on the
-rows of ``text_rows``, or ``finetune``, which goes on from a finished model: ``continued_training``,
-``chat_tuning`` and ``classify``, with ``tuning`` and ``adapters`` in common.
-``time_budget`` turns minutes into steps, ``scaling`` trains several sizes.
+``ladder`` (``pretrained_ladder`` begins with published weights), with ``report_files`` for its
+report. ``training`` is one training run: ``pretraining`` on the rows of ``text_rows``, or
+``finetune``, which trains a finished model further: ``tuning`` is what ``continued_training``,
+``chat_tuning`` and ``classify`` share, ``adapters`` keeps LoRA's matrices. ``time_budget`` turns
+minutes into steps, ``scaling`` trains several sizes.
 
-Using a model: ``ask`` and ``ask_chat``, ``evaluate``, ``convert``.
+Using a model: ``ask``, ``evaluate``, ``convert``.
 """

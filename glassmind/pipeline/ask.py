@@ -1,92 +1,42 @@
-"""Ask a trained model a question: its chains, their votes, the verifier's scores, the answer.
+"""Ask a model a question: its chains, their votes, the verifier's scores, the answer.
 
-answer = ask("Mia has 3 boxes of 12 pencils. She gives 5 away. How many are left?")
-answer.text, answer.votes, answer.chains
+    answer = ask("Mia has 3 boxes of 12 pencils. She gives 5 away. How many are left?")
+    answer.text, answer.votes, answer.chains
+
+    ask(["What is 12 times 7?", "And 13 times 8?"], "smollm2")      several at once, as one batch
+    ask("What is 12 times 7?", "http://127.0.0.1:8000/v1")
+
+Any model that ``open_llm`` opens can be asked. Our own write their steps between special tokens; of
+others' free text the lines are the steps, and the answer is searched for in it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from glassmind.errors import UserError
-from glassmind.files import write_json
-from glassmind.generate import Engine, SamplingParams, pack_model
-from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces
+from glassmind.generate import SamplingParams
+from glassmind.llm import Source, as_llm
+from glassmind.llm.llm import asked_text, check_question, reply_sampling
+from glassmind.llm.replies import reply_text
+from glassmind.progress import Progress
+from glassmind.reason import registry
+from glassmind.reason.method import Budget, Solution
+from glassmind.reason.session import Session
 from glassmind.reason.vote import tally, verifier_weights, vote
-from glassmind.records import Completion, Problem
-from glassmind.runs.models import Loaded, load
+from glassmind.records import Completion, Cost, Problem
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.serialization import read_json
-from glassmind.tokenize import Style, encode_prompt
-
-WORD = re.compile(r"[^\W\d_]+")
-FAMILIAR_SHARE = 0.9
-LONGEST_QUESTION = 20_000  # characters: far beyond any context, short of what costs time
-
-
-@dataclass(frozen=True)
-class Familiarity:
-    """What the training questions were like; the yardstick for warnings.
-
-    ``words`` are all their words in lower case; ``largest`` is their largest number.
-    """
-
-    words: frozenset[str]
-    largest: int
-
-    def warning(self, question: str) -> str | None:
-        """A sentence that says how ``question`` differs from the training problems, if it does."""
-        words = list(dict.fromkeys(WORD.findall(question.lower())))
-        if not words:
-            return "this holds no words; the model was trained on short word problems"
-        strange = [w for w in words if w not in self.words]
-        if len(words) - len(strange) < FAMILIAR_SHARE * len(words):
-            shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
-            return (
-                f"this is far from what the model was trained on: {len(strange)} of its "
-                f"{len(words)} different words never occurred there ({shown}); expect a guess"
-            )
-        numbers = [int(n) for n in re.findall(r"\d{1,18}", question.replace(",", ""))]
-        if not numbers:
-            return "this holds no number; the model was trained on problems that do"
-        if max(numbers) > self.largest:
-            return (
-                f"this is far from what the model was trained on: its numbers went up to "
-                f"{self.largest}, this one holds {max(numbers)}; expect a guess"
-            )
-        return None
-
-
-def save_familiarity(path: Path, problems: Sequence[Problem]) -> None:
-    """Write what ``Familiarity`` needs about the training ``problems``."""
-    words = sorted({w for p in problems for w in WORD.findall(p.question.lower())})
-    largest = max(
-        (int(n) for p in problems for n in re.findall(r"\d{1,18}", p.question)), default=0
-    )
-    write_json(path, {"largest": largest, "words": words})
-
-
-def load_familiarity(path: Path) -> Familiarity | None:
-    """Read it back; ``None`` where a run has none."""
-    if not path.is_file():
-        return None
-    facts = read_json(path)
-    if not isinstance(facts, dict) or not isinstance(facts.get("words"), list):
-        raise UserError(f"{path} must hold an object with words and largest")
-    return Familiarity(frozenset(map(str, facts["words"])), int(facts.get("largest", 0)))
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the model answered.
 
-    ``votes`` maps every candidate to its number of chains, ``weighted`` to its share of the
-    verifier's votes (empty without a verifier); ``text`` is the winner, ``None`` if no chain
-    reached a number. ``warning`` says if the question is unlike the training problems.
+    ``text`` is the answer of the method called ``method``, ``None`` if it found none; ``cost`` is
+    what that took. ``votes`` maps every candidate to its number of chains, ``weighted`` to its
+    share of the verifier's votes (empty where no verifier scored the chains). ``warning`` says if
+    the answer is not to be trusted, and why.
     """
 
     question: str
@@ -95,6 +45,8 @@ class Answer:
     votes: dict[str, int]
     weighted: dict[str, float]
     warning: str | None
+    method: str = ""
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def best(self) -> Completion | None:
@@ -102,67 +54,77 @@ class Answer:
         agreeing = [c for c in self.chains if vote([c]) == self.text and self.text is not None]
         return max(agreeing, key=lambda c: (c.score or 0.0, c.logprob), default=None)
 
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """Every chain as one text, reasoning and answer, as a person reads it."""
+        return tuple(map(reply_text, self.chains))
+
 
 def ask(
     questions: str | Sequence[str],
-    model: Loaded | str | Path | None = None,
+    model: Source = None,
     *,
+    method: str = "",
     sampling: SamplingConfig | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Answer | list[Answer]:
     """Answer one question, or several as one batch.
 
-    ``model`` is what ``load`` returned, a run's folder, or ``None`` for the model that comes with
-    the package; ``sampling`` replaces the run's own.
+    ``model`` is whatever ``open_llm`` opens, a model that is open already (``load`` and
+    ``load_pretrained`` return such, too), or ``None`` for the one that comes with the package;
+    ``sampling`` replaces the model's own way of sampling. ``method`` is the name of one, by default
+    the best that the model allows.
 
     Raises:
-        UserError: there is no such model, or a question is empty or too long for it.
+        UserError: there is no such model or method, the method needs what the model lacks, or a
+            question is empty or too long for it.
     """
     several = [questions] if isinstance(questions, str) else list(questions)
-    loaded = model if isinstance(model, Loaded) else load(model) if model else load()
     for question in several:
-        if not question.strip():
-            raise UserError("the question is empty: ask something like 'Mia has 3 boxes of ...'")
-        if len(question) > LONGEST_QUESTION:
-            raise UserError(
-                f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
-            )
-    problems = [Problem(str(n), _tidy(q), "") for n, q in enumerate(several)]
-    config = sampling or loaded.recipe.sampling
-    params = SamplingParams.of(config, seed=seed)
-    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    style: Style = "direct" if loaded.stage == "base" else "chain"
-    limit = loaded.model.config.max_tokens
+        check_question(question)
+    llm = as_llm(model)
+    problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(several)]
     for problem in problems:
-        length = len(encode_prompt(loaded.tokenizer, problem.question, style))
-        if length >= limit:
-            raise UserError(
-                f"the question {problem.question[:60]!r}... has {length} tokens and the model "
-                f"reads at most {limit}, its answer included: shorten it"
-            )
-    traces = sample_traces(engine, loaded.tokenizer, problems, params, style)
-    if loaded.verifier is not None and style == "chain":
-        traces = score_traces(loaded.verifier, loaded.tokenizer, problems, traces)
-    familiarity = load_familiarity(loaded.run.path / "familiarity.json")
+        llm.check(problem.question, llm.style)
+    config = sampling or reply_sampling(llm)
+    session = Session(
+        [llm],
+        SamplingParams.of(config, seed=seed, greedy=True),
+        # Nobody else shares the chains: a method draws what it asks for.
+        replace(SamplingParams.of(config, seed=seed), samples=1),
+        answers=False,
+        progress=progress,
+    )
+    chosen = registry.named(method) if method else registry.best(session.has)
+    registry.require(chosen, session.has)
+    solutions = chosen.solve(problems, session, Budget(config.samples))
     answers = []
-    for question, trace in zip(several, traces, strict=True):
-        warning = familiarity.warning(question) if familiarity else None
-        answers.append(conclude(question, trace.completions, warning))
+    for question, solution in zip(several, solutions, strict=True):
+        chains = solution.trace.completions
+        if all(c.finish == "length" and not c.cost.completion_tokens for c in chains):
+            raise UserError(
+                f"the question {question[:60]!r}... is too long for {llm.name}: shorten it"
+            )
+        answers.append(conclude(question, solution, chosen.name, llm.warning(question)))
     return answers[0] if isinstance(questions, str) else answers
 
 
-def _tidy(question: str) -> str:
-    """White space as in the training problems: single spaces, none at the ends."""
-    return " ".join(question.split())
+def conclude(question: str, solution: Solution, method: str, warning: str | None) -> Answer:
+    """A method's solution with what its chains vote for."""
+    chains = solution.trace.completions
+    votes, weighted = counted(chains)
+    return Answer(
+        question, solution.answer, chains, votes, weighted, warning, method, solution.cost
+    )
 
 
-def conclude(question: str, row: Sequence[Completion], warning: str | None) -> Answer:
-    """What a question's chains vote for, by the verifier's scores where they have any."""
+def counted(chains: Sequence[Completion]) -> tuple[dict[str, int], dict[str, float]]:
+    """Votes for each candidate, and its share of the verifier's votes where all are scored."""
+    votes = {key: int(count) for key, count in tally(chains).items()}
     weighted: dict[str, float] = {}
-    if row[0].score is not None:
-        weights = tally(row, verifier_weights(row))
+    if chains and all(chain.score is not None for chain in chains):
+        weights = tally(chains, verifier_weights(chains))
         total = sum(weights.values())
         weighted = {key: weight / total for key, weight in weights.items()}
-    votes = {key: int(count) for key, count in tally(row).items()}
-    text = next(iter(weighted or votes), None)
-    return Answer(question, text, tuple(row), votes, weighted, warning)
+    return votes, weighted

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from glassmind.errors import UserError
-from glassmind.pipeline.ask import save_familiarity
+from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices, training_rows, validation_rows
 from glassmind.pipeline.stages import STYLES

@@ -148,7 +148,7 @@ def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:
         n_numbers=sum(weight.numel() for weight in weights.values()),
     )
     # What a question is followed by; a model that was only pretrained has never seen one.
-    opening = {"chain-of-thought": THINK, "base": ANSWER}.get(loaded.stage)
+    opening = {"chain-of-thought": THINK, "direct": ANSWER}.get(loaded.stage)
     asking = f"{QUESTION}{{{{ messages[-1]['content'] }}}}{opening}" if opening else None
     facts = TokenizerFacts(chat_template=asking, eos_token=END, pad_token=PAD)
     return Pretrained(

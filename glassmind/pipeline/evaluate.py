@@ -1,42 +1,50 @@
-"""Grade a trained model on a task: generated problems, GSM8K files, or a person's own.
+"""Grade a model on a task: generated problems, GSM8K files, or a person's own.
 
-The model answers as the ladder's top does: sampled chains, a vote, the verifier's vote where the
-run has a verifier; beside it the greedy chain.
+Any model that can be asked can be graded. It answers by every method whose needs it meets, or by
+those that are named.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.methods import GREEDY, METHODS, NEEDS_SCORES, verdicts
+from glassmind.evaluate.ladder.rewards import reward_row
 from glassmind.evaluate.ladder.rows import ladder_row
-from glassmind.generate import Engine, SamplingParams, pack_model
+from glassmind.evaluate.run_files import SCHEMA, Ladder
+from glassmind.generate import SamplingParams
+from glassmind.llm import LLM, Source, as_llm
+from glassmind.llm.prompts import chosen_examples
+from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
-from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces
-from glassmind.records import Problem, Verdict
-from glassmind.runs.models import Loaded
-from glassmind.runs.recipe import SamplingConfig
+from glassmind.progress import Progress
+from glassmind.reason import registry, reward_registry
+from glassmind.reason.method import Budget, Method, Solution
+from glassmind.reason.reward import Reward
+from glassmind.reason.session import Session
+from glassmind.records import Problem, Trace
+from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
 from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
 TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
 
 
-def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
+def task_recipe(llm: LLM) -> Recipe:
+    """Whose generated problems a model is graded on: its run's, or the demo's where it has none."""
+    return llm.recipe or read_recipe("demo")
+
+
+def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
     """The problems of a task name, or of the JSONL file it names; ``limit`` 0 takes all.
 
-    ``test`` and ``validation`` are those of the run itself, also where they came from a file.
+    ``test`` and ``validation`` are those of the recipe, also where they came from a file.
 
     Raises:
         UserError: there is neither such a task nor such a file, or its data is missing.
     """
-    recipe = loaded.recipe
     for split in GENERATED:
         if task == split and recipe.problems.file:
             problems: list[Problem] = getattr(make_slices(recipe), split)
@@ -59,53 +67,106 @@ def task_problems(task: str, loaded: Loaded, limit: int) -> list[Problem]:
     return problems[:limit] if limit else problems
 
 
+def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...]:
+    """``count`` training problems with worked steps, to be shown before a question of ``task``.
+
+    They are none of the problems that ``task`` asks: the training problems of the same set, and
+    GSM8K's for a file.
+
+    Raises:
+        UserError: there are too few, or their data is missing.
+    """
+    if task.removesuffix("-train") in PROBLEM_SETS and task.endswith("-train"):
+        raise UserError(f"{task} is what examples are taken from: grade another task with them")
+    if task not in GENERATED:
+        return chosen_examples(PROBLEM_SETS.get(task, PROBLEM_SETS["gsm8k"]).train(), count)
+    if recipe.problems.file:
+        return chosen_examples(make_slices(recipe).train, count)
+    made = generate(recipe.problems.dial, count, split="train", seed=recipe.seed)
+    return chosen_examples(made, count)
+
+
 def evaluate_task(
     task: str,
-    loaded: Loaded,
+    model: Source,
     *,
+    methods: Sequence[str] = (),
+    rewards: Sequence[str] = (),
     limit: int = 0,
+    shots: int = 0,
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Grade ``loaded`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
+) -> Ladder:
+    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
 
-    Questions too long for the model's context count as wrong; ``skipped`` says how many.
+    ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
+    ``shots`` training problems with their solutions. ``methods`` are the names of those to run, by
+    default all whose needs the model meets, and where only one chain is sampled, those that need no
+    more. ``rewards`` are names of rewards to give the sampled chains. Questions too long for the
+    model's context count as wrong; ``Ladder.skipped`` says how many.
+
+    Raises:
+        UserError: there is no such model, task or method, or a method needs what the model lacks.
     """
-    watcher = progress or Silent()
-    problems = task_problems(task, loaded, limit)
-    config = sampling or loaded.recipe.sampling
-    engine = Engine(pack_model(loaded.model), max_rows=config.max_rows)
-    greedy = SamplingParams.of(config, seed=seed, greedy=True)
+    asked = [registry.named(name) for name in dict.fromkeys(methods)]
+    wanted = [reward_registry.named(name) for name in dict.fromkeys(rewards)]
+    llm = as_llm(model)
+    recipe = task_recipe(llm)
+    problems = task_problems(task, recipe, limit)
+    if shots:
+        shown = worked_examples(task, recipe, shots)
+        llm = llm.with_prompts(replace(llm.prompts, examples=shown))
+    config = sampling or llm.default_sampling
     sampled = SamplingParams.of(config, seed=seed)
-    started = time.monotonic()
-    style: Style = "direct" if loaded.stage == "base" else "chain"
-    rungs = {"base"} if style == "direct" else set(METHODS) - {"base"}
-    with watched(watcher, f"{task}: greedy", len(problems), "problems") as watch:
-        one = sample_traces(engine, loaded.tokenizer, problems, greedy, style, watch)
-    chains = one
-    if style == "chain":
-        total = len(problems) * config.samples
-        with watched(watcher, f"{task}: sampling", total, "chains") as watch:
-            chains = sample_traces(engine, loaded.tokenizer, problems, sampled, style, watch)
-    if loaded.verifier is None:
-        rungs -= set(NEEDS_SCORES)
-    elif style == "chain":
-        with watched(watcher, f"{task}: verifying", len(problems), "documents") as watch:
-            chains = score_traces(
-                loaded.verifier, loaded.tokenizer, problems, chains, progress=watch
+    if asked and not wanted and not any(method.scales for method in asked):
+        sampled = replace(sampled, samples=1)
+    session = Session(
+        [llm],
+        SamplingParams.of(config, seed=seed, greedy=True),
+        sampled,
+        progress=progress,
+        label=f"{task} ",
+    )
+    for method in asked:
+        registry.require(method, session.has)
+    for reward in wanted:
+        if missing := reward.needs - session.has:
+            raise UserError(
+                f"the reward {reward.name} needs {registry.in_words(missing)}, which is not there"
             )
-    seconds = time.monotonic() - started
-    results: dict[str, Sequence[Verdict]] = {
-        method: verdicts(method, problems, one if method in GREEDY else chains)
-        for method in METHODS
-        if method in rungs
-    }
-    return {
-        "schema": 1,
-        "recipe": loaded.recipe.name,
-        "commit": loaded.run.info().commit,
-        "seed": seed,
-        "skipped": sum(not trace.completions[0].token_ids for trace in one),
-        "rows": [ladder_row(rung, task, results, seconds) for rung in results],
-    }
+    chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
+    result = climb(problems, session, chosen, Budget(config.samples))
+    any_method, *_ = result.solutions.values()
+    return Ladder(
+        schema=SCHEMA,
+        recipe=llm.name if llm.recipe is None else llm.recipe.name,
+        commit="" if llm.run is None else llm.run.info().commit,
+        seed=seed,
+        rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
+        skipped=sum(map(_skipped, any_method)),
+        rewards=tuple(
+            reward_row(reward, task, problems, _chains(session, reward, problems, llm.style))
+            for reward in wanted
+        ),
+    )
+
+
+def _chains(
+    session: Session, reward: Reward, problems: Sequence[Problem], style: Style
+) -> list[Trace]:
+    """The session's sampled chains, with the verifier's scores where the reward reads them."""
+    get = session.judged if "verifier" in reward.needs else session.samples
+    return get(problems, session.sampled.samples, style)
+
+
+def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:
+    if asked:
+        return method in asked
+    return samples > 1 or not method.scales
+
+
+def _skipped(solution: Solution) -> bool:
+    """Whether the question did not fit the model's context."""
+    first = solution.trace.completions[0]
+    return first.finish == "length" and not first.cost.completion_tokens

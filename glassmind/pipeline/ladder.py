@@ -10,49 +10,55 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from glassmind.data import check_disjoint
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.methods import METHODS, verdicts
+from glassmind.evaluate.ladder.grading import verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
-from glassmind.files import write_json
-from glassmind.model import TokenScorer, Transformer
-from glassmind.pipeline.ask import save_familiarity
-from glassmind.pipeline.exhibits import attention_exhibit, examples, rows_by_votes
+from glassmind.evaluate.run_files import SCHEMA, Ladder, LadderRow, StepsRow, read_ladder
+from glassmind.llm import LocalLLM
+from glassmind.llm.familiarity import save_familiarity
+from glassmind.pipeline.convert import is_own
 from glassmind.pipeline.prepare import (
+    Slices,
     make_slices,
     run_tokenizer,
     training_rows,
     validation_rows,
 )
+from glassmind.pipeline.pretrained_ladder import started_recipe, taught_models
+from glassmind.pipeline.report_files import examples, rows_by_votes, sharpest_head
 from glassmind.pipeline.stages import (
     STYLES,
     Job,
-    greedy_params,
-    sampled,
-    sampling_params,
+    slice_session,
+    stage_llm,
     train_language_model,
     train_verifier,
 )
 from glassmind.progress import Progress, Silent
-from glassmind.records import Problem, Trace, Verdict
+from glassmind.reason import registry
+from glassmind.reason.method import Budget, Method, Solution
+from glassmind.reason.session import Session
+from glassmind.records import Problem, Verdict
 from glassmind.runs.folder import RunFolder, open_run
+from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe
-from glassmind.serialization import read_json
+from glassmind.serialization import write_record
+from glassmind.tokenize import save
 from glassmind.train.trackers import require_trackers
 
 
 @dataclass(frozen=True)
 class SliceResult:
-    """One test slice: its problems, what was sampled, and every rung's verdicts."""
+    """One test slice: its problems, the session, every method's solutions and verdicts."""
 
     problems: Sequence[Problem]
-    greedy: Sequence[Trace]
-    chains: Sequence[Trace]
+    session: Session
+    solutions: Mapping[str, Sequence[Solution]]
     verdicts: Mapping[str, Sequence[Verdict]]
 
 
@@ -66,7 +72,9 @@ def run_ladder(
 ) -> RunFolder:
     """Climb the whole ladder into ``folder`` and write its report.
 
-    A run that was interrupted goes on where it stopped when called again with ``resume``.
+    A run that was interrupted goes on where it stopped when called again with ``resume``. With
+    ``start``, the models begin with the weights of a finished model. One from elsewhere is asked
+    directly as it is, and fine-tuned on worked solutions for its chains of thought.
 
     Raises:
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
@@ -74,104 +82,97 @@ def run_ladder(
     watcher = progress or Silent()
     require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
     slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
+    if recipe.start:
+        recipe = started_recipe(recipe)
     run = open_run(folder, recipe, resume=resume)
     check_disjoint(slices.train, slices.validation)
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)
         check_disjoint(slices.validation, problems)
         watcher.end(f"{len(problems)} {name} problems, none of them seen in training")
-    tokenizer = run_tokenizer(run, recipe, slices.train)
     save_familiarity(run.path / "familiarity.json", slices.train)
-    job = Job(run, recipe, tokenizer, torch.device(device), watcher)
-
-    models: dict[str, Transformer] = {}
-    for stage, style in STYLES.items():
-        make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
-        held_out = validation_rows(recipe, tokenizer, slices.validation, style)
-        models[stage] = train_language_model(job, stage, make_rows, held_out)
+    if recipe.start and not is_own(recipe.start):
+        job, models = taught_models(run, recipe, slices, torch.device(device), watcher)
+    else:
+        job, models = _own_models(run, recipe, slices, torch.device(device), watcher)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
+    models["chain-of-thought"] = models["chain-of-thought"].with_scorer(scorer)
 
-    results = {
-        name: _climb(job, name, problems, models, scorer)
-        for name, problems in slices.tests().items()
-    }
-    _write_results(job, results, models["chain-of-thought"])
+    budget = Budget(recipe.sampling.samples)
+    results = {}
+    for name, problems in slices.tests().items():
+        session = slice_session(job, name, problems, list(models.values()))
+        results[name] = climb(problems, session, registry.usable(session.has), budget)
+    _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)
     return run
 
 
-def _climb(
-    job: Job,
-    slice: str,
-    problems: Sequence[Problem],
-    models: Mapping[str, Transformer],
-    scorer: TokenScorer,
+def _own_models(
+    run: RunFolder, recipe: Recipe, slices: Slices, device: torch.device, progress: Progress
+) -> tuple[Job, dict[str, LocalLLM]]:
+    """Two models of our own that differ only in what they were shown."""
+    if recipe.start:
+        tokenizer = load(recipe.start).tokenizer
+        save(tokenizer, run.path / "tokenizer.json")
+    else:
+        tokenizer = run_tokenizer(run, recipe, slices.train)
+    job = Job(run, recipe, tokenizer, device, progress)
+    models = {}
+    for stage, style in STYLES.items():
+        make_rows = partial(training_rows, recipe, tokenizer, slices.train, style)
+        held_out = validation_rows(recipe, tokenizer, slices.validation, style)
+        model = train_language_model(job, stage, make_rows, held_out)
+        models[stage] = stage_llm(job, stage, model)
+    return job, models
+
+
+def climb(
+    problems: Sequence[Problem], session: Session, methods: Sequence[Method], budget: Budget
 ) -> SliceResult:
-    """Answer one slice by every method."""
-    greedy = {
-        stage: sampled(job, f"{slice}-{stage}", model, problems, greedy_params(job), STYLES[stage])
-        for stage, model in models.items()
-    }
-    chains = sampled(
-        job,
-        f"{slice}-chains",
-        models["chain-of-thought"],
-        problems,
-        sampling_params(job),
-        "chain",
-        scorer,
-    )
-    answered = {
-        method: verdicts(method, problems, greedy.get(method, chains)) for method in METHODS
-    }
-    return SliceResult(problems, greedy["chain-of-thought"], chains, answered)
+    """Answer the problems by every one of ``methods``, and grade the answers."""
+    solutions = {method.name: method.solve(problems, session, budget) for method in methods}
+    graded = {name: verdicts(problems, found) for name, found in solutions.items()}
+    return SliceResult(problems, session, solutions, graded)
 
 
-def _write_results(job: Job, results: Mapping[str, SliceResult], model: Transformer) -> None:
+def _write_results(
+    job: Job, results: Mapping[str, SliceResult], budget: Budget, llm: LocalLLM
+) -> None:
     path = job.run.path
-    info = job.run.info()
-    rows: list[dict[str, Any]] = []
-    by_steps: list[dict[str, Any]] = []
+    rows: list[LadderRow] = []
+    by_steps: list[StepsRow] = []
     for name, result in results.items():
-        for rung in METHODS:
-            seconds = job.run.spent(_sampling_stage(name, rung))
-            if rung.startswith("verifier"):
-                seconds += job.run.spent(f"verify {name}-chains")
-            rows.append(ladder_row(rung, name, result.verdicts, seconds))
-            by_steps += rows_by_steps(rung, name, result.problems, result.verdicts[rung])
+        for method in registry.methods():
+            if method.name in result.verdicts:
+                rows.append(ladder_row(method, name, result.verdicts))
+                own = result.verdicts[method.name]
+                by_steps += rows_by_steps(method, name, result.problems, own)
     test = results["test"]
-    write_json(path / "by_steps.json", by_steps)
-    write_json(path / "votes.json", rows_by_votes(test.problems, test.chains))
-    write_json(path / "examples.json", examples(test.problems, test.greedy, test.chains))
-    exhibit = attention_exhibit(
-        model, job.tokenizer, test.problems[0], test.greedy[0].completions[0]
+    write_record(path / "by_steps.json", by_steps)
+    write_record(path / "votes.json", rows_by_votes(test.problems, test.session, budget))
+    write_record(path / "examples.json", examples(test.problems, test.solutions))
+    (first, *_) = test.session.greedy(test.problems)
+    seen = sharpest_head(llm, test.problems[0], first.completions[0])
+    if seen is not None:
+        write_record(path / "attention.json", seen)
+    ladder = Ladder(
+        schema=SCHEMA,
+        recipe=job.recipe.name,
+        commit=job.run.info().commit,
+        seed=job.recipe.seed,
+        rows=tuple(rows),
     )
-    if exhibit is not None:
-        write_json(path / "attention.json", exhibit)
-    ladder = {
-        "schema": 1,
-        "recipe": job.recipe.name,
-        "commit": info.commit,
-        "seed": job.recipe.seed,
-        "rows": rows,
-    }
-    write_json(path / "ladder.json", ladder)
+    write_record(path / "ladder.json", ladder)
 
 
-def _sampling_stage(slice: str, rung: str) -> str:
-    return f"sample {slice}-{rung if rung in STYLES else 'chains'}"
-
-
-def read_ladder_json(run: RunFolder) -> dict[str, Any]:
+def finished_ladder(run: RunFolder) -> Ladder:
     """A finished run's ``ladder.json``.
 
     Raises:
-        UserError: the run has not got that far.
+        UserError: the run has not got that far, or the file is damaged.
     """
     path = run.path / "ladder.json"
     if not path.is_file():
         raise UserError(f"{run.path} has no ladder.json yet: go on with the run by --resume")
-    ladder = read_json(path)
-    if not isinstance(ladder, dict) or ladder.get("schema") != 1:
-        raise UserError(f"{path} is not a ladder of schema 1")
-    return ladder
+    return read_ladder(path)

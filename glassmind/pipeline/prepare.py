@@ -12,6 +12,7 @@ from glassmind.data import PROBLEM_SETS, Split, generate, load_problems, split_p
 from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
+from glassmind.generate.calculator import annotated
 from glassmind.grade import sample_solution
 from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
@@ -131,6 +132,12 @@ def solution_texts(
     return tuple(step.text for step in problem.steps)
 
 
+def chain_steps(problem: Problem, recipe: Recipe, rng: random.Random) -> tuple[str, ...]:
+    """The steps as a chain of thought is taught to write them."""
+    steps = solution_texts(problem, recipe.problems.solutions, rng)
+    return tuple(map(annotated, steps)) if recipe.sampling.calculator else steps
+
+
 def training_rows(
     recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
 ) -> PackedRows:
@@ -172,7 +179,7 @@ def _documents(
     for problem in problems:
         if style == "chain" and not problem.steps:
             continue
-        steps = solution_texts(problem, recipe.problems.solutions, rng) if style == "chain" else ()
+        steps = chain_steps(problem, recipe, rng) if style == "chain" else ()
         prompt = encode_prompt(tokenizer, problem.question, style)
         completion = encode_completion(tokenizer, steps, problem.answer, style)
         ids = np.array(prompt + completion, np.int32)

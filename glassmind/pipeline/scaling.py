@@ -20,8 +20,8 @@ from glassmind.evaluate.run_files import read_metrics
 from glassmind.evaluate.scaling.fit import FEWEST_SIZES, ScalingPoint, fit_scaling, hold_out
 from glassmind.evaluate.scaling.page import Scaling, scaling_record, write_scaling_page
 from glassmind.model.memory_plan import training_flops
-from glassmind.pipeline.single import run_training
 from glassmind.pipeline.time_budget import vocabulary_size
+from glassmind.pipeline.training import run_training
 from glassmind.progress import Progress, Silent
 from glassmind.runs.dial import (
     TOKENS_PER_PARAMETER,

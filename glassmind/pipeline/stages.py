@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,18 +15,21 @@ import torch
 from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
-from glassmind.generate import Engine, SamplingParams, logprob_difference, pack_model
+from glassmind.generate import SamplingParams, logprob_difference
+from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
-from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces, training_documents
+from glassmind.reason.session import Session
+from glassmind.reason.verify import training_documents
 from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.models import VERIFIER, load_model, save_model, with_vocabulary
+from glassmind.runs.models import VERIFIER, load, load_model, save_model, with_vocabulary
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
-from glassmind.tokenize import SavedTokenizer, Style, encode_prompt
+from glassmind.tokenize import SavedTokenizer, Style
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.special import END, PAD
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
 from glassmind.train.metrics_file import MetricsFile
 from glassmind.train.process_group import ProcessGroup
@@ -33,7 +37,7 @@ from glassmind.train.process_group import ProcessGroup
 # One seed drives a run; these keep its uses apart.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
 SCORED_AGAIN = 8  # chains of each sampling whose log-probabilities the trainer checks
-STYLES: dict[str, Style] = {"base": "direct", "chain-of-thought": "chain"}
+STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Job:
 
     run: RunFolder
     recipe: Recipe
-    tokenizer: SavedTokenizer
+    tokenizer: SavedTokenizer | ComposedTokenizer
     device: torch.device
     progress: Progress
     group: ProcessGroup = field(default_factory=ProcessGroup)
@@ -68,9 +72,13 @@ class Job:
 
 
 def fresh_model(job: Job) -> Transformer:
-    """The recipe's model with the run's initial weights: the same at every call."""
+    """The recipe's model with the run's initial weights, those of ``start`` where it names one: the
+    same at every call."""
     torch.manual_seed(job.recipe.seed)
-    return Transformer(with_vocabulary(job.recipe.model, job.tokenizer)).to(job.device)
+    model = Transformer(with_vocabulary(job.recipe.model, job.tokenizer))
+    if job.recipe.start:
+        load_weights(model, named_weights(load(job.recipe.start).model), job.recipe.start)
+    return model.to(job.device)
 
 
 def train_language_model(
@@ -81,8 +89,8 @@ def train_language_model(
 ) -> Transformer:
     """Train (or resume, or load) the model of ``stage`` from the run's initial weights.
 
-    Base and chain of thought start from the same weights and spend the same steps on batches of
-    the same shape, so they spend the same floating-point operations.
+    Direct answer and chain of thought start from the same weights and spend the same steps on
+    batches of the same shape, so they spend the same floating-point operations.
     """
     folder = job.run.model_folder(stage)
     if job.done(stage):
@@ -125,40 +133,48 @@ def loaded_transformer(job: Job, stage: str) -> Transformer:
     return model
 
 
-def sampled(
+def kept(
     job: Job,
     name: str,
-    model: Transformer,
     problems: Sequence[Problem],
-    params: SamplingParams,
     style: Style,
-    scorer: TokenScorer | None = None,
+    make: Callable[[], list[Trace]],
+    llm: LocalLLM | None = None,
 ) -> list[Trace]:
-    """Sample ``problems`` (and score the chains), or load what was sampled before."""
+    """The traces that ``make`` makes, or those that an earlier process kept in the run.
+
+    Where ``llm`` has sampled them, a few are scored again as the trainer does.
+    """
     path = job.run.path / "samples" / f"{name}.safetensors"
     if path.is_file():
         return load_traces(path, problems, job.tokenizer, style)
     with job.timed(f"sample {name}"):
-        engine = Engine(pack_model(model), max_rows=job.recipe.sampling.max_rows)
-        total = len(problems) * params.samples
-        with watched(job.progress, f"sampling {name}", total, "chains") as watch:
-            traces = sample_traces(engine, job.tokenizer, problems, params, style, watch)
-    if job.group.is_first:
-        check_agreement(job, f"sample {name}", model, problems, traces, style)
-    if scorer is not None:
-        with (
-            job.timed(f"verify {name}"),
-            watched(job.progress, f"verifying {name}", len(problems), "problems") as watch,
-        ):
-            traces = score_traces(scorer, job.tokenizer, problems, traces, progress=watch)
+        traces = make()
+    if llm is not None and job.group.is_first:
+        check_agreement(job, f"sample {name}", llm, problems, traces, style)
     save_traces(path, traces)
     return traces
+
+
+def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
+    """The finished ``model`` of a stage as one that can be asked; its weights are packed once."""
+    return LocalLLM(
+        name=stage,
+        model=model,
+        tokenizer=job.tokenizer,
+        format="question",
+        stop_ids=frozenset({job.tokenizer.special[END]}),
+        style=STYLES[stage],
+        recipe=job.recipe,
+        run=job.run,
+        default_sampling=job.recipe.sampling,
+    )
 
 
 def check_agreement(
     job: Job,
     stage: str,
-    model: Transformer,
+    llm: LocalLLM,
     problems: Sequence[Problem],
     traces: Sequence[Trace],
     style: Style,
@@ -173,11 +189,11 @@ def check_agreement(
         if len(chains) == SCORED_AGAIN:
             break
         if trace.completions and trace.completions[0].token_ids:
-            prompts.append(encode_prompt(job.tokenizer, problem.question, style))
+            prompts.append(llm.prompt(problem.question, style))
             chains.append(trace.completions[0])
     if not chains:
         return
-    difference = logprob_difference(model, prompts, chains)
+    difference = logprob_difference(llm.model, prompts, chains)
     metrics = MetricsFile(job.run.path / "metrics.jsonl", stage)
     metrics.forget_stage()
     metrics.append(0, {"engine_trainer_logprob_diff": asdict(difference)})
@@ -193,62 +209,101 @@ def check_agreement(
     job.progress.end(message)
 
 
-def greedy_params(job: Job) -> SamplingParams:
-    """One likeliest chain for each test problem."""
-    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, GREEDY), greedy=True)
+def slice_session(
+    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
+) -> Session:
+    """What the methods share that answer the problems of one slice.
 
+    Traces of all of the problems together are kept in the run.
+    """
+    whole, sampling = list(problems), job.recipe.sampling
 
-def sampling_params(job: Job) -> SamplingParams:
-    """The recipe's sampling for test problems."""
-    return SamplingParams.of(job.recipe.sampling, seed=_seed(job, SAMPLE_TESTS))
+    def keep(
+        name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+    ) -> list[Trace]:
+        if list(problems) != whole:
+            return make()
+        sampled = next(llm for llm in models if llm.style == style)
+        judged = "-judged-" in name  # chains that were sampled, and compared, before
+        return kept(job, f"{slice}-{name}", problems, style, make, None if judged else sampled)
+
+    return Session(
+        models,
+        SamplingParams.of(sampling, seed=_seed(job, GREEDY), greedy=True),
+        SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TESTS)),
+        keep=keep,
+        progress=job.progress,
+        label=f"{slice}-",
+    )
 
 
 def _seed(job: Job, use: int) -> int:
     return job.recipe.seed * 16 + use
 
 
-def train_verifier(job: Job, model: Transformer, train: Sequence[Problem]) -> TokenScorer:
-    """Sample training problems, grade every step, train a scorer above a copy of ``model``.
+def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenScorer:
+    """Sample training problems, grade every step, train a scorer above a copy of its weights.
 
     The problems are the last of the training set, the ones the model has seen least.
     """
     if job.done(VERIFIER):
-        return loaded_scorer(job)
+        return loaded_scorer(job, llm)
     config = job.recipe.verifier
     problems = train[-config.problems :]
     sampling = SamplingConfig(
         samples=config.samples,
         temperature=config.temperature,
         max_new_tokens=job.recipe.sampling.max_new_tokens,
+        calculator=job.recipe.sampling.calculator,
     )
     params = SamplingParams.of(sampling, seed=_seed(job, SAMPLE_TRAINING))
-    traces = sampled(job, "verifier-training", model, problems, params, "chain")
+
+    def make() -> list[Trace]:
+        total = len(problems) * params.samples
+        with watched(job.progress, "sampling verifier-training", total, "chains") as watch:
+            return llm.sample(problems, params, "chain", watch)
+
+    traces = kept(job, "verifier-training", problems, "chain", make, llm)
     with job.timed(VERIFIER):
         documents = training_documents(
-            job.tokenizer, problems, traces, config.train.row_tokens, config.branches
+            job.tokenizer,
+            problems,
+            traces,
+            config.train.row_tokens,
+            config.branches,
+            prompt=lambda question: llm.prompt(question, "chain"),
         )
         torch.manual_seed(job.recipe.seed)
-        trunk = Transformer(model.config)
-        load_weights(trunk, named_weights(model), "the chain-of-thought model")
+        trunk = Transformer(llm.model.config)
+        load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
         scorer = TokenScorer(trunk, config.layers)
         if documents:
-            _train_scorer(job, scorer, documents)
+            _train_scorer(job, scorer, documents, _end_id(llm, traces))
         else:  # a model that never finishes a chain leaves nothing to judge: every score is 0.5
             job.progress.end("the model finished no chain, so the verifier stays untrained")
         trunk_stage = "" if config.language_weight > 0 else "chain-of-thought"
         folder = job.run.model_folder(VERIFIER)
         save_model(folder, scorer, job.tokenizer, VERIFIER, trunk_stage)
         job.forget_checkpoints(VERIFIER)
-    return loaded_scorer(job)
+    return loaded_scorer(job, llm)
 
 
-def _train_scorer(job: Job, scorer: TokenScorer, documents: Sequence[Document]) -> None:
+def _end_id(llm: LocalLLM, traces: Sequence[Trace]) -> int:
+    """The token that ends a chain: of several that may, the one that most chains end with."""
+    chains = [c for trace in traces for c in trace.completions]
+    ends = Counter(c.token_ids[-1] for c in chains if c.finish == "stop" and c.token_ids)
+    return ends.most_common(1)[0][0] if ends else min(llm.stop_ids)
+
+
+def _train_scorer(
+    job: Job, scorer: TokenScorer, documents: Sequence[Document], end_id: int
+) -> None:
     config = job.recipe.verifier
-    rows = pack(documents, config.train.row_tokens, job.tokenizer.special["<|pad|>"])
+    rows = pack(documents, config.train.row_tokens, job.tokenizer.special.get(PAD, 0))
     batch_rows = min(config.train.batch_rows, len(rows))
     objective = Verify(
         scorer,
-        job.tokenizer.special["<|end|>"],
+        end_id,
         pair_weight=config.pair_weight,
         language_weight=config.language_weight,
     )
@@ -263,9 +318,10 @@ def _train_scorer(job: Job, scorer: TokenScorer, documents: Sequence[Document]) 
     ).train()
 
 
-def loaded_scorer(job: Job) -> TokenScorer:
-    """The finished verifier."""
-    scorer = load_model(job.run.model_folder(VERIFIER), job.tokenizer, job.device)
+def loaded_scorer(job: Job, llm: LocalLLM) -> TokenScorer:
+    """The finished verifier, above the weights of ``llm`` unless it has a trunk of its own."""
+    folder = job.run.model_folder(VERIFIER)
+    scorer = load_model(folder, job.tokenizer, job.device, llm.model)
     if not isinstance(scorer, TokenScorer):
         raise UserError(f"{job.run.model_folder(VERIFIER)} holds a language model, not a scorer")
     return scorer

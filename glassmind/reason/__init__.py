@@ -1,19 +1,8 @@
-"""More thinking → better answers: chains of thought, votes, verifiers.
+"""More thinking → better answers: votes, verifiers, methods.
 
-Read ``chains`` (ask and read), ``vote`` (many samples, one answer) and ``verify`` (judging steps).
+Read ``vote`` (many samples, one answer) and ``verify`` (scoring steps); then ``method`` (what a way
+of answering is), ``methods`` (each of them), ``registry`` (all of them), ``model`` (what they ask
+of a model) and ``session`` (the chains that they share). ``reward``, ``rewards`` and
+``reward_registry`` do the same for numbers to learn from. The models themselves are in
+``glassmind.llm``.
 """
-
-from glassmind.reason.chains import sample_traces
-from glassmind.reason.verify import score_traces, training_documents
-from glassmind.reason.vote import best_of, logprob_weights, tally, verifier_weights, vote
-
-__all__ = [
-    "best_of",
-    "logprob_weights",
-    "sample_traces",
-    "score_traces",
-    "tally",
-    "training_documents",
-    "verifier_weights",
-    "vote",
-]

@@ -7,8 +7,10 @@ branches of one document, so the question is read once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,30 +18,56 @@ import torch
 from glassmind.data.columns import COMPLETION, LABEL
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.grade import check_steps, grade
+from glassmind.llm.local import LocalLLM
 from glassmind.model import TokenScorer
 from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
-from glassmind.tokenize import Tokenizer, encode_prompt, parse_completion
+from glassmind.tokenize import Tokenizer, encode_prompt
 from glassmind.train.batch import to_batch
 
+Prompt = Callable[[str], Sequence[int]]
+"""The ids that ask a question, as the model that wrote the chains was asked."""
 
-def chain_labels(
-    tokenizer: Tokenizer, problem: Problem, completion: Completion
-) -> list[tuple[int, float]]:
+
+class Verify(Protocol):
+    """How traces get a verifier's scores: ``score_traces``, or one that computes elsewhere."""
+
+    def __call__(
+        self,
+        scorer: TokenScorer,
+        tokenizer: Tokenizer,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]: ...
+
+
+def chain_labels(problem: Problem, completion: Completion) -> list[tuple[int, float]]:
     """(token index in the completion, label) of every step's end and of the chain's.
 
     A step is right while it and all before it are legal moves towards the answer; where the
     problem's steps cannot be checked, only the end is labelled. A chain is right if its answer is.
     """
-    parsed = parse_completion(tokenizer, completion.token_ids, "chain")
+    steps, end = _ends(completion)
     labels = []
-    checks = check_steps(problem, parsed.steps)
-    for position, check in zip(parsed.step_token_positions, checks, strict=True):
+    checks = check_steps(problem, completion.steps)
+    for position, check in zip(steps, checks, strict=True):
         if check.valid is not None:
             labels.append((position, float(check.valid)))
-    if parsed.answer_position is not None:
-        right = parsed.answer is not None and grade(problem.answer, parsed.answer)
-        labels.append((parsed.answer_position, float(right)))
+    if end is not None:
+        right = completion.answer is not None and grade(problem.answer, completion.answer)
+        labels.append((end, float(right)))
     return labels
+
+
+def _ends(completion: Completion) -> tuple[list[int], int | None]:
+    """Where among a completion's tokens each closed step ends, and the whole, if it ended."""
+    steps, closing, at = [], set(completion.step_ends), -1
+    for index in completion.path:
+        at += len(completion.trace.nodes[index].token_ids)
+        if index in closing:
+            steps.append(at)
+    return steps, at if completion.finish == "stop" and at >= 0 else None
 
 
 def chains_document(
@@ -48,17 +76,21 @@ def chains_document(
     completions: Sequence[Completion],
     *,
     with_labels: bool,
+    prompt: Prompt | None = None,
 ) -> Document:
     """One question and its chains as one branching document.
 
+    ``prompt`` writes the question as the model was asked; by default, in our own format.
     With labels, tokens of chains whose answer is right are marked as completion: the ones worth
     imitating while learning to judge.
     """
-    prompt = encode_prompt(tokenizer, problem.question, "chain")
-    ids = list(prompt)
-    branches = [0] * len(prompt)
-    labels = [float("nan")] * len(prompt)
-    imitate = [False] * len(prompt)
+    if prompt is None:
+        ids = encode_prompt(tokenizer, problem.question, "chain")
+    else:
+        ids = list(prompt(problem.question))
+    branches = [0] * len(ids)
+    labels = [float("nan")] * len(ids)
+    imitate = [False] * len(ids)
     for number, completion in enumerate(completions, 1):
         start, length = len(ids), len(completion.token_ids)
         ids += completion.token_ids
@@ -66,7 +98,7 @@ def chains_document(
         labels += [float("nan")] * length
         right = False
         if with_labels:
-            for position, label in chain_labels(tokenizer, problem, completion):
+            for position, label in chain_labels(problem, completion):
                 labels[start + position] = label
                 right = label == 1.0
         imitate += [right] * length
@@ -83,6 +115,8 @@ def training_documents(
     traces: Sequence[Trace],
     row_tokens: int,
     branches: int,
+    *,
+    prompt: Prompt | None = None,
 ) -> list[Document]:
     """Documents to train a verifier on: each problem's distinct chains, ``branches`` to a document.
 
@@ -100,10 +134,12 @@ def training_documents(
         dealt = _alternate(right, wrong)
         for start in range(0, len(dealt), branches):
             members = dealt[start : start + branches]
-            document = chains_document(tokenizer, problem, members, with_labels=True)
+            document = chains_document(tokenizer, problem, members, with_labels=True, prompt=prompt)
             while len(document) > row_tokens and len(members) > 1:
                 members = members[:-1]
-                document = chains_document(tokenizer, problem, members, with_labels=True)
+                document = chains_document(
+                    tokenizer, problem, members, with_labels=True, prompt=prompt
+                )
             if len(document) <= row_tokens:
                 verdicts = {c.sample in kept for c in members}
                 (mixed_documents if len(verdicts) == 2 else documents).append(document)
@@ -123,25 +159,30 @@ def score_traces(
     problems: Sequence[Problem],
     traces: Sequence[Trace],
     *,
+    prompt: Prompt | None = None,
     document_tokens: int = 320,
     batch_tokens: int = 16_384,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trace]:
     """The traces with the verifier's judgement of every closed step and of every leaf.
 
-    Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. A chain
-    that never ended scores 0.
+    Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. Chains are
+    read in groups, each with the question before it, which counts with the group's first chain.
+    The wall-clock time of all is shared over the tokens read. A chain that never ended scores 0.
     """
+    started = time.perf_counter()
     device = next(scorer.parameters()).device
     pieces: list[tuple[int, list[Completion], Document]] = []
     for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
         distinct = list({c.token_ids: c for c in trace.completions if c.token_ids}.values())
         for members in _bounded(distinct, document_tokens):
-            document = chains_document(tokenizer, problem, members, with_labels=False)
+            document = chains_document(
+                tokenizer, problem, members, with_labels=False, prompt=prompt
+            )
             pieces.append((number, members, document))
     pieces.sort(key=lambda piece: len(piece[2]))
     judged: list[_Judgements] = [{} for _ in problems]
-    prompts = [0] * len(problems)  # tokens of the question that were read, once a document
+    prompts: list[dict[tuple[int, ...], int]] = [{} for _ in problems]
     scorer.eval()
     start = 0
     while start < len(pieces):
@@ -154,16 +195,18 @@ def score_traces(
         for read, (number, members, document) in zip(probabilities, batch, strict=True):
             assert document.branches is not None
             at = int((document.branches == 0).sum())
-            prompts[number] += at
+            prompts[number][members[0].token_ids] = at
             for completion in members:
                 tokens = read[at : at + len(completion.token_ids)]
-                judged[number][completion.token_ids] = _judged(tokenizer, completion, tokens)
+                judged[number][completion.token_ids] = _judged(completion, tokens)
                 at += len(completion.token_ids)
         start = end
         if progress is not None:
             progress(start, len(pieces))
+    seconds = time.perf_counter() - started
+    each = seconds / max(1, sum(len(document) for _, _, document in pieces))
     return [
-        _with_scores(trace, judgements, read)
+        _with_scores(trace, judgements, read, each)
         for trace, judgements, read in zip(traces, judged, prompts, strict=True)
     ]
 
@@ -186,19 +229,31 @@ _Judgements = dict[tuple[int, ...], tuple[tuple[float, ...], float]]
 """A chain's ids -> the verifier's probabilities at the ends of its steps, and at its own end."""
 
 
-def _with_scores(trace: Trace, judged: _Judgements, prompt_tokens: int) -> Trace:
+def _with_scores(
+    trace: Trace,
+    judged: _Judgements,
+    prompts: Mapping[tuple[int, ...], int],
+    seconds_per_token: float,
+) -> Trace:
+    """``prompts`` holds the tokens of the question, for each chain that was read behind it."""
     scores: dict[int, dict[str, float]] = {}
     read: dict[int, int] = {}
+    seen = set()
     for completion in trace.completions:
         step_scores, score = judged.get(completion.token_ids, ((), 0.0))
         for index, value in zip(completion.step_ends, step_scores, strict=True):
             scores.setdefault(index, {})[PROCESS] = value
         scores.setdefault(completion.path[-1], {})[OUTCOME] = score
-    for ids in judged:
-        first = next(c for c in trace.completions if c.token_ids == ids)
-        read |= {index: len(trace.nodes[index].token_ids) for index in first.path}
-    prompt_cost = trace.prompt_cost + Cost(judged_tokens=prompt_tokens)
-    return replace(trace.with_scores(scores, read), prompt_cost=prompt_cost)
+        if completion.token_ids in judged and completion.token_ids not in seen:
+            seen.add(completion.token_ids)
+            for index in completion.path:  # a node that chains share is read with each of them
+                read[index] = read.get(index, 0) + len(trace.nodes[index].token_ids)
+            read[completion.path[0]] += prompts.get(completion.token_ids, 0)
+    costs = {
+        index: Cost(judged_tokens=tokens, seconds=tokens * seconds_per_token)
+        for index, tokens in read.items()
+    }
+    return trace.with_scores(scores, costs)
 
 
 def _read(
@@ -209,7 +264,7 @@ def _read(
 ) -> np.ndarray:
     """Probability at every token, one document a row: (documents, width)."""
     width = max(len(document) for document in documents)
-    rows = [pack([document], width, tokenizer.special["<|pad|>"]) for document in documents]
+    rows = [pack([document], width, tokenizer.special.get("<|pad|>", 0)) for document in documents]
     batch = to_batch(PackedRows.join(rows), device)
     scores, _ = scorer(
         batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
@@ -218,10 +273,14 @@ def _read(
     return probabilities
 
 
-def _judged(
-    tokenizer: Tokenizer, completion: Completion, probabilities: np.ndarray
-) -> tuple[tuple[float, ...], float]:
-    parsed = parse_completion(tokenizer, completion.token_ids, "chain")
-    steps = tuple(float(probabilities[p]) for p in parsed.step_token_positions)
-    end = parsed.answer_position
-    return steps, 0.0 if end is None else float(probabilities[end])
+def _judged(completion: Completion, probabilities: np.ndarray) -> tuple[tuple[float, ...], float]:
+    steps, end = _ends(completion)
+    judged = tuple(float(probabilities[position]) for position in steps)
+    return judged, 0.0 if end is None else float(probabilities[end])
+
+
+def verify_function(model: object) -> Verify:
+    """How the chains of ``model`` are scored: after the prompt that it was asked with."""
+    if isinstance(model, LocalLLM):
+        return partial(score_traces, prompt=lambda question: model.prompt(question, "chain"))
+    return score_traces

@@ -30,6 +30,9 @@ from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
 from glassmind.runs.results import RunInfo
 from glassmind.serialization import encode_toml, read_record, write_record
 
+FORMER_STAGES = {"direct": "base"}
+"""Stages that have changed their names: a *base* model is a pretrained one to everybody else."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -42,7 +45,10 @@ class RunFolder:
         return self.path.name
 
     def model_folder(self, stage: str) -> Path:
-        return self.path / "models" / stage
+        """Where the model of a stage is, in older runs under the stage's former name."""
+        folder = self.path / "models" / stage
+        former = self.path / "models" / FORMER_STAGES.get(stage, stage)
+        return former if former.is_dir() and not folder.is_dir() else folder
 
     def recipe(self) -> Recipe:
         return read_recipe(str(self.path))

@@ -17,15 +17,16 @@ from glassmind.errors import UserError
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
-from glassmind.runs.folder import RunFolder, existing_run
+from glassmind.runs.folder import FORMER_STAGES, RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import decode, read_json, write_record
-from glassmind.tokenize import SavedTokenizer, Tokenizer, fingerprint
+from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 SHIPPED = "word-problems"
-STAGES = ("chain-of-thought", "base", "pretrain")
+STAGES = ("chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
 FORMAT = 1  # of model.json
 
@@ -53,7 +54,7 @@ class SavedModel:
             raise ValueError("judge_layers must be given for a scorer, and for no other kind")
         if not 0 <= (self.judge_layers or 0) <= 1000:
             raise ValueError("judge_layers must be a small number")
-        if self.trunk is not None and self.trunk not in STAGES:
+        if self.trunk is not None and self.trunk not in (*STAGES, *FORMER_STAGES.values()):
             raise ValueError(f"trunk must be one of {', '.join(STAGES)}")
 
 
@@ -68,11 +69,16 @@ class Loaded:
     model: Transformer
     verifier: TokenScorer | None
 
+    @property
+    def style(self) -> Style:
+        """How the model was trained to answer."""
+        return "direct" if self.stage == "direct" else "chain"
+
 
 def save_model(
     folder: Path,
     module: Transformer | TokenScorer,
-    tokenizer: SavedTokenizer,
+    tokenizer: SavedTokenizer | ComposedTokenizer,
     stage: str,
     trunk_stage: str = "",
 ) -> None:
@@ -92,7 +98,7 @@ def save_model(
         format=FORMAT,
         kind="scorer" if isinstance(module, TokenScorer) else "transformer",
         stage=stage,
-        tokenizer=fingerprint(tokenizer),
+        tokenizer=_mark(tokenizer),
         config=trunk.config,
         sha256=sha256(folder / "model.safetensors"),
         judge_layers=module.judge_layers if isinstance(module, TokenScorer) else None,
@@ -101,17 +107,31 @@ def save_model(
     write_record(folder / "model.json", described)
 
 
+def _mark(tokenizer: SavedTokenizer | ComposedTokenizer) -> str:
+    if isinstance(tokenizer, ComposedTokenizer):
+        return tokenizer.fingerprint
+    return fingerprint(tokenizer)
+
+
 def load_model(
-    folder: Path, tokenizer: SavedTokenizer, device: torch.device | str = "cpu"
+    folder: Path,
+    tokenizer: SavedTokenizer | ComposedTokenizer,
+    device: torch.device | str = "cpu",
+    trunk: Transformer | None = None,
 ) -> Transformer | TokenScorer:
     """Read back what ``save_model`` wrote, in evaluation mode.
+
+    A scorer that was written without its trunk takes the weights of ``trunk``, or, where none is
+    given, those of the stage that it names.
 
     Raises:
         UserError: the folder is incomplete, damaged, or made for another tokenizer.
     """
     found = _described(folder / "model.json")
     config = found.config
-    if config.vocab_size != tokenizer.vocab_size or found.tokenizer != fingerprint(tokenizer):
+    padded = isinstance(tokenizer, ComposedTokenizer) and config.vocab_size > tokenizer.vocab_size
+    fits = padded or config.vocab_size == tokenizer.vocab_size  # published models have spare rows
+    if not fits or found.tokenizer != _mark(tokenizer):
         raise UserError(
             f"the model in {folder} (vocabulary {config.vocab_size}) was trained with another "
             f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
@@ -120,7 +140,10 @@ def load_model(
     if found.sha256 != sha256(folder / "model.safetensors"):
         raise UserError(f"{folder / 'model.safetensors'} does not match its checksum")
     if found.trunk is not None:
-        shared = load_tensors(folder.parent / found.trunk / "model.safetensors")
+        if trunk is None:
+            shared = load_tensors(folder.parent / found.trunk / "model.safetensors")
+        else:
+            shared = named_weights(trunk)
         tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
     # What model.json asks for must be there before anything of that size is made.
     skeleton(
@@ -130,8 +153,8 @@ def load_model(
         n_numbers=sum(tensor.numel() for tensor in tensors.values()),
     )
     with torch.random.fork_rng(devices=[]):
-        trunk = Transformer(config)
-        module = trunk if found.judge_layers is None else TokenScorer(trunk, found.judge_layers)
+        made = Transformer(config)
+        module = made if found.judge_layers is None else TokenScorer(made, found.judge_layers)
     load_weights(module, tensors, str(folder / "model.safetensors"))
     return module.to(device).eval()
 

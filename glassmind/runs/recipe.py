@@ -212,6 +212,9 @@ class PretrainConfig:
 class SamplingConfig:
     """How chains are sampled: ``samples`` for each problem at ``temperature``.
 
+    With ``calculator``, equations are worked out by arithmetic (``generate.calculator``), and a
+    model that is trained on worked solutions is shown them as ``<<48/2=24>>``.
+
     A few chains are scored again as the trainer would. Where a token's log-probability then differs
     by more than ``most_logprob_diff`` nats from the engine's, the run says so or stops, as
     ``on_logprob_diff`` has it.
@@ -223,6 +226,7 @@ class SamplingConfig:
     top_p: float = 1.0
     max_new_tokens: int = 128
     max_rows: int = 4096
+    calculator: bool = False
     most_logprob_diff: float = 0.02
     on_logprob_diff: Literal["warn", "stop"] = "warn"
 

@@ -4,15 +4,13 @@
 
 Read in this order:
 
-- ``served_model``: one interface for a run's model and for a pretrained model; ``prompts`` encodes
-  a conversation
 - ``work``: the engine's thread, how requests reach it, and how tokens become a reply
 - ``schemas``: the bodies of requests, responses and stream events
 - ``sampling``, ``constraints``: from a request's fields to the engine's parameters
 - ``access``: host names, API keys and rate limits
 - ``endpoints``: one file per endpoint
 - ``app``, ``running``: the ASGI application, and the process that runs it
-- ``conversation``: the terminal's chat, which uses only the first two
 
+The model itself, its prompts and its replies are in ``glassmind.llm``.
 FastAPI and uvicorn are the extra ``glassmind[serve]``. Importing this package imports none of it.
 """

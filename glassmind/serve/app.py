@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.generate import Engine
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.gate import Gate, Limits
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
@@ -26,7 +27,6 @@ from glassmind.serve.endpoints import chat, completions, reasoning, texts
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas import responses as response_schema
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import EngineThread
 from glassmind.serve.work.metrics import Metrics
 
@@ -40,7 +40,7 @@ PAGE_HEADERS = {
 
 
 def create_app(
-    served: ServedModel,
+    served: LocalLLM,
     engine: Engine,
     *,
     hosts: Hosts | None = None,

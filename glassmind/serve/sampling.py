@@ -10,15 +10,15 @@ from typing import Any
 from glassmind.errors import UserError
 from glassmind.generate import Request, SamplingParams, derive_seed
 from glassmind.generate.constraint.constraint import Constraint
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.schemas.requests import Sampled
-from glassmind.serve.served_model import ServedModel
 
 
 def sampling_params(
     body: Sampled,
-    served: ServedModel,
+    served: LocalLLM,
     *,
     max_tokens: int,
     top_logprobs: int = 0,
@@ -44,7 +44,7 @@ def sampling_params(
         max_new_tokens=max_tokens,
         samples=body.n or 1,
         best_of=best_of,
-        seed=secrets.randbits(62) if body.seed is None else body.seed % (1 << 62),
+        seed=secrets.randbits(62) if body.seed is None else body.seed % (1 << 63),
         stop=served.stop_ids,
         stop_texts=stop_texts(body),
         logit_bias=_logit_bias(body, served),
@@ -104,7 +104,7 @@ def check_room(service: Service, prompt: Sequence[int], asked: int | None, most:
     return min(room, most if asked is None else max(1, asked))
 
 
-def _logit_bias(body: Sampled, served: ServedModel) -> tuple[tuple[int, float], ...]:
+def _logit_bias(body: Sampled, served: LocalLLM) -> tuple[tuple[int, float], ...]:
     biases = []
     for text, bias in (body.logit_bias or {}).items():
         if not (text.isascii() and text.isdigit() and len(text) <= 9):

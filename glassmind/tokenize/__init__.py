@@ -12,7 +12,6 @@ adding one idea to the ones before:
 - ``tokenizer_json``: saving and loading, readable by other programs; ``tokenizer_file``: how an
   untrusted file is read
 - ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace
-- ``annotation``: which step each token is in, and what it does there
 
 ``composed`` builds other people's tokenizers from parts. ``chat_template`` turns a conversation
 into ids. ``corpus`` encodes large amounts of text.
@@ -20,7 +19,6 @@ into ids. ``corpus`` encodes large amounts of text.
 
 from __future__ import annotations
 
-from glassmind.tokenize.annotation import Annotation, Role, annotate
 from glassmind.tokenize.base import Tokenizer
 from glassmind.tokenize.bpe.tokenizer import BPETokenizer
 from glassmind.tokenize.bpe.train import train_bpe
@@ -39,15 +37,12 @@ from glassmind.tokenize.tokenizer_json import SavedTokenizer, fingerprint, load,
 __all__ = [
     "SPECIAL_IDS",
     "SPECIAL_TOKENS",
-    "Annotation",
     "BPETokenizer",
     "CharTokenizer",
     "ParsedCompletion",
-    "Role",
     "SavedTokenizer",
     "Style",
     "Tokenizer",
-    "annotate",
     "chain_nodes",
     "encode_completion",
     "encode_prompt",

@@ -9,8 +9,8 @@ A *direct* answer and a *chain* of thought differ in what is between question an
 The special tokens are placed here as ids, never by writing their spelling into text, and each
 stretch of text between them is encoded on its own, so that no token straddles a boundary.
 
-A half-trained model can produce anything, so ``parse_completion`` accepts any ids.
-``annotation.py`` gives the step of each token in such a sequence.
+A half-trained model can produce anything, so ``parse_completion`` accepts any ids. ``spans.py``
+makes them the nodes of a trace.
 """
 
 from __future__ import annotations

@@ -69,6 +69,8 @@ def test_replies_vote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(f"chain {number} " in out for number in (1, 2, 3))
     assert "votes" in out and "answer" in out
     answers = [json.loads(ask(capsys, *options, "--json")[0]) for _ in range(2)]
+    for answer in answers:
+        assert answer["cost"].pop("seconds") > 0
     assert answers[0] == answers[1]  # sampled, but from a seed
     assert len(answers[0]["replies"]) == len(answers[0]["chains"]) == 3
     assert len(set(answers[0]["replies"])) > 1
@@ -80,9 +82,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer: dict[str, Any] = json.loads(out)
     assert answer["question"] == QUESTION
     assert answer["warning"] is None
-    assert answer["chains"][0]["steps"] == [
-        line for line in answer["replies"][0].splitlines() if line.strip()
-    ]
+    assert len(answer["replies"]) == len(answer["chains"]) == 1
 
 
 def test_questions_from_standard_input(
@@ -100,7 +100,7 @@ def test_without_a_template_the_question_is_continued(
 ) -> None:
     model = write(tmp_path / "a.gguf", template=None)
     out, _ = ask(capsys, QUESTION, "--model", model, "--max-tokens", "3", "--json")
-    assert "tiny has no chat template" in json.loads(out)["warning"]
+    assert "a.gguf has no chat template" in json.loads(out)["warning"]
     _, err = ask(capsys, QUESTION, "--model", model, "--max-tokens", "3")
     assert "has no chat template" in " ".join(err.split())
 

@@ -14,7 +14,7 @@ from glassmind.cli.main import main
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.interop.gguf import save_gguf
-from glassmind.serve.conversation import Conversation
+from glassmind.llm.conversation import Conversation
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import transformers
 from untrained_runs import TEXTS, untrained_run
 
 from glassmind.interop.load import load_pretrained
+from glassmind.llm.llm import FREE_TEXT_SAMPLING
 from glassmind.model import FeedForwardConfig, ModelConfig
 from glassmind.model.config import FeedForwardKind
 from glassmind.pipeline.ask import Answer, ask
-from glassmind.pipeline.ask_chat import ask_chat
 from glassmind.runs.models import load
 from glassmind.tokenize import encode_prompt
 from glassmind.tokenize.special import END, PAD, SPECIAL_IDS
@@ -112,14 +112,15 @@ def test_the_model_that_comes_with_the_package(capsys: pytest.CaptureFixture[str
         assert again.tokenizer is not None
         assert again.tokenizer.encode(TEXTS[0]) == loaded.tokenizer.encode(TEXTS[0])
         # It is asked in its own format, and its steps are lines.
-        chat = ask_chat(TEXTS[0], again, max_tokens=64)
+        in_words = replace(FREE_TEXT_SAMPLING, temperature=0.0, max_new_tokens=64)
+        chat = ask(TEXTS[0], again, sampling=in_words)
         greedy = ask(
             TEXTS[0], loaded, sampling=replace(loaded.recipe.sampling, temperature=0.0, samples=1)
         )
-        assert isinstance(greedy, Answer)
+        assert isinstance(greedy, Answer) and isinstance(chat, Answer)
         (chain,) = greedy.chains
         assert chat.replies == ("\n".join([*chain.steps, str(chain.answer)]),)
-        assert chat.answer.text == chain.answer
+        assert chat.text == chain.answer
     theirs_tokenizer = transformers.AutoTokenizer.from_pretrained("folder")
     prompt = theirs_tokenizer.apply_chat_template(
         [{"role": "user", "content": TEXTS[0]}], return_dict=False

@@ -14,7 +14,7 @@ from command_line import complaint, product
 from glassmind.cli import console
 from glassmind.cli.main import main
 from glassmind.data import ProblemDial, generate, save_problems
-from glassmind.evaluate.ladder.methods import METHODS
+from glassmind.reason import registry
 from glassmind.tokenize import CharTokenizer, save
 
 RECIPE = """
@@ -62,6 +62,8 @@ precision = "float32"
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
 
+METHODS = [method.name for method in registry.methods()]
+
 pytestmark = pytest.mark.usefixtures("scratch")
 
 
@@ -97,7 +99,9 @@ def test_ladder_prints_its_table_and_is_resumed(
     assert "\x1b" not in table
     printed = product(capsys, "ladder", str(recipe), "--run", str(run), "--resume", "--json")
     assert json.loads(printed) == json.loads((pristine / "ladder.json").read_text("utf-8"))
-    assert [row["rung"] for row in json.loads(printed)["rows"]] == list(METHODS)
+    assert [row["rung"] for row in json.loads(printed)["rows"]] == [
+        m.name for m in registry.methods()
+    ]
     said = complaint(capsys, "ladder", str(recipe), "--run", str(run))
     assert "already holds a run: go on with it by --resume" in said
     said = complaint(capsys, "ladder", str(recipe), "--run", str(run), "--resume", "--seed", "5")
@@ -108,7 +112,7 @@ def test_report_writes_the_page_again(run: Path, capsys: pytest.CaptureFixture[s
     (run / "report.html").unlink()
     assert "chain of thought" in product(capsys, "report", str(run))
     assert (run / "report.html").is_file()
-    assert json.loads(product(capsys, "report", str(run), "--json"))["schema"] == 1
+    assert json.loads(product(capsys, "report", str(run), "--json"))["schema"] == 2
 
 
 def test_train_makes_a_run_that_answers(
@@ -138,9 +142,14 @@ def test_ask_as_json(pristine: Path, capsys: pytest.CaptureFixture[str]) -> None
     printed = product(capsys, *arguments, "--seed", "7")
     assert printed.count("\n") == 1
     answer = json.loads(printed)
-    assert answer.keys() == {"question", "answer", "warning", "votes", "weighted", "chains"}
+    assert answer.keys() == {
+        "question", "answer", "method", "cost", "warning", "votes", "weighted", "chains"
+    }  # fmt: skip
     assert len(answer["chains"]) == 3
-    assert product(capsys, *arguments, "--seed", "7") == printed
+    again = json.loads(product(capsys, *arguments, "--seed", "7"))
+    for one in (answer, again):
+        del one["cost"]["seconds"]
+    assert again == answer
     assert product(capsys, *arguments, "--seed", "8") != printed
 
 
@@ -167,8 +176,8 @@ def test_eval_prints_a_ladder(
     assert "self-consistency" in product(capsys, *arguments)
     result = json.loads(product(capsys, *arguments, "--json"))
     assert {row["n"] for row in result["rows"]} == {3}
-    base = json.loads(product(capsys, *arguments, "--stage", "base", "--json"))
-    assert [row["rung"] for row in base["rows"]] == ["base"]
+    direct = json.loads(product(capsys, *arguments, "--stage", "direct", "--json"))
+    assert [row["rung"] for row in direct["rows"]] == ["direct"]
     dial = ProblemDial(min_steps=1, max_steps=2, max_number=30)
     save_problems(generate(dial, 3, split="test", seed=1), tmp_path / "mine.jsonl")
     own = json.loads(
@@ -185,7 +194,7 @@ def test_demo_goes_on_by_itself(
     read = recipes.read_recipe
     monkeypatch.setattr(recipes, "read_recipe", lambda name: read(str(recipe)))
     again = json.loads(product(capsys, "demo", "--run", str(run), "--json"))
-    assert [row["rung"] for row in again["rows"]] == list(METHODS)
+    assert [row["rung"] for row in again["rows"]] == METHODS
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(

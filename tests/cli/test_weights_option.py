@@ -13,7 +13,7 @@ from tiny_servers import pretrained
 from glassmind.generate import PackedModel
 from glassmind.generate.packed.native import library
 from glassmind.interop.gguf import save_gguf
-from glassmind.serve.served_model import ServedModel
+from glassmind.llm.opening import open_local
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_every_kind_answers_and_the_default_is_float32(
 
 
 def test_the_options_reach_the_engine(model: str) -> None:
-    served = ServedModel.load(model)
+    served = open_local(model)
     engine = served.engine(
         max_rows=2, max_cache_bytes=1 << 20, weights="int8", cache_dtype=torch.int8
     )

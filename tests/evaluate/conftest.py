@@ -13,8 +13,8 @@ import pytest
 
 from glassmind.statistics import wilson_interval
 
-ACCURACY = {  # on test, longer, reworded; tokens per problem
-    "base": (0.186, 0.042, 0.121, 3),
+ACCURACY = {  # on test, longer, reworded; tokens written for a problem
+    "direct": (0.186, 0.042, 0.121, 3),
     "chain-of-thought": (0.842, 0.421, 0.702, 52),
     "single-sample": (0.801, 0.371, 0.655, 53),
     "self-consistency": (0.861, 0.455, 0.704, 846),
@@ -24,7 +24,7 @@ ACCURACY = {  # on test, longer, reworded; tokens per problem
     "any-of-k": (0.962, 0.701, 0.893, 846),
 }
 AGAINST = {
-    "chain-of-thought": "base",
+    "chain-of-thought": "direct",
     "self-consistency": "chain-of-thought",
     "log-probability-vote": "self-consistency",
     "verifier-vote": "self-consistency",
@@ -47,16 +47,18 @@ def ladder_json() -> dict[str, Any]:
             rows.append(
                 {"rung": rung, "slice": name, "n": 2000, "correct": round(share * 2000),
                  "accuracy": round(share * 2000) / 2000, "ci_low": low, "ci_high": high,
-                 "against": base, "p_value": p, "tokens_per_problem": tokens, "seconds": 9.4,
+                 "against": base, "p_value": p, "prompt_tokens": 31.0,
+                 "completion_tokens": tokens, "seconds": tokens / 1e4,
+                 "judged_tokens": 900.0 if rung.startswith("verifier") else 0.0,
                  "comparisons": comparisons if base else []}
             )  # fmt: skip
-    return {"schema": 1, "recipe": "demo", "commit": "1f3a9c2", "seed": 0, "rows": rows}
+    return {"schema": 2, "recipe": "demo", "commit": "1f3a9c2", "seed": 0, "rows": rows}
 
 
 def metrics_lines() -> list[str]:
     rng = random.Random(0)
     lines = []
-    for stage, floor in (("base", 1.55), ("chain-of-thought", 0.12), ("verifier", 0.31)):
+    for stage, floor in (("direct", 1.55), ("chain-of-thought", 0.12), ("verifier", 0.31)):
         for step in range(1, 601):
             loss = floor + 2.6 * 0.985**step + rng.gauss(0, 0.02)
             line: dict[str, Any] = {
@@ -68,10 +70,7 @@ def metrics_lines() -> list[str]:
                 check: dict[str, Any] = {"stage": stage, "step": step}
                 check["validation_loss"] = loss + 0.02
                 lines.append(json.dumps(check))
-                check = {"stage": stage, "step": step, "validation_accuracy": 1 - loss / 4.2}
-                if stage != "verifier":
-                    lines.append(json.dumps(check))
-    lines.append('{"stage": "base", "step": 601, "loss": NaN}')
+    lines.append('{"stage": "direct", "step": 601, "loss": NaN}')
     return lines
 
 
@@ -82,33 +81,35 @@ def examples_json() -> list[dict[str, Any]]:
         boxes, each, sold = rng.randint(3, 9), rng.randint(5, 12), rng.randint(2, 9)
         total, left = boxes * each, boxes * each - sold
         gold = [f"pencils: {boxes}*{each}={total}", f"left: {total}-{sold}={left}"]
-        chains: list[dict[str, Any]] = []
+        nodes: list[dict[str, Any]] = []
+        vote: dict[str, int] = {}
         for _ in range(16):
             slip = rng.random() < (0.25 if i < 4 else 0.7)
             wrong = rng.choice([-10, 1, 10]) if slip else 0
-            steps = [f"pencils: {rng.choice([f'{boxes}*{each}', f'{each}*{boxes}'])}={total}"]
-            steps.append(f"left: {total}-{sold}={left + wrong}")
+            product = rng.choice([f"{boxes}*{each}", f"{each}*{boxes}"])
             score = rng.uniform(0, 0.5) if slip else rng.uniform(0.5, 1)
-            chains.append(
-                {"steps": steps, "step_scores": [0.97, score], "step_valid": [True, not slip],
-                 "answer": str(left + wrong), "correct": not slip, "score": score,
-                 "logprob": -rng.uniform(0.2, 4)}
-            )  # fmt: skip
-        chains.append(
-            {"steps": ["pencils", "le"], "step_scores": [0.02], "step_valid": [None],
-             "answer": None, "correct": False, "logprob": -9.5, "score": None}
-        )  # fmt: skip
-        vote: dict[str, int] = {}
-        for chain in chains:
-            if chain["answer"] is not None:
-                vote[chain["answer"]] = vote.get(chain["answer"], 0) + 1
+            answer = str(left + wrong)
+            nodes += [
+                {"parent": None, "kind": "step", "text": f"pencils: {product}={total}",
+                 "step_score": 0.97, "valid": True, "logprob": -rng.uniform(0.2, 2)},
+                {"parent": len(nodes), "kind": "step", "text": f"left: {total}-{sold}={answer}",
+                 "step_score": score, "valid": not slip, "logprob": -rng.uniform(0.2, 2)},
+                {"parent": len(nodes) + 1, "kind": "answer", "text": answer, "answer": answer,
+                 "correct": not slip, "score": score},
+            ]  # fmt: skip
+            vote[answer] = vote.get(answer, 0) + 1
+        nodes.append({"parent": None, "kind": "step", "text": "pencils", "closed": False})
         majority = max(vote, key=lambda answer: vote[answer])
+        answers = {"direct": "7", "chain-of-thought": str(left), "self-consistency": majority,
+                   "verifier-vote": str(left)}  # fmt: skip
         made.append(
             {"question": f"Mia has {boxes} boxes of {each} pencils and gives {sold} pencils to her "
              "sister. The boxes are blue. How many pencils does she have left?",
-             "answer": str(left), "gold_steps": gold, "solved": majority == str(left),
-             "chains": chains, "vote": vote, "self_consistency": majority, "verifier": str(left),
-             "greedy": {"steps": gold, "answer": str(left)}}
+             "answer": str(left), "gold_steps": gold, "method": "verifier-vote",
+             "solved": majority == str(left), "nodes": nodes, "vote": vote, "answers": answers,
+             "single_chains": [
+                 {"method": "chain-of-thought", "steps": gold, "answer": str(left)}
+             ]}
         )  # fmt: skip
     return made
 
@@ -149,7 +150,7 @@ def make_run(folder: Path) -> Path:
     ]  # fmt: skip
     run = {
         "commit": "1f3a9c2", "seed": 0, "created": "2026-01-31 12:00", "seconds":
-        {"data": 4.1, "base": 120.0, "chain-of-thought": 121.5, "verifier": 90.0, "ladder": 75.0},
+        {"data": 4.1, "direct": 120.0, "chain-of-thought": 121.5, "verifier": 90.0, "ladder": 75.0},
         "machine": {"processor": "2 cores", "memory": "8 GB"}, "versions": {"torch": "2.13"},
     }  # fmt: skip
     for name, value in {

@@ -136,12 +136,14 @@ def test_many_runs_and_curves_without_extent(tmp_path: Path) -> None:
 
 def test_stages_in_common_are_compared_and_single_ones_pair_up(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        make_run(tmp_path / name, [3, 2], stage="base")
+        make_run(tmp_path / name, [3, 2], stage="pretrain")
     make_run(tmp_path / "a", [3, 2], stage="verifier")
     direct, chain = (make_run(tmp_path / s, [3, 1], stage=s) for s in ("direct", "chain"))
-    assert [s.name for s in compare_runs([tmp_path / "a", tmp_path / "b"]).stages] == ["base"]
+    assert [s.name for s in compare_runs([tmp_path / "a", tmp_path / "b"]).stages] == ["pretrain"]
     assert [s.name for s in compare_runs([direct, chain]).stages] == ["direct / chain"]
-    with pytest.raises(UserError, match=r"no stage of training in common: .*a has base, verifier"):
+    with pytest.raises(
+        UserError, match=r"no stage of training in common: .*a has pretrain, verifier"
+    ):
         compare_runs([tmp_path / "a", chain])
 
 

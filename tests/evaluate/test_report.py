@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from branching_example import tree_json
 
 from glassmind.errors import UserError
+from glassmind.evaluate import examples as examples_module
 from glassmind.evaluate.ladder.table import ladder_text
+from glassmind.evaluate.report import trace_tree
 from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.run_files import read_ladder
 
@@ -56,8 +59,8 @@ def test_the_whole_report(run: Path) -> None:
     page = Page(html)
     text = " ".join(" ".join(page.words).split())
     svgs = [attributes for tag, attributes in page.tags if tag == "svg"]
-    # three slices, two of tokens, five of training, three by steps, one attention map
-    assert len(svgs) == 3 + 2 + 5 + 3 + 1
+    # three slices, two of tokens, three of training, three by steps, one attention map
+    assert len(svgs) == 3 + 2 + 3 + 3 + 1
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in svgs)
     assert sum("example" in (a.get("class") or "") for tag, a in page.tags if tag == "details") == 8
     for words in (
@@ -89,13 +92,17 @@ def test_everything_from_outside_is_escaped(run: Path) -> None:
         if isinstance(value, list):
             return [poison(item) for item in value]
         if isinstance(value, dict):
-            free = {"vote", "machine", "versions", "seconds"}
+            free = {"vote", "answers", "machine", "versions", "seconds"}
             return {
-                (HOSTILE + key if free_keys else key): poison(item, key in free)
+                (HOSTILE + key if free_keys else key): (
+                    item if key in ("kind", "author") else poison(item, key in free)
+                )
                 for key, item in value.items()
             }
         return value
 
+    examples = json.loads((run / "examples.json").read_text())
+    (run / "examples.json").write_text(json.dumps([examples[0], tree_json()]))
     for name in ("ladder", "by_steps", "votes", "examples", "attention", "run"):
         value = json.loads((run / f"{name}.json").read_text())
         (run / f"{name}.json").write_text(json.dumps(poison(value)))
@@ -151,8 +158,8 @@ def test_a_ladder_alone_or_empty_is_enough(run: Path) -> None:
     [
         ("ladder.json", "{", "ladder.json is not valid JSON"),
         ("ladder.json", "[" * 100_000, "ladder.json is not valid JSON"),
-        ("ladder.json", '{"schema":2,"recipe":"","commit":"","seed":0,"rows":[]}', "schema should"),
-        ("ladder.json", '{"schema": 1}', "ladder.json: recipe is missing"),
+        ("ladder.json", '{"schema":3,"recipe":"","commit":"","seed":0,"rows":[]}', "schema should"),
+        ("ladder.json", '{"schema": 2}', "ladder.json: recipe is missing"),
         ("votes.json", '[{"rung": "base", "k": "2"}]', "votes.json: 0.k takes an integer"),
         ("votes.json", "{}", "votes.json: the whole takes a list"),
         ("by_steps.json", '[{"rung": NaN}]', "NaN is not a JSON number"),
@@ -191,11 +198,11 @@ def test_other_bad_folders(run: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             write_report(run)
     examples = json.loads((run / "examples.json").read_text())
-    examples[2]["chains"][1]["step_scores"] = [0.5] * 3
+    examples[2]["nodes"][1]["parent"] = 1
     (run / "ladder.json").write_text(json.dumps(ladder))
     shutil.copy(run / "ladder.json", run / "recipe.toml")
     (run / "examples.json").write_text(json.dumps(examples))
-    with pytest.raises(UserError, match=r"\[2\].chains\[1\] has more marks"):
+    with pytest.raises(UserError, match=r"2\.nodes\.1\.parent must be the number of an earlier"):
         write_report(run)
 
 
@@ -203,3 +210,41 @@ def test_half_a_last_line_is_an_interrupted_run(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "verifier", "st')
     Page(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_a_trace_that_branches_is_drawn_as_a_tree(run: Path) -> None:
+    (run / "examples.json").write_text(json.dumps([tree_json()]))
+    html = write_report(run).read_text(encoding="utf-8")
+    page = Page(html)
+    classes = [attributes.get("class") or "" for _, attributes in page.tags]
+    assert sum(name.startswith("node ") for name in classes) == len(tree_json()["nodes"])
+    assert sum(name == "tree" for name in classes) == 1 + 2  # below two nodes it branches
+    assert sum("invalid" in name for name in classes if name.startswith("node")) == 2
+    assert any(name == "node step tool" for name in classes)
+    text = " ".join(" ".join(page.words).split())
+    assert "The tree of step-beam" in text and "2 of 5" in text
+    assert text.index("left: 48-6=42") < text.index("left: 48+6=54") < text.index("given: 6")
+    assert "The sampled chains" not in text
+
+
+def test_of_a_large_tree_a_part_is_drawn(run: Path) -> None:
+    comb: list[dict[str, Any]] = [{"parent": None, "kind": "step", "text": "root"}]
+    for _ in range(trace_tree.MAX_DEPTH + 5):  # each second node branches
+        parent = len(comb) - 1
+        comb += [{"parent": parent, "kind": "step", "text": "s"} for _ in range(2)]
+    wide = [*comb[:1], *({"parent": 0, "kind": "step", "text": "s"} for _ in range(700))]
+    for nodes, hidden in ((comb, 2 * 5), (wide, 701 - trace_tree.MAX_DRAWN)):
+        example = {**tree_json(), "nodes": nodes}
+        (run / "examples.json").write_text(json.dumps([example]))
+        html = write_report(run).read_text(encoding="utf-8")
+        Page(html)
+        assert f"{hidden} nodes are left out here" in html
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MAX_NODES", 10), ("MAX_PATH_NODES", 10)])
+def test_traces_that_are_too_large_are_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    monkeypatch.setattr(examples_module, limit, most)
+    with pytest.raises(UserError, match=r"examples\.json has .*nodes"):
+        write_report(run)

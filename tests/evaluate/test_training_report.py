@@ -111,7 +111,7 @@ def test_panels_cope_with_gaps_zeros_and_many_looks() -> None:
 
 def test_looks_are_those_of_a_stage(metrics: list[Metric]) -> None:
     assert [step for step, _ in looks_of(metrics, "pretrain")] == [1, 5, 10, 15, 20, 25, 30]
-    assert looks_of(metrics, "base") == []
+    assert looks_of(metrics, "direct") == []
 
 
 def test_a_stage_sentence_tells_the_lowest_validation(tmp_path: Path) -> None:

@@ -1,29 +1,28 @@
-"""Regular expressions: the machine against ``re``, the masks against partial matches."""
+"""Regular expressions, choices and grammars: the masks against ``re`` and partial matches."""
 
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from random import Random
 
 import pytest
 import regex
-from constrained_walk import text_of, walk
+from constrained_walk import fits, text_of, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glassmind.errors import UserError
-from glassmind.generate.constraint.constraint import RegexConstraint
-from glassmind.generate.constraint.grammar.automaton import automaton
-from glassmind.generate.constraint.grammar.character_sets import (
-    Paths,
-    complement,
-    union,
-    utf8_paths,
+from glassmind.generate.constraint.constraint import (
+    ChoiceConstraint,
+    GrammarConstraint,
+    RegexConstraint,
 )
-from glassmind.generate.constraint.grammar.regex_parser import parse_regex
+from glassmind.generate.constraint.matcher import find_masks
 from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.stop_texts import StopTexts
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.tokenize import CharTokenizer, train_bpe
 from glassmind.tokenize.composed.decoders import WordPiece as WordPieceDecoder
@@ -38,19 +37,22 @@ PATTERNS = [
     "^a+$|^b*$",
     r"-?(0|[1-9][0-9]*)(\.[0-9]+)?",
     r"(?:ab){2,3}c{0,2}?d{2,}",
-    r"(?P<year>\d{4})-(?<month>0\d|1[0-2])",
-    r"[]\-a]{2}".replace("[]", r"[\]"),
+    r"(?P<year>\d{4})-(?P<month>0\d|1[0-2])",
+    r"[\]\-a]{2}",
     r"[a-cx-z_-]+[^a-y]*?",
     r"\x41\u00e9[é-ü]?\U0001f600",
-    r"[^\W\d]+\s\S*",
+    r"a/b\/c",
     r"\D\W.",
-    r"\{\"a\": {x}\}",
+    r"\{\"a\": \{x\}\}",
     "(a*)*b",
     "((|a)|b+)+",
     r".*\..*",
 ]
 
 TEXT = "".join(chr(n) for n in range(32, 127)) * 3 + "the yes no, because ab abab 2024-12 éüß 😀 "
+BYTES = Vocabulary(
+    [*(bytes([i]) for i in range(256)), None], [256], encode=lambda text: list(text.encode())
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,6 @@ def char() -> Vocabulary:
     return Vocabulary.of(CharTokenizer("éüß😀"), size=300)
 
 
-_machine = cache(lambda pattern: automaton(parse_regex(pattern)))
 _constraint = cache(RegexConstraint)
 
 ALPHABET = "".join(map(chr, range(32, 127))) + "éü😀\n"
@@ -71,15 +72,12 @@ ALPHABET = "".join(map(chr, range(32, 127))) + "éü😀\n"
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=range(len(PATTERNS)))
 @given(data=st.data())
-@settings(max_examples=25)
-def test_the_machine_accepts_what_re_matches(pattern: str, data: st.DataObject) -> None:
-    machine = _machine(pattern)
-    python = pattern.replace("(?<month>", "(?P<month>")
-    matching = st.from_regex(python, fullmatch=True, alphabet=st.sampled_from(ALPHABET))
+@settings(max_examples=15, deadline=None)
+def test_what_is_allowed_is_what_re_matches(pattern: str, data: st.DataObject) -> None:
+    matching = st.from_regex(pattern, fullmatch=True, alphabet=st.sampled_from(ALPHABET))
     text = data.draw(st.one_of(st.text(ALPHABET, max_size=12), matching))
-    accepted, matches = machine.accepts(text.encode()), re.fullmatch(python, text) is not None
-    # To ECMAScript, é is not a word character: it is allowed neither as one nor as none.
-    assert accepted == matches or (matches and not text.isascii() and "\\W" in pattern)
+    matches = re.fullmatch(pattern, text) is not None
+    assert fits(_constraint(pattern, BYTES), text.encode()) == matches
 
 
 def patterns() -> st.SearchStrategy[str]:
@@ -97,43 +95,50 @@ def patterns() -> st.SearchStrategy[str]:
     )
 
 
-@given(patterns(), st.lists(st.text("abc", max_size=8), min_size=5))
-def test_random_patterns_match_what_re_matches(pattern: str, texts: list[str]) -> None:
-    machine = automaton(parse_regex(pattern))
-    for text in texts:
-        assert machine.accepts(text.encode()) == (re.fullmatch(pattern, text) is not None)
-
-
 @given(patterns(), st.text("abc", max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=60, deadline=None)
 def test_masks_are_what_can_still_be_completed(pattern: str, begun: str) -> None:
+    # Lazy counts match the same texts as greedy ones, but with them ``regex`` reports partial
+    # matches that nothing can complete.
+    greedy = pattern.replace("*?", "*")
     tokens = [b"a", b"b", b"c", b"ab", b"bc", b"cab", b"aaaa", b"abcabcab", None, b"", b"a"]
-    vocabulary = Vocabulary(tokens, end_ids=[8])
-    constraint = RegexConstraint(pattern, vocabulary)
-    state = constraint.automaton.run(constraint.automaton.start, begun.encode())
-    if regex.fullmatch(pattern, begun, partial=True) is None:
-        assert state == 0
-        return
-    mask = constraint.mask(state)
-    assert constraint.mask(state) is mask
-    for token_id, data in enumerate(tokens):
+    tokens += [bytes([i]) for i in range(256) if i not in b"abc"]
+    follower = RegexConstraint(pattern, Vocabulary(tokens, end_ids=[8])).begin()
+    for at, letter in enumerate(begun):
+        mask = follower.allowed()
+        assert mask is not None
+        possible = regex.fullmatch(greedy, begun[: at + 1], partial=True) is not None
+        assert bool(mask["abc".index(letter)]) == possible
+        if not possible:
+            return
+        finished = follower.see("abc".index(letter)).finished
+        assert finished == all(
+            regex.fullmatch(greedy, begun[: at + 1] + more, partial=True) is None
+            for more in ("a", "b", "c", "x", "é")
+        )
+    mask = follower.allowed()
+    assert mask is not None
+    for token_id, data in enumerate(tokens[:11]):
         if token_id == 8:
-            expected = regex.fullmatch(pattern, begun) is not None
+            expected = regex.fullmatch(greedy, begun) is not None
         else:
             text = begun + (data or b"").decode()
-            expected = bool(data) and regex.fullmatch(pattern, text, partial=True) is not None
+            expected = bool(data) and regex.fullmatch(greedy, text, partial=True) is not None
         assert bool(mask[token_id]) == expected, (token_id, data)
 
 
 @pytest.mark.parametrize("name", ["bpe", "char"])
-@given(pattern=st.sampled_from(PATTERNS), random=st.randoms(use_true_random=False))
-@settings(max_examples=40)
+@given(pattern=st.sampled_from(PATTERNS), seed=st.integers(0, 1 << 32))
+@settings(max_examples=25, deadline=None)
 def test_whatever_is_written_matches(
-    name: str, pattern: str, random: Random, bpe: Vocabulary, char: Vocabulary
+    name: str, pattern: str, seed: int, bpe: Vocabulary, char: Vocabulary
 ) -> None:
     constraint = _constraint(pattern, {"bpe": bpe, "char": char}[name])
-    text = text_of(constraint, walk(constraint, random)).decode("utf-8")
-    assert re.fullmatch(pattern.replace("(?<month>", "(?P<month>"), text), (pattern, text)
+    ids = walk(constraint, Random(seed))
+    if ids is None:
+        return
+    text = text_of(constraint, ids).decode("utf-8")  # also where a token is half a character
+    assert re.fullmatch(pattern, text), (pattern, text)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama2"])
@@ -143,27 +148,40 @@ def test_published_vocabularies(name: str, data_folder: Path) -> None:
     tokenizer = load_tokenizer(data_folder / "tokenizers" / name)
     assert isinstance(tokenizer, ComposedTokenizer)
     vocabulary = Vocabulary.of(tokenizer, end_ids={"gpt2": [50256], "llama2": [2]}.get(name))
+    assert vocabulary.grammar_tokenizer.forces
     random = Random(7)
-    for pattern in (r" ?[^\x00]{1,40}", PATTERNS[3], r"\d{3}|😀+ ünd", r" *x"):
+    for pattern in (
+        r" ?[^\x00]{1,40}",
+        PATTERNS[3],
+        r"\d{3}|😀+ ünd",
+        r" *x",
+        "the whole sentence",
+    ):
         constraint = RegexConstraint(pattern, vocabulary)
         for _ in range(4):
             ids = walk(constraint, random)
-            data = tokenizer.decode_bytes(ids)
+            assert ids is not None
+            data = tokenizer.decode_bytes([i for i in ids if i not in vocabulary.end_ids])
             assert data == text_of(constraint, ids)
             assert re.fullmatch(pattern, data.decode("utf-8")), (pattern, data)
 
 
 @given(
-    pattern=st.sampled_from([" a", " ?b", "  c", " *", "a| {2}b"]),
-    random=st.randoms(use_true_random=False),
+    pattern=st.sampled_from([" a", " ?b", "  c", " *", "a| {2}b", "b"]),
+    seed=st.integers(0, 1 << 32),
 )
-@settings(max_examples=40)
-def test_a_space_that_decoding_takes_away(pattern: str, random: Random) -> None:
+@settings(max_examples=40, deadline=None)
+def test_a_space_that_decoding_takes_away(pattern: str, seed: int) -> None:
     tokens = [None, b" ", b"  ", b" a", b"a", b"b", b" b", b"c", b"   c"]
     for lead in (b" ", b"  "):
         constraint = RegexConstraint(pattern, Vocabulary(tokens, [0], lead))
-        text = text_of(constraint, walk(constraint, random)).decode()
+        ids = walk(constraint, Random(seed))
+        assert ids is not None
+        text = text_of(constraint, ids).decode()
         assert re.fullmatch(pattern, text), text
+    # Where nothing in the language begins with the space, it may be left out.
+    mask = RegexConstraint("b", Vocabulary(tokens, [0], b" ")).begin().allowed()
+    assert mask is not None and mask.nonzero()[:, 0].tolist() == [1, 5, 6]
 
 
 def wordpiece(words: list[str]) -> ComposedTokenizer:
@@ -171,16 +189,19 @@ def wordpiece(words: list[str]) -> ComposedTokenizer:
     return ComposedTokenizer(WordPiece(vocab), decoder=WordPieceDecoder(cleanup=False))
 
 
-def test_a_vocabulary_without_all_bytes_is_kept_from_dead_ends() -> None:
+def test_a_vocabulary_without_all_bytes_comes_to_a_dead_end_at_worst() -> None:
     vocabulary = Vocabulary.of(wordpiece(["cat", "##s", "dog", "ca", "do", "##x"]), end_ids=[0])
-    constraint = RegexConstraint("(cats?|doors|dog dog)( cat)*", vocabulary)
-    first = constraint.mask(constraint.automaton.start).nonzero()[:, 0].tolist()
-    assert first == [1, 3], "neither ca(t) nor do(ors) can be completed with these tokens"
-    random = Random(1)
-    for _ in range(20):
-        text = text_of(constraint, walk(constraint, random)).decode()
-        assert re.fullmatch("(cats?|doors|dog dog)( cat)*", text)
-    with pytest.raises(UserError, match="no tokens that could spell"):
+    assert not vocabulary.grammar_tokenizer.forces
+    constraint = RegexConstraint("(cats?|doors)( cat)*", vocabulary)
+    follower = constraint.begin()
+    assert not follower.see(1).finished  # cat
+    mask = follower.allowed()
+    assert mask is not None and mask.nonzero()[:, 0].tolist() == [0, 1, 2, 4]
+    stuck = constraint.begin()
+    assert not stuck.see(5).finished  # do: no token writes the rest of doors
+    mask = stuck.allowed()
+    assert mask is not None and not mask.any()
+    with pytest.raises(UserError, match="nothing that the tokenizer's tokens could spell"):
         RegexConstraint("zebra", vocabulary)
 
 
@@ -188,23 +209,83 @@ def test_it_is_finished_as_soon_as_only_the_end_is_possible() -> None:
     vocabulary = Vocabulary([b"a", b"b", None], end_ids=[2])
     follower = RegexConstraint("ab?", vocabulary).begin()
     assert not follower.see(0).finished
-    assert follower.allowed() is not None and follower.allowed().tolist() == [False, True, True]  # type: ignore[union-attr]
+    mask = follower.allowed()
+    assert mask is not None and mask.tolist() == [False, True, True]
+    assert follower.allowed() is mask
     assert follower.see(1).finished
     early = RegexConstraint("ab?", vocabulary).begin()
     early.see(0)
     assert early.see(2).finished
     for token in (1, 2):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="not allowed"):
             RegexConstraint("ab?", vocabulary).begin().see(token)
 
 
-def test_masks_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.generate.constraint.constraint.MASK_BYTES", 20)
-    constraint = RegexConstraint("a{30}", Vocabulary([b"a", b"aa", None], [2]))
-    masks = [constraint.mask(state) for state in range(1, 31)]
-    assert len(constraint._masks) == 6
-    assert constraint.mask(30) is masks[-1]
-    assert constraint.mask(1).tolist() == masks[0].tolist()
+def test_masks_of_many_are_those_of_each(bpe: Vocabulary, char: Vocabulary) -> None:
+    """What is found side by side is what each finds alone, whatever else follows beside them."""
+    constraints = [_constraint(pattern, bpe) for pattern in PATTERNS[1:9]]
+    constraints += [_constraint(pattern, char) for pattern in PATTERNS[1:4]]
+    together = [constraint.begin() for constraint in constraints for _ in range(2)]
+    find_masks([*together, StopTexts(["x"], bpe.token_bytes)])
+    for follower, constraint in zip(together[::2], constraints, strict=True):
+        expected, found = constraint.begin().allowed(), follower.allowed()
+        assert expected is not None and found is not None
+        assert found.tolist() == expected.tolist()
+
+
+def test_choices(char: Vocabulary) -> None:
+    choices = ["yes", "no", 'q"u\\o\n', "", "no way", "\x7f é😀", "a|b", "(x"]
+    constraint = ChoiceConstraint(choices, char)
+    random = Random(2)
+    written = set()
+    for _ in range(60):
+        ids = walk(constraint, random)
+        assert ids is not None
+        written.add(text_of(constraint, ids).decode())
+    assert written <= set(choices) and len(written) > 4
+    for choice in choices:
+        assert fits(ChoiceConstraint(choices, BYTES), choice.encode())
+    for wrong in ([], ["x"] * 1001, ["\ud800"], ["x" * 100_001]):
+        with pytest.raises(UserError):
+            ChoiceConstraint(wrong, char)
+
+
+LARK = """
+start: sum
+sum: NUMBER | "(" sum OPERATOR sum ")"
+OPERATOR: "+" | "*"
+NUMBER: /[1-9][0-9]{0,2}/
+"""
+GBNF = r"""
+root ::= sum
+sum ::= number | "(" sum [+*] sum ")"
+number ::= [1-9] [0-9]{0,2}
+"""
+
+
+@pytest.mark.parametrize("grammar", [LARK, GBNF], ids=["lark", "gbnf"])
+def test_grammars(grammar: str) -> None:
+    constraint = GrammarConstraint(grammar, BYTES)
+    for text in ("7", "(1+22)", "((1*2)+(3+(44*5)))"):
+        assert fits(constraint, text.encode())
+        assert isinstance(eval(text), int)
+    for text in ("", "0", "1+2", "((1+2)", "(1-2)", "(1+2))"):
+        assert not fits(constraint, text.encode())
+
+
+def test_schemas_in_grammars_are_prepared_too() -> None:
+    grammar = 'start: "call " %json { "type": "string", "format": "date" } "!"'
+    constraint = GrammarConstraint(grammar, BYTES)
+    assert fits(constraint, b'call "2024-02-29"!')
+    assert not fits(constraint, b'call "2023-02-29"!')
+    with pytest.raises(UserError, match="multipleOf"):
+        GrammarConstraint('start: %json { "multipleOf": 99999989 }', BYTES)
+
+
+def test_special_tokens_are_out_of_a_grammars_reach() -> None:
+    vocabulary = Vocabulary([b"a", None, b"b", None], end_ids=[3])
+    mask = GrammarConstraint("start: <[0-2]>+", vocabulary).begin().allowed()
+    assert mask is not None and mask.tolist() == [True, False, True, False]
 
 
 def test_what_a_vocabulary_refuses() -> None:
@@ -216,73 +297,66 @@ def test_what_a_vocabulary_refuses() -> None:
         Vocabulary.of(CharTokenizer(), size=100)
 
 
+def test_without_the_package_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    vocabulary = Vocabulary([b"a", None], [1])
+    for make in (RegexConstraint, GrammarConstraint):
+        with pytest.raises(UserError, match=r"pip install 'glassmind\[constrain\]'"):
+            make("a", vocabulary)
+
+
 WRONG = {
     "lookahead": "(?=a)b",
     "lookbehind": "(?<=a)b",
-    "flags": "(?i)a",
     "reference": r"(a)\1",
     "word-border": r"\ba",
-    "possessive": "a*+",
-    "two-counts": "a{2}{3}",
     "nothing-to-repeat": "*a",
-    "nothing-to-count": "({2})",
     "open-group": "(a",
     "open-set": "[a",
     "closed-twice": "a)",
-    "anchor-inside": "(^a)",
     "anchor-in-the-middle": "a$b",
-    "anchor-late": "a^b",
-    "empty-set": "[]",
     "range-backwards": "[z-a]",
-    "range-of-shorthand": r"[a-\d]",
     "count-backwards": "a{3,2}",
-    "count-too-large": "a{99999}",
     "count-absurd": "a{" + "9" * 5000 + "}",
-    "no-least-count": "a{,3}",
     "ends-with-backslash": "a\\",
-    "property": r"\p{L}",
-    "no-such-character": r"\Uffffffff",
     "too-long": "a" * 10_001,
-    "too-deep": "(" * 9000 + ")" * 9000,
+    "too-deep": "(" * 4000 + ")" * 4000,
     "deeper": "(" * 5000,
     "nothing-matches": r"[^\s\S]",
     "only-a-surrogate": "\ud800",
+    "bomb": "((a{1000}){1000}){1000}",
+    "many-optional": "(a?){5000}a{5000}",
 }
 
 
 @pytest.mark.parametrize("pattern", WRONG.values(), ids=WRONG)
 def test_what_is_refused(pattern: str) -> None:
     with pytest.raises(UserError) as refusal:
-        automaton(parse_regex(pattern))
-    assert len(str(refusal.value)) < 250
+        RegexConstraint(pattern, BYTES)
+    assert len(str(refusal.value)) < 300 and "\n" not in str(refusal.value)
 
 
-BOMBS = ["(a|b)*a(a|b){20}", "((a{1000}){1000}){1000}", "(((){9999}){9999}){9999}", r"\W{9000}"]
+WRONG_GRAMMARS = {
+    "no-start": 'a: "x"',
+    "unknown-rule": "start: b",
+    "open-string": 'start: "x',
+    "endless": "start: a\na: a a",
+    "itself": "start: A\nA: A",
+    "deep": "start: " + "(" * 2000 + '"x"' + ")" * 2000,
+    "doubling": "start: A0\n"
+    + "".join(f"A{i}: A{i + 1} A{i + 1}\n" for i in range(40))
+    + 'A40: "x"',
+    "counted": 'start: a{1000000}\na: "x"',
+    "too-long": 'start: "x"' + " " * 100_000,
+    "deep-gbnf": "root ::= " + "(" * 9000 + '"x"' + ")" * 9000,
+    "open-gbnf": 'root ::= "x',
+}
 
 
-@pytest.mark.parametrize("pattern", BOMBS, ids=range(len(BOMBS)))
-def test_bombs_are_refused_in_bounded_time(pattern: str) -> None:
-    """Without bounds this would take not seconds, but hours."""
-    with pytest.raises(UserError, match="too much"):
-        automaton(parse_regex(pattern))
-
-
-@given(st.lists(st.tuples(st.integers(0, 0x10FFFF), st.integers(0, 3000)), max_size=6))
-@settings(max_examples=60)
-def test_characters_are_spelled_as_utf8_has_them(spans: list[tuple[int, int]]) -> None:
-    ranges = union((low, min(low + more, 0x10FFFF)) for low, more in spans)
-    kept = complement(complement(ranges))
-    paths = utf8_paths(kept)
-
-    def spelled(paths: Paths, data: bytes) -> bool:
-        for bits, rest in paths:
-            if data and bits >> data[0] & 1:
-                return len(data) == 1 if rest is None else spelled(rest, data[1:])
-        return False
-
-    edges = {p + d for low, high in ranges for p in (low, high) for d in (-1, 0, 1)}
-    for point in sorted(edges):
-        if not 0 <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
-            continue
-        inside = any(low <= point <= high for low, high in ranges)
-        assert spelled(paths, chr(point).encode()) == inside
+@pytest.mark.parametrize("grammar", WRONG_GRAMMARS.values(), ids=WRONG_GRAMMARS)
+def test_grammars_that_are_refused(grammar: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        GrammarConstraint(grammar, BYTES)
+    assert len(str(refusal.value)) < 400 and "\n" not in str(refusal.value)

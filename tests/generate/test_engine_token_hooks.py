@@ -137,6 +137,42 @@ def test_constrained_rows_give_what_was_asked_and_disturb_nobody(model: Transfor
     assert tokens(answers[2]) == tokens(unconstrained)
 
 
+def test_forced_tokens_are_marked_and_the_same_in_a_crowd(model: Transformer) -> None:
+    vocabulary = Vocabulary(BYTES.token_bytes, [END], encode=lambda text: list(text.encode()))
+    schema = {
+        "type": "object",
+        "properties": {"temperature": {"type": "boolean"}},
+        "required": ["temperature"],
+        "additionalProperties": False,
+    }
+    constraint = JSONSchemaConstraint(schema, vocabulary)
+    request = Request(
+        tuple(b"json: "), SamplingParams(40, samples=3, seed=1, constraint=constraint)
+    )
+    [alone] = engine(model).generate([request])
+    crowd = engine(model, max_rows=3, chunk_tokens=3).generate([PLAIN, request, PLAIN])[1]
+    for generation, other in zip(alone, crowd, strict=True):
+        assert generation.token_ids == other.token_ids
+        assert generation.forced == other.forced
+        assert generation.finish == "stop"
+        answer = json.loads(bytes(i for i in generation.token_ids if i != END))
+        assert isinstance(answer["temperature"], bool)
+        tokens_and_forced = zip(generation.token_ids, generation.forced, strict=True)
+        forced = bytes(token for token, by_constraint in tokens_and_forced if by_constraint)
+        assert b"temperature" in forced
+        assert b"true" in forced or b"t" not in forced.removeprefix(b"temperature")
+
+
+def test_a_constraint_at_a_dead_end_does_not_claim_to_be_complete(model: Transformer) -> None:
+    tokens = [None] * 257
+    tokens[ord("a")] = b"a"
+    constraint = RegexConstraint("a{3}b", Vocabulary(tokens, [END]))
+    [[generation]] = engine(model).generate(
+        [Request((1,), SamplingParams(20, constraint=constraint))]
+    )
+    assert bytes(generation.token_ids) == b"aaa" and generation.finish == "length"
+
+
 def test_what_an_engine_without_a_vocabulary_cannot_do(model: Transformer) -> None:
     for params in (SamplingParams(3, stop_texts=("a",)), SamplingParams(3, calculator=True)):
         with pytest.raises(UserError, match="vocabulary"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from glassmind.interop.llama2c import load_llama2c
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
 from glassmind.interop.tokenizers import load_tokenizer
+from glassmind.llm.llm import FREE_TEXT_SAMPLING
 from glassmind.model import PRESETS
-from glassmind.pipeline.ask_chat import ask_chat
+from glassmind.pipeline.ask import Answer, ask
 
 transformers.utils.logging.disable_progress_bar()
 pytestmark = pytest.mark.timeout(600)  # half a minute of work, on a machine with nothing else to do
@@ -105,7 +106,9 @@ def test_smollm2_is_the_same_model(smollm2: Pair) -> None:
 
 def test_smollm2_is_asked_through_its_own_template(smollm2: Pair) -> None:
     question = "What is 12 times 7?"
-    chat = ask_chat(question, smollm2.ours, max_tokens=8)
+    sampling = replace(FREE_TEXT_SAMPLING, temperature=0.0, max_new_tokens=8)
+    chat = ask(question, smollm2.ours, sampling=sampling)
+    assert isinstance(chat, Answer)
     prompt = smollm2.tokenizer.apply_chat_template(
         [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=False
     )
@@ -113,7 +116,7 @@ def test_smollm2_is_asked_through_its_own_template(smollm2: Pair) -> None:
         out = smollm2.theirs.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=8)
     said = smollm2.tokenizer.decode(out[0, len(prompt) :], skip_special_tokens=True)
     assert chat.replies == (said.strip(),)
-    assert chat.answer.warning is None
+    assert chat.warning is None
 
 
 def test_gemma3_is_the_same_model(gemma3: Pair) -> None:

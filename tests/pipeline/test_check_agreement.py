@@ -11,11 +11,10 @@ import torch
 import glassmind
 from glassmind.errors import UserError
 from glassmind.evaluate.run_files import read_metrics
-from glassmind.generate import Engine, SamplingParams, pack_model
-from glassmind.model import Transformer
+from glassmind.generate import SamplingParams
+from glassmind.llm import LocalLLM, as_llm
 from glassmind.pipeline.stages import SCORED_AGAIN, Job, check_agreement
 from glassmind.progress import Silent
-from glassmind.reason.chains import sample_traces
 from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe, SamplingConfig
@@ -45,15 +44,14 @@ def job(folder: Path, sampling: SamplingConfig, progress: Remembering) -> Job:
 
 
 def test_a_row_a_warning_and_a_stop(tmp_path: Path) -> None:
-    model = glassmind.load().model
-    assert isinstance(model, Transformer)
+    llm = as_llm(None)
+    assert isinstance(llm, LocalLLM)
     progress = Remembering()
     quiet = job(tmp_path, SamplingConfig(), progress)
     params = SamplingParams(12, samples=2, seed=1)
-    engine = Engine(pack_model(model))
-    traces = sample_traces(engine, quiet.tokenizer, PROBLEMS, params, "chain")
+    traces = llm.sample(PROBLEMS, params, "chain")
     for _ in range(2):  # done again after a kill, it is still one row
-        check_agreement(quiet, "sample tests", model, PROBLEMS, traces, "chain")
+        check_agreement(quiet, "sample tests", llm, PROBLEMS, traces, "chain")
     metrics = read_metrics(tmp_path / "metrics.jsonl")
     assert metrics is not None
     [row] = metrics
@@ -65,9 +63,9 @@ def test_a_row_a_warning_and_a_stop(tmp_path: Path) -> None:
     assert not progress.said
 
     strict = SamplingConfig(most_logprob_diff=1e-9)
-    check_agreement(job(tmp_path, strict, progress), "s", model, PROBLEMS, traces, "chain")
+    check_agreement(job(tmp_path, strict, progress), "s", llm, PROBLEMS, traces, "chain")
     [said] = progress.said
     assert "most_logprob_diff" in said
     strict = replace(strict, on_logprob_diff="stop")
     with pytest.raises(UserError, match="on_logprob_diff"):
-        check_agreement(job(tmp_path, strict, progress), "s", model, PROBLEMS, traces, "chain")
+        check_agreement(job(tmp_path, strict, progress), "s", llm, PROBLEMS, traces, "chain")

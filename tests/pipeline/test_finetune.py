@@ -25,7 +25,7 @@ from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline import continued_training
 from glassmind.pipeline.classify import classify, load_classifier
 from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.single import run_training
+from glassmind.pipeline.training import run_training
 from glassmind.runs.checkpoint import load_tensors
 from glassmind.runs.models import load
 from glassmind.runs.recipe import read_recipe

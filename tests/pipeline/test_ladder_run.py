@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import step_beam
 import torch
 
 from glassmind.data import ProblemDial, generate, save_problems
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.methods import METHODS
+from glassmind.evaluate.run_files import Ladder, LadderRow
+from glassmind.llm import LocalLLM
+from glassmind.llm.familiarity import Familiarity
 from glassmind.model import AttentionConfig, ModelConfig
-from glassmind.pipeline import ask as ask_module
-from glassmind.pipeline.ask import Answer, Familiarity, ask
+from glassmind.pipeline.ask import Answer, ask
 from glassmind.pipeline.evaluate import evaluate_task, task_problems
-from glassmind.pipeline.ladder import read_ladder_json, run_ladder
+from glassmind.pipeline.ladder import finished_ladder, run_ladder
 from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.single import run_training
+from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
-from glassmind.reason.chains import sample_traces
-from glassmind.records import Problem, Trace
+from glassmind.reason import registry
+from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import load
 from glassmind.runs.recipe import (
@@ -66,10 +69,7 @@ RECIPE = Recipe(
     sampling=SamplingConfig(samples=2, temperature=1.0, max_new_tokens=24),
     verifier=VerifierConfig(problems=60, samples=4, branches=2, train=replace(TRAIN, batch_rows=1)),
 )
-ROW_KEYS = {
-    "rung", "slice", "n", "correct", "accuracy", "ci_low", "ci_high", "against", "p_value",
-    "tokens_per_problem", "seconds",
-}  # fmt: skip
+METHODS = [method.name for method in registry.methods()]
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
 
@@ -87,8 +87,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run_ladder(RECIPE, tmp_path_factory.mktemp("runs") / "tiny")
 
 
-def without_clock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+def without_clock(ladder: Ladder) -> list[LadderRow]:
+    return [replace(row, seconds=0.0) for row in ladder.rows]
 
 
 # ---------------------------------------------------------------------------------- the files
@@ -103,11 +103,11 @@ def test_everything_is_there(finished: RunFolder) -> None:
     samples = {
         f"samples/{name}-{kind}.safetensors"
         for name in ("test", "longer", "reworded")
-        for kind in ("base", "chain-of-thought", "chains")
+        for kind in ("direct-greedy", "chain-greedy", "chain-samples-2", "chain-judged-2")
     }
     models = {
         f"models/{stage}/model.{ending}"
-        for stage in ("base", "chain-of-thought", "verifier")
+        for stage in ("direct", "chain-of-thought", "verifier")
         for ending in ("json", "safetensors")
     }
     plain = {
@@ -120,23 +120,47 @@ def test_everything_is_there(finished: RunFolder) -> None:
 
 
 def test_ladder_json_has_its_schema(finished: RunFolder) -> None:
-    ladder = read_ladder_json(finished)
-    assert list(ladder) == ["schema", "recipe", "commit", "seed", "rows"]
-    assert (ladder["schema"], ladder["recipe"], ladder["seed"]) == (1, "tiny", 2)
-    assert ladder["commit"] == finished.info().commit
+    written = read_json(finished.path / "ladder.json")
+    assert list(written) == ["schema", "recipe", "commit", "seed", "rows", "skipped"]
+    ladder = finished_ladder(finished)
+    assert (ladder.schema, ladder.recipe, ladder.seed) == (2, "tiny", 2)
+    assert ladder.commit == finished.info().commit
     sizes = {"test": 30, "longer": 6, "reworded": 6}
-    assert [(row["slice"], row["rung"]) for row in ladder["rows"]] == [
+    assert [(row.slice, row.rung) for row in ladder.rows] == [
         (name, rung) for name in sizes for rung in METHODS
     ]
-    for row in ladder["rows"]:
-        assert row.keys() == ROW_KEYS | {"comparisons"}
-        assert row["n"] == sizes[row["slice"]]
-        assert row["accuracy"] == row["correct"] / row["n"]
-        assert 0 <= row["ci_low"] <= row["accuracy"] <= row["ci_high"] <= 1
-        assert row["tokens_per_problem"] > 0
-        assert row["seconds"] >= 0
-        assert (row["against"] is None) == (row["p_value"] is None)
-        assert (row["against"] is None) == (row["rung"] in ("base", "any-of-k"))
+    for row in ladder.rows:
+        assert row.n == sizes[row.slice]
+        assert row.accuracy == row.correct / row.n
+        assert 0 <= row.ci_low <= row.accuracy <= row.ci_high <= 1
+        assert (row.against is None) == (row.p_value is None)
+        assert (row.against is None) == (row.rung in ("direct", "any-of-k"))
+
+
+def test_costs_are_each_method_s_own(finished: RunFolder) -> None:
+    """One sample costs one sample, and whoever asks the verifier pays for it."""
+    ladder = finished_ladder(finished)
+    for name in ("test", "longer", "reworded"):
+        rows = {row.rung: row for row in ladder.rows if row.slice == name}
+        vote, one = rows["self-consistency"], rows["single-sample"]
+        judged = rows["verifier-vote"]
+        for row in rows.values():
+            assert row.completion_tokens > 0 and row.seconds > 0 and row.prompt_tokens
+            assert (row.judged_tokens or 0) > 0 or "verifier" not in row.rung
+        assert one.judged_tokens == vote.judged_tokens == 0
+        assert one.completion_tokens < vote.completion_tokens
+        assert one.seconds < vote.seconds < judged.seconds
+        assert one.prompt_tokens == vote.prompt_tokens == judged.prompt_tokens
+        assert judged.completion_tokens == vote.completion_tokens
+        assert judged.tokens > vote.tokens == vote.completion_tokens
+        assert rows["verifier-best-of-n"].tokens == judged.tokens
+    votes = read_json(finished.path / "votes.json")
+    spent = {(row["rung"], row["k"]): row["tokens_per_problem"] for row in votes}
+    test = {row.rung: row for row in ladder.rows if row.slice == "test"}
+    assert spent["self-consistency", 1] == test["single-sample"].tokens
+    for k in (1, 2):
+        assert spent["verifier-vote", k] > spent["self-consistency", k]
+    assert spent["verifier-vote", 2] == pytest.approx(test["verifier-vote"].tokens)
 
 
 def test_every_problem_is_counted_by_steps(finished: RunFolder) -> None:
@@ -152,19 +176,22 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
     rows = [json.loads(line) for line in lines]
     steps = [row for row in rows if "loss" in row]
     assert [(row["stage"], row["step"]) for row in steps] == [
-        (stage, step) for stage in ("base", "chain-of-thought", "verifier") for step in range(1, 6)
+        (stage, step)
+        for stage in ("direct", "chain-of-thought", "verifier")
+        for step in range(1, 6)
     ]
     assert all(math.isfinite(row["loss"]) for row in steps)
     spent = [row["tokens"] for row in steps if row["stage"] != "verifier"]
-    assert spent[:5] == spent[5:]  # base and chain of thought see as many tokens
+    assert spent[:5] == spent[5:]  # direct and chain of thought see as many tokens
     measured = [row for row in rows if "validation_loss" in row]
     assert [(row["stage"], row["step"]) for row in measured] == [
-        ("base", 5),
+        ("direct", 5),
         ("chain-of-thought", 5),
     ]
     assert all(math.isfinite(row["validation_loss"]) for row in measured)
     sampled = [row for row in rows if "engine_trainer_logprob_diff" in row]
-    assert len(sampled) == len(list((finished.path / "samples").iterdir()))
+    drawn = [p for p in (finished.path / "samples").iterdir() if "judged" not in p.name]
+    assert len(sampled) == len(drawn)
     assert all(row["engine_trainer_logprob_diff"]["max"] < 1e-4 for row in sampled)
     assert len(rows) == len(steps) + len(measured) + len(sampled)
 
@@ -206,8 +233,8 @@ class CtrlC(Silent):
             raise KeyboardInterrupt
 
 
-STAGES = ["base", "sampling verifier-training", "verifier", "sampling test-chains",
-          "verifying test-chains"]  # fmt: skip
+STAGES = ["direct", "sampling verifier-training", "verifier", "sampling test-chain-samples-2",
+          "verifying test-chain-judged-2"]  # fmt: skip
 
 
 @pytest.mark.parametrize("stages", [STAGES[:1], STAGES[1:4], STAGES[4:]], ids=lambda s: s[0])
@@ -222,9 +249,11 @@ def test_interrupted_and_resumed_is_as_in_one_go(
         assert watcher.fired
         assert not (folder / "ladder.json").exists()
     run_ladder(RECIPE, folder, resume=True)
-    mine, whole = read_ladder_json(RunFolder(folder)), read_ladder_json(finished)
-    assert without_clock(mine["rows"]) == without_clock(whole["rows"])
-    for stage in ("base", "chain-of-thought", "verifier"):
+    mine, whole = finished_ladder(RunFolder(folder)), finished_ladder(finished)
+    assert without_clock(mine) == without_clock(whole)
+    for name in ("by_steps.json", "votes.json", "examples.json", "attention.json"):
+        assert (folder / name).read_bytes() == (finished.path / name).read_bytes()
+    for stage in ("direct", "chain-of-thought", "verifier"):
         name = f"models/{stage}/model.safetensors"
         assert (folder / name).read_bytes() == (finished.path / name).read_bytes()
     leftovers = [p for p in folder.rglob(".*") if p.is_file() or p.name.startswith(".unfinished")]
@@ -252,9 +281,9 @@ def test_own_problems_climb_the_same_ladder(tmp_path: Path) -> None:
     assert sum(map(len, questions)) <= 150
     assert all(a.isdisjoint(b) for a in questions for b in questions if a is not b)
     run = run_ladder(recipe, tmp_path / "run")
-    rows = read_ladder_json(run)["rows"]
-    assert [(row["slice"], row["rung"]) for row in rows] == [("test", rung) for rung in METHODS]
-    assert {row["n"] for row in rows} == {len(slices.test)}
+    rows = finished_ladder(run).rows
+    assert [(row.slice, row.rung) for row in rows] == [("test", rung) for rung in METHODS]
+    assert {row.n for row in rows} == {len(slices.test)}
     assert (run.path / "report.html").is_file()
 
 
@@ -350,20 +379,79 @@ def test_familiarity_is_words_and_numbers() -> None:
 def test_a_task_is_graded_as_a_ladder_of_one_slice(finished: RunFolder, tmp_path: Path) -> None:
     loaded = load(finished.path)
     result = evaluate_task("longer", loaded, limit=4)
-    assert result["schema"] == 1
-    assert result["skipped"] == 0
-    assert [row["rung"] for row in result["rows"]] == [m for m in METHODS if m != "base"]
-    assert {(row["slice"], row["n"]) for row in result["rows"]} == {("longer", 4)}
-    assert all(row.keys() == ROW_KEYS | {"comparisons"} for row in result["rows"])
-    base = evaluate_task("test", load(finished.path, "base"), limit=5)
-    assert [row["rung"] for row in base["rows"]] == ["base"]
-    assert task_problems("test", loaded, 0) == make_slices(RECIPE).test
+    assert result.schema == 2
+    assert result.skipped == 0
+    assert [row.rung for row in result.rows] == [m for m in METHODS if m != "direct"]
+    assert {(row.slice, row.n) for row in result.rows} == {("longer", 4)}
+    direct = evaluate_task("test", load(finished.path, "direct"), limit=5)
+    assert [row.rung for row in direct.rows] == ["direct"]
+    assert task_problems("test", loaded.recipe, 0) == make_slices(RECIPE).test
 
     long = Problem("long", "Mia has 3 pencils. " * 100, "3")
     save_problems([*own_problems(3), long], tmp_path / "mine.jsonl")
     own = evaluate_task(str(tmp_path / "mine.jsonl"), loaded)
-    assert own["skipped"] == 1
-    assert {row["n"] for row in own["rows"]} == {4}
+    assert own.skipped == 1
+    assert {row.n for row in own.rows} == {4}
+
+
+def test_named_methods_alone_are_graded(finished: RunFolder) -> None:
+    loaded = load(finished.path)
+    every = {row.rung: row for row in evaluate_task("test", loaded, limit=6).rows}
+    asked = ["single-sample", "chain-of-thought"]
+    some = evaluate_task("test", loaded, methods=asked, limit=6)
+    assert [row.rung for row in some.rows] == ["chain-of-thought", "single-sample"]
+    for row in some.rows:
+        whole = every[row.rung]
+        assert row.correct == whole.correct
+        assert row.completion_tokens == whole.completion_tokens
+    for methods, said in (
+        (["guess"], "there is no method 'guess'; the methods are direct, chain-of-thought"),
+        (["direct"], "the method direct needs a model that answers directly"),
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate_task("test", loaded, methods=methods)
+
+
+def test_a_method_is_asked_by_name(finished: RunFolder) -> None:
+    loaded = load(finished.path)
+    best = ask(QUESTION, loaded)
+    assert isinstance(best, Answer)
+    assert best.method == "verifier-vote" and best.cost.judged_tokens > 0
+    vote = ask(QUESTION, loaded, method="self-consistency")
+    assert isinstance(vote, Answer)
+    assert [c.token_ids for c in vote.chains] == [c.token_ids for c in best.chains]
+    assert (vote.weighted, vote.cost.judged_tokens) == ({}, 0)
+    one = ask(QUESTION, loaded, method="chain-of-thought")
+    assert isinstance(one, Answer)
+    assert len(one.chains) == 1
+    for method, said in (("any-of-k", "needs the reference answers"), ("x", "no method 'x'")):
+        with pytest.raises(UserError, match=said):
+            ask(QUESTION, loaded, method=method)
+
+
+def test_a_registered_method_is_a_rung(finished: RunFolder, tmp_path: Path) -> None:
+    """The run goes on with what was sampled; only the new method is new."""
+    folder = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    with registry.registered(step_beam.METHOD):
+        run_ladder(RECIPE, folder, resume=True)
+    ladder = finished_ladder(RunFolder(folder))
+    others = [row for row in ladder.rows if row.rung != "step-beam"]
+    assert others == list(finished_ladder(finished).rows)
+    assert len(ladder.rows) == len(others) + 3
+    assert "step-beam" in (folder / "votes.json").read_text("utf-8")
+    assert "step beam &lt;toy&gt;" in (folder / "report.html").read_text("utf-8")
+
+
+def test_runs_of_earlier_versions_open(finished: RunFolder, tmp_path: Path) -> None:
+    """Whose direct model was called base."""
+    old = Path(shutil.copytree(finished.path, tmp_path / "old"))
+    (old / "models" / "direct").rename(old / "models" / "base")
+    assert load(old, "direct").style == "direct"
+    run_ladder(RECIPE, old, resume=True)
+    assert without_clock(finished_ladder(RunFolder(old))) == without_clock(
+        finished_ladder(finished)
+    )
+    assert not (old / "models" / "direct").exists()
 
 
 @pytest.mark.parametrize(
@@ -379,7 +467,7 @@ def test_gsm8k_is_graded(finished: RunFolder, data_folder: Path) -> None:
     if not (data_folder / "gsm8k" / "valid.jsonl").is_file():
         pytest.skip("GLASSMIND_DATA has no gsm8k/valid.jsonl")
     result = evaluate_task("gsm8k", load(finished.path), limit=6)
-    assert {row["n"] for row in result["rows"]} == {6}
+    assert {row.n for row in result.rows} == {6}
 
 
 # ---------------------------------------------------------------------------- single trainings
@@ -388,22 +476,22 @@ def test_gsm8k_is_graded(finished: RunFolder, data_folder: Path) -> None:
 def styles_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which prompts ``ask`` makes."""
     asked: list[str] = []
-    real: Callable[..., list[Trace]] = sample_traces
+    real: Callable[..., list[int]] = LocalLLM.prompt
 
-    def spy(engine: Any, tok: Any, problems: Any, params: Any, style: Any) -> Any:
+    def spy(llm: Any, question: str, style: Any) -> Any:
         asked.append(style)
-        return real(engine, tok, problems, params, style)
+        return real(llm, question, style)
 
-    monkeypatch.setattr(ask_module, "sample_traces", spy)
+    monkeypatch.setattr(LocalLLM, "prompt", spy)
     return asked
 
 
 def test_a_direct_model_is_asked_directly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_training(replace(RECIPE, style="direct"), tmp_path / "direct")
-    assert load(run.path).stage == "base"
+    assert load(run.path).stage == "direct"
     asked = styles_asked(monkeypatch)
     ask(QUESTION, run.path)
-    assert asked == ["direct"]
+    assert set(asked) == {"direct"}
 
 
 def pretraining(folder: Path, text: str, **changes: Any) -> Recipe:
@@ -465,4 +553,4 @@ def test_the_test_task_of_a_run_on_own_problems_is_its_own(tmp_path: Path) -> No
     recipe = own_recipe(tmp_path / "mine.jsonl")
     loaded = load(run_training(recipe, tmp_path / "run").path)
     mine = {p.question for p in make_slices(recipe).test}
-    assert {p.question for p in task_problems("test", loaded, 0)} == mine
+    assert {p.question for p in task_problems("test", loaded.recipe, 0)} == mine

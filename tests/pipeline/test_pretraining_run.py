@@ -17,8 +17,8 @@ from glassmind.data.token_shards import mapped_ids, open_shard
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline import pretraining, text_rows
-from glassmind.pipeline.single import run_training
 from glassmind.pipeline.stages import Job
+from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
 from glassmind.runs.recipe import FilterConfig, PretrainConfig, Recipe, TokenizerConfig, TrainConfig
 from glassmind.serialization import read_json

@@ -14,7 +14,7 @@ from interrupt import Stop
 from glassmind.evaluate.scaling.page import Scaling, ScalingRecord, scaling_record
 from glassmind.model import Transformer
 from glassmind.pipeline.scaling import run_scaling
-from glassmind.pipeline.single import run_training
+from glassmind.pipeline.training import run_training
 from glassmind.runs.recipe import PretrainConfig, Recipe, read_recipe
 from glassmind.serialization import read_json, read_record
 from glassmind.tokenize import load

@@ -81,7 +81,7 @@ def trace(row: Sequence[Completion]) -> Trace:
 )
 def test_labels_stand_at_ends(said: tuple[list[str], str], labels: list[int]) -> None:
     one = completion(said)
-    found = chain_labels(TOKENIZER, PROBLEM, one)
+    found = chain_labels(PROBLEM, one)
     assert [label for _, label in found] == labels
     ends = [i for i, token in enumerate(one.token_ids) if token in (STEP, END)]
     assert [position for position, _ in found] == ends
@@ -89,12 +89,12 @@ def test_labels_stand_at_ends(said: tuple[list[str], str], labels: list[int]) ->
 
 def test_where_steps_cannot_be_checked_only_the_end_is_labelled() -> None:
     one = completion((["one spider has 8 legs"], "8"), problem=UNCHECKED)
-    assert chain_labels(TOKENIZER, UNCHECKED, one) == [(len(one.token_ids) - 1, 1.0)]
+    assert chain_labels(UNCHECKED, one) == [(len(one.token_ids) - 1, 1.0)]
 
 
 def test_a_chain_that_never_ends_has_no_last_label() -> None:
     cut = from_ids(completion(RIGHT).token_ids[:-2])
-    assert [label for _, label in chain_labels(TOKENIZER, PROBLEM, cut)] == [1.0, 1.0]
+    assert [label for _, label in chain_labels(PROBLEM, cut)] == [1.0, 1.0]
 
 
 # ---------------------------------------------------------------------------------- documents
@@ -113,7 +113,7 @@ def test_a_document_is_the_question_once_and_every_chain() -> None:
         assert document.ids[here].tolist() == list(member.token_ids)
         assert (document[COMPLETION][here] == right).all()  # what is worth imitating
         found = [(i, x) for i, x in enumerate(document[LABEL][here].tolist()) if not math.isnan(x)]
-        assert found == chain_labels(TOKENIZER, PROBLEM, member)
+        assert found == chain_labels(PROBLEM, member)
     bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
     assert np.isnan(bare[LABEL]).all()
     assert not bare[COMPLETION].any()
@@ -272,7 +272,17 @@ def test_scores_stand_beside_the_steps(scorer: TokenScorer) -> None:
             assert all(0 < s < 1 for s in c.step_scores)
     first = scored[0].completions
     assert first[0].score == first[2].score  # the same chain, read once
-    assert first[2].cost.judged_tokens == first[0].cost.judged_tokens - len(first[0].token_ids)
+    asked = len(encode_prompt(TOKENIZER, PROBLEM.question, "chain"))
+    assert first[0].cost.judged_tokens == asked + len(first[0].token_ids)
+    assert first[1].cost.judged_tokens == len(first[1].token_ids)  # the question is read already
+    assert first[2].cost.judged_tokens == 0
+    each = {
+        node.cost.seconds / node.cost.judged_tokens
+        for t in scored
+        for node in t.nodes
+        if node.cost.judged_tokens
+    }
+    assert max(each) == pytest.approx(min(each)) and min(each) > 0
     assert first[4].score == 0.0  # it never ended
     assert 0 < (first[0].score or 0) < 1
     assert calls[-1][0] == calls[-1][1]

@@ -45,10 +45,10 @@ def make_scorer() -> TokenScorer:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run with a base model, a chain-of-thought model and a verifier."""
+    """A run with a direct model, a chain-of-thought model and a verifier."""
     folder = open_run(tmp_path / "run", Recipe(name="r", model=CONFIG), resume=False)
     save(TOKENIZER, folder.path / "tokenizer.json")
-    for stage in ("base", "chain-of-thought"):
+    for stage in ("direct", "chain-of-thought"):
         save_model(folder.model_folder(stage), make_model(), TOKENIZER, stage)
     save_model(folder.model_folder(VERIFIER), make_scorer(), TOKENIZER, VERIFIER)
     return folder.path
@@ -57,7 +57,7 @@ def run(tmp_path: Path) -> Path:
 @torch.no_grad()
 def test_a_model_comes_back(tmp_path: Path) -> None:
     model = make_model().eval()
-    save_model(tmp_path, model, TOKENIZER, "base")
+    save_model(tmp_path, model, TOKENIZER, "direct")
     found = load_model(tmp_path, TOKENIZER)
     assert isinstance(found, Transformer)
     assert not found.training
@@ -82,13 +82,13 @@ def test_a_scorer_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_trunk_that_is_another_stage_s_model_is_stored_once(run: Path) -> None:
-    trunk = load_model(run / "models" / "base", TOKENIZER)
+    trunk = load_model(run / "models" / "direct", TOKENIZER)
     assert isinstance(trunk, Transformer)
     scorer = TokenScorer(trunk, 1)
     shaken(scorer.judge)
     folder = run / "models" / VERIFIER
     size = (folder / "model.safetensors").stat().st_size
-    save_model(folder, scorer, TOKENIZER, VERIFIER, trunk_stage="base")
+    save_model(folder, scorer, TOKENIZER, VERIFIER, trunk_stage="direct")
     assert (folder / "model.safetensors").stat().st_size < size
     found = load_model(folder, TOKENIZER).state_dict()
     assert all(torch.equal(found[name], value) for name, value in scorer.state_dict().items())
@@ -103,7 +103,7 @@ def test_a_trunk_that_is_another_stage_s_model_is_stored_once(run: Path) -> None
 
 
 def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
-    save_model(tmp_path, make_model(), TOKENIZER, "base")
+    save_model(tmp_path, make_model(), TOKENIZER, "direct")
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
@@ -117,18 +117,31 @@ def test_load_takes_the_best_stage_and_the_verifier(run: Path) -> None:
     assert loaded.verifier is not None
     assert loaded.recipe.name == "r"
     assert loaded.tokenizer.vocab_size == TOKENIZER.vocab_size
-    assert load(run, "base").stage == "base"
+    assert load(run, "direct").stage == "direct"
     assert load(str(run)).stage == "chain-of-thought"
+
+
+def test_a_model_s_former_stage_is_read(run: Path) -> None:
+    """The direct model was called base, as a folder and as the trunk of a scorer."""
+    (run / "models" / "direct").rename(run / "models" / "base")
+    assert load(run, "direct").style == "direct"
+    trunk = load_model(run / "models" / "base", TOKENIZER)
+    assert isinstance(trunk, Transformer)
+    folder = run / "models" / VERIFIER
+    save_model(folder, TokenScorer(trunk, 1), TOKENIZER, VERIFIER, trunk_stage="base")
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    assert facts["trunk"] == "base"
+    assert isinstance(load_model(folder, TOKENIZER), TokenScorer)
 
 
 def test_a_run_without_that_model(run: Path) -> None:
     with pytest.raises(
-        UserError, match="no finished model pretrain; it has chain-of-thought, base"
+        UserError, match="no finished model pretrain; it has chain-of-thought, direct"
     ):
         load(run, "pretrain")
     with pytest.raises(UserError, match="no finished model verifier"):
         load(run, "verifier")
-    for stage in ("base", "chain-of-thought"):
+    for stage in ("direct", "chain-of-thought"):
         (run / "models" / stage / "model.json").unlink()
     with pytest.raises(UserError, match="no finished model at all; it has none yet"):
         load(run)
@@ -224,9 +237,9 @@ def test_an_impossible_judge_is_refused(layers: object, run: Path) -> None:
 def test_a_scorer_in_the_place_of_a_language_model(run: Path) -> None:
     scorer = run / "models" / VERIFIER
     for name in ("model.json", "model.safetensors"):
-        (run / "models" / "base" / name).write_bytes((scorer / name).read_bytes())
+        (run / "models" / "direct" / name).write_bytes((scorer / name).read_bytes())
     with pytest.raises(UserError, match="holds a scorer, not a language model"):
-        load(run, "base")
+        load(run, "direct")
 
 
 def test_the_vocabulary_follows_the_tokenizer() -> None:

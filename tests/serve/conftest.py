@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from tiny_servers import chat_model, serving, write_run
 
-from glassmind.serve.served_model import ServedModel
+from glassmind.llm.local import LocalLLM
 
 
 @pytest.fixture(scope="session")
-def tiny() -> ServedModel:
+def tiny() -> LocalLLM:
     return chat_model()
 
 
 @pytest.fixture(scope="session")
-def server(tiny: ServedModel) -> Iterator[str]:
+def server(tiny: LocalLLM) -> Iterator[str]:
     with serving(tiny) as address:
         yield address
 

@@ -7,10 +7,10 @@ import pytest
 from tiny_servers import serving
 
 from glassmind.errors import UserError
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
 from glassmind.serve.schemas.responses import Error
-from glassmind.serve.served_model import ServedModel
 
 HERE = ("localhost", "LOCALHOST:8000", "localhost.:80", "127.0.0.1", "127.0.0.1:", "127.1.2.3:8",
         "[::1]", "[::1]:8000", "")  # fmt: skip
@@ -46,7 +46,7 @@ def test_names_that_are_allowed() -> None:
             Hosts(allowed=[wrong])
 
 
-def test_a_page_that_rebinds_its_name_learns_nothing(tiny: ServedModel) -> None:
+def test_a_page_that_rebinds_its_name_learns_nothing(tiny: LocalLLM) -> None:
     keys = Keys(["the-only-key"])  # the refusal comes before anything else is looked at
     with (
         serving(tiny, hosts=Hosts(allowed=["chat.example.org"]), keys=keys) as address,

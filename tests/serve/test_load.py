@@ -9,17 +9,16 @@ import httpx2
 from tiny_servers import serving, within
 
 from glassmind.generate import Request, SamplingParams
-from glassmind.serve.prompts import text_prompt
-from glassmind.serve.served_model import ServedModel
+from glassmind.llm.local import LocalLLM
 
 TEXTS = [f"Mia has {n} boxes of 12 pencils." for n in range(20)]
 TOKENS = 12
 
 
-def offline(served: ServedModel) -> list[str]:
+def offline(served: LocalLLM) -> list[str]:
     """What every text goes on with, greedily."""
     params = SamplingParams(max_new_tokens=TOKENS, temperature=0, stop=served.stop_ids)
-    requests = [Request(tuple(text_prompt(served, text)), params) for text in TEXTS]
+    requests = [Request(tuple(served.text_prompt(text)), params) for text in TEXTS]
     engine = served.engine(max_rows=8, max_cache_bytes=1 << 20)
     return [served.tokenizer.decode(row[0].token_ids) for row in engine.generate(requests)]
 
@@ -56,7 +55,7 @@ async def storm(address: str, n: int, clients: int) -> list[tuple[int, str | Non
     return [answers[number] for number in range(n)]
 
 
-def test_a_storm(tiny: ServedModel) -> None:
+def test_a_storm(tiny: LocalLLM) -> None:
     expected = offline(tiny)
     with serving(tiny) as address:  # which checks at its end that no block leaked
         answers = asyncio.run(storm(address, 80, 16))

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 from tiny_servers import serving
 
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.app import STATIC
 from glassmind.serve.schemas.responses import TokenizerInfo
-from glassmind.serve.served_model import ServedModel
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_metrics_count(http: httpx2.Client) -> None:
     assert counted(http, "preempted_sequences") == 0
 
 
-def test_metrics_tell_of_too_small_a_cache(tiny: ServedModel) -> None:
+def test_metrics_tell_of_too_small_a_cache(tiny: LocalLLM) -> None:
     with (
         serving(tiny, cache_bytes=128 << 10) as address,  # 256 tokens
         httpx2.Client(base_url=address, timeout=60) as http,

@@ -10,17 +10,17 @@ import httpx2
 import pytest
 from tiny_servers import serving
 
+from glassmind.llm.opening import open_local
 from glassmind.pipeline.ask import Answer, ask
 from glassmind.runs.models import load
 from glassmind.serve.schemas.responses import Reason
-from glassmind.serve.served_model import ServedModel
 
 QUESTION = "What is  12 times 7?"
 
 
 @pytest.fixture(scope="module")
 def http(run_folder: Path) -> Iterator[httpx2.Client]:
-    served = ServedModel.load(str(run_folder))
+    served = open_local(str(run_folder))
     with serving(served) as address, httpx2.Client(base_url=address, timeout=60) as client:
         yield client
 
@@ -47,7 +47,8 @@ def test_it_is_streamed_as_it_forms(http: httpx2.Client) -> None:
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line]
     assert lines.pop() == "[DONE]"
     events = [json.loads(line) for line in lines]
-    assert events[0] == {"type": "start", "question": QUESTION, "samples": 4}
+    start = {"type": "start", "question": QUESTION, "method": "verifier-vote", "samples": 4}
+    assert events[0] == start
     assert {"type": "answer", **whole} == events[-1]
     chains = [event for event in events if event["type"] == "chain"]
     assert sorted(chain["sample"] for chain in chains) == [0, 1, 2, 3]

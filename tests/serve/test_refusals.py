@@ -17,12 +17,12 @@ from tiny_servers import chat_model, serving, within
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.gate import Limits
 from glassmind.serve.access.keys import Keys, read_keys
 from glassmind.serve.access.rates import MOST_CLIENTS, Rates
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.responses import Error
-from glassmind.serve.served_model import ServedModel
 
 MESSAGES = [{"role": "user", "content": "What is 12 times 7?"}]
 JSON = {"content-type": "application/json"}
@@ -108,7 +108,7 @@ CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": MESSAGES, "response_format": {"type": "xml"}}, "response_format"),
     ({"messages": MESSAGES, "max_tokens": 0}, "max_tokens"),
     ({"messages": MESSAGES, "chat_template_kwargs": {"messages": 1}}, "messages"),
-    ({"messages": MESSAGES, "response_format": {"type": "json_object"}, "regex": "a"}, "not both"),
+    ({"messages": MESSAGES, "response_format": {"type": "json_object"}, "regex": "a"}, "leave one"),
 ]
 
 
@@ -157,7 +157,7 @@ def test_half_a_surrogate_pair_is_text(http: httpx2.Client) -> None:
     assert http.post("/v1/completions", content=json.dumps(body), headers=JSON).is_success
 
 
-def test_who_hangs_up_frees_everything(tiny: ServedModel) -> None:
+def test_who_hangs_up_frees_everything(tiny: LocalLLM) -> None:
     with serving(tiny) as address, httpx2.Client(base_url=address, timeout=60) as http:
         long = {"prompt": "What", "max_tokens": 500, "n": 4, "logit_bias": {"6": -100}}
         with http.stream("POST", "/v1/completions", json={**long, "stream": True}) as stream:
@@ -178,7 +178,7 @@ def test_who_hangs_up_frees_everything(tiny: ServedModel) -> None:
         assert http.post("/v1/completions", json={"prompt": "x", "max_tokens": 2}).is_success
 
 
-def test_a_slow_body_is_not_waited_for(tiny: ServedModel) -> None:
+def test_a_slow_body_is_not_waited_for(tiny: LocalLLM) -> None:
     with serving(tiny, limits=Limits(body_seconds=0.3)) as address:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as raw:
@@ -190,7 +190,7 @@ def test_a_slow_body_is_not_waited_for(tiny: ServedModel) -> None:
 ENDLESS = {"prompt": "x", "n": 4, "max_tokens": 500, "logit_bias": {"6": -100}}
 
 
-def test_one_too_many_is_told_to_come_back(tiny: ServedModel) -> None:
+def test_one_too_many_is_told_to_come_back(tiny: LocalLLM) -> None:
     limits = Limits(sequences=4, body_bytes=2000)
     with (
         serving(tiny, limits=limits) as address,
@@ -205,7 +205,7 @@ def test_one_too_many_is_told_to_come_back(tiny: ServedModel) -> None:
             assert "busy" in refused(busy, 429) and int(busy.headers["retry-after"]) >= 1
 
 
-def test_a_request_may_take_so_long(tiny: ServedModel) -> None:
+def test_a_request_may_take_so_long(tiny: LocalLLM) -> None:
     with (
         serving(tiny, limits=Limits(request_seconds=0.5)) as address,
         httpx2.Client(base_url=address, timeout=60) as http,
@@ -216,7 +216,7 @@ def test_a_request_may_take_so_long(tiny: ServedModel) -> None:
         assert http.post("/v1/completions", json={"prompt": "x", "max_tokens": 1}).is_success
 
 
-def test_keys_and_rates(tiny: ServedModel) -> None:
+def test_keys_and_rates(tiny: LocalLLM) -> None:
     limits = Limits(per_minute=3, at_once=1)
     keys = Keys(["first-key", "second-key"])
     server = serving(tiny, keys=keys, limits=limits, origins=("https://a.org",))
@@ -273,7 +273,7 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failed_step_ends_what_is_open_and_nothing_else(
-    tiny: ServedModel, monkeypatch: pytest.MonkeyPatch
+    tiny: LocalLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, fail = Engine.step, threading.Event()
 

@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from glassmind.tokenize import (
     BPETokenizer,
-    Role,
     Style,
     Tokenizer,
-    annotate,
     encode_completion,
     encode_prompt,
     parse_completion,
@@ -90,18 +88,12 @@ def test_garbage_is_read_as_far_as_it_makes_sense(
 
 
 @given(ids=st.lists(st.one_of(st.integers(0, 6), st.integers(-3, 400)), max_size=40))
-def test_any_ids_whatever_can_be_parsed_and_annotated(ids: list[int]) -> None:
+def test_any_ids_whatever_can_be_parsed(ids: list[int]) -> None:
     styles: tuple[Style, ...] = ("direct", "chain")
     for style in styles:
         parsed = parse_completion(CHAR, ids, style)
         assert len(parsed.steps) == len(parsed.step_token_positions)
         assert parsed.answer is None or parsed.answer_position is not None
-    annotation = annotate(CHAR, ids)
-    assert annotation.segments.shape == annotation.roles.shape == (len(ids),)
-    # Looking only backwards: a prefix has the prefix of the annotation.
-    half = annotate(CHAR, ids[: len(ids) // 2])
-    assert np.array_equal(half.segments, annotation.segments[: len(ids) // 2])
-    assert np.array_equal(half.roles, annotation.roles[: len(ids) // 2])
 
 
 def test_arrays_are_parsed_like_lists(bpe: BPETokenizer) -> None:
@@ -112,48 +104,3 @@ def test_arrays_are_parsed_like_lists(bpe: BPETokenizer) -> None:
 def test_an_unknown_style_is_refused() -> None:
     with pytest.raises(ValueError, match="style"):
         encode_prompt(CHAR, "Q", "chian")  # type: ignore[arg-type]
-
-
-def test_every_token_of_a_chain_is_annotated() -> None:
-    ids = encode_prompt(CHAR, "3=?", "chain") + encode_completion(CHAR, STEPS, "30", "chain")
-    annotation = annotate(CHAR, ids)
-    assert annotation.segments.dtype == np.int16
-    assert annotation.roles.dtype == np.int8
-    assert "".join(map(str, annotation.segments)) == (
-        "0" * len("Q3=?T") + "1" * 17 + "2" * 14 + "3" * len("/A30E")
-    )
-    letters = {
-        Role.QUESTION: "q",
-        Role.STEP: ".",
-        Role.OPERAND: "n",
-        Role.OPERATOR: "o",
-        Role.RESULT: "r",
-        Role.ANSWER: "a",
-        Role.SPECIAL: "S",
-    }
-    assert "".join(letters[Role(role)] for role in annotation.roles) == (
-        "SqqqS.........nonnorrS......nnonorrSSSaaS"
-    )
-
-
-def test_direct_answers_padding_and_packed_rows() -> None:
-    direct = encode_prompt(CHAR, "Q", "direct") + encode_completion(CHAR, (), "7", "direct")
-    chain = encode_prompt(CHAR, "Q", "chain") + encode_completion(CHAR, ["a=1"], "1", "chain")
-    assert annotate(CHAR, direct).segments.tolist() == [0, 0, 1, 1, 1]
-    assert annotate(CHAR, direct).roles.tolist() == [
-        *[Role.SPECIAL, Role.QUESTION, Role.SPECIAL, Role.ANSWER, Role.SPECIAL]
-    ]
-    packed = annotate(CHAR, chain + direct + [PAD, PAD] + chain + chain)
-    alone = annotate(CHAR, chain).segments.tolist()
-    expected = [*alone, 0, 0, 1, 1, 1, 1, 1, *alone, *alone]
-    assert packed.segments.tolist() == expected
-    rows = annotate(CHAR, np.array([chain, chain[::-1]]))
-    assert rows.segments[0].tolist() == alone
-    assert np.array_equal(rows.roles[1], annotate(CHAR, chain[::-1]).roles)
-    assert annotate(CHAR, []).segments.shape == (0,)
-
-
-def test_digits_after_the_first_equals_sign_are_results() -> None:
-    ids = encode_prompt(CHAR, "Q", "chain") + CHAR.encode("x 1+2=3=4")
-    roles = annotate(CHAR, ids).roles[-9:].tolist()
-    assert roles == [1, 1, 2, 3, 2, 3, 4, 3, 4]

@@ -1,5 +1,7 @@
 """The ladder: one row for each way of answering.
 
-Read ``rungs`` (the methods by name), ``methods`` (what each does), ``rows`` (accuracy, interval,
-paired test), ``findings`` (what they show, in sentences), ``table`` (for the terminal).
+Read ``grading`` (solutions to verdicts), ``rows`` (accuracy, interval, paired test, cost),
+``names`` (titles and order), ``findings`` (what they show, in sentences), ``table`` (for the
+terminal); ``rewards`` (what a reward says of the same chains). The methods themselves are in
+``reason.methods``.
 """

@@ -10,9 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glassmind.evaluate.ladder.rungs import SLICES, rung_order, rung_title, slice_order
+from glassmind.evaluate.ladder.names import (
+    SLICES,
+    in_summary,
+    is_ceiling,
+    order,
+    slice_order,
+    title,
+)
 from glassmind.evaluate.run_files import Ladder, LadderRow
 from glassmind.evaluate.wording import p_value, percent, points
+from glassmind.reason import registry
+from glassmind.reason.method import Method
 
 SIGNIFICANCE = 0.05
 """Below this p-value a difference counts as supported."""
@@ -39,7 +48,7 @@ def verdict(row: LadderRow, reference: LadderRow, p: float | None) -> str:
 def findings(ladder: Ladder) -> list[Finding]:
     """Every comparison in the ladder, by slice and then from the lowest rung up."""
     found = []
-    ordered = sorted(ladder.rows, key=lambda r: (slice_order(r.slice), rung_order(r.rung)))
+    ordered = sorted(ladder.rows, key=lambda r: (slice_order(r.slice), order(r.rung)))
     for row in ordered:
         tests = [(c.against, c.p_value) for c in row.comparisons]
         if not tests and row.against is not None and row.p_value is not None:
@@ -54,7 +63,7 @@ def findings(ladder: Ladder) -> list[Finding]:
 def _finding(row: LadderRow, reference: LadderRow, p: float) -> Finding:
     judged = verdict(row, reference, p)
     sentence = (
-        f"{rung_title(row.rung)} against {rung_title(reference.rung)}: "
+        f"{title(row.rung)} against {title(reference.rung)}: "
         f"{percent(reference.accuracy)} → {percent(row.accuracy)} "
         f"({points(row.accuracy - reference.accuracy)} points, p {_p(p)}). "
     )
@@ -80,9 +89,9 @@ def summary(ladder: Ladder) -> list[str]:
         references: dict[str, list[str]] = {}
         for finding in here:
             if finding.verdict == judged:
-                references.setdefault(finding.rung, []).append(rung_title(finding.against))
+                references.setdefault(finding.rung, []).append(title(finding.against))
         if references:
-            chosen = [f"{rung_title(r)} against {_listed(a)}" for r, a in references.items()]
+            chosen = [f"{title(r)} against {_listed(a)}" for r, a in references.items()]
             sentences.append(opening.format(slice=first) + "; ".join(chosen) + ".")
     sentences.extend(_best_and_ceiling(ladder))
     return sentences
@@ -96,7 +105,7 @@ def _what_was_asked(ladder: Ladder) -> str:
     ]
     if not parts:
         return "The ladder has no rows."
-    rungs = len({row.rung for row in ladder.rows} - {"any-of-k"})
+    rungs = len({row.rung for row in ladder.rows if not is_ceiling(row.rung)})
     return f"{rungs} ways of answering were tried on the same held-out problems: {_listed(parts)}."
 
 
@@ -105,27 +114,40 @@ def _best_and_ceiling(ladder: Ladder) -> list[str]:
     if not slices:
         return []
     rows = [row for row in ladder.rows if row.slice == slices[0]]
-    methods = [row for row in rows if row.rung != "any-of-k"]
+    methods = [row for row in rows if not is_ceiling(row.rung)]
     sentences = []
     if methods:
         top = max(methods, key=lambda row: row.accuracy)
         sentences.append(
-            f"The highest accuracy there is {percent(top.accuracy)} ({rung_title(top.rung)}, "
-            f"{top.tokens_per_problem:,.0f} tokens per problem)."
+            f"The highest accuracy there is {percent(top.accuracy)} ({title(top.rung)}, "
+            f"{top.tokens:,.0f} tokens per problem)."
         )
-    ceiling, vote = ladder.row("any-of-k", slices[0]), ladder.row("self-consistency", slices[0])
-    chosen = ladder.row("verifier-vote", slices[0])
-    if ceiling is not None:
-        sentence = f"Some sampled chain was right for {percent(ceiling.accuracy)} of them"
-        if vote and chosen and ceiling.accuracy > vote.accuracy:
-            share = (chosen.accuracy - vote.accuracy) / (ceiling.accuracy - vote.accuracy)
-            if share > 0:
-                sentence += (
-                    "; of the distance from the plain vote to that ceiling, the verifier's vote "
-                    f"covers {100 * share:.0f} %"
-                )
-        sentences.append(sentence + ".")
-    return sentences
+    sentences.extend(
+        _ceiling(ladder, method, slices[0]) for method in registry.methods() if method.ceiling
+    )
+    return [sentence for sentence in sentences if sentence]
+
+
+def _ceiling(ladder: Ladder, method: Method, slice: str) -> str:
+    """How far choosing could get, and how much of that distance the top of the summary covers."""
+    ceiling = ladder.row(method.name, slice)
+    if ceiling is None:
+        return ""
+    sentence = f"Some sampled chain was right for {percent(ceiling.accuracy)} of them"
+    below = next((row for o in method.compared_with if (row := ladder.row(o, slice))), None)
+    chosen = [
+        row
+        for row in sorted(ladder.rows, key=lambda row: order(row.rung))
+        if row.slice == slice and in_summary(row.rung) and not is_ceiling(row.rung)
+    ]
+    if below and chosen and ceiling.accuracy > below.accuracy:
+        share = (chosen[-1].accuracy - below.accuracy) / (ceiling.accuracy - below.accuracy)
+        if share > 0:
+            sentence += (
+                f"; of the distance from {title(below.rung)} to that ceiling, "
+                f"{title(chosen[-1].rung)} covers {100 * share:.0f} %"
+            )
+    return sentence + "."
 
 
 def _p(p: float) -> str:

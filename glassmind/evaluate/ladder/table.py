@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.evaluate.ladder.findings import verdict
-from glassmind.evaluate.ladder.rungs import rung_order, rung_title, slice_order
+from glassmind.evaluate.ladder.names import order, slice_order, title
 from glassmind.evaluate.run_files import Ladder, LadderRow
 from glassmind.evaluate.wording import count, interval, p_value, percent, points
 
@@ -16,22 +16,27 @@ if TYPE_CHECKING:
 
 _HEADINGS = (
     "slice",
-    "rung",
+    "method",
     "n",
     "accuracy",
     "95 % interval",
     "against",
     "points",
     "p",
-    "tokens",
+    "read",
+    "written",
+    "judged",
     "seconds",
 )
-_LEFT = {"slice", "rung", "against"}
+_LEFT = {"slice", "method", "against"}
 _STYLES = {"supported": "green", "lower": "red", "not supported": ""}
 
 
 def ladder_table(ladder: Ladder) -> Table:
     """The ladder as a rich ``Table``, a section for each slice.
+
+    The last columns are what a problem takes in the mean: tokens read, written and judged by a
+    verifier, and seconds.
 
     Points and p are green where the paired test supports a gain, red where it supports a loss.
     """
@@ -45,7 +50,7 @@ def ladder_table(ladder: Ladder) -> Table:
     for i, row in enumerate(rows):
         style = _STYLES[_judged(ladder, row)]
         cells = [
-            # Text, not str: a rung's name is data and must not be read as rich markup.
+            # Text, not str: a method's name is data and must not be read as rich markup.
             Text(cell, style=style if heading in ("points", "p") else "")
             for heading, cell in zip(_HEADINGS, _cells(ladder, row), strict=True)
         ]
@@ -79,7 +84,7 @@ def print_ladder(ladder: Ladder, console: Console) -> None:
 
 
 def _ordered(ladder: Ladder) -> Sequence[LadderRow]:
-    return sorted(ladder.rows, key=lambda row: (slice_order(row.slice), rung_order(row.rung)))
+    return sorted(ladder.rows, key=lambda row: (slice_order(row.slice), order(row.rung)))
 
 
 def _judged(ladder: Ladder, row: LadderRow) -> str:
@@ -91,13 +96,19 @@ def _cells(ladder: Ladder, row: LadderRow) -> tuple[str, ...]:
     reference = ladder.row(row.against, row.slice) if row.against is not None else None
     return (
         row.slice,
-        rung_title(row.rung),
+        title(row.rung),
         f"{row.n:,}",
         percent(row.accuracy),
         interval(row.ci_low, row.ci_high),
-        "" if reference is None else rung_title(reference.rung),
+        "" if reference is None else title(reference.rung),
         "" if reference is None else points(row.accuracy - reference.accuracy),
         "" if row.p_value is None else p_value(row.p_value),
-        count(row.tokens_per_problem),
-        f"{row.seconds:,.1f}",
+        _known(row.prompt_tokens),
+        count(row.completion_tokens),
+        _known(row.judged_tokens),
+        f"{row.seconds:,.3f}",
     )
+
+
+def _known(tokens: float | None) -> str:
+    return "" if tokens is None else count(tokens)

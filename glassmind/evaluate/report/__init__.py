@@ -1,5 +1,6 @@
 """A run's folder as one page.
 
-Read ``page`` first. Its plots: ``plots`` (accuracy), ``heat_map`` (attention), ``loss_curves``; and
-``training_section`` with its ``training_panels`` (what happened inside the layers).
+Read ``page`` first. Its plots: ``plots`` (accuracy), ``heat_map`` (attention), ``loss_curves``.
+``examples_section`` shows problems with all their chains, ``trace_tree`` traces that branch, and
+``training_section`` with its ``training_panels`` what happened inside the layers.
 """

@@ -1,4 +1,4 @@
-"""The report's pictures of training: loss and validation accuracy over the steps of one stage."""
+"""The report's picture of training: the losses over the steps of one stage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from glassmind.evaluate.charts.svg import Scale, curve, dot, frame, picture, ticks
 from glassmind.evaluate.run_files import Metric
-from glassmind.evaluate.wording import count, percent
+from glassmind.evaluate.wording import count
 
 _WIDTH, _HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
@@ -39,26 +39,6 @@ def loss_panel(metrics: Sequence[Metric], stage: str) -> str | None:
     if checks:
         ends += f"{', ' if ends else ''}validation loss {checks[-1][1]:.3g} at the end"
     return picture(_WIDTH, _HEIGHT, body, f"Loss of the {stage} stage: {ends}.")
-
-
-def validation_panel(metrics: Sequence[Metric], stage: str) -> str | None:
-    """Validation accuracy of one stage while it trains; ``None`` where it was not measured."""
-    checks = [
-        (m.step, m.validation_accuracy)
-        for m in metrics
-        if m.stage == stage and m.validation_accuracy is not None
-    ]
-    if not checks:
-        return None
-    x = _step_scale([step for step, _ in checks])
-    y = Scale(0, 1, _HEIGHT - _BOTTOM, _TOP)
-    body = _step_frame(x, y, ticks(0, 1, 5), "{:.0%}".format)
-    places = [(x(step), y(value)) for step, value in checks]
-    body += curve(places)
-    for (at, height), (step, value) in zip(places, checks, strict=True):
-        body += dot(at, height, f"step {step}: {percent(value)}", 3)
-    description = f"Validation accuracy of the {stage} stage, {percent(checks[-1][1])} at the end."
-    return picture(_WIDTH, _HEIGHT, body, description)
 
 
 def _step_scale(steps: Sequence[int]) -> Scale:

@@ -2,7 +2,7 @@
 
 Each function takes records and gives an SVG string. Panels are narrow, so that a phone shows them
 one below the other at readable size and a wide screen shows them side by side. The colours are
-classes (``rung-3``); the style sheet says what they look like in light and in dark.
+classes (``hue-3``, ``ceiling``); the style sheet says what they look like in light and in dark.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from glassmind.evaluate.charts.svg import (
     picture,
     ticks,
 )
-from glassmind.evaluate.ladder.rungs import rung_order, rung_title
+from glassmind.evaluate.ladder.names import is_ceiling, order, title
 from glassmind.evaluate.run_files import LadderRow, StepsRow, VotesRow
 from glassmind.evaluate.wording import count, interval, percent
+from glassmind.reason import registry
+
+HUES = 7
+"""Colours that the style sheet has; an eighth method has the first one's."""
 
 _WIDTH, _HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
@@ -33,14 +37,17 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
 Row = TypeVar("Row", StepsRow, VotesRow)
 
 
-def rung_class(name: str) -> str:
-    """The style sheet's class that carries a rung's colour."""
-    return f"rung-{rung_order(name)}"
+def method_class(name: str) -> str:
+    """The style sheet's classes that carry a method's colour: its position on the ladder."""
+    if is_ceiling(name):
+        return "ceiling"
+    methods = len(registry.methods())
+    return f"hue-{order(name) % HUES}" if order(name) < methods else "hue-none"
 
 
 def ladder_panel(rows: Sequence[LadderRow], slice: str) -> str:
-    """Accuracy of every rung on one slice, from the bottom rung up, with 95 % intervals."""
-    ordered = sorted(rows, key=lambda row: rung_order(row.rung))
+    """Accuracy of every method on one slice, in the ladder's order, with 95 % intervals."""
+    ordered = sorted(rows, key=lambda row: order(row.rung))
     pitch, names, top = 29, 140, 6
     height = top + pitch * len(ordered)
     x = Scale(0, 1, names, _WIDTH - 62)
@@ -54,34 +61,37 @@ def ladder_panel(rows: Sequence[LadderRow], slice: str) -> str:
         bar = f"M{x(row.ci_low):.1f} {y}H{x(row.ci_high):.1f}"
         caps = "".join(f"M{x(end):.1f} {y - 5}v10" for end in (row.ci_low, row.ci_high))
         drawn = [
-            label(names - 12, y + 4, rung_title(row.rung), text_anchor="end", class_="name"),
+            label(names - 12, y + 4, title(row.rung), text_anchor="end", class_="name"),
             element("line", x1=x(0), x2=x(row.accuracy), y1=y, y2=y, class_="lollipop"),
             element("path", d=bar + caps, class_="error"),
             dot(x(row.accuracy), y, _ladder_words(row), 3),
             label(_WIDTH, y + 4, percent(row.accuracy), text_anchor="end", class_="value"),
         ]
-        parts.append(element("g", "".join(drawn), class_=rung_class(row.rung)))
-    spoken = "; ".join(f"{rung_title(row.rung)} {percent(row.accuracy)}" for row in ordered)
+        parts.append(element("g", "".join(drawn), class_=method_class(row.rung)))
+    spoken = "; ".join(f"{title(row.rung)} {percent(row.accuracy)}" for row in ordered)
     return picture(_WIDTH, height + 24, "".join(parts), f"Accuracy on {slice} problems: {spoken}.")
 
 
 def tokens_panel(rows: Sequence[LadderRow], slice: str) -> str:
-    """Accuracy against tokens per problem (logarithmic), a point for every rung of one slice."""
-    rows = [row for row in rows if row.tokens_per_problem > 0]
-    x = _token_scale([row.tokens_per_problem for row in rows])
+    """Accuracy against tokens per problem (logarithmic), a point for every method of one slice.
+
+    Tokens are those written and those that a verifier read.
+    """
+    rows = [row for row in rows if row.tokens > 0]
+    x = _token_scale([row.tokens for row in rows])
     y = Scale(0, 1, _HEIGHT - _BOTTOM, _TOP)
     parts = [_token_frame(x, y)]
     for row in rows:
-        # Methods that share their samples cost the same; they stand a little apart to be seen.
-        same = [r.rung for r in rows if r.tokens_per_problem == row.tokens_per_problem]
-        aside = (sorted(same, key=rung_order).index(row.rung) - (len(same) - 1) / 2) * 8
-        at = x(row.tokens_per_problem) + aside
+        # Methods that use the same samples alike cost the same; they stand a little apart.
+        same = [r.rung for r in rows if r.tokens == row.tokens]
+        aside = (sorted(same, key=order).index(row.rung) - (len(same) - 1) / 2) * 8
+        at = x(row.tokens) + aside
         drawn = error_bar(at, y(row.ci_low), y(row.ci_high))
         drawn += dot(at, y(row.accuracy), _ladder_words(row), 3.5)
-        parts.append(element("g", drawn, class_=rung_class(row.rung)))
+        parts.append(element("g", drawn, class_=method_class(row.rung)))
     spoken = "; ".join(
-        f"{rung_title(r.rung)} {percent(r.accuracy)} for {count(r.tokens_per_problem)} tokens"
-        for r in sorted(rows, key=lambda r: r.tokens_per_problem)
+        f"{title(r.rung)} {percent(r.accuracy)} for {count(r.tokens)} tokens"
+        for r in sorted(rows, key=lambda r: r.tokens)
     )
     description = f"Accuracy on {slice} problems against tokens per problem: {spoken}."
     return picture(_WIDTH, _HEIGHT, "".join(parts), description)
@@ -100,11 +110,11 @@ def votes_panel(rows: Sequence[VotesRow]) -> str:
         drawn = curve(places)
         for (at, height), row in zip(places, group, strict=True):
             words = (
-                f"{rung_title(name)}, k = {row.k}: {percent(row.correct / row.n)} "
+                f"{title(name)}, k = {row.k}: {percent(row.correct / row.n)} "
                 f"({interval(row.ci_low, row.ci_high)}), {count(row.tokens_per_problem)} tokens"
             )
             drawn += error_bar(at, y(row.ci_low), y(row.ci_high)) + dot(at, height, words, 3.5)
-        parts.append(element("g", drawn, class_=rung_class(name)))
+        parts.append(element("g", drawn, class_=method_class(name)))
     # How many samples a place on the axis stands for, said once, along the top.
     longest = max(by_rung.values(), key=len)
     parts.extend(
@@ -112,7 +122,7 @@ def votes_panel(rows: Sequence[VotesRow]) -> str:
         for r in longest
     )
     spoken = "; ".join(
-        f"{rung_title(name)} from {percent(group[0].correct / group[0].n)} (k = {group[0].k}) "
+        f"{title(name)} from {percent(group[0].correct / group[0].n)} (k = {group[0].k}) "
         f"to {percent(group[-1].correct / group[-1].n)} (k = {group[-1].k})"
         for name, group in by_rung.items()
     )
@@ -137,13 +147,13 @@ def steps_panel(rows: Sequence[StepsRow], slice: str) -> str:
         drawn = curve(places)
         for (at, height), row in zip(places, group, strict=True):
             words = (
-                f"{rung_title(name)}, {row.steps} steps: {percent(row.correct / row.n)} "
+                f"{title(name)}, {row.steps} steps: {percent(row.correct / row.n)} "
                 f"({interval(row.ci_low, row.ci_high)}) of {row.n:,} problems"
             )
             drawn += error_bar(at, y(row.ci_low), y(row.ci_high)) + dot(at, height, words, 3.5)
-        parts.append(element("g", drawn, class_=rung_class(name)))
+        parts.append(element("g", drawn, class_=method_class(name)))
     spoken = "; ".join(
-        f"{rung_title(name)} " + ", ".join(f"{percent(r.correct / r.n)} at {r.steps}" for r in rows)
+        f"{title(name)} " + ", ".join(f"{percent(r.correct / r.n)} at {r.steps}" for r in rows)
         for name, rows in by_rung.items()
     )
     description = f"Accuracy on {slice} problems by number of steps: {spoken}."
@@ -151,25 +161,25 @@ def steps_panel(rows: Sequence[StepsRow], slice: str) -> str:
 
 
 def legend(names: Sequence[str]) -> str:
-    """Colour keys for rungs, as HTML."""
+    """Colour keys for methods, as HTML."""
     keys = "".join(
-        f'<li class="{rung_class(name)}"><i></i>{escape(rung_title(name))}</li>'
-        for name in sorted(set(names), key=rung_order)
+        f'<li class="{method_class(name)}"><i></i>{escape(title(name))}</li>'
+        for name in sorted(set(names), key=order)
     )
     return f'<ul class="legend">{keys}</ul>'
 
 
 def _ladder_words(row: LadderRow) -> str:
     return (
-        f"{rung_title(row.rung)}: {percent(row.accuracy)} "
+        f"{title(row.rung)}: {percent(row.accuracy)} "
         f"({interval(row.ci_low, row.ci_high)}), {row.correct:,} of {row.n:,}, "
-        f"{count(row.tokens_per_problem)} tokens per problem"
+        f"{count(row.tokens)} tokens per problem"
     )
 
 
 def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
     groups: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: rung_order(row.rung)):
+    for row in sorted(rows, key=lambda row: order(row.rung)):
         groups.setdefault(row.rung, []).append(row)
     return groups
 
@@ -184,9 +194,9 @@ def _token_scale(tokens: Sequence[float]) -> Scale:
 
 
 def _token_frame(x: Scale, y: Scale) -> str:
-    title = "tokens per problem (logarithmic)"
+    heading = "tokens written and judged per problem (logarithmic)"
     x_ticks, y_ticks = log_ticks(x.low, x.high), ticks(y.low, y.high)
-    return frame(x, y, x_ticks, y_ticks, title, count, _percent)
+    return frame(x, y, x_ticks, y_ticks, heading, count, _percent)
 
 
 def _share_scale(shares: Sequence[float]) -> Scale:

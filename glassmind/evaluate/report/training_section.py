@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from glassmind.evaluate.diagnosis.diagnose import diagnose
 from glassmind.evaluate.diagnosis.judgement import Diagnosis
-from glassmind.evaluate.report.loss_curves import loss_panel, validation_panel
+from glassmind.evaluate.report.loss_curves import loss_panel
 from glassmind.evaluate.report.training_panels import (
     Matrix,
     Panel,
@@ -21,10 +21,10 @@ from glassmind.evaluate.wording import count, duration
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its ``curves`` as (what, SVG), what ails it, and what the layers did."""
+    """One stage: its loss as SVG, if it left any, the diagnoses, and what the layers did."""
 
     name: str
-    curves: tuple[tuple[str, str], ...]
+    loss: str | None
     diagnoses: tuple[Diagnosis, ...]
     panels: tuple[Panel, ...]
     matrices: tuple[Matrix, ...]
@@ -35,15 +35,11 @@ def stages_of(files: RunFiles) -> list[Stage]:
     metrics = files.metrics or ()
     found = []
     for name in _trained(metrics):
-        drawn = (
-            ("loss", loss_panel(metrics, name)),
-            ("validation accuracy", validation_panel(metrics, name)),
-        )
         looks = looks_of(metrics, name)
         found.append(
             Stage(
                 name,
-                tuple((what, svg) for what, svg in drawn if svg is not None),
+                loss_panel(metrics, name),
                 tuple(diagnose(metrics, name)),
                 tuple(inspection_panels(looks)),
                 tuple(matrices(looks)),

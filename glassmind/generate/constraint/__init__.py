@@ -1,5 +1,7 @@
 """Constrained output: which tokens may come next.
 
-``constraint`` is the interface to the engine, ``vocabulary`` the bytes of each token,
-``token_trie`` a walk over all tokens at once, ``grammar`` the automata.
+Read in this order: ``grammar_tokenizer`` (tokens as llguidance walks them), ``vocabulary`` (the
+bytes of every token), ``json_schema`` (a schema checked, and put into the form in which llguidance
+keeps it exactly), ``one_of`` (unions), ``constraint`` (what an output has to be), ``matcher`` (one
+output followed).
 """

@@ -6,11 +6,11 @@ the table between them: bytes, not characters, because a token may be half a cha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 from glassmind.errors import UserError
-from glassmind.generate.constraint.token_trie import TokenTrie
+from glassmind.generate.constraint.grammar_tokenizer import GrammarTokenizer
 from glassmind.tokenize import SavedTokenizer
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import END
@@ -22,7 +22,8 @@ class Vocabulary:
     ``token_bytes[id]`` is what the token stands for; ``None`` for special tokens, for ids that have
     no token and for tokens that stand for nothing: no constraint allows those. ``end_ids`` are the
     tokens that end a text; as text they are not allowed either. ``lead`` is what decoding takes
-    from the front of a text, once, if it begins with it (SentencePiece's space).
+    from the front of a text, once, if it begins with it (SentencePiece's space). ``encode`` turns
+    text into ids; without it, constraints force no tokens.
 
     Raises ``UserError`` for an end token outside the vocabulary.
     """
@@ -32,9 +33,11 @@ class Vocabulary:
         token_bytes: Sequence[bytes | None],
         end_ids: Collection[int] = (),
         lead: bytes = b"",
+        encode: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         self.end_ids = frozenset(end_ids)
         self.lead = lead
+        self.encode = encode
         for token_id in self.end_ids:
             if not 0 <= token_id < len(token_bytes):
                 raise UserError(
@@ -83,17 +86,15 @@ class Vocabulary:
             None if token_id in special else tokenizer.token_bytes(token_id)
             for token_id in range(n_tokens)
         ]
-        return cls(token_bytes + [None] * (size - n_tokens), end_ids, lead)
+        return cls(token_bytes + [None] * (size - n_tokens), end_ids, lead, tokenizer.encode)
 
     def __len__(self) -> int:
         return len(self.token_bytes)
 
     @cached_property
-    def trie(self) -> TokenTrie:
-        """The tokens by their beginnings; made when first needed."""
-        return TokenTrie(self.token_bytes)
+    def grammar_tokenizer(self) -> GrammarTokenizer:
+        """The tokenizer of constraints; created when first needed.
 
-    @cached_property
-    def single_bytes(self) -> frozenset[int]:
-        """The bytes that are a token of their own."""
-        return frozenset(data[0] for data in self.token_bytes if data and len(data) == 1)
+        Raises ``UserError`` where llguidance is not installed, or no token ends a text.
+        """
+        return GrammarTokenizer(self.token_bytes, self.end_ids, self.encode)

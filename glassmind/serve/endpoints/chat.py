@@ -15,20 +15,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.reply_reader import Piece, ReplyReader
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.constraints import Form, asked_form
 from glassmind.serve.endpoints.chat_messages import prompt_of
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.schemas import events as event_schema
-from glassmind.serve.schemas.requests import (
-    ChatRequest,
-    JsonFormat,
-    SchemaFormat,
-)
+from glassmind.serve.schemas.requests import ChatRequest
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import Piece, ReplyReader
 from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, tools_of
 
 
@@ -214,15 +211,8 @@ def routes(service: Service) -> APIRouter:
         forced = forced_schema(body, tools)
         if body.top_logprobs is not None and not body.logprobs:
             raise Refusal(400, "top_logprobs needs logprobs: true", param="top_logprobs")
-        schema, any_object = forced, False
-        if forced is None and isinstance(body.response_format, SchemaFormat):
-            schema = body.response_format.json_schema.schema_
-            any_object = schema is None
-        elif forced is None:
-            any_object = isinstance(body.response_format, JsonFormat)
-        constraint = await service.text(
-            service.constraints.of, regex=body.regex, schema=schema, any_object=any_object
-        )
+        form = asked_form(body) if forced is None else Form("schema", forced, "tool_choice")
+        constraint = await service.text(service.constraints.of, form)
         prompt = await service.text(
             prompt_of, served, body, tools, constrained=constraint is not None
         )

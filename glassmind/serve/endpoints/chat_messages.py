@@ -10,11 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import ReplyReader
 from glassmind.serialization import JsonObject
-from glassmind.serve.prompts import chat_prompt
 from glassmind.serve.schemas.requests import ChatMessage, ChatRequest
-from glassmind.serve.served_model import ServedModel
-from glassmind.serve.work.reply import ReplyReader
 from glassmind.serve.work.tool_calls import tools_in_words
 
 
@@ -57,7 +56,7 @@ def _arguments(text: str) -> Any:
 
 
 def prompt_of(
-    served: ServedModel, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
+    served: LocalLLM, body: ChatRequest, tools: Sequence[JsonObject], *, constrained: bool
 ) -> list[int]:
     """Ids of the conversation in ``body``, up to the start of the model's turn.
 
@@ -72,8 +71,7 @@ def prompt_of(
         else:
             messages.insert(0, {"role": "system", "content": words})
     think = False if constrained and body.enable_thinking is None else body.enable_thinking
-    ids = chat_prompt(
-        served,
+    ids = served.chat_prompt(
         messages,
         tools=list(tools) or None,
         think=think,

@@ -18,30 +18,30 @@ from starlette.responses import Response
 
 from glassmind.generate import Generation
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.reply_reader import ReplyReader
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
+from glassmind.serve.constraints import asked_form
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
 from glassmind.serve.endpoints.sse import Events, respond
-from glassmind.serve.prompts import text_prompt
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import MAX_CHOICES, CompletionRequest, Prompt
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.reply import ReplyReader
 
 DEFAULT_TOKENS = 16  # OpenAI's default
 
 
-def prompts_of(served: ServedModel, prompt: Prompt) -> list[list[int]]:
+def prompts_of(served: LocalLLM, prompt: Prompt) -> list[list[int]]:
     """Ids of every prompt in a request."""
     if isinstance(prompt, str):
-        return [text_prompt(served, prompt)]
+        return [served.text_prompt(prompt)]
     first = prompt[0]
     if isinstance(first, int):
         return [list(prompt)]  # type: ignore[arg-type]
     return [
-        text_prompt(served, one) if isinstance(one, str) else list(one)  # type: ignore[arg-type]
+        served.text_prompt(one) if isinstance(one, str) else list(one)  # type: ignore[arg-type]
         for one in prompt
     ]
 
@@ -233,7 +233,7 @@ def routes(service: Service) -> APIRouter:
             served,
             max_tokens=min(check_room(service, prompt, asked, asked) for prompt in prompts),
             top_logprobs=body.logprobs or 0,
-            constraint=await service.text(service.constraints.of, regex=body.regex),
+            constraint=await service.text(service.constraints.of, asked_form(body)),
             best_of=best_of if best_of > samples else 0,
             prompt_logprobs=body.echo is True and body.logprobs is not None,
         )

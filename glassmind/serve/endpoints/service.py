@@ -11,10 +11,10 @@ from typing import ParamSpec, TypeVar
 
 from glassmind.generate import Event, Request
 from glassmind.generate.request import TopLogprobs
+from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.gate import Limits
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Constraints
-from glassmind.serve.served_model import ServedModel
 from glassmind.serve.work.engine_thread import EngineThread, Running
 from glassmind.serve.work.metrics import Metrics
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Service:
     """A served model with its engine thread, limits and counters."""
 
-    served: ServedModel
+    served: LocalLLM
     thread: EngineThread
     limits: Limits
     metrics: Metrics

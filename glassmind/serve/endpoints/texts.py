@@ -10,13 +10,13 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from glassmind.llm.local import LocalLLM
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.chat_messages import messages_of
 from glassmind.serve.endpoints.completions import prompts_of
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.endpoints.sse import unless_gone
-from glassmind.serve.prompts import chat_prompt, text_prompt
 from glassmind.serve.sampling import check_room
 from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.schemas.requests import (
@@ -24,10 +24,9 @@ from glassmind.serve.schemas.requests import (
     EmbeddingRequest,
     TokenizeRequest,
 )
-from glassmind.serve.served_model import ServedModel
 
 
-def embedding(served: ServedModel, ids: Sequence[int]) -> list[float]:
+def embedding(served: LocalLLM, ids: Sequence[int]) -> list[float]:
     """The mean over all tokens of the final hidden states, scaled to length 1: (d_model,) numbers.
 
     A language model is not trained for this: its states predict the next token. Similar texts still
@@ -60,10 +59,10 @@ async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
     return {"object": "list", "data": data, "model": served.name, "usage": usage}
 
 
-def _ids(served: ServedModel, body: TokenizeRequest) -> list[int]:
+def _ids(served: LocalLLM, body: TokenizeRequest) -> list[int]:
     if body.messages is not None:
-        return chat_prompt(served, messages_of(body.messages))
-    return text_prompt(served, body.prompt or "", special=body.add_special_tokens)
+        return served.chat_prompt(messages_of(body.messages))
+    return served.text_prompt(body.prompt or "", special=body.add_special_tokens)
 
 
 def routes(service: Service) -> APIRouter:

@@ -67,6 +67,7 @@ class ReasonStart(Exact):
 
     type: Literal["start"]
     question: str
+    method: str
     samples: int
 
 

@@ -47,8 +47,71 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
+class NamedSchema(Strict):
+    """A JSON schema with a name, as ``response_format`` wants it."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
+
+    name: str = Field(default="answer", max_length=256)
+    description: str | None = None
+    schema_: JsonObject | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class TextFormat(Strict):
+    """Free text, the default."""
+
+    type: Literal["text"]
+
+
+class JsonFormat(Strict):
+    """Any JSON object; with ``schema``, as llama.cpp has it, one that fits."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
+
+    type: Literal["json_object"]
+    schema_: JsonObject | None = Field(default=None, alias="schema")
+
+
+class SchemaFormat(Strict):
+    """JSON that fits a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat = Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")]
+
+Pattern = Annotated[str, Field(max_length=10_000)]
+Grammar = Annotated[str, Field(max_length=100_000)]
+Choices = Annotated[list[str], Field(min_length=1, max_length=1_000)]
+Schema = JsonObject | Annotated[str, Field(max_length=1 << 20)]
+"""A JSON schema, or its text."""
+
+
+class StructuredOutputs(Strict):
+    """vLLM's name for what an answer must look like: one of these."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
+
+    json_: Schema | None = Field(default=None, alias="json")
+    regex: Pattern | None = None
+    choice: Choices | None = None
+    grammar: Grammar | None = None
+    json_object: bool | None = None
+    structural_tag: Unsupported = None
+    whitespace_pattern: Unsupported = None
+    disable_any_whitespace: Unsupported = None
+    disable_additional_properties: Unsupported = None
+
+
 class Sampled(Strict):
-    """The fields of every endpoint that samples. ``seed``: random if absent."""
+    """What every endpoint that samples understands. ``seed``: none given is a random one.
+
+    The form of an answer can be given by OpenAI's ``response_format``, vLLM's
+    ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``, or
+    ``regex``. ``serve.constraints`` reads them; a request may use one.
+    """
 
     model: str = Field(default="", max_length=512)
     temperature: float | None = Field(default=None, ge=0, le=100)
@@ -68,7 +131,16 @@ class Sampled(Strict):
     seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 63)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    regex: str | None = Field(default=None, max_length=10_000)
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    regex: Pattern | None = None
+    json_schema: JsonObject | None = None
+    grammar: Grammar | None = None
+    guided_json: Schema | None = None
+    guided_regex: Pattern | None = None
+    guided_choice: Choices | None = None
+    guided_grammar: Grammar | None = None
+    guided_whitespace_pattern: Unsupported = None
 
 
 class CompletionRequest(Sampled):
@@ -144,39 +216,6 @@ class NamedTool(Strict):
     function: NamedFunction
 
 
-class NamedSchema(Strict):
-    """A JSON schema with a name, for ``response_format``."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
-
-    name: str = Field(default="answer", max_length=256)
-    description: str | None = None
-    schema_: JsonObject | None = Field(default=None, alias="schema")
-    strict: bool | None = None
-
-
-class TextFormat(Strict):
-    """Free text, the default."""
-
-    type: Literal["text"]
-
-
-class JsonFormat(Strict):
-    """Any JSON object."""
-
-    type: Literal["json_object"]
-
-
-class SchemaFormat(Strict):
-    """JSON that fits a schema."""
-
-    type: Literal["json_schema"]
-    json_schema: NamedSchema
-
-
-ResponseFormat = Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")]
-
-
 def _no_arguments(variables: JsonObject) -> JsonObject:
     taken = sorted(_ARGUMENTS & variables.keys())
     if taken:
@@ -203,7 +242,6 @@ class ChatRequest(Sampled):
     tools: list[Tool] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
-    response_format: ResponseFormat | None = None
     enable_thinking: bool | None = None
     chat_template_kwargs: TemplateVariables | None = None
     functions: Unsupported = None
@@ -212,9 +250,10 @@ class ChatRequest(Sampled):
 
 
 class ReasonRequest(Strict):
-    """Body of ``/v1/reason``: a question, and the number of chains of thought that vote."""
+    """Body of ``/v1/reason``: a question, the method that answers it, and the number of chains."""
 
     question: str = Field(min_length=1)
+    method: str = Field(default="", max_length=512)
     model: str = Field(default="", max_length=512)
     samples: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     temperature: float | None = Field(default=None, ge=0, le=100)

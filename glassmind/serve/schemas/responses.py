@@ -154,11 +154,21 @@ class Chain(Exact):
     finish: Literal["stop", "length"]
 
 
+class ReasonCost(Exact):
+    """Tokens that an answer took: read and written by the model, and read by a verifier."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    judged_tokens: int
+
+
 class Reason(Exact):
     """Answer of ``/v1/reason``."""
 
     question: str
     answer: str | None
+    method: str
+    cost: ReasonCost
     warning: str | None
     votes: dict[str, int]
     weighted: dict[str, float]

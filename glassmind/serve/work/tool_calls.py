@@ -43,7 +43,11 @@ def tools_of(body: ChatRequest) -> list[JsonObject]:
 
 
 def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject | None:
-    """The JSON schema of a call, if the client requires one."""
+    """The JSON schema of a call, where the client insists on one.
+
+    The parameters of each tool are a document of their own (``$id``), so that their references are
+    looked up in them and not in the schema of the call.
+    """
     if body.tool_choice != "required" and not isinstance(body.tool_choice, NamedTool):
         return None
     calls = [
@@ -51,12 +55,15 @@ def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject 
             "type": "object",
             "properties": {
                 "name": {"const": tool["function"]["name"]},
-                "arguments": tool["function"].get("parameters") or {"type": "object"},
+                "arguments": {
+                    "$id": f"urn:tool:{number}",
+                    **(tool["function"].get("parameters") or {"type": "object"}),
+                },
             },
             "required": ["name", "arguments"],
             "additionalProperties": False,
         }
-        for tool in tools
+        for number, tool in enumerate(tools)
     ]
     return calls[0] if len(calls) == 1 else {"anyOf": calls}
 

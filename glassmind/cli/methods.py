@@ -1,0 +1,60 @@
+"""List the methods of answering, what each needs and is compared with, and the rewards.
+
+glassmind methods
+glassmind methods --json
+
+A method's name is what --method of ask and eval takes, and "method" of /v1/reason. A reward's name
+is what --reward of eval takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    from glassmind.cli.console import out, print_json
+    from glassmind.reason import registry, reward_registry
+
+    if args.json:
+        methods = [
+            {
+                "name": method.name,
+                "title": method.title,
+                "explanation": method.explanation,
+                "needs": sorted(method.needs),
+                "compared_with": list(method.compared_with),
+                "scales": method.scales,
+                "ceiling": method.ceiling,
+            }
+            for method in registry.methods()
+        ]
+        rewards = [
+            {
+                "name": reward.name,
+                "title": reward.title,
+                "explanation": reward.explanation,
+                "needs": sorted(reward.needs),
+            }
+            for reward in reward_registry.rewards()
+        ]
+        print_json({"methods": methods, "rewards": rewards})
+        return 0
+    for method in registry.methods():
+        out().print(method.name, style="bold")
+        out().print(f"  {method.explanation}", soft_wrap=True)
+        if method.needs:
+            out().print(f"  needs {registry.in_words(method.needs)}", style="dim")
+        if method.compared_with:
+            out().print(f"  compared with {', '.join(method.compared_with)}", style="dim")
+    out().print("\nrewards for sampled chains:")
+    for reward in reward_registry.rewards():
+        out().print(reward.name, style="bold")
+        out().print(f"  {reward.explanation}", soft_wrap=True)
+        if reward.needs:
+            out().print(f"  needs {registry.in_words(reward.needs)}", style="dim")
+    return 0

@@ -1,0 +1,70 @@
+"""What rewards say of sampled chains: how high they are, and whether there is anything to learn.
+
+Methods that learn from groups of samples (GRPO: Shao et al. 2024, arXiv 2402.03300) compare the
+chains of one problem with each other. A problem whose chains all get the same reward teaches them
+nothing, so the share of problems whose rewards differ is the signal that training would have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from glassmind.evaluate.run_files import RewardRow
+from glassmind.evaluate.wording import percent
+from glassmind.reason.reward import Reward
+from glassmind.records import Problem, Trace
+from glassmind.statistics import mean_and_interval
+
+_HEADINGS = ("reward", "n", "samples", "mean", "95 % interval", "differ", "deviation")
+
+
+def reward_row(
+    reward: Reward, slice: str, problems: Sequence[Problem], traces: Sequence[Trace]
+) -> RewardRow:
+    """The reward of every chain, summed up. The interval is over problems, whose mean rewards are
+    independent; with fewer than two of them it is the mean itself."""
+    means, deviations = [], []
+    for problem, trace in zip(problems, traces, strict=True):
+        scores = [reward.score(problem, completion) for completion in trace.completions]
+        mean = math.fsum(scores) / len(scores)
+        means.append(mean)
+        deviations.append(math.sqrt(math.fsum((s - mean) ** 2 for s in scores) / len(scores)))
+    mean, low, high = mean_and_interval(means) if len(means) > 1 else (means[0],) * 3
+    return RewardRow(
+        reward=reward.name,
+        slice=slice,
+        n=len(means),
+        samples=len(traces[0].completions),
+        mean=mean,
+        ci_low=low,
+        ci_high=high,
+        differing=sum(d > 0 for d in deviations) / len(deviations),
+        deviation=math.fsum(deviations) / len(deviations),
+    )
+
+
+def rewards_text(rows: Sequence[RewardRow]) -> str:
+    """The rows as aligned lines. ``differ`` is the share of problems whose chains differ in
+    reward, ``deviation`` the mean standard deviation within a problem."""
+    lines = [_HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _cells(row: RewardRow) -> tuple[str, ...]:
+    return (
+        row.reward,
+        f"{row.n:,}",
+        f"{row.samples}",
+        f"{row.mean:.3f}",
+        f"{row.ci_low:.3f} to {row.ci_high:.3f}",
+        percent(row.differing),
+        f"{row.deviation:.3f}",
+    )

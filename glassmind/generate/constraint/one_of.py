@@ -1,0 +1,117 @@
+"""Whether the branches of a ``oneOf`` are disjoint.
+
+``oneOf`` requires a value to fit exactly one branch, which a grammar cannot express. Usually it is
+meant as a union whose branches differ in type or in a constant property
+(``{"kind": {"const": "cat"}, ...}``). Then it equals ``anyOf``, which a grammar can express. Where
+disjointness is not proven here, llguidance tries, and refuses the schema if it cannot either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+_TYPES = frozenset({"null", "boolean", "number", "string", "array", "object"})
+_NAME_OF: dict[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
+_DEEPEST = 3  # levels of nested objects that are compared
+_HOPS = 8  # references followed
+MAX_BRANCHES = 64  # each is compared with each
+
+Schema = dict[str, object]
+
+
+def certainly_apart(branches: Sequence[object], document: object) -> bool:
+    """Whether no value fits two of ``branches``, whose references are within ``document``."""
+    if len(branches) > MAX_BRANCHES:
+        return False
+    return all(
+        _apart(one, other, document, _DEEPEST)
+        for number, one in enumerate(branches)
+        for other in branches[:number]
+    )
+
+
+def _apart(one: object, other: object, document: object, depth: int) -> bool:
+    a, b = _resolved(one, document), _resolved(other, document)
+    if a is None or b is None:
+        return False
+    if not _types(a) & _types(b):
+        return True
+    values_a, values_b = _values(a), _values(b)
+    if values_a is not None and values_b is not None and not values_a & values_b:
+        return True
+    if not depth or _types(a) != {"object"} or _types(b) != {"object"}:
+        return False
+    properties_a, properties_b = a.get("properties"), b.get("properties")
+    if not (isinstance(properties_a, dict) and isinstance(properties_b, dict)):
+        return False
+    return any(
+        _apart(properties_a[name], properties_b[name], document, depth - 1)
+        for name in _required(a) & _required(b)
+        if name in properties_a and name in properties_b
+    )
+
+
+def _resolved(schema: object, document: object) -> Schema | None:
+    """A schema behind its references; ``None`` where it is no object or they lead elsewhere."""
+    for _ in range(_HOPS):
+        if not isinstance(schema, dict):
+            return None
+        reference = schema.get("$ref")
+        if reference is None:
+            return schema
+        if not (isinstance(reference, str) and reference.startswith("#/")):
+            return None
+        schema = document
+        for part in reference[2:].split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            schema = schema.get(name) if isinstance(schema, dict) else None
+    return None
+
+
+def _types(schema: Schema) -> frozenset[str]:
+    """The types that a value may have; all, where that is not known."""
+    said = schema.get("type", sorted(_TYPES))
+    types = {said} if isinstance(said, str) else set(said) if isinstance(said, list) else _TYPES
+    types = {"number" if name == "integer" else name for name in types}
+    listed = _listed(schema)
+    if listed is not None:
+        types &= {_NAME_OF.get(type(value), "object") for value in listed}
+    return frozenset(types)
+
+
+def _listed(schema: Schema) -> list[object] | None:
+    if "const" in schema:
+        return [schema["const"]]
+    listed = schema.get("enum")
+    return listed if isinstance(listed, list) else None
+
+
+def _values(schema: Schema) -> set[str] | None:
+    """The values that are listed, if all are simple; numbers that are equal are the same."""
+    listed = _listed(schema)
+    if listed is None:
+        return None
+    values = set()
+    for value in listed:
+        if isinstance(value, list | dict) or (isinstance(value, int) and abs(value) >= 1 << 53):
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            values.add(f"number {float(value)}")
+        else:
+            values.add(json.dumps(value))
+    return values
+
+
+def _required(schema: Schema) -> set[str]:
+    required = schema.get("required")
+    names = required if isinstance(required, list) else []
+    return {name for name in names if isinstance(name, str)}

@@ -1,0 +1,30 @@
+"""One door to every model: whatever it is and wherever it runs, it can be asked.
+
+    llm = open_llm("runs/demo")        a run, a Hugging Face folder, a GGUF file, smollm2, org/name,
+                                       or http://127.0.0.1:8000/v1
+    traces = llm.sample(problems, params, llm.style)
+
+Read ``llm`` (what every model can do), ``prompts`` (how a question is put), ``replies`` and
+``reply_reader`` (where the steps and the answer stand in what comes back), ``familiarity`` (is a
+question like those of the training), ``local`` (a model in this process) and ``costs``
+(what a batch took), ``http_json`` and
+``remote`` and ``remote_reply`` (a model behind an address), ``opening`` (from a name to a model),
+and ``conversation`` (turns of a person and a model).
+"""
+
+from glassmind.llm.llm import LLM, Format
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.opening import Source, as_llm, open_llm
+from glassmind.llm.prompts import PromptFormat
+from glassmind.llm.remote import RemoteLLM
+
+__all__ = [
+    "LLM",
+    "Format",
+    "LocalLLM",
+    "PromptFormat",
+    "RemoteLLM",
+    "Source",
+    "as_llm",
+    "open_llm",
+]

@@ -1,0 +1,168 @@
+"""JSON over HTTP with a server that may be slow, busy, broken or hostile.
+
+Every answer is bounded in size and in time, redirects are not followed (they would carry the API
+key elsewhere), and what may be over in a moment (429, 5xx, a connection that breaks) is tried
+again, after a pause that doubles each time or that the server asks for.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glassmind.errors import UserError
+
+MOST_BYTES = 64 << 20  # of one answer
+MOST_ERROR_BYTES = 64 << 10
+LONGEST_PAUSE = 60.0  # seconds between two tries
+_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+
+Json = Mapping[str, Any]
+
+
+class Refused(Exception):
+    """The server understood and said no: a status of 4xx, and its reason in one line."""
+
+    def __init__(self, status: int, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.code = status, reason, code
+
+
+class _Passing(Exception):
+    """A failure that may be over in a moment; ``pause`` is what the server asks for."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class JsonClient:
+    """Asks the server at ``base`` (like ``http://127.0.0.1:8000/v1``).
+
+    A try lasts at most ``timeout`` seconds, and there are ``tries`` of them; the first pause
+    between two is of ``pause`` seconds. ``key`` is sent as a bearer token.
+    """
+
+    base: str
+    key: str = ""
+    timeout: float = 600.0
+    tries: int = 5
+    pause: float = 0.5
+
+    def ask(self, path: str, body: Json | None = None) -> Json:
+        """The JSON object that ``path`` answers: to a GET, or to a POST of ``body``.
+
+        Raises:
+            Refused: the server answers 4xx.
+            UserError: it cannot be reached, fails every time, takes too long, or answers with
+                something else than a JSON object of bounded size.
+        """
+        for number in range(self.tries):
+            try:
+                return self._once(path, body)
+            except _Passing as failure:
+                if number == self.tries - 1:
+                    times = "" if self.tries == 1 else f" ({self.tries} tries)"
+                    raise UserError(f"{self.base} {failure}{times}") from None
+                # A random part keeps many clients from coming back at the same moment.
+                pause = self.pause * 2**number * random.uniform(1, 1.5)
+                time.sleep(min(max(pause, failure.pause), LONGEST_PAUSE))
+        raise ValueError(f"tries must be at least 1, not {self.tries}")
+
+    def _once(self, path: str, body: Json | None) -> Json:
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.base}/{path}", data, headers)
+        opener = urllib.request.build_opener(_NoRedirects)
+        deadline = time.monotonic() + self.timeout
+        try:
+            with opener.open(request, timeout=self.timeout) as response:
+                content = _bounded(response, MOST_BYTES, deadline)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refusal(error, deadline) from None
+        except TimeoutError:
+            raise _Passing(f"gave no answer within {self.timeout:g} s") from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, TimeoutError):
+                raise _Passing(f"gave no answer within {self.timeout:g} s") from None
+            raise _Passing(f"cannot be reached: {_one_line(str(error.reason))}") from None
+        except (OSError, http.client.HTTPException) as error:
+            named = _one_line(str(error)) or type(error).__name__
+            raise _Passing(f"broke the connection: {named}") from None
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
+            raise _Passing("answers with something that is not JSON") from None
+        if not isinstance(answer, dict):
+            raise UserError(f"{self.base} answers with JSON that is not an object")
+        return answer
+
+    def _refusal(self, error: urllib.error.HTTPError, deadline: float) -> Exception:
+        try:
+            content = _bounded(error, MOST_ERROR_BYTES, deadline)
+        except (OSError, http.client.HTTPException, UserError, _Passing):
+            content = b""
+        reason, code = _reason(content)
+        reason = reason or _one_line(str(error.reason))
+        if error.code in _AGAIN:
+            asked = error.headers.get("Retry-After", "")
+            pause = float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 0.0
+            return _Passing(f"answers {error.code}: {reason}", pause)
+        if 300 <= error.code < 400:
+            return UserError(
+                f"{self.base} answers {error.code}, a redirect, which is not followed: give the "
+                "address that it leads to"
+            )
+        return Refused(error.code, reason, code)
+
+
+def _bounded(response: Any, most: int, deadline: float) -> bytes:
+    """The whole body, if it comes in time and is no longer than ``most``."""
+    parts: list[bytes] = []
+    size = 0
+    while part := response.read1(1 << 16):
+        size += len(part)
+        if size > most:
+            raise UserError(f"{response.url} answers with more than {most >> 20} MB")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        parts.append(part)
+    left = response.length  # what was promised and did not come
+    if left:
+        raise _Passing(f"broke off its answer {left} bytes before the end")
+    return b"".join(parts)
+
+
+def _reason(content: bytes) -> tuple[str, str]:
+    """What an error body says in one line, and its code, in any of the usual shapes."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return "", ""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        said = error.get("message", error.get("detail", ""))
+        return _one_line(str(said)), str(error.get("code") or error.get("type") or "")[:80]
+    return _one_line(str(error)), ""
+
+
+def _one_line(text: str) -> str:
+    """Text from a stranger as part of a sentence: printable, short, without a full stop."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:1000])
+    return " ".join(shown.split())[:300].rstrip(".")

@@ -1,0 +1,145 @@
+"""What every model can do that can be asked.
+
+``LocalLLM`` (weights in this process) and ``RemoteLLM`` (an address) are the two kinds. Methods,
+evaluation and the commands know only this protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from glassmind.errors import UserError
+from glassmind.generate import SamplingParams
+from glassmind.llm.prompts import PromptFormat
+from glassmind.model import TokenScorer
+from glassmind.records import Problem, Trace
+from glassmind.runs.folder import RunFolder
+from glassmind.runs.overrides import replace_many
+from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.tokenize import Style, Tokenizer
+
+Format = Literal["question", "chat", "text"]
+"""How a model is spoken to: one question between our own special tokens, a conversation through a
+chat template, or a text that it continues."""
+
+LONGEST_QUESTION = 20_000
+"""Characters: far beyond what is asked, short of what costs time."""
+
+FREE_TEXT_SAMPLING = SamplingConfig(
+    samples=1, max_new_tokens=256, temperature=0.7, top_k=0, top_p=1.0, max_rows=2048
+)
+"""How models sample that come without a recipe of ours. A single reply is then greedy, see
+``reply_sampling``; replies that vote have to differ."""
+
+
+class LLM(Protocol):
+    """A model that can be asked.
+
+    ``style`` is ``"direct"`` for a model that only knows how to answer at once. ``tokenizer`` and
+    ``scorer`` (the verifier) are ``None`` where there is none at hand, ``recipe`` and ``run`` where
+    the model is not a run of ours.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def format(self) -> Format: ...
+
+    @property
+    def style(self) -> Style: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
+
+    @property
+    def scorer(self) -> TokenScorer | None: ...
+
+    @property
+    def recipe(self) -> Recipe | None: ...
+
+    @property
+    def run(self) -> RunFolder | None: ...
+
+    @property
+    def default_sampling(self) -> SamplingConfig: ...
+
+    @property
+    def prompts(self) -> PromptFormat: ...
+
+    def with_prompts(self, prompts: PromptFormat) -> LLM:
+        """The same model, with other words around a question."""
+        ...
+
+    def sample(
+        self,
+        problems: Sequence[Problem],
+        params: SamplingParams,
+        style: Style,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]:
+        """A trace of ``params.samples`` chains for every problem, in order.
+
+        What ends a reply (``params.stop``) is filled in by the model. Every problem gets a seed of
+        its own, derived from ``params.seed`` and its place in the list. A question that does not
+        fit the model's context gets chains without a token that end with ``"length"``: they count
+        as wrong, and do not end an evaluation. ``progress(done, total)`` counts chains.
+
+        All problems are one batch; its wall-clock time is shared over the nodes in proportion to
+        the tokens written.
+        """
+        ...
+
+    def check(self, question: str, style: Style) -> None:
+        """Raise ``UserError`` for a question that is too long for the model, where that is known
+        before it is asked."""
+        ...
+
+    def warning(self, question: str) -> str | None:
+        """A sentence for the person who asks, where an answer is not to be trusted."""
+        ...
+
+
+def asked_text(llm: LLM, question: str) -> str:
+    """A person's question as the model is asked: our own models were trained on questions with
+    single spaces and none at the ends, others read it as it is."""
+    return " ".join(question.split()) if llm.format == "question" else question
+
+
+def check_question(question: str) -> None:
+    """Raise ``UserError`` for a question that is empty, or too long for any model."""
+    if not question.strip():
+        raise UserError("the question is empty: ask something like 'What is 12 times 7?'")
+    if len(question) > LONGEST_QUESTION:
+        raise UserError(
+            f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
+        )
+
+
+def reply_sampling(
+    llm: LLM,
+    *,
+    samples: int | None = None,
+    temperature: float | None = None,
+    max_new_tokens: int | None = None,
+    where: str = "the options",
+) -> SamplingConfig:
+    """How a person's question is answered where they ask for no more than this.
+
+    ``None`` leaves a value to the model. A single reply in free text is greedy, unless a
+    temperature is given. ``where`` names in an error where the values come from.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+    usual = llm.default_sampling
+    if temperature is None and (samples or usual.samples) == 1 and llm.format != "question":
+        temperature = 0.0
+    wishes = (
+        ("samples", samples),
+        ("temperature", temperature),
+        ("max_new_tokens", max_new_tokens),
+    )
+    changes = [(name, str(value)) for name, value in wishes if value is not None]
+    return replace_many(usual, changes, where)

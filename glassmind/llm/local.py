@@ -1,0 +1,455 @@
+"""A model in this process: weights, tokenizer, and one engine that is kept.
+
+Whatever the model is, the same is known of it: how a question becomes a prompt, which tokens end a
+reply, and how the reply is read. A model of a run reads one question between special tokens
+(``tokenize.reasoning``), one from elsewhere reads a conversation through its chat template, and a
+model that was only pretrained continues a text.
+
+What is reasoning shows in single tokens of the vocabulary, our own ``<|think|>`` and ``<|/think|>``
+or the ``<think>`` and ``</think>`` of others: ``marks`` says which id does what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+
+from glassmind.errors import UserError
+from glassmind.generate import (
+    Engine,
+    Generation,
+    Request,
+    SamplingParams,
+    WeightKind,
+    derive_seed,
+    pack_model,
+)
+from glassmind.generate.cache.layout import BLOCK
+from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.model_runner import LanguageModel, block_bytes
+from glassmind.interop.pretrained import Pretrained
+from glassmind.llm.costs import timed
+from glassmind.llm.familiarity import Familiarity, load_familiarity
+from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format, asked_text
+from glassmind.llm.prompts import ASKED, PromptFormat
+from glassmind.llm.replies import NodeReader
+from glassmind.llm.reply_reader import Channel
+from glassmind.model import TokenScorer, Transformer
+from glassmind.records import Cost, Node, Problem, Trace
+from glassmind.runs.folder import RunFolder
+from glassmind.runs.models import Loaded
+from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.tokenize import SavedTokenizer, Style, chain_nodes, encode_prompt
+from glassmind.tokenize.chat_template.template import ChatTemplate
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.special import ANSWER, END, END_THINK, STEP, THINK
+
+Mark = Literal["think", "answer", "step"]
+"""What a token does to a reply: reasoning begins, the answer begins, a step ends."""
+
+CHUNK_TOKENS = 512  # of prompts in one pass of a server: so long at most do other replies wait
+
+_THINKING: Mapping[str, Mark] = {"<think>": "think", "</think>": "answer"}
+_TAIL = 8  # tokens at the end of a prompt among which a mark is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class LocalLLM:
+    """A model with all that is needed to ask it.
+
+    ``format`` is how it is spoken to: ``question`` (a run's model), ``chat`` (through
+    ``template``), or ``text`` (only continued); ``prompts`` says what stands around a question,
+    unless the format is ``question``. ``lines_are_steps`` is true of a model from elsewhere that
+    was taught to write a step a line, and the answer in the last. ``recipe``, ``run`` and
+    ``familiarity`` are there for a run's model, ``scorer`` is its verifier.
+    """
+
+    name: str
+    model: Transformer
+    tokenizer: SavedTokenizer | ComposedTokenizer
+    format: Format
+    stop_ids: frozenset[int]
+    bos_id: int | None = None
+    template: ChatTemplate | None = None
+    style: Style = "chain"
+    scorer: TokenScorer | None = None
+    recipe: Recipe | None = None
+    run: RunFolder | None = None
+    familiarity: Familiarity | None = None
+    default_sampling: SamplingConfig = FREE_TEXT_SAMPLING
+    prompts: PromptFormat = field(default_factory=PromptFormat)
+    lines_are_steps: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format == "question" and not self.prompts.bare:
+            raise UserError(
+                f"{self.name} was trained on bare questions: it takes no prompt file, no examples, "
+                "and is not told whether to think"
+            )
+        if self.prompts.think is not None and not self.can_think:
+            raise UserError(f"{self.name} cannot be told whether to think: its template has no way")
+
+    @classmethod
+    def of_run(cls, loaded: Loaded, name: str, prompts: PromptFormat | None = None) -> LocalLLM:
+        """A run's model. One that has only been pretrained continues text."""
+        continues = loaded.stage == "pretrain"
+        usual = loaded.recipe.sampling
+        return cls(
+            name=name,
+            model=loaded.model,
+            tokenizer=loaded.tokenizer,
+            format="text" if continues else "question",
+            stop_ids=frozenset({loaded.tokenizer.special[END]}),
+            style=loaded.style,
+            scorer=None if continues else loaded.verifier,
+            recipe=loaded.recipe,
+            run=loaded.run,
+            familiarity=None
+            if continues
+            else load_familiarity(loaded.run.path / "familiarity.json"),
+            default_sampling=FREE_TEXT_SAMPLING if continues else usual,
+            prompts=prompts or PromptFormat(),
+        )
+
+    @classmethod
+    def of_pretrained(
+        cls, pretrained: Pretrained, name: str, prompts: PromptFormat | None = None
+    ) -> LocalLLM:
+        """A model from elsewhere.
+
+        Raises:
+            UserError: it has no tokenizer.
+        """
+        tokenizer = pretrained.tokenizer
+        if tokenizer is None:
+            raise UserError(
+                f"{pretrained.source} holds no tokenizer, and without one no text can be asked"
+            )
+        template = None
+        if pretrained.chat_template is not None:
+            facts = replace(tokenizer.facts, chat_template=pretrained.chat_template)
+            template = ChatTemplate.of(facts)
+        return cls(
+            name=name,
+            model=pretrained.model.eval(),
+            tokenizer=tokenizer,
+            format="text" if template is None else "chat",
+            stop_ids=pretrained.stop_ids,
+            bos_id=pretrained.bos_id,
+            template=template,
+            prompts=prompts or PromptFormat(),
+        )
+
+    @classmethod
+    def of_tuned(
+        cls,
+        pretrained: Pretrained,
+        name: str,
+        run: RunFolder,
+        recipe: Recipe,
+        prompts: PromptFormat | None = None,
+    ) -> LocalLLM:
+        """A model from elsewhere that a run has taught to reason in steps, a line each."""
+        if pretrained.chat_template is None:
+            prompts = prompts or PromptFormat(ASKED)
+        llm = cls.of_pretrained(pretrained, name, prompts)
+        return replace(
+            llm,
+            recipe=recipe,
+            run=run,
+            familiarity=load_familiarity(run.path / "familiarity.json"),
+            default_sampling=recipe.sampling,
+            lines_are_steps=True,
+        )
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def context(self) -> int:
+        """Tokens that a prompt and its answer may have together."""
+        return self.model.config.max_tokens
+
+    @property
+    def can_think(self) -> bool:
+        """Whether it can be told to reason first, or to answer at once."""
+        if self.template is None:
+            return self.format == "question" and self.style == "chain"
+        return "enable_thinking" in self.template.source
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What each id of the model's output stands for."""
+        return Vocabulary.of(
+            self.tokenizer, end_ids=self.stop_ids, size=self.model.config.vocab_size
+        )
+
+    @cached_property
+    def token_bytes(self) -> tuple[bytes, ...]:
+        """The bytes of each id; none for a special token or an id without a token."""
+        return tuple(data or b"" for data in self.vocabulary.token_bytes)
+
+    @cached_property
+    def marks(self) -> Mapping[int, Mark]:
+        """Which ids begin the reasoning, begin the answer, or end a step."""
+        special = self.tokenizer.special
+        marks: dict[int, Mark] = {}
+        if self._has_our_special_tokens:
+            marks[special[THINK]] = "think"
+            marks[special[END_THINK]] = "answer"
+            marks[special[ANSWER]] = "answer"
+            marks[special[STEP]] = "step"
+        elif isinstance(self.tokenizer, ComposedTokenizer):
+            for spelling, mark in _THINKING.items():
+                token_id = self.tokenizer.id_of(spelling)
+                if token_id is not None:
+                    marks[token_id] = mark
+        return marks
+
+    @property
+    def _has_our_special_tokens(self) -> bool:
+        return all(name in self.tokenizer.special for name in (THINK, END_THINK, ANSWER, STEP))
+
+    @cached_property
+    def longest_text(self) -> int:
+        """Bytes of text that no tokenizer could squeeze into the context: refused unread."""
+        return self.context * max(1, max(map(len, self.token_bytes), default=1))
+
+    def channel_behind(self, prompt_ids: Sequence[int]) -> Channel:
+        """Whether a reply to this prompt begins with reasoning: the last mark near its end says."""
+        for token_id in reversed(prompt_ids[-_TAIL:]):
+            mark = self.marks.get(token_id)
+            if mark is not None:
+                return "reasoning" if mark == "think" else "content"
+        return "content"
+
+    def spelling(self, token_id: int) -> str:
+        """A token for display: its text, or its name if it is special."""
+        data = self.token_bytes[token_id]
+        if data:
+            return data.decode("utf-8", "replace")
+        known = token_id < self.tokenizer.vocab_size
+        return self.tokenizer.token_text(token_id) if known else f"<id {token_id}>"
+
+    # ------------------------------------------------------------------ prompts
+
+    def with_scorer(self, scorer: TokenScorer) -> LocalLLM:
+        """The same model with its verifier. The packed weights are shared."""
+        judged = replace(self, scorer=scorer)
+        if "packed" in self.__dict__:
+            judged.__dict__["packed"] = self.packed
+        return judged
+
+    def with_prompts(self, prompts: PromptFormat) -> LocalLLM:
+        """See ``LLM.with_prompts``."""
+        return replace(self, prompts=prompts)
+
+    def prompt(self, question: str, style: Style) -> list[int]:
+        """The ids that ask ``question``.
+
+        Text from people is only ever text: the spelling of a special token in it stays text.
+
+        Raises:
+            UserError: the question has more characters than the context can hold, or the chat
+                template refuses it.
+        """
+        if self.format == "question":
+            self._check_length(len(question))
+            return encode_prompt(self.tokenizer, question, style)
+        if self.format == "text":
+            return self.text_prompt(self.prompts.continued(question, style))
+        think = self.prompts.think
+        if think is None and style == "direct" and self.can_think:
+            think = False
+        return self.chat_prompt(self.prompts.messages(question, style), think=think)
+
+    def text_prompt(self, text: str, *, special: bool = True) -> list[int]:
+        """Ids of a text to continue, behind the token a text begins with, if there is one."""
+        self._check_length(len(text))
+        first = [self.bos_id] if special and self.bos_id is not None else []
+        return [*first, *self.tokenizer.encode(text)]
+
+    def chat_prompt(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        think: bool | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """Ids of a conversation, up to where the model's turn begins.
+
+        A model of a run was trained on single questions: it reads the last message of the user, and
+        ``think`` false asks it for the answer without steps. ``variables`` are for the template.
+
+        Raises:
+            UserError: the model is not made for conversations, or its template refuses this one.
+        """
+        self._check_length(sum(len(m["content"] or "") for m in messages))
+        if self.format == "question":
+            if tools:
+                raise UserError(f"{self.name} was trained on questions alone and knows no tools")
+            question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), None)
+            if not (question or "").strip():
+                raise UserError(
+                    "the conversation holds no question: a message of the user with text"
+                )
+            style: Style = "direct" if think is False else self.style
+            return encode_prompt(self.tokenizer, asked_text(self, str(question)), style)
+        if self.template is None or not isinstance(self.tokenizer, ComposedTokenizer):
+            raise UserError(
+                f"{self.name} has no chat template, so it was not made for conversations; "
+                "use /v1/completions"
+            )
+        given = {} if think is None else {"enable_thinking": think}
+        return self.template.encode(
+            self.tokenizer, messages, tools=tools, **{**given, **(variables or {})}
+        )
+
+    def _check_length(self, characters: int) -> None:
+        """Refuse what cannot fit before it is read."""
+        if characters > self.longest_text:
+            raise UserError(
+                f"the prompt has {characters} characters, and the model's context of "
+                f"{self.context} tokens cannot hold them"
+            )
+
+    def check(self, question: str, style: Style) -> None:
+        """Raise ``UserError`` where ``question`` leaves no room in the context for an answer."""
+        if len(question) > self.longest_text:
+            raise UserError(
+                f"the question has {len(question)} characters and the model reads at most "
+                f"{self.context} tokens, its answer included: shorten it"
+            )
+        length = len(self.prompt(question, style))
+        if length >= self.context:
+            raise UserError(
+                f"the question {question[:60]!r}... has {length} tokens and the model reads at "
+                f"most {self.context}, its answer included: shorten it"
+            )
+
+    def warning(self, question: str) -> str | None:
+        """How the question differs from what the model was trained on, if it does."""
+        if self.familiarity is not None:
+            return self.familiarity.warning(question)
+        if self.format == "text":
+            return (
+                f"{self.name} has no chat template: it was not made for conversations, and is "
+                "given the question as plain text to continue"
+            )
+        return None
+
+    # ------------------------------------------------------------------ sampling
+
+    @cached_property
+    def packed(self) -> LanguageModel:
+        """The model as the engine computes with it: packed once, whatever is asked of it."""
+        return pack_model(self.model)
+
+    @cached_property
+    def _sampler(self) -> Engine:
+        return Engine(
+            self.packed,
+            vocabulary=self.vocabulary,
+            encode=self.tokenizer.encode,
+            max_rows=self.default_sampling.max_rows,
+        )
+
+    def sample(
+        self,
+        problems: Sequence[Problem],
+        params: SamplingParams,
+        style: Style,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]:
+        """See ``LLM.sample``."""
+        requests: dict[int, Request] = {}
+        for number, problem in enumerate(problems):
+            if len(problem.question) > self.longest_text:
+                continue
+            prompt = self.prompt(problem.question, style)
+            if len(prompt) < self.context:
+                own = replace(
+                    params,
+                    seed=derive_seed(params.seed, number),
+                    stop=self.stop_ids,
+                    stop_texts=self.prompts.stop_texts(style) if self.format == "text" else (),
+                )
+                requests[number] = Request(tuple(prompt), own)
+        started = time.perf_counter()
+        sampled = self._sampler.generate(list(requests.values()), progress)
+        seconds = time.perf_counter() - started
+        generated = dict(zip(requests, sampled, strict=True))
+        nothing = [Generation((), (), "length")] * params.samples
+        traces = []
+        for number, problem in enumerate(problems):
+            prompt_ids = requests[number].prompt_ids if number in requests else ()
+            chains = [
+                self.nodes(prompt_ids, generation, style)
+                for generation in generated.get(number, nothing)
+            ]
+            cost = Cost(prompt_tokens=len(prompt_ids))
+            traces.append(Trace.of_chains(problem.id, chains, cost))
+        return timed(traces, seconds)
+
+    def nodes(self, prompt_ids: Sequence[int], generation: Generation, style: Style) -> list[Node]:
+        """One reply as the nodes of a trace."""
+        if self.format == "question":
+            return chain_nodes(
+                self.tokenizer,
+                generation.token_ids,
+                style,
+                finish=generation.finish,
+                logprobs=generation.logprobs,
+                sampled_logprobs=generation.sampled_logprobs,
+                forced=generation.forced,
+            )
+        characters = None if generation.text is None else len(generation.text)
+        reader = NodeReader(self, prompt_ids, characters)
+        whole = reader.see(
+            generation.token_ids,
+            generation.logprobs,
+            generation.sampled_logprobs,
+            generation.forced,
+        )
+        return whole + reader.end(generation.finish)
+
+    def engine(
+        self,
+        *,
+        max_rows: int,
+        max_cache_bytes: int,
+        weights: WeightKind = "float32",
+        cache_dtype: torch.dtype | None = None,
+        draft: LocalLLM | None = None,
+    ) -> Engine:
+        """A new engine for this model, as a server or a chat wants it: with weights of that kind
+        and keys and values of that type. Its cache is no larger than all rows can fill.
+
+        ``draft`` is a smaller model that guesses ahead. Raises ``UserError`` where its tokens are
+        others than this one's, or weights cannot be of that kind.
+        """
+        models: list[LanguageModel] = [pack_model(self.model, weights)]
+        if draft is not None:
+            if draft.vocabulary.token_bytes != self.vocabulary.token_bytes:
+                raise UserError(
+                    f"{draft.name} cannot draft for {self.name}: its tokens are others, and a "
+                    "draft must share the model's tokenizer"
+                )
+            models.append(pack_model(draft.model, weights))
+        row_bytes = sum(block_bytes(one, cache_dtype) for one in models) * self.context // BLOCK
+        max_cache_bytes = min(max_cache_bytes, (max_rows + 1) * row_bytes)
+        return Engine(
+            models[0],
+            vocabulary=self.vocabulary,
+            encode=self.tokenizer.encode,
+            max_rows=max_rows,
+            max_cache_bytes=max_cache_bytes,
+            chunk_tokens=CHUNK_TOKENS,
+            cache_dtype=cache_dtype,
+            draft=models[1] if draft is not None else None,
+        )

@@ -1,0 +1,332 @@
+"""A model behind an address: any server that speaks the API of OpenAI's clients.
+
+vLLM, llama.cpp's server, hosted services and ``glassmind serve`` all take the same two requests,
+``/v1/chat/completions`` (messages) and ``/v1/completions`` (a text to continue). What they differ
+in is found out while asking: a server that does not know ``n`` is asked once for every sample, one
+that gives no log-probabilities is asked without, and reasoning is read from the fields that servers
+have for it or from ``<think>`` in the text.
+
+The weights stay there, so there are no token ids and no verifier; costs are what the server counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from glassmind.errors import UserError
+from glassmind.generate import SamplingParams, derive_seed
+from glassmind.llm.costs import timed
+from glassmind.llm.http_json import Json, JsonClient, Refused
+from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format
+from glassmind.llm.prompts import PromptFormat
+from glassmind.llm.remote_reply import Reply, read_choice
+from glassmind.records import Cost, Problem, Trace
+from glassmind.runs.recipe import SamplingConfig
+from glassmind.tokenize import Style
+
+API_KEY = "OPENAI_API_KEY"
+MOST_AT_ONCE = 16  # requests under way
+MOST_CHOICES = 128  # of one request; more are asked for in several
+
+_TOO_LONG = re.compile(r"context|too (long|many tokens)|max_model_len|maximum.*tokens", re.I)
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is the address of a server."""
+    return text.startswith(("http://", "https://"))
+
+
+@dataclass(eq=False)
+class RemoteLLM:
+    """The model ``model`` of a server.
+
+    ``format`` is ``chat`` or ``text``: which of the two requests is sent. ``at_once`` requests are
+    under way together.
+    """
+
+    name: str
+    client: JsonClient
+    model: str
+    format: Format = "chat"
+    prompts: PromptFormat = field(default_factory=PromptFormat)
+    at_once: int = MOST_AT_ONCE
+    style: Style = "chain"
+    default_sampling: SamplingConfig = FREE_TEXT_SAMPLING
+    # What the server turned out not to know; found out by one request, remembered for the others.
+    _lacks: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    tokenizer: None = None
+    scorer: None = None
+    recipe: None = None
+    run: None = None
+
+    @classmethod
+    def at(
+        cls,
+        address: str,
+        *,
+        name: str = "",
+        prompts: PromptFormat | None = None,
+        api_key_variable: str = API_KEY,
+        timeout: float = 600.0,
+        tries: int = 5,
+        pause: float = 0.5,
+    ) -> RemoteLLM:
+        """The model at ``address``, which is asked which models it has.
+
+        ``http://host:8000/v1`` is enough where there is one model; ``#NAME`` at the end chooses one
+        of several. ``/v1/completions`` has texts continued, as a base model wants it. The key
+        is the value of the environment variable ``api_key_variable``, if it is set.
+
+        Raises:
+            UserError: the address is none, nobody answers there, or there is no such model.
+        """
+        base, chosen, format = _parts(address)
+        client = JsonClient(base, os.environ.get(api_key_variable, ""), timeout, tries, pause)
+        model, listed = _listed_model(client, chosen, api_key_variable)
+        if format is None:  # ours says how its model is spoken to
+            format = "text" if listed.get("format") == "text" else "chat"
+        return cls(name or model, client, model, format, prompts or PromptFormat())
+
+    def with_prompts(self, prompts: PromptFormat) -> RemoteLLM:
+        """See ``LLM.with_prompts``."""
+        return replace(self, prompts=prompts)
+
+    def check(self, question: str, style: Style) -> None:
+        """Whether a question fits is known to the server alone."""
+
+    def warning(self, question: str) -> str | None:
+        """See ``LLM.warning``."""
+        if self.format == "text":
+            return f"{self.name} is given the question as plain text to continue"
+        return None
+
+    # ------------------------------------------------------------------ sampling
+
+    def sample(
+        self,
+        problems: Sequence[Problem],
+        params: SamplingParams,
+        style: Style,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]:
+        """See ``LLM.sample``; what the API has no word for is refused.
+
+        Raises:
+            UserError: the server refuses, fails, or cannot be reached any more.
+        """
+        _refuse_unknown(params)
+        started = time.perf_counter()
+        total = len(problems) * params.samples
+        replies: list[list[Reply]] = [[] for _ in problems]
+        with ThreadPoolExecutor(self.at_once, "remote") as pool:
+            asked: dict[Future[list[Reply]], int] = {
+                pool.submit(self._replies, problem.question, params, style, number): number
+                for number, problem in enumerate(problems)
+            }
+            waiting = set(asked)
+            try:
+                while waiting:
+                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        replies[asked[future]] = future.result()
+                    if progress is not None:
+                        progress(total - len(waiting) * params.samples, total)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        traces = [
+            Trace.of_chains(
+                problem.id,
+                [reply.nodes for reply in of_one],
+                Cost(prompt_tokens=max((reply.prompt_tokens for reply in of_one), default=0)),
+            )
+            for problem, of_one in zip(problems, replies, strict=True)
+        ]
+        return timed(traces, time.perf_counter() - started)
+
+    def _replies(
+        self, question: str, params: SamplingParams, style: Style, number: int
+    ) -> list[Reply]:
+        """All samples of one question."""
+        seed = derive_seed(params.seed, number)
+        body = self._body(question, params, style)
+        replies: list[Reply] = []
+        while len(replies) < params.samples:
+            n = min(params.samples - len(replies), MOST_CHOICES)
+            # The first request is seeded as a model in this process would be.
+            own = {"seed": seed if not replies else derive_seed(seed, len(replies))}
+            try:
+                answer = self._ask({**body, **own}, n)
+            except Refused as refusal:
+                if _is_too_long(refusal):
+                    return [Reply.nothing()] * params.samples
+                raise UserError(self._refusal(refusal)) from None
+            choices = answer.get("choices")
+            if not isinstance(choices, list) or not choices:
+                raise UserError(f"{self.client.base} gave no choices in its answer")
+            replies += [  # a server that knows no n gives one
+                read_choice(choice, answer, at, len(choices), self.client.base)
+                for at, choice in enumerate(choices[:n])
+            ]
+        return replies
+
+    def _body(self, question: str, params: SamplingParams, style: Style) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self.model, "temperature": params.temperature}
+        if params.top_p < 1:
+            body["top_p"] = params.top_p
+        for name in ("top_k", "min_p"):  # not everybody's; left out where they change nothing
+            if getattr(params, name):
+                body[name] = getattr(params, name)
+        body["max_tokens"] = params.max_new_tokens
+        if self.format == "text":
+            body["prompt"] = self.prompts.continued(question, style)
+            if stops := self.prompts.stop_texts(style):
+                body["stop"] = list(stops)
+            body["logprobs"] = 0
+            return body
+        body["messages"] = self.prompts.messages(question, style)
+        body["logprobs"] = True
+        if self.prompts.think is not None:
+            body["chat_template_kwargs"] = {"enable_thinking": self.prompts.think}
+        return body
+
+    def _ask(self, body: Mapping[str, Any], n: int) -> Json:
+        """The answer to a request for ``n`` choices, without what the server does not know.
+
+        Raises:
+            Refused: it refuses for another reason.
+        """
+        path = "completions" if self.format == "text" else "chat/completions"
+        while True:
+            with self._lock:
+                lacks = set(self._lacks)
+            sent = dict(body)
+            if n > 1 and "n" not in lacks:
+                sent["n"] = n
+            if "logprobs" in lacks:
+                del sent["logprobs"]
+            if "max_tokens" in lacks:  # newer models of OpenAI have another name for it
+                sent["max_completion_tokens"] = sent.pop("max_tokens")
+            try:
+                return self.client.ask(path, sent)
+            except Refused as refusal:
+                lacking = _unknown_field(refusal, sent)
+                if lacking is None:
+                    raise
+                with self._lock:
+                    self._lacks.add(lacking)
+
+    def _refusal(self, refusal: Refused) -> str:
+        if refusal.status in (401, 403):
+            return (
+                f"{self.client.base} refuses the API key ({refusal.reason}): put the right one "
+                "into the environment variable that --api-key-env names"
+            )
+        hint = ""
+        if self.format == "chat" and "template" in refusal.reason.lower():
+            hint = f"; {self.client.base}/completions has texts continued instead"
+        return f"{self.client.base} refuses with {refusal.status}: {refusal.reason}{hint}"
+
+
+def _parts(address: str) -> tuple[str, str, Format | None]:
+    """The base of an address, the model it names, and the request its path asks for."""
+    try:
+        url = urlsplit(address)
+        _ = url.port  # a port that is no number
+    except ValueError:
+        url = urlsplit("")
+    if not url.hostname or url.username is not None or url.query:
+        raise UserError(
+            f"{address[:80]!r} is no address of a server: write it like http://127.0.0.1:8000/v1, "
+            "and #NAME at its end for one of several models"
+        )
+    path, format = url.path.rstrip("/"), None
+    for ending, asked in (("/chat/completions", "chat"), ("/completions", "text")):
+        if path.endswith(ending):
+            path, format = path.removesuffix(ending), asked
+            break
+    base = urlunsplit((url.scheme, url.netloc, path or "/v1", "", ""))
+    return base, url.fragment, format  # type: ignore[return-value]
+
+
+def _listed_model(client: JsonClient, chosen: str, api_key_variable: str) -> tuple[str, Json]:
+    """The name of the model to ask, and what the server says about it."""
+    try:
+        answer = client.ask("models")
+    except Refused as refusal:
+        if refusal.status in (401, 403):
+            raise UserError(
+                f"{client.base} wants an API key ({refusal.reason}): put it into the environment "
+                f"variable {api_key_variable}, or name another by --api-key-env"
+            ) from None
+        if chosen:  # a server may have no list
+            return chosen, {}
+        raise UserError(
+            f"{client.base} has no list of models ({refusal.status}: {refusal.reason}): is /v1 "
+            "missing in the address? or name the model, as in "
+            f"{client.base}#NAME"
+        ) from None
+    data = answer.get("data")
+    models = {
+        str(one["id"]): one
+        for one in (data if isinstance(data, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("id"), str)
+    }
+    if chosen and (chosen in models or not models):
+        return chosen, models.get(chosen, {})
+    if not chosen and len(models) == 1:
+        return next(iter(models.items()))
+    if not models:
+        raise UserError(f"{client.base} lists no model; name one, as in {client.base}#NAME")
+    listed = ", ".join(list(models)[:8]) + (", ..." if len(models) > 8 else "")
+    what = f"has no model {chosen[:60]!r}" if chosen else "has several models"
+    raise UserError(f"{client.base} {what}: name one of {listed}, as in {client.base}#NAME")
+
+
+def _refuse_unknown(params: SamplingParams) -> None:
+    """Raise ``UserError`` for what a remote model cannot be told."""
+    for name, known in (
+        ("calculator", not params.calculator),
+        ("constraint", params.constraint is None),
+        ("best_of", not params.best_of),
+        ("logit_bias", not params.logit_bias),
+        ("lookup", not params.lookup),
+        ("prompt_logprobs", not params.prompt_logprobs),
+        ("top_logprobs", not params.top_logprobs),
+        ("stop_texts", not params.stop_texts),
+        ("repetition_penalty", params.repetition_penalty == 1),
+        ("presence_penalty", params.presence_penalty == 0),
+        ("frequency_penalty", params.frequency_penalty == 0),
+    ):
+        if not known:
+            raise UserError(f"{name} is for a model in this process, not for one at an address")
+
+
+def _unknown_field(refusal: Refused, sent: Mapping[str, Any]) -> str | None:
+    """The field that a server turned out not to know, of those that it can be asked without."""
+    if refusal.status not in (400, 422, 501):
+        return None
+    reason = refusal.reason.lower()
+    if "max_tokens" in sent and "max_completion_tokens" in reason:
+        return "max_tokens"
+    if "logprobs" in sent and re.search(r"log[ _]?prob", reason):
+        return "logprobs"
+    # "Only one completion choice is allowed", "n > 1 is not supported", "'n' must be 1" ...
+    several = r"\bn\b|one completion|(multiple|number of) (choices|completions)"
+    return "n" if "n" in sent and re.search(several, reason) else None
+
+
+def _is_too_long(refusal: Refused) -> bool:
+    if refusal.code == "context_length_exceeded":
+        return True
+    return refusal.status in (400, 413, 422) and bool(_TOO_LONG.search(refusal.reason))

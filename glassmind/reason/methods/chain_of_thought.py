@@ -1,0 +1,30 @@
+"""Chain of thought: steps first, then the answer (Wei et al. 2022, arXiv 2201.11903)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from glassmind.reason.method import Budget, Method, Solution
+from glassmind.reason.vote import vote
+from glassmind.records import Problem
+
+if TYPE_CHECKING:
+    from glassmind.reason.session import Session
+
+
+def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
+    """One greedy chain a problem."""
+    traces = session.greedy(problems)
+    return [Solution.of(vote(trace.completions), trace) for trace in traces]
+
+
+METHOD = Method(
+    name="chain-of-thought",
+    title="chain of thought",
+    explanation="The model writes its steps first and always takes the likeliest token.",
+    solve=solve,
+    needs=frozenset({"chain"}),
+    compared_with=("direct",),
+    in_summary=True,
+)

@@ -1,0 +1,114 @@
+"""Every method there is, in the order of the ladder.
+
+Tables, JSON, the report, ``ask``, ``eval`` and ``/v1/reason`` take the methods from here. A new one
+is a file in ``methods/`` and an entry in ``_BUILT_IN``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from glassmind.errors import UserError
+from glassmind.reason.method import Method, Need
+from glassmind.reason.methods import (
+    any_of_k,
+    chain_of_thought,
+    direct,
+    logprob_vote,
+    self_consistency,
+    single_sample,
+    verifier_best_of_n,
+    verifier_vote,
+)
+
+_BUILT_IN = (
+    direct.METHOD,
+    chain_of_thought.METHOD,
+    single_sample.METHOD,
+    self_consistency.METHOD,
+    logprob_vote.METHOD,
+    verifier_vote.METHOD,
+    verifier_best_of_n.METHOD,
+    any_of_k.METHOD,
+)
+_registry = {method.name: method for method in _BUILT_IN}
+
+_WHAT: dict[Need, str] = {
+    "direct": "a model that answers directly",
+    "chain": "a model that writes its steps",
+    "verifier": "a verifier",
+    "answers": "the reference answers",
+}
+
+
+def methods() -> tuple[Method, ...]:
+    """All methods, from the bottom of the ladder up."""
+    return tuple(_registry.values())
+
+
+def find(name: str) -> Method | None:
+    """The method of that name, if there is one: a file may come from another version."""
+    return _registry.get(name)
+
+
+def named(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    method = _registry.get(name)
+    if method is None:
+        known = ", ".join(_registry)
+        raise UserError(f"there is no method {name[:60]!r}; the methods are {known}")
+    return method
+
+
+def usable(has: Collection[Need]) -> list[Method]:
+    """The methods whose needs are met."""
+    return [method for method in methods() if method.needs <= set(has)]
+
+
+def require(method: Method, has: Collection[Need]) -> None:
+    """Refuse a method whose needs are not met.
+
+    Raises:
+        UserError: with what is missing.
+    """
+    missing = method.needs - set(has)
+    if missing:
+        raise UserError(f"the method {method.name} needs {in_words(missing)}, which is not there")
+
+
+def in_words(needs: Collection[Need]) -> str:
+    """Needs as people say them: ``a model that writes its steps and a verifier``."""
+    return " and ".join(said for need, said in _WHAT.items() if need in needs)
+
+
+def best(has: Collection[Need]) -> Method:
+    """The method that answers where nobody names one: the highest of the summary.
+
+    Raises:
+        UserError: there is none for what is there.
+    """
+    fitting = [m for m in usable(has) if m.in_summary and not m.ceiling]
+    if not fitting:
+        raise UserError("no method can answer with what is there")
+    return fitting[-1]
+
+
+@contextmanager
+def registered(method: Method) -> Iterator[Method]:
+    """``method`` at the top of the ladder, for as long as the block runs.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if method.name in _registry:
+        raise ValueError(f"there is a method {method.name!r} already")
+    _registry[method.name] = method
+    try:
+        yield method
+    finally:
+        del _registry[method.name]

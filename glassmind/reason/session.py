@@ -1,0 +1,145 @@
+"""What methods share while they answer the same problems: the model's chains, drawn once.
+
+Methods that only choose among chains must choose among the *same* chains, or their comparison
+measures luck. They ask a session for chains, and the first one that asks makes the model write
+them. A method that searches asks the session for the model itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from glassmind.generate import SamplingParams
+from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.method import Need
+from glassmind.reason.model import Model
+from glassmind.reason.verify import Verify, verify_function
+from glassmind.records import Problem, Trace
+from glassmind.tokenize import Style
+
+
+class Keep(Protocol):
+    """Where a session's traces are kept beyond it, such as a run's folder."""
+
+    def __call__(
+        self, name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+    ) -> list[Trace]:
+        """The traces kept under ``name`` for ``problems``, or those that ``make`` makes."""
+        ...
+
+
+def _not_kept(
+    name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+) -> list[Trace]:
+    return make()
+
+
+class Session:
+    """Models with the chains that they wrote so far.
+
+    ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
+    ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
+    share of the same ones. ``answers`` says whether the problems come with reference answers.
+    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``verify``
+    has them scored.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        greedy: SamplingParams,
+        sampled: SamplingParams,
+        *,
+        answers: bool = True,
+        keep: Keep = _not_kept,
+        verify: Verify | None = None,
+        progress: Progress | None = None,
+        label: str = "",
+    ) -> None:
+        self._models = {model.style: model for model in reversed(models)}
+        self._params = {"greedy": greedy, "samples": sampled}
+        self._answers, self._verify = answers, verify
+        self._keep, self._progress, self._label = keep, progress or Silent(), label
+        self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
+        self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}
+
+    @property
+    def has(self) -> frozenset[Need]:
+        """Which needs of methods are met."""
+        found: set[Need] = {*self._models}
+        if any(model.scorer is not None for model in self._models.values()):
+            found.add("verifier")
+        if self._answers:
+            found.add("answers")
+        return frozenset(found)
+
+    @property
+    def sampled(self) -> SamplingParams:
+        """How chains are sampled."""
+        return self._params["samples"]
+
+    def model(self, style: Style) -> Model:
+        """The model that is asked in this style."""
+        if style not in self._models:
+            raise ValueError(f"this session has no model that is asked for a {style} answer")
+        return self._models[style]
+
+    def greedy(self, problems: Sequence[Problem], style: Style = "chain") -> list[Trace]:
+        """One chain a problem, of the likeliest token each time."""
+        return self._traces("greedy", problems, style, 1)
+
+    def samples(self, problems: Sequence[Problem], n: int, style: Style = "chain") -> list[Trace]:
+        """``n`` sampled chains a problem. A smaller number gets the first of a larger one."""
+        return self._traces("samples", problems, style, n)
+
+    def judged(self, problems: Sequence[Problem], n: int, style: Style = "chain") -> list[Trace]:
+        """The same chains with the verifier's scores, and with what the scores cost."""
+        return self._traces("judged", problems, style, n)
+
+    def _traces(self, what: str, problems: Sequence[Problem], style: Style, n: int) -> list[Trace]:
+        key = (what, style, tuple(problems))
+        drawn = self._drawn.get(key)
+        if drawn is None or any(len(trace.leaves) < n for trace in drawn):
+            drawn = self._drawn[key] = self._draw(what, problems, style, n)
+            self._parts = {part: found for part, found in self._parts.items() if part[:3] != key}
+        part = (*key, n)
+        if part not in self._parts:
+            self._parts[part] = [trace.first(n) for trace in drawn]
+        return self._parts[part]
+
+    def _draw(self, what: str, problems: Sequence[Problem], style: Style, n: int) -> list[Trace]:
+        if what == "greedy":
+            return self._sample(f"{style}-greedy", problems, self._params["greedy"], style)
+        params = self.sampled
+        params = replace(params, samples=max(n, params.samples))
+        if what == "samples":
+            name = f"{style}-samples-{params.samples}"
+            return self._sample(name, problems, params, style)
+        return self._judge(f"{style}-judged-{params.samples}", problems, params.samples, style)
+
+    def _sample(
+        self, name: str, problems: Sequence[Problem], params: SamplingParams, style: Style
+    ) -> list[Trace]:
+        def make() -> list[Trace]:
+            total = len(problems) * params.samples
+            with watched(self._progress, f"sampling {self._label}{name}", total, "chains") as watch:
+                return self.model(style).sample(problems, params, style, watch)
+
+        return self._keep(name, problems, style, make)
+
+    def _judge(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
+        model = self.model(style)
+        scorer, tokenizer = model.scorer, model.tokenizer
+        if scorer is None or tokenizer is None:
+            raise ValueError(f"{model.name} has no verifier")
+
+        def make() -> list[Trace]:
+            traces = self.samples(problems, n, style)
+            stage = f"verifying {self._label}{name}"
+            with watched(self._progress, stage, len(problems), "problems") as watch:
+                verify = self._verify or verify_function(model)
+                return verify(scorer, tokenizer, problems, traces, progress=watch)
+
+        return self._keep(name, problems, style, make)

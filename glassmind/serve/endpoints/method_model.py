@@ -1,0 +1,221 @@
+"""The served model as a method of reasoning asks it: from a thread of the method's own.
+
+A method is plain code that waits for its chains, and a server must not wait with it. It runs beside
+the event loop; what it samples goes through the engine that answers everybody, and what a verifier
+scores is computed between that engine's steps. Meanwhile the chains are told as they form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from glassmind.generate import Event, Generation, Request, SamplingParams, derive_seed
+from glassmind.llm.costs import timed
+from glassmind.llm.local import LocalLLM
+from glassmind.llm.replies import NodeReader, closed_lines
+from glassmind.model import TokenScorer
+from glassmind.reason.verify import verify_function
+from glassmind.records import Completion, Cost, Node, Problem, Trace
+from glassmind.runs.recipe import SamplingConfig
+from glassmind.serialization import JsonObject
+from glassmind.serve.endpoints.service import Service, Tail
+from glassmind.serve.sampling import check_room
+from glassmind.tokenize import Style, Tokenizer, parse_completion
+
+T = TypeVar("T")
+
+
+class MethodModel:
+    """A ``reason.model.Model``. ``start`` is called once, when the engine has taken the first
+    chains; ``step`` for every step that a chain closes, ``done`` for every chain.
+
+    With ``verifying``, chains are scored as soon as they are done.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        verifying: bool,
+        start: Callable[[int], None],
+        step: Callable[[JsonObject], None],
+        done: Callable[[Completion], None],
+    ) -> None:
+        self._service, self._verifying = service, verifying
+        self._start, self._step, self._done = start, step, done
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[Future[Any]] = set()
+        self._over = False
+        self._chains = 0
+        self._scored: dict[tuple[str, tuple[int, ...]], tuple[Node, ...]] = {}
+
+    @property
+    def name(self) -> str:
+        return self._service.served.name
+
+    @property
+    def style(self) -> Style:
+        return self._service.served.style
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        return self._service.served.tokenizer
+
+    @property
+    def scorer(self) -> TokenScorer | None:
+        return self._service.served.scorer if self.style == "chain" else None
+
+    @property
+    def default_sampling(self) -> SamplingConfig:
+        return self._service.served.default_sampling
+
+    def sample(
+        self,
+        problems: Sequence[Problem],
+        params: SamplingParams,
+        style: Style,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]:
+        """In the method's thread: chains from the engine's."""
+        return self._wait(self._sample(problems, params, style))
+
+    def verify(
+        self,
+        scorer: TokenScorer,
+        tokenizer: Tokenizer,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Trace]:
+        """In the method's thread: the traces with the scores that their chains have got by now."""
+        judged = []
+        for problem, trace in zip(problems, traces, strict=True):
+            chains = [self._scored.get((problem.id, c.token_ids)) for c in trace.completions]
+            if None in chains:  # nodes that the method put together itself
+                score = partial(
+                    verify_function(self._service.served), scorer, tokenizer, [problem], [trace]
+                )
+                judged += self._wait(self._service.thread.call(score))
+            else:
+                known = [chain for chain in chains if chain is not None]
+                judged.append(Trace.of_chains(trace.problem_id, known, trace.prompt_cost))
+        return judged
+
+    def cancel(self) -> None:
+        """Give up what is not done, now and from now on."""
+        self._over = True
+        for future in tuple(self._waiting):
+            future.cancel()
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._over:
+            work.close()
+            raise CancelledError
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._waiting.add(future)
+        try:
+            return future.result()
+        finally:
+            self._waiting.discard(future)
+
+    # In the event loop.
+
+    async def _sample(
+        self, problems: Sequence[Problem], params: SamplingParams, style: Style
+    ) -> list[Trace]:
+        service, served = self._service, self._service.served
+        asked = []
+        for number, problem in enumerate(problems):
+            prompt = await service.text(served.prompt, problem.question, style)
+            room = check_room(service, prompt, None, service.thread.context)
+            seed = derive_seed(params.seed, number)
+            most = min(room, params.max_new_tokens)
+            limited = replace(params, max_new_tokens=most, seed=seed, stop=served.stop_ids)
+            asked.append(Request(tuple(prompt), limited))
+        started = time.perf_counter()
+        running = await service.begin(asked)
+        try:
+            if self._chains == 0:
+                self._start(params.samples * len(problems))
+            chains = [
+                _Chain(served, style, request.prompt_ids, self._chains + sample)
+                for request in asked
+                for sample in range(params.samples)
+            ]
+            self._chains += len(chains)
+            async for number, event in running:
+                chain = chains[number * params.samples + event.sample]
+                for step in chain.see(event):
+                    self._step(step)
+                if event.done is not None:
+                    service.metrics.tokens(len(event.done.token_ids))
+                    await self._tell(problems[number], chain)
+        finally:
+            running.cancel()
+        traces = [
+            Trace.of_chains(
+                problem.id,
+                [chain.nodes for chain in chains[start : start + params.samples]],
+                Cost(prompt_tokens=len(request.prompt_ids)),
+            )
+            for problem, request, start in zip(
+                problems, asked, range(0, len(chains), params.samples), strict=True
+            )
+        ]
+        return timed(traces, time.perf_counter() - started)
+
+    async def _tell(self, problem: Problem, chain: _Chain) -> None:
+        """Score a chain that is done, where that is wanted, and tell of it."""
+        trace = Trace.of_chains(problem.id, [chain.nodes])
+        scorer, tokenizer = self.scorer, self.tokenizer
+        if self._verifying and scorer is not None and tokenizer is not None:
+            score = partial(
+                verify_function(self._service.served), scorer, tokenizer, [problem], [trace]
+            )
+            (trace,) = await self._service.thread.call(score)
+            self._scored.setdefault((problem.id, chain.token_ids), trace.nodes)
+        self._done(replace(trace.completions[0], sample=chain.number))
+
+
+class _Chain:
+    """One chain of thought, as far as it is written; ``nodes`` when it is done."""
+
+    def __init__(self, served: LocalLLM, style: Style, prompt: Sequence[int], number: int) -> None:
+        self._served, self._style, self.number = served, style, number
+        self._prompt, self._reader = prompt, NodeReader(served, prompt)
+        self._tail = Tail()
+        self._ids: list[int] = []
+        self._steps: tuple[str, ...] = ()
+        self.nodes: list[Node] = []
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        return tuple(token for node in self.nodes for token in node.token_ids)
+
+    def see(self, event: Event) -> list[JsonObject]:
+        """The steps that ``event`` closes."""
+        new = self._tail.new(event).ids
+        known = len(self._steps)
+        self._steps = self._closed_steps(new, event.done)
+        if event.done is not None:
+            self.nodes = self._served.nodes(self._prompt, event.done, self._style)
+        return [
+            {"type": "step", "sample": self.number, "step": number, "text": self._steps[number]}
+            for number in range(known, len(self._steps))
+        ]
+
+    def _closed_steps(self, new: Sequence[int], done: Generation | None) -> tuple[str, ...]:
+        if self._served.format == "question":
+            self._ids += new
+            return parse_completion(self._served.tokenizer, self._ids, self._style).steps
+        nodes = self._reader.see(new)
+        if done is not None:
+            nodes += self._reader.end(done.finish)
+        return (*self._steps, *closed_lines(nodes))
