@@ -92,7 +92,9 @@ class RemoteLLM:
         """
         base, chosen, format = _parts(address)
         client = JsonClient(base, os.environ.get(api_key_variable, ""), timeout, tries, pause)
-        model, listed = _listed_model(client, chosen, api_key_variable)
+        # Whether anybody is there is known soon; it is later that a server may be busy.
+        asking = replace(client, tries=min(2, tries))
+        model, listed = _listed_model(asking, chosen, api_key_variable)
         if format is None:  # ours says how its model is spoken to
             format = "text" if listed.get("format") == "text" else "chat"
         return cls(name or model, client, model, format, prompts or PromptFormat())

@@ -25,7 +25,8 @@ from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.reward import Reward
 from glassmind.reason.session import Session
 from glassmind.records import Problem, Trace
-from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
+from glassmind.runs.models import shipped_run
+from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.tokenize import Style
 
 GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
@@ -33,8 +34,9 @@ TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}
 
 
 def task_recipe(llm: LLM) -> Recipe:
-    """Whose generated problems a model is graded on: its run's, or the demo's where it has none."""
-    return llm.recipe or read_recipe("demo")
+    """Whose generated problems a model is graded on: its run's, or where it has none, those of the
+    model that comes with the package."""
+    return llm.recipe or shipped_run().recipe()
 
 
 def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:

@@ -167,6 +167,16 @@ def _described(path: Path) -> SavedModel:
     return decode(SavedModel, data, str(path))
 
 
+def shipped_run() -> RunFolder:
+    """The run of the model that comes with the package.
+
+    Raises:
+        UserError: this installation has none.
+    """
+    shipped = resources.files("glassmind") / "weights" / SHIPPED
+    return existing_run(Path(str(shipped)))
+
+
 def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str = "cpu") -> Loaded:
     """Load the model of a run's folder, or the one that comes with the package.
 
@@ -176,9 +186,8 @@ def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str
     Raises:
         UserError: there is no run, no such model in it, or a file of it is damaged.
     """
-    shipped = resources.files("glassmind") / "weights" / SHIPPED
-    folder = Path(str(shipped)) if str(path) == SHIPPED else Path(path)
-    run = existing_run(folder)
+    run = shipped_run() if str(path) == SHIPPED else existing_run(Path(path))
+    folder = run.path
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     ready = [s for s in STAGES if (run.model_folder(s) / "model.json").is_file()]
     chosen = stage or (ready[0] if ready else "")

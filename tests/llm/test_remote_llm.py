@@ -330,3 +330,20 @@ def test_what_an_address_cannot_be_told_is_refused(params: SamplingParams) -> No
         with pytest.raises(UserError, match="is for a model in this process"):
             one_answer(llm, params)
     assert len(s.asked) == 1
+
+
+def test_a_served_run_is_graded_on_the_same_problems_with_the_same_table() -> None:
+    local = open_local("")
+    sampling = replace(local.default_sampling, samples=3)
+    with serving(local, cache_bytes=32 << 20) as address:
+        remote = open_llm(f"{address}/v1")
+        tables = [evaluate_task("test", llm, limit=6, sampling=sampling) for llm in (local, remote)]
+    shared = {"chain-of-thought", "single-sample", "self-consistency", "any-of-k"}
+    ours, theirs = (
+        {row.rung: (row.n, row.correct, row.ci_low, row.completion_tokens) for row in table.rows}
+        for table in tables
+    )
+    assert shared <= theirs.keys()
+    assert {name: ours[name][:3] for name in shared} == {name: theirs[name][:3] for name in shared}
+    assert ours["self-consistency"] == theirs["self-consistency"]
+    assert theirs["chain-of-thought"][3] == ours["chain-of-thought"][3]
