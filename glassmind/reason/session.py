@@ -14,7 +14,7 @@ from typing import Protocol
 from glassmind.generate import SamplingParams
 from glassmind.llm.model import Model
 from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.method import Need
+from glassmind.reason.needs import Need
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
