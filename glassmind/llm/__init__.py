@@ -4,12 +4,12 @@
                                        or http://127.0.0.1:8000/v1
     traces = llm.sample(problems, params, llm.style)
 
-Read ``llm`` (what every model can do), ``prompts`` (how a question is put), ``replies`` and
-``reply_reader`` (where the steps and the answer stand in what comes back), ``familiarity`` (is a
-question like those of the training), ``local`` (a model in this process) and ``costs``
-(what a batch took), ``http_json`` and
-``remote`` and ``remote_reply`` (a model behind an address), ``opening`` (from a name to a model),
-and ``conversation`` (turns of a person and a model).
+Read ``model`` and ``llm`` (what every model can do), ``prompts`` (how a question is put),
+``replies`` and ``reply_reader`` (where the steps and the answer stand in what comes back),
+``familiarity`` (is a question like those of the training?), ``local`` (a model in this process) and
+``costs`` (what a batch took), ``remote`` with ``http_json`` and ``remote_reply`` (a model behind an
+address), ``opening`` (from a name to a model), and ``conversation`` (turns of a person and a
+model).
 """
 
 from glassmind.llm.llm import LLM, Format

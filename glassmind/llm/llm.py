@@ -6,18 +6,15 @@ evaluation and the commands know only this protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from glassmind.errors import UserError
-from glassmind.generate import SamplingParams
+from glassmind.llm.model import Model
 from glassmind.llm.prompts import PromptFormat
-from glassmind.model import TokenScorer
-from glassmind.records import Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.overrides import replace_many
 from glassmind.runs.recipe import Recipe, SamplingConfig
-from glassmind.tokenize import Style, Tokenizer
+from glassmind.tokenize import Style
 
 Format = Literal["question", "chat", "text"]
 """How a model is spoken to: one question between our own special tokens, a conversation through a
@@ -33,28 +30,14 @@ FREE_TEXT_SAMPLING = SamplingConfig(
 ``reply_sampling``; replies that vote have to differ."""
 
 
-class LLM(Protocol):
-    """A model that can be asked.
+class LLM(Model, Protocol):
+    """A model that can be asked by people and by programs.
 
-    ``style`` is ``"direct"`` for a model that only knows how to answer at once. ``tokenizer`` and
-    ``scorer`` (the verifier) are ``None`` where there is none at hand, ``recipe`` and ``run`` where
-    the model is not a run of ours.
+    ``recipe`` and ``run`` are ``None`` where the model is not a run of ours.
     """
 
     @property
-    def name(self) -> str: ...
-
-    @property
     def format(self) -> Format: ...
-
-    @property
-    def style(self) -> Style: ...
-
-    @property
-    def tokenizer(self) -> Tokenizer | None: ...
-
-    @property
-    def scorer(self) -> TokenScorer | None: ...
 
     @property
     def recipe(self) -> Recipe | None: ...
@@ -63,32 +46,10 @@ class LLM(Protocol):
     def run(self) -> RunFolder | None: ...
 
     @property
-    def default_sampling(self) -> SamplingConfig: ...
-
-    @property
     def prompts(self) -> PromptFormat: ...
 
     def with_prompts(self, prompts: PromptFormat) -> LLM:
         """The same model, with other words around a question."""
-        ...
-
-    def sample(
-        self,
-        problems: Sequence[Problem],
-        params: SamplingParams,
-        style: Style,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Trace]:
-        """A trace of ``params.samples`` chains for every problem, in order.
-
-        What ends a reply (``params.stop``) is filled in by the model. Every problem gets a seed of
-        its own, derived from ``params.seed`` and its place in the list. A question that does not
-        fit the model's context gets chains without a token that end with ``"length"``: they count
-        as wrong, and do not end an evaluation. ``progress(done, total)`` counts chains.
-
-        All problems are one batch; its wall-clock time is shared over the nodes in proportion to
-        the tokens written.
-        """
         ...
 
     def check(self, question: str, style: Style) -> None:

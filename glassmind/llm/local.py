@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -38,7 +38,7 @@ from glassmind.llm.familiarity import Familiarity, load_familiarity
 from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format, asked_text
 from glassmind.llm.prompts import ASKED, PromptFormat
 from glassmind.llm.replies import NodeReader
-from glassmind.llm.reply_reader import Channel
+from glassmind.llm.reply_reader import Channel, Mark
 from glassmind.model import TokenScorer, Transformer
 from glassmind.records import Cost, Node, Problem, Trace
 from glassmind.runs.folder import RunFolder
@@ -48,9 +48,6 @@ from glassmind.tokenize import SavedTokenizer, Style, chain_nodes, encode_prompt
 from glassmind.tokenize.chat_template.template import ChatTemplate
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import ANSWER, END, END_THINK, STEP, THINK
-
-Mark = Literal["think", "answer", "step"]
-"""What a token does to a reply: reasoning begins, the answer begins, a step ends."""
 
 CHUNK_TOKENS = 512  # of prompts in one pass of a server: so long at most do other replies wait
 

@@ -16,15 +16,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from glassmind.grade import extract_answer
-from glassmind.llm.reply_reader import Channel
+from glassmind.llm.reply_reader import Channel, Tokens
 from glassmind.records import Author, Completion, Cost, Finish, Node, NodeKind
-
-if TYPE_CHECKING:
-    from glassmind.llm.local import LocalLLM
-
 
 _TRIMMED: dict[NodeKind, str] = {"step": "\r\n", "answer": " \t\r\n", "text": ""}
 """What is cut off at both ends of a node: a step need not say that it was a line."""
@@ -135,7 +130,7 @@ class NodeReader:
     """
 
     def __init__(
-        self, llm: LocalLLM, prompt_ids: Sequence[int], characters: int | None = None
+        self, llm: Tokens, prompt_ids: Sequence[int], characters: int | None = None
     ) -> None:
         self._bytes, self._marks = llm.token_bytes, llm.marks
         self._lead = llm.vocabulary.lead

@@ -9,14 +9,37 @@ of the two the following text belongs.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from glassmind.llm.local import LocalLLM
+from glassmind.generate.constraint.vocabulary import Vocabulary
 
 Channel = Literal["reasoning", "content"]
+
+Mark = Literal["think", "answer", "step"]
+"""What a token does to a reply: reasoning begins, the answer begins, a step ends."""
+
+
+class Tokens(Protocol):
+    """What has to be known of a model's tokens to read its replies: their bytes, and their marks.
+
+    ``lines_are_steps`` says that a reply without marks is a step a line, and the answer last.
+    """
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def token_bytes(self) -> tuple[bytes, ...]: ...
+
+    @property
+    def marks(self) -> Mapping[int, Mark]: ...
+
+    @property
+    def lines_are_steps(self) -> bool: ...
+
+    def channel_behind(self, prompt_ids: Sequence[int]) -> Channel: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +60,7 @@ class ReplyReader:
 
     def __init__(
         self,
-        llm: LocalLLM,
+        llm: Tokens,
         prompt_ids: Sequence[int],
         stop_texts: Sequence[str] = (),
         *,

@@ -3,9 +3,9 @@
 softmax(q·k) is only the heart of attention. Around it stand a scale, the mask that says who sees
 whom, for some layers a window, for some models a penalty for distance. ``Scoring`` holds what a
 layer always does; ``VisibleKeys`` joins it with the mask and positions of one forward pass, and can
-write out any *tile* of the table "which query sees which key, and at what bias". A short
-sequence gets the whole table at once, a long one is worked through tile by tile
-(``chunked.py``), and the plainest case of all, a causal mask and nothing else, needs no table.
+write out any *tile* of the table "which query sees which key, and with what bias". A short
+sequence gets the whole table at once, a long one is processed tile by tile (``chunked.py``), and a
+causal mask with nothing else needs no table.
 
 Shapes: B batch, T tokens, H heads.
 """
@@ -52,7 +52,10 @@ class Scoring:
 
 @dataclass(frozen=True, eq=False)
 class VisibleKeys:
-    """Who sees whom in one pass, and at what bias. ``positions`` are (T,) or (B, T)."""
+    """Which keys each query sees in one pass, and what is added to their scores.
+
+    ``positions`` are (T,) or (B, T).
+    """
 
     scoring: Scoring
     mask: Mask | Tensor | None

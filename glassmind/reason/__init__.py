@@ -1,8 +1,7 @@
 """More thinking → better answers: votes, verifiers, methods.
 
 Read ``vote`` (many samples, one answer) and ``verify`` (scoring steps); then ``method`` (what a way
-of answering is), ``methods`` (each of them), ``registry`` (all of them), ``model`` (what they ask
-of a model) and ``session`` (the chains that they share). ``reward``, ``rewards`` and
-``reward_registry`` do the same for numbers to learn from. The models themselves are in
-``glassmind.llm``.
+of answering is, and its ``needs``), ``methods`` (each of them), ``registry`` (all of them) and
+``session`` (the chains that they share). ``reward``, ``rewards`` and ``reward_registry`` are the
+same for numbers to learn from. The models themselves are in ``glassmind.llm``.
 """

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from glassmind.reason.needs import Need
 from glassmind.records import Cost, Problem, Trace
 
 if TYPE_CHECKING:  # a report takes titles from here, and needs no model for that
     from glassmind.reason.session import Session
-
-Need = Literal["direct", "chain", "verifier", "answers"]
-"""What a method may need: a model that is asked for the answer at once, one that is asked for steps
-before it, a verifier, and the reference answers of the problems."""
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

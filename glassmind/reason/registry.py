@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from glassmind.errors import UserError
-from glassmind.reason.method import Method, Need
+from glassmind.reason.method import Method
 from glassmind.reason.methods import (
     any_of_k,
     chain_of_thought,
@@ -21,6 +21,7 @@ from glassmind.reason.methods import (
     verifier_best_of_n,
     verifier_vote,
 )
+from glassmind.reason.needs import Need
 
 _BUILT_IN = (
     direct.METHOD,

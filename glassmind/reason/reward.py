@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from glassmind.reason.method import NAME, Need
+from glassmind.reason.method import NAME
+from glassmind.reason.needs import Need
 from glassmind.records import Completion, Problem
 
 Score = Callable[[Problem, Completion], float]

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from glassmind.generate import SamplingParams
+from glassmind.llm.model import Model
 from glassmind.progress import Progress, Silent, watched
-from glassmind.reason.method import Need
-from glassmind.reason.model import Model
+from glassmind.reason.needs import Need
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style

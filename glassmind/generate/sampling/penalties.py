@@ -1,9 +1,8 @@
-"""Making tokens likelier or less likely before the draw: biases, and penalties for repetition.
+"""Biases on single tokens, and penalties for repetition, applied to the logits before the draw.
 
-A bias is fixed with the request; a penalty depends on the tokens so far, of which a row has far
-fewer than the vocabulary has entries. Both therefore touch only the logits they concern: a list of
-(row, token) places, computed anew at each step, so that nothing has to be kept when rows come, go
-or start over.
+A bias is fixed by the request; a penalty depends on the tokens so far, which are far fewer than the
+vocabulary. Both change only the logits they concern, given as a list of (row, token) places. The
+list is computed anew at each step, so no state is kept for rows that start, end or start over.
 
 Shapes: R rows, V vocabulary, N places (row, token), the same one several times where it occurs
 several times.

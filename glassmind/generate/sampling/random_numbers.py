@@ -24,7 +24,7 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-# What else a stream is used for than drawing the tokens, each with a ``branch`` of its own.
+# Uses of a stream beside drawing tokens; each gets a ``branch`` of its own.
 GUESSING, JUDGING = 1, 2
 
 _GAMMA = _signed(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
@@ -63,15 +63,16 @@ def uniforms(keys_R: Tensor, step: int | Tensor) -> Tensor:
 
 
 def land(weights_RV: Tensor, darts_R: Tensor) -> tuple[Tensor, Tensor]:
-    """A token of each row, as likely as its weight: int64 (R, 1), and the weights' sums (R, 1).
+    """Draw a token of each row by weight: int64 (R, 1), and the sums of the weights (R, 1).
 
-    Tokens are laid end to end; ``darts_R`` in [0, 1), stretched to the whole length, lands in the
-    first whose end lies beyond it, which is never one of weight 0. The weights are overwritten.
+    The tokens' weights are laid end to end on a line. ``darts_R``, uniform in [0, 1), are scaled to
+    its length, and the token that covers the point is taken, never one of weight 0. The weights are
+    overwritten.
     """
     ends_RV = weights_RV.cumsum_(1)
     total_R1 = ends_RV[:, -1:].clone()
     tokens_R1 = torch.searchsorted(ends_RV, darts_R[:, None] * total_R1, right=True)
-    # Only rows that are not numbers run off the end.
+    # Only rows with NaN give an index past the end.
     return tokens_R1.clamp_(max=weights_RV.shape[1] - 1), total_R1
 
 

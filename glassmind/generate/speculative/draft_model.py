@@ -1,20 +1,21 @@
 """A small model that guesses what a large one will say.
 
-Between the plan of a pass and the pass itself, the draft reads what the large model is about to
-read and then goes on alone, a token at a time, drawing as the request asks to (temperature,
-filters, penalties) but with random numbers of its own; the large model checks all of its guesses
-in the one pass that it would have needed for a single token. ``acceptance`` tells which stand.
+After a pass is planned and before it runs, the draft model reads the tokens that the large model is
+about to read, and then continues alone, a token at a time. It draws as the request asks
+(temperature, filters, penalties) but with random numbers of its own. The large model then checks
+all guesses in the one pass that it would have needed for a single token; ``acceptance`` decides
+which are kept.
 
-The draft's keys and values lie in a cache of its own *under the same block numbers*: whoever shares
-a prompt's blocks, forks, is put off or cancelled, has the draft's half with it, and nobody keeps a
-second set of books. For this the draft reads everything that the large model does, also of samples
-that it does not guess for, as far as its own context goes. The one thing it lacks is its own last
-guess, which it never reads itself; if that stood, it is read with the next pass.
+The draft's keys and values are in a cache of its own *under the same block numbers*. When a sample
+shares a prompt's blocks, forks, or is preempted or cancelled, that holds for both caches, and no
+second bookkeeping is needed. For this the draft reads everything that the large model reads, also
+of samples that it does not guess for, up to the length of its own context. Only its own last guess
+it does not read; if that guess is accepted, the next pass reads it.
 
-How many guesses a sample gets depends on that sample alone (``Sample.drafts``), not on who else is
-there: whether a guess was made decides which random numbers a token is drawn with, and a request
-has to give the same tokens alone and in a crowd. So guesses are never trimmed for want of room; the
-scheduler puts off whole samples instead.
+How many guesses a sample gets depends on that sample alone (``Sample.drafts``), not on what else is
+running. Whether a guess was made decides which random numbers a token is drawn with, and a request
+must give the same tokens alone and in a crowd. So guesses are never trimmed for lack of memory; the
+scheduler preempts whole samples instead.
 
 Shapes: R samples, T tokens, D width of the draft, V vocabulary.
 """
@@ -56,7 +57,7 @@ class Draft:
         return self._runner
 
     def guess(self, work: Work) -> None:
-        """Read what ``work`` is about to bring, and make the guesses that it has room for."""
+        """Read the tokens that ``work`` is about to read, and make the guesses it has planned."""
         context = self._runner.model.config.max_tokens
         pieces: list[Piece] = []
         guessing: list[Sample] = []
@@ -83,7 +84,7 @@ class Draft:
                 sample.drafted += 1
 
     def _draw(self, guessing: list[Sample], hidden_RD: Tensor) -> None:
-        """One more guess for each sample."""
+        """Add one guess to each sample."""
         if self._sampler is None or self._sampler[0] != guessing:
             params = [sample.request.params for sample in guessing]
             numbers = [sample.number for sample in guessing]
@@ -103,7 +104,7 @@ class Draft:
             )
         for row, (sample, token) in enumerate(zip(guessing, tokens_R.tolist(), strict=True)):
             sample.guesses.append(token)
-            # A greedy guess stands where it is the model's choice too; nothing is to be weighed.
+            # A greedy guess is accepted if it is the model's choice too, without probabilities.
             if draft_probs_RV is not None and sample.request.params.temperature != 0:
                 sample.draft_probs.append(draft_probs_RV[row])
 

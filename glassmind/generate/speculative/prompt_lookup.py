@@ -1,8 +1,8 @@
-"""Guessing that the text goes on as it did the last time these words came.
+"""Guessing that the text continues as it did the last time the same words occurred.
 
-That holds for quotations, code, names and numbers, and costs no model (Saxena 2023, "Prompt lookup
-decoding"). What becomes of the guesses is told in ``acceptance``: the tokens are the very ones that
-the request gets without any.
+That is often true of quotations, code, names and numbers, and needs no second model (Saxena 2023,
+"Prompt lookup decoding"). ``acceptance`` decides which guesses are kept; the tokens are exactly
+those that the request gets without guesses.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 
 class PromptLookup:
-    """Proposes what followed when the last few tokens came before (as ``transformers`` does).
+    """Proposes what followed an earlier occurrence of the last tokens (as ``transformers`` does).
 
-    The longest match counts, of up to ``max_ngram`` tokens, and of equally long ones the earliest,
-    which has most behind it. An index from n-grams to what came behind them is kept up to date
-    token by token, so that nothing is searched.
+    The longest match of up to ``max_ngram`` tokens is used, and of equally long ones the earliest,
+    which has the most tokens after it. An index from n-grams to the position after them is updated
+    with every token, so nothing is searched.
     """
 
     def __init__(self, ids: Iterable[int], max_ngram: int = 3) -> None:
@@ -25,9 +25,9 @@ class PromptLookup:
         self.extend(ids)
 
     def extend(self, ids: Iterable[int]) -> None:
-        """These tokens have come."""
+        """Add tokens to the text."""
         for token_id in ids:
-            # What ended here until now is an earlier place only with something behind it.
+            # The n-grams that end here are added once a token follows them.
             for ngram in self._endings():
                 self._behind.setdefault(ngram, len(self._ids))
             self._ids.append(token_id)

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class MethodModel:
-    """A ``reason.model.Model``. ``start`` is called once, when the engine has taken the first
+    """A ``llm.model.Model``. ``start`` is called once, when the engine has taken the first
     chains; ``step`` for every step that a chain closes, ``done`` for every chain.
 
     With ``verifying``, chains are scored as soon as they are done.

@@ -26,7 +26,8 @@ from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
 from glassmind.llm.local import LocalLLM
 from glassmind.pipeline.ask import Answer, conclude, counted
 from glassmind.reason import registry
-from glassmind.reason.method import Budget, Method, Need, Solution
+from glassmind.reason.method import Budget, Method, Solution
+from glassmind.reason.needs import Need
 from glassmind.reason.session import Session
 from glassmind.records import Completion, Problem
 from glassmind.serialization import JsonObject

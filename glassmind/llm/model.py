@@ -1,7 +1,6 @@
-"""What a method asks of a model: chains of thought for problems, and nothing else.
+"""What a method of reasoning asks of a model: chains of thought for problems, and nothing else.
 
-``Model`` is the whole of it, so that a run of ours, published weights or a model behind an API can
-be reasoned with alike. Every ``glassmind.llm.LLM`` is one.
+Every ``LLM`` is such a model, and so is whatever samples for one, as the server does.
 """
 
 from __future__ import annotations
@@ -23,8 +22,9 @@ class Model(Protocol):
     """A language model that answers problems.
 
     ``style`` is how it is asked by default: for the answer at once, or for steps before it.
-    ``scorer`` is a verifier trained on its chains, ``None`` where there is none;
-    ``default_sampling`` is how its chains are sampled unless somebody says otherwise.
+    ``scorer`` is a verifier trained on its chains, ``tokenizer`` what its ids stand for; either is
+    ``None`` where there is none at hand. ``default_sampling`` is how its chains are sampled unless
+    somebody says otherwise.
     """
 
     @property
@@ -49,5 +49,14 @@ class Model(Protocol):
         style: Style,
         progress: Progress | None = None,
     ) -> list[Trace]:
-        """A trace of ``params.samples`` chains for every problem, in order, with their costs."""
+        """A trace of ``params.samples`` chains for every problem, in order.
+
+        What ends a reply (``params.stop``) is filled in by the model. Every problem gets a seed of
+        its own, derived from ``params.seed`` and its place in the list. A question that does not
+        fit the model's context gets chains without a token that end with ``"length"``: they count
+        as wrong, and do not end an evaluation. ``progress(done, total)`` counts chains.
+
+        All problems are one batch; its wall-clock time is shared over the nodes in proportion to
+        the tokens written.
+        """
         ...
