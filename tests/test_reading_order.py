@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "glassmind"
 LISTED_ELSEWHERE = {
     "cli": "verbs: VERBS in cli/main.py",
     "data/stories": "families: FAMILIES in the same __init__",
+    "learn": "lessons: a folder each, with a docstring of its own",
     "interop/huggingface/families": "families: FAMILIES in the same __init__",
     "reason/methods": "methods: _BUILT_IN in reason/registry.py",
     "reason/rewards": "rewards: _BUILT_IN in reason/reward_registry.py",

@@ -14,7 +14,7 @@ from glassmind.model.attention_kernels import WeightsTap, attend
 from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
-from glassmind.model.positions import alibi_slopes, rotate
+from glassmind.model.positions import ScoreBias, rotate
 from glassmind.model.probe import Tap
 from glassmind.model.scoring import Scoring, VisibleKeys
 
@@ -27,23 +27,21 @@ class AttentionLayer(nn.Module):
     the weights, so while somebody watches them the formula runs instead, with a cache too.
     """
 
-    slopes: Tensor | None
     output: nn.Linear  # mixes the heads
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig, layer: int, bias: ScoreBias | None = None) -> None:
         super().__init__()
         self.layer = layer
         self.n_heads = config.attention.n_heads
         self.scale = config.attention.scale or config.head_dim**-0.5
         self.window = config.layer(layer).window
-        slopes = alibi_slopes(self.n_heads) if config.positions.kind == "alibi" else None
-        self.register_buffer("slopes", slopes, persistent=False)
+        self._bias = (bias,)  # in a tuple, so that it stays the model's: saved and sharded once
         self.q, self.k, self.v, self.weights, self.heads = Tap(), Tap(), Tap(), Tap(), Tap()
 
     @property
     def scoring(self) -> Scoring:
         """How this layer turns q·k into scores."""
-        return Scoring(self.scale, self.window, self.slopes)
+        return Scoring(self.scale, self.window, self._bias[0])
 
     @property
     def weights_tap(self) -> WeightsTap | None:
@@ -60,8 +58,8 @@ class AttentionLayer(nn.Module):
 class Attention(AttentionLayer):
     """Multi-head or grouped-query self-attention of one block."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
-        super().__init__(config, layer)
+    def __init__(self, config: ModelConfig, layer: int, bias: ScoreBias | None = None) -> None:
+        super().__init__(config, layer, bias)
         attention = config.attention
         self.n_kv_heads, self.head_dim = config.n_kv_heads, config.head_dim
         q_width, kv_width = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim

@@ -123,7 +123,7 @@ class KVCache:
 
         ``None`` means all up to its own; only for one new token, or if all tokens are new.
         """
-        plain = scoring.slopes_H is None and self.padding_B is None
+        plain = scoring.bias is None and self.padding_B is None
         near = not scoring.window or end - first <= scoring.window
         if plain and near and n_new in (1, end):
             return None

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-PositionKind = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
+PositionKind = Literal["learned", "sinusoidal", "rope", "alibi", "t5", "none"]
 ScalingKind = Literal["none", "linear", "llama3", "yarn"]
 NormKind = Literal["rmsnorm", "layernorm"]
 NormPlacement = Literal["before", "after", "around", "residual"]
@@ -102,6 +102,7 @@ class PositionConfig:
     ``rope`` rotates queries and keys by an angle proportional to position (Su et al. 2021,
     2104.09864); ``rope_theta`` is its longest wavelength divided by 2π. ``alibi`` lowers every
     score by the distance times a fixed slope per head (Press et al. 2021, 2108.12409).
+    ``t5`` adds a trained number per head and bucket of distances (Raffel et al. 2019, 1910.10683).
     ``learned`` adds a trained vector per position (GPT-2), ``sinusoidal`` a fixed one (Vaswani et
     al. 2017), ``none`` nothing at all (the causal mask alone leaks order; Kazemnejad et al. 2023,
     2305.19466).

@@ -16,13 +16,14 @@ from dataclasses import dataclass, fields
 
 from glassmind.model.config import ModelConfig
 from glassmind.model.feed_forward import GATED
+from glassmind.model.positions import position_parameters
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Numbers of parameters by what they do.
 
-    ``embedding`` includes learned positions, ``output`` is 0 where the embedding serves as output
+    ``embedding`` includes trained positions, ``output`` is 0 where the embedding serves as output
     layer too. Of ``feed_forward``, ``idle`` are those of experts that one token does not pass.
     """
 
@@ -50,14 +51,13 @@ def parameters(config: ModelConfig) -> Parameters:
     width, experts = config.d_model, config.experts
     norm = _norm(config, width)
     norms_a_block = {"before": 2, "after": 2, "residual": 2, "around": 4}[config.norm_placement]
-    learned = config.max_tokens * width if config.positions.kind == "learned" else 0
     sparse, dense = _sparse_and_dense_layers(config)
     expert = 3 * width * experts.d_hidden
     feed_forward = _feed_forward_matrices(config)
     if config.feed_forward.bias:
         feed_forward += (2 if config.feed_forward.kind in GATED else 1) * config.d_hidden + width
     return Parameters(
-        embedding=config.vocab_size * width + learned,
+        embedding=config.vocab_size * width + position_parameters(config),
         attention=config.n_layers * (_attention_matrices(config) + _attention_extras(config)),
         feed_forward=dense * feed_forward
         + sparse * (experts.n_experts + experts.n_shared) * expert,

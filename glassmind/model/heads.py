@@ -54,7 +54,7 @@ class TokenScorer(nn.Module):
         self.judge_layers = judge_layers
         self.evidence = nn.Linear(2, config.d_model)
         layers = range(config.n_layers, config.n_layers + judge_layers)
-        judge = [Block(config, layer) for layer in layers]
+        judge = [Block(config, layer, trunk.score_bias) for layer in layers]
         for block in judge:
             block.silence()
         self.judge = nn.ModuleList(judge)

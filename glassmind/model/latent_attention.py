@@ -27,15 +27,15 @@ from glassmind.model.attention import AttentionLayer
 from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
-from glassmind.model.positions import rotate, yarn_sharpness
+from glassmind.model.positions import ScoreBias, rotate, yarn_sharpness
 from glassmind.model.scoring import VisibleKeys
 
 
 class LatentAttention(AttentionLayer):
     """Drop-in for ``Attention``; with a cache, tap ``k`` is the latent (B, 1, T, L + R)."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
-        super().__init__(config, layer)
+    def __init__(self, config: ModelConfig, layer: int, bias: ScoreBias | None = None) -> None:
+        super().__init__(config, layer, bias)
         latent = config.attention.latent
         self.content_dim, self.rope_dim = latent.content_dim, latent.rope_dim
         self.value_dim, self.kv_rank = latent.value_dim, latent.kv_rank

@@ -1,9 +1,10 @@
-"""Where a token stands: learned and sinusoidal vectors, rotary embedding (RoPE), ALiBi.
+"""Where a token stands: learned and sinusoidal vectors, rotary embedding (RoPE), ALiBi, T5.
 
 Learned and sinusoidal positions are *added* to the token embedding once, at the bottom. RoPE adds
 nothing: in every attention it turns each pair of query and key coordinates by an angle
 proportional to the token's position, so that a score depends on the *distance* between two tokens.
-ALiBi does not touch queries and keys at all: it lowers the score itself by the distance.
+ALiBi does not touch queries and keys at all: it lowers the score itself by the distance. T5 adds to
+the score what it learned for about this distance.
 """
 
 from __future__ import annotations
@@ -111,6 +112,83 @@ def alibi_slopes(n_heads: int) -> Tensor:
     exponents = [-8 * (i + 1) / lower for i in range(lower)]
     exponents += [-4 * (2 * i + 1) / lower for i in range(n_heads - lower)]
     return torch.tensor([2.0**exponent for exponent in exponents], device=_CPU)
+
+
+class ScoreBias(nn.Module):
+    """What positions add to every score. A model has at most one, and all its layers ask it.
+
+    ``slopes_H`` is given where the bias falls in proportion to the distance: the one kind that the
+    compiled loops compute by themselves. Every other kind is computed here, for every kernel.
+    """
+
+    slopes_H: Tensor | None
+
+    def __init__(self, slopes_H: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("slopes_H", slopes_H, persistent=False)
+
+    def forward(self, distance_B1QS: Tensor) -> Tensor:
+        """Positions of queries less those of keys -> floats to add: broadcasts to (B, H, Q, S)."""
+        raise NotImplementedError
+
+    @property
+    def learns(self) -> bool:
+        """Whether gradients are wanted: only a table of all pairs passes them on."""
+        return torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
+
+
+class AlibiBias(ScoreBias):
+    """ALiBi: a fixed slope per head."""
+
+    def forward(self, distance_B1QS: Tensor) -> Tensor:
+        assert self.slopes_H is not None
+        return -self.slopes_H[:, None, None] * distance_B1QS
+
+
+T5_BUCKETS, T5_MOST = 32, 128
+
+
+def t5_bucket(distance: Tensor) -> Tensor:
+    """Which of 32 buckets a distance falls into (Raffel et al. 2019, arXiv 1910.10683, §2.1).
+
+    0 to 15 have a bucket each; from there to 128 tokens buckets widen by a constant factor, and
+    everything further back is in the last. What is ahead counts as distance 0.
+    """
+    exact = T5_BUCKETS // 2
+    distance = distance.clamp(min=0)
+    growth = (distance.clamp(min=exact).float() / exact).log() / math.log(T5_MOST / exact)
+    coarse = exact + (growth * (T5_BUCKETS - exact)).long()
+    return torch.where(distance < exact, distance, coarse.clamp(max=T5_BUCKETS - 1))
+
+
+class T5Bias(ScoreBias):
+    """A trained number for each bucket of distances and head, zero at first; as in T5, all layers
+    share the table."""
+
+    def __init__(self, n_heads: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(T5_BUCKETS, n_heads)
+        nn.init.zeros_(self.table.weight)
+
+    def forward(self, distance_B1QS: Tensor) -> Tensor:
+        bias_BQSH: Tensor = self.table(t5_bucket(distance_B1QS.squeeze(1)))
+        return bias_BQSH.movedim(-1, 1)
+
+
+def score_bias(config: ModelConfig) -> ScoreBias | None:
+    """The bias that ``config`` asks for."""
+    if config.positions.kind == "alibi":
+        return AlibiBias(alibi_slopes(config.attention.n_heads))
+    if config.positions.kind == "t5":
+        return T5Bias(config.attention.n_heads)
+    return None
+
+
+def position_parameters(config: ModelConfig) -> int:
+    """How many trained numbers hold positions."""
+    if config.positions.kind == "t5":
+        return T5_BUCKETS * config.attention.n_heads
+    return config.max_tokens * config.d_model if config.positions.kind == "learned" else 0
 
 
 class AbsolutePositions(nn.Module):

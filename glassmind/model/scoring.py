@@ -1,7 +1,7 @@
-"""From a dot product to a score: scale, window, and the distance penalty of ALiBi.
+"""From a dot product to a score: scale, window, and the bias of some kinds of positions.
 
 softmax(q·k) is only the heart of attention. Around it stand a scale, the mask that says who sees
-whom, for some layers a window, for some models a penalty for distance. ``Scoring`` holds what a
+whom, for some layers a window, for some models a bias for distance. ``Scoring`` holds what a
 layer always does; ``VisibleKeys`` joins it with the mask and positions of one forward pass, and can
 write out any *tile* of the table "which query sees which key, and with what bias". A short
 sequence gets the whole table at once, a long one is processed tile by tile (``chunked.py``), and a
@@ -18,17 +18,23 @@ import torch
 from torch import Tensor
 
 from glassmind.model.masks import Mask, causal
+from glassmind.model.positions import ScoreBias
 
 DENSE_UP_TO = 2048  # tokens; a table of booleans for more than that is not worth its memory
 
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """What one layer does to q·k: ``scale``; ``window`` (0: none); ALiBi's ``slopes_H``."""
+    """What one layer does to q·k: ``scale``; ``window`` (0: none); the positions' ``bias``."""
 
     scale: float
     window: int = 0
-    slopes_H: Tensor | None = None
+    bias: ScoreBias | None = None
+
+    @property
+    def slopes_H(self) -> Tensor | None:
+        """All that there is to the bias, where it is one that falls in proportion."""
+        return None if self.bias is None else self.bias.slopes_H
 
     def lower(
         self, mask: Mask | Tensor | None, positions: Tensor, batch: int, tokens: int
@@ -41,10 +47,11 @@ class Scoring:
         if isinstance(mask, Tensor) and mask.dim() == 3:
             mask = mask.unsqueeze(1)
         near = not self.window or tokens <= self.window
-        if near and self.slopes_H is None and not isinstance(mask, Mask):
+        if near and self.bias is None and not isinstance(mask, Mask):
             return mask
         visible = VisibleKeys(self, mask, positions, batch)
-        if tokens <= DENSE_UP_TO or isinstance(mask, Tensor):
+        learns = self.bias is not None and self.bias.learns
+        if tokens <= DENSE_UP_TO or isinstance(mask, Tensor) or learns:
             every = torch.arange(tokens, device=positions.device)
             return visible.tile(every, every)
         return visible
@@ -72,17 +79,17 @@ class VisibleKeys:
         else:
             mask, batch = (causal, 1) if self.mask is None else (self.mask, self.batch)
             visible = mask.tile(batch, queries, keys).unsqueeze(1)
-        window, slopes_H = self.scoring.window, self.scoring.slopes_H
-        if not window and slopes_H is None:
+        window, bias = self.scoring.window, self.scoring.bias
+        if not window and bias is None:
             return visible
         places = self.positions if self.positions.dim() == 2 else self.positions[None]
         distance_B1QS = (places[:, queries, None] - places[:, None, keys]).unsqueeze(1)
-        if slopes_H is not None:
-            bias = -slopes_H[:, None, None] * distance_B1QS
+        if bias is not None:
+            added = bias(distance_B1QS)
             if visible.dtype == torch.bool:
-                visible = bias.masked_fill(~visible, float("-inf"))
+                visible = added.masked_fill(~visible, float("-inf"))
             else:
-                visible = visible + bias
+                visible = visible + added
         if not window:
             return visible
         hidden = distance_B1QS >= window

@@ -29,7 +29,7 @@ from glassmind.model.feed_forward import FeedForward
 from glassmind.model.latent_attention import LatentAttention
 from glassmind.model.masks import Mask
 from glassmind.model.norms import make_norm
-from glassmind.model.positions import AbsolutePositions, RotaryPositions
+from glassmind.model.positions import AbsolutePositions, RotaryPositions, ScoreBias, score_bias
 from glassmind.model.probe import Tap
 from glassmind.model.scoring import VisibleKeys
 
@@ -43,7 +43,7 @@ class Block(nn.Module):
     on what the branch reads, on what it says, on the sum.
     """
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig, layer: int, bias: ScoreBias | None = None) -> None:
         super().__init__()
         self.plan = config.layer(layer)
         placement = config.norm_placement
@@ -55,9 +55,9 @@ class Block(nn.Module):
         self.attention_norm = norm_if("before", "around")
         self.attention: AttentionLayer
         if config.attention.latent.kv_rank:
-            self.attention = LatentAttention(config, layer)
+            self.attention = LatentAttention(config, layer, bias)
         else:
-            self.attention = Attention(config, layer)
+            self.attention = Attention(config, layer, bias)
         self.attention_out_norm = norm_if("after", "around")
         self.attention_out = Tap()
         self.attention_sum_norm = norm_if("residual")
@@ -138,8 +138,11 @@ class Transformer(nn.Module):
             else None
         )
         self.rotary_positions = RotaryPositions(config) if config.positions.kind == "rope" else None
+        self.score_bias = score_bias(config)
         self.embedding = Tap()
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.blocks = nn.ModuleList(
+            Block(config, layer, self.score_bias) for layer in range(config.n_layers)
+        )
         self.final_norm = make_norm(config) if config.final_norm else None
         self.final = Tap()
         self.unembed = nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -176,7 +179,7 @@ class Transformer(nn.Module):
 
         ``positions`` is (T,) or (B, T) and counts from 0 unless given (a cache knows its own).
         ``mask`` is a predicate, or (T, T) or (B, T, T), boolean (True = may attend) or additive
-        floats; ``None`` is causal. Windows and ALiBi of the config come on top of it. With a cache
+        floats; ``None`` is causal. Windows and biases of the config come on top of it. With a cache
         the mask must be ``None``: the cache decides what is visible.
         """
         _, tokens = ids_BT.shape

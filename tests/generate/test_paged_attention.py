@@ -17,6 +17,7 @@ from glassmind.generate.packed import native
 from glassmind.generate.packed.native_calls import STORED
 from glassmind.model import Scoring
 from glassmind.model.attention_kernels import explicit_attention
+from glassmind.model.positions import AlibiBias
 
 LENGTHS = (33, 7, 64, 100, 1)
 NOWHERE = torch.empty(0, dtype=torch.int64)
@@ -67,7 +68,7 @@ SCORINGS: dict[str, Callable[[int], Scoring]] = {
     "plain": lambda heads: Scoring(0.2),
     "window": lambda heads: Scoring(0.2, window=20),
     "narrow": lambda heads: Scoring(0.2, window=1),
-    "alibi": lambda heads: Scoring(0.2, slopes_H=torch.arange(heads) / 8),
+    "alibi": lambda heads: Scoring(0.2, bias=AlibiBias(torch.arange(heads) / 8)),
 }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from glassmind.model import Mask, Scoring, VisibleKeys, causal, left_padding, prefix, same_document
 from glassmind.model.chunked import chunked_attention
+from glassmind.model.positions import AlibiBias
 
 
 def formula(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, visible_keys: VisibleKeys) -> Tensor:
@@ -78,7 +79,11 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
     slopes = None
     if draw(st.booleans()):
         slopes = torch.rand(kv_heads * group, generator=generator)
-    scoring = Scoring(draw(st.floats(0.1, 2.0)), draw(st.sampled_from((0, 1, 3, 10))), slopes)
+    scoring = Scoring(
+        draw(st.floats(0.1, 2.0)),
+        draw(st.sampled_from((0, 1, 3, 10))),
+        None if slopes is None else AlibiBias(slopes),
+    )
     new = draw(st.integers(1, tokens))  # the tokens before these come from a cache
     return {
         "inputs": (q[:, :, -new:], k, v),

@@ -44,7 +44,8 @@ def test_every_difference_between_two_presets_has_a_reason_and_a_paper() -> None
             assert change.paper is not None
             told.add(change.why)
     # And nothing is told of what no preset ever changes, but for kinds only a recipe can choose.
-    kinds = {REASONS["positions.kind"]["none"].why, REASONS["positions.scaling.kind"]["linear"].why}
+    kinds = {REASONS["positions.kind"][kind].why for kind in ("none", "t5")}
+    kinds.add(REASONS["positions.scaling.kind"]["linear"].why)
     known = {reason.why for reasons in REASONS.values() for reason in reasons.values()}
     assert known - told == kinds
 

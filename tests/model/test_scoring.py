@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glassmind.model import Mask, Scoring, VisibleKeys, causal, same_document
-from glassmind.model.positions import alibi_slopes
+from glassmind.model.positions import AlibiBias, alibi_slopes
 from glassmind.model.scoring import DENSE_UP_TO
 
 SLOPES = torch.tensor([0.5, 0.25])
@@ -54,7 +54,7 @@ def as_floats(lowered: Tensor | VisibleKeys | None) -> Tensor:
 def test_a_short_row_gets_the_table(
     window: int, slopes: Tensor | None, given: str, restart: bool
 ) -> None:
-    scoring = Scoring(1.0, window, slopes)
+    scoring = Scoring(1.0, window, None if slopes is None else AlibiBias(slopes))
     predicate = causal & same_document(DOCUMENTS)
     dense = predicate.dense(BATCH, TOKENS)
     floats = torch.randn(dense.shape, generator=torch.Generator().manual_seed(0))
@@ -79,7 +79,7 @@ def test_a_short_row_gets_the_table(
 
 
 def lowered(mask: Mask | Tensor | None, tokens: int, window: int = 0, alibi: bool = False) -> str:
-    scoring = Scoring(1.0, window, SLOPES if alibi else None)
+    scoring = Scoring(1.0, window, AlibiBias(SLOPES) if alibi else None)
     return type(scoring.lower(mask, torch.arange(tokens), 1, tokens)).__name__
 
 

@@ -96,7 +96,7 @@ def _gather(
     visible = distance_R1QS >= 0
     if scoring.window:
         visible = visible & (distance_R1QS < scoring.window)
-    if scoring.slopes_H is None:
+    if scoring.bias is None:
         return q_RHQE, k_RKSE, v_RKSF, visible
-    bias_RHQS = (-scoring.slopes_H[:, None, None] * distance_R1QS).masked_fill(~visible, -torch.inf)
+    bias_RHQS = scoring.bias(distance_R1QS).masked_fill(~visible, -torch.inf)
     return q_RHQE, k_RKSE, v_RKSF, bias_RHQS

@@ -97,11 +97,13 @@ def attend(
 ) -> Tensor:
     """Attention of each token over the keys it sees: (T, H, F), float32.
 
-    ``scoring`` has the scale, the window and ALiBi's slopes. With a ``tap``, the attention weights
+    ``scoring`` has the scale, the window and the bias; of biases the compiled loops know only
+    ALiBi's. With a ``tap``, the attention weights
     are formed and pass through it, as in ``attend_gathered``.
     """
     native = _native(blocks)
-    if native is None or tap is not None:
+    beyond = scoring.bias is not None and scoring.slopes_H is None
+    if native is None or tap is not None or beyond:
         return attend_gathered(q_THE, blocks, places, scoring, tap)
     q_THE = q_THE.float().contiguous()
     shape = _shape(blocks, q_THE.shape[1], scoring)

@@ -20,7 +20,7 @@ from glassmind.model import Tap, Transformer
 from glassmind.model.attention import Attention
 from glassmind.model.config import ModelConfig
 from glassmind.model.feed_forward import ACTIVATIONS, FeedForward
-from glassmind.model.positions import AbsolutePositions, RotaryPositions
+from glassmind.model.positions import AbsolutePositions, AlibiBias, RotaryPositions
 from glassmind.model.quantized import QuantizedLinear
 from glassmind.model.transformer import Block
 
@@ -79,6 +79,7 @@ KNOWN_MODULES: frozenset[type[nn.Module]] = frozenset(
         Attention,
         FeedForward,
         AbsolutePositions,
+        AlibiBias,
         RotaryPositions,
         Tap,
         nn.Embedding,

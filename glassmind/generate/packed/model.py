@@ -261,7 +261,7 @@ class PackedModel:
             self._matrix(modules, f"{path}attention.output").native,
             self._matrix(modules, *up).native,
             self._matrix(modules, f"{path}feed_forward.down").native,
-            self._constant(cos), self._constant(sin), self._constant(attention.slopes),
+            self._constant(cos), self._constant(sin), self._constant(attention.scoring.slopes_H),
             attention.window,
         )  # fmt: skip
 

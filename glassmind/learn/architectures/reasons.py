@@ -300,6 +300,11 @@ REASONS: Mapping[str, Mapping[str, Reason]] = {
             "others, still works on texts longer than any in training.",
             Paper("Press et al. 2021", "2108.12409"),
         ),
+        "t5": Reason(
+            "A trained number for each head and range of distances is added to the score, so that "
+            "each head learns how far it looks.",
+            Paper("Raffel et al. 2019", "1910.10683"),
+        ),
         "none": Reason(
             "A decoder can infer positions from the causal mask alone, and without an encoding "
             "none can fail beyond the trained length.",
