@@ -94,7 +94,7 @@ def mask_parts(
         for follower in followers:
             follower.see(token)
         times.append(time.perf_counter())
-        for name, before, after in zip(spent, times, times[1:], strict=True):
+        for name, before, after in zip(spent, times[:-1], times[1:], strict=True):
             spent[name].append(1e3 * (after - before))
     return {name: statistics.median(found) for name, found in spent.items()}
 
