@@ -16,6 +16,8 @@ LISTED_ELSEWHERE = {
     "cli": "verbs: VERBS in cli/main.py",
     "data/stories": "families: FAMILIES in the same __init__",
     "interop/huggingface/families": "families: FAMILIES in the same __init__",
+    "reason/methods": "methods: _BUILT_IN in reason/registry.py",
+    "reason/rewards": "rewards: _BUILT_IN in reason/reward_registry.py",
 }
 
 FOLDERS = sorted(file.parent for file in PACKAGE.rglob("__init__.py"))

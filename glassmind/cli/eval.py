@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also give the sampled chains this reward (glassmind methods lists them)",
     )
     parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="only the first N problems"
+        "--limit", type=int, default=0, metavar="N", help="only the first N problems (0: all)"
     )
     parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
     parser.add_argument("--temperature", type=float, metavar="T")

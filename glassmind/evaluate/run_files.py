@@ -78,7 +78,7 @@ class LadderRow:
 class RewardRow:
     """What a reward says of the ``samples`` chains of ``n`` problems: the mean with its interval,
     the share of problems whose chains get ``differing`` rewards, and the mean standard deviation
-    within a problem."""
+    within a problem; these two are ``None`` where there is one chain a problem."""
 
     reward: str
     slice: str
@@ -87,8 +87,8 @@ class RewardRow:
     mean: float
     ci_low: float
     ci_high: float
-    differing: float
-    deviation: float
+    differing: float | None = None
+    deviation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,9 +134,7 @@ def evaluate_task(
         registry.require(method, session.has)
     for reward in wanted:
         if missing := reward.needs - session.has:
-            raise UserError(
-                f"the reward {reward.name} needs {registry.in_words(missing)}, which is not there"
-            )
+            raise UserError(f"the reward {reward.name} needs {registry.missing_in_words(missing)}")
     chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
     result = climb(problems, session, chosen, Budget(config.samples))
     any_method, *_ = result.solutions.values()

@@ -79,7 +79,15 @@ def require(method: Method, has: Collection[Need]) -> None:
     """
     missing = method.needs - set(has)
     if missing:
-        raise UserError(f"the method {method.name} needs {in_words(missing)}, which is not there")
+        raise UserError(f"the method {method.name} needs {missing_in_words(missing)}")
+
+
+def missing_in_words(needs: Collection[Need]) -> str:
+    """What is missing, and where it is to be had: the end of a sentence that refuses."""
+    said = in_words(needs)
+    if "answers" in needs:
+        return f"{said}, which only glassmind eval and the ladder have"
+    return f"{said}, and this model has none: a run of glassmind ladder has"
 
 
 def in_words(needs: Collection[Need]) -> str:

@@ -121,7 +121,7 @@ def test_everything_is_there(finished: RunFolder) -> None:
 
 def test_ladder_json_has_its_schema(finished: RunFolder) -> None:
     written = read_json(finished.path / "ladder.json")
-    assert list(written) == ["schema", "recipe", "commit", "seed", "rows", "skipped"]
+    assert list(written) == ["schema", "recipe", "commit", "seed", "rows", "skipped", "rewards"]
     ladder = finished_ladder(finished)
     assert (ladder.schema, ladder.recipe, ladder.seed) == (2, "tiny", 2)
     assert ladder.commit == finished.info().commit

@@ -77,6 +77,14 @@ def test_a_row_says_where_there_is_something_to_learn() -> None:
     assert line.split()[:4] == ["answer", "2", "2", "0.750"]
 
 
+def test_one_chain_a_problem_says_nothing_about_differences() -> None:
+    one = Trace.of_chains("p", [chain("30")])
+    row = reward_row(reward_registry.named("answer"), "test", [PROBLEM], [one])
+    assert (row.mean, row.ci_low, row.ci_high) == (1.0, 1.0, 1.0)
+    assert (row.differing, row.deviation) == (None, None)
+    assert rewards_text([row]).splitlines()[1].split()[-3:] == ["1.000", "to", "1.000"]
+
+
 def test_unknown_rewards_are_refused_with_the_list() -> None:
     with pytest.raises(UserError, match="no reward 'length'; the rewards are answer, steps, veri"):
         reward_registry.named("length")

@@ -25,6 +25,7 @@ def reward_row(
     """The reward of every chain, summed up. The interval is over problems, whose mean rewards are
     independent; with fewer than two of them it is the mean itself."""
     means, deviations = [], []
+    samples = len(traces[0].completions)
     for problem, trace in zip(problems, traces, strict=True):
         scores = [reward.score(problem, completion) for completion in trace.completions]
         mean = math.fsum(scores) / len(scores)
@@ -35,12 +36,12 @@ def reward_row(
         reward=reward.name,
         slice=slice,
         n=len(means),
-        samples=len(traces[0].completions),
+        samples=samples,
         mean=mean,
         ci_low=low,
         ci_high=high,
-        differing=sum(d > 0 for d in deviations) / len(deviations),
-        deviation=math.fsum(deviations) / len(deviations),
+        differing=sum(d > 0 for d in deviations) / len(deviations) if samples > 1 else None,
+        deviation=math.fsum(deviations) / len(deviations) if samples > 1 else None,
     )
 
 
@@ -49,13 +50,11 @@ def rewards_text(rows: Sequence[RewardRow]) -> str:
     reward, ``deviation`` the mean standard deviation within a problem."""
     lines = [_HEADINGS, *(_cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    texts = []
+    for name, *numbers in lines:
+        cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
+        texts.append("  ".join([name.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(texts)
 
 
 def _cells(row: RewardRow) -> tuple[str, ...]:
@@ -65,6 +64,6 @@ def _cells(row: RewardRow) -> tuple[str, ...]:
         f"{row.samples}",
         f"{row.mean:.3f}",
         f"{row.ci_low:.3f} to {row.ci_high:.3f}",
-        percent(row.differing),
-        f"{row.deviation:.3f}",
+        "" if row.differing is None else percent(row.differing),
+        "" if row.deviation is None else f"{row.deviation:.3f}",
     )
