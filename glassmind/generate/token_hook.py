@@ -36,7 +36,8 @@ class TokenHook(Protocol):
     """Follows one sample; it has state, so every sample of a request needs its own."""
 
     def allowed(self) -> Tensor | None:
-        """Which tokens may come next: bool (V,), not to be written to; ``None`` allows all."""
+        """Which tokens may come next: bool (V,) on the CPU, not to be written to; ``None`` allows
+        all."""
         ...
 
     def see(self, token_id: int) -> Reaction:

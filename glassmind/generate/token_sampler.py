@@ -56,7 +56,9 @@ class TokenSampler:
             for one in (sample, *(self._scheduler.fork(sample) if sample.siblings else ())):
                 mask = self._allowed(one) if one.hooks else None
                 if mask is not None:
-                    if not mask.any():  # a dead end: it is the beginning of a match, no more
+                    if (
+                        not mask.numpy().any()
+                    ):  # a dead end: it is the beginning of a match, no more
                         one.finish = "length"
                         continue
                     allowed[len(slots)] = mask
@@ -120,7 +122,8 @@ class TokenSampler:
         if together is None:
             return None
         # A model's vocabulary may be a little larger than its tokenizer's.
-        return F.pad(together, (0, self._model.config.vocab_size - len(together)))
+        spare = self._model.config.vocab_size - len(together)
+        return F.pad(together, (0, spare)) if spare else together
 
 
 def _to_be_judged(slots: list[Slot], device: torch.device) -> Guesses | None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -230,16 +231,19 @@ class Sampler:
             penalised = [self._params(row) for row in self.needs_history]
             penalise(asked_RV, self.needs_history, penalised, histories)
         if allowed:
-            masks = torch.stack(list(allowed.values()))
-            stuck = ~masks.any(1)
-            if bool(stuck.any()):
+            # With numpy: a torch operation on each row would start all threads each time.
+            masks = np.stack([mask.numpy() for mask in allowed.values()])
+            if not masks.any(1).all():
                 raise UserError(
                     "the constraint allows no token of this vocabulary to follow what was "
                     "generated; loosen it, or use a model whose vocabulary can spell what it asks"
                 )
-            rows = torch.tensor(list(allowed), device=asked_RV.device)
-            forbidden = ~masks.to(asked_RV.device)
-            asked_RV[rows] = asked_RV[rows].masked_fill_(forbidden, -torch.inf)
+            forbidden = torch.from_numpy(~masks).to(asked_RV.device)
+            if list(allowed) == list(range(len(asked_RV))):
+                asked_RV.masked_fill_(forbidden, -torch.inf)
+            else:
+                rows = torch.tensor(list(allowed), device=asked_RV.device)
+                asked_RV[rows] = asked_RV[rows].masked_fill_(forbidden, -torch.inf)
         return asked_RV
 
     def _weights(self, asked_RV: Tensor) -> tuple[Tensor, Tensor]:
