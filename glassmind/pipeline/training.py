@@ -44,7 +44,7 @@ def run_training(
     require_trackers(recipe.train.trackers)
     group.require_same(recipe_toml(recipe), "recipe")
     group.check_config(recipe.train)
-    if recipe.start or recipe.lora.rank or recipe.objective in ("chat", "classify"):
+    if recipe.start or recipe.lora.rank or recipe.objective not in ("sft", "pretrain"):
         if group.size > 1:
             raise UserError(
                 "torchrun trains from the beginning only (objective pretrain or sft, without start "
