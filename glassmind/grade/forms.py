@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from glassmind.grade.numbers import WrittenNumber, read_number
+from glassmind.grade.arithmetic import evaluate
+from glassmind.grade.numbers import WrittenNumber, parse_number, read_number
 from glassmind.grade.typesetting import FUNCTIONS, compact, plain, unwrap
 
 MAX_ANSWER = 1000
@@ -249,8 +250,8 @@ def _relation(text: str, depth: int) -> Form | None:
     if set(operators) == {"="}:
         if _NAME.fullmatch(names[0]) and not _LETTERS.fullmatch(sides[-1]):
             return Named(names[0], _read(sides[-1], depth + 1))
-        if not any(_SYMBOL.search(side) for side in sides[:-1]):  # 3*12 = 36
-            return _read(sides[-1], depth + 1)
+        if not any(_SYMBOL.search(side) for side in sides[:-1]) and _may_hold(sides):
+            return _read(sides[-1], depth + 1)  # 3*12 = 36
     if operators == ["\\in"] and _NAME.fullmatch(names[0]):
         return Named(names[0], _read(sides[1], depth + 1))
     if len(operators) == 1 and operators[0] != "\\in":
@@ -263,6 +264,13 @@ def _relation(text: str, depth: int) -> Form | None:
     if len(operators) == 2 and "\\in" not in operators:
         return _between(names, operators, depth)
     return None
+
+
+def _may_hold(sides: list[str]) -> bool:
+    """False where a side is arithmetic with another value than the last: 2 = 24 states nothing."""
+    stated = parse_number(sides[-1])
+    values = [evaluate(side) for side in sides[:-1]]
+    return stated is None or all(value is None or value == stated for value in values)
 
 
 def _ray(names: list[str], operator: str, depth: int) -> Form | None:

@@ -134,7 +134,9 @@ def canonical(number: Fraction | int | str) -> str:
     if isinstance(number, str):
         parsed = parse_number(number)
         if parsed is None:
-            return " ".join(number.lower().split())
+            text = " ".join(number.split())
+            lower = text.lower()  # unless that makes it a number: 0M is not 0 m
+            return lower if parse_number(lower) is None else text
         number = parsed
     number = Fraction(number)
     if number.denominator == 1:

@@ -197,3 +197,18 @@ def test_right_answers_of_math_are_themselves(data_folder: Path) -> None:
         assert grade(gold, extract_answer(f"<think>\\boxed{{0}}</think>**Answer:** ${gold}$")), gold
         other = gold.replace("\\left", "").replace("\\right", "").replace("\\frac", "\\dfrac")
         assert grade(gold, extract_answer(f"\\[\\boxed{{{other}}}\\]")), gold
+
+
+@pytest.mark.parametrize(
+    ("gold", "given", "right"),
+    [
+        ("24", "2=24", False),
+        ("24", "3*7=24", False),
+        ("24", "3*8 = 24", True),
+        ("24", "12+12=3*8=24", True),
+        ("24", "12+13=3*8=24", False),
+        ("24", "n = 24", True),
+    ],
+)
+def test_a_false_equation_states_nothing(gold: str, given: str, right: bool) -> None:
+    assert grade(gold, given) is right
