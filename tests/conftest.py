@@ -13,9 +13,11 @@ from command_line import complaint
 
 from glassmind.cli import console
 
-# A busy machine makes a single example slow; that says nothing about the code.
-hypothesis.settings.register_profile("glassmind", deadline=None)
-hypothesis.settings.load_profile("glassmind")
+# A busy machine makes a single example slow; that says nothing about the code. The same examples
+# every time: a change is judged by what it changed. HYPOTHESIS_PROFILE=explore draws new ones.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -11,7 +12,7 @@ from random import Random
 import pytest
 import regex
 from constrained_walk import fits, text_of, walk
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from glassmind.errors import UserError
@@ -138,6 +139,8 @@ def test_whatever_is_written_matches(
     if ids is None:
         return
     text = text_of(constraint, ids).decode("utf-8")  # also where a token is half a character
+    # Newer digits than this Python's Unicode has are \\d to the parser, and not to ``re``.
+    assume(not any(unicodedata.category(character) == "Cn" for character in text))
     assert re.fullmatch(pattern, text), (pattern, text)
 
 
