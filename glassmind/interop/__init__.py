@@ -14,7 +14,7 @@ file is ever executed, and what is wrong is said with the file and the field.
 - ``shipped_packages``: models that are Python packages
 
 Below them lie ``pretrained`` (what a loaded model is), ``building`` (weights into a model, once in
-memory) and ``canonical`` (when two configs mean the same).
+memory), ``turn_ends`` (which tokens end a reply) and ``canonical`` (when two configs mean the same).
 
 Importing this package imports none of it.
 """

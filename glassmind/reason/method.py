@@ -58,8 +58,9 @@ class Method:
     sentence that says what it does. ``needs`` is what a session must have for it.
     ``compared_with`` names the methods that it is tested against on the same problems, first the
     one that it improves on. ``scales`` says that ``Budget.samples`` changes what it does, so that
-    its accuracy is drawn against the number of samples. ``in_summary`` puts it where there is room
-    for a few methods only.
+    its accuracy is drawn against the number of samples; ``greedy`` that it always takes the
+    likeliest token, so that a temperature changes nothing. ``in_summary`` puts it where there is
+    room for a few methods only.
 
     A method that needs the reference answers is a *ceiling*: it answers nothing, and shows what
     could be reached by choosing well. It is not tested against anything; ``compared_with`` names
@@ -73,6 +74,7 @@ class Method:
     needs: frozenset[Need] = frozenset()
     compared_with: tuple[str, ...] = ()
     scales: bool = False
+    greedy: bool = False
     in_summary: bool = False
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers.tokenizer_json import read_tokenizer_json
+from glassmind.tokenize.chat_template import marks
 from glassmind.tokenize.chat_template import template as chat_template
 from glassmind.tokenize.chat_template.template import ChatTemplate
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
@@ -226,7 +227,7 @@ def test_a_marker_is_found_even_where_text_uses_the_rare_characters(
     ours: ComposedTokenizer,
 ) -> None:
     template = ChatTemplate("{{ messages[0].content }}")
-    rare = "".join(map(chr, chat_template._RARE))
+    rare = "".join(map(chr, marks._RARE))
     content = rare[:3000] + "<|im_end|>→"
     assert template.encode(ours, [{"role": "user", "content": content}]) == ours.encode(content)
     with pytest.raises(UserError, match="every hieroglyph"):
@@ -319,6 +320,7 @@ def test_what_ctrl_c_left_unfinished_answers_nobody() -> None:
 
 _LAST_WORDS = """
 import os, signal, sys
+from glassmind.tokenize.chat_template import marks
 from glassmind.tokenize.chat_template import template as chat_template
 loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 chat = [{"role": "user", "content": "Hi"}]
