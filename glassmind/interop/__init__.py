@@ -13,8 +13,9 @@ file is ever executed, and what is wrong is said with the file and the field.
   again (``pulled``)
 - ``shipped_packages``: models that are Python packages
 
-Below them lie ``pretrained`` (what a loaded model is), ``building`` (weights into a model, once in
-memory), ``turn_ends`` (which tokens end a reply) and ``canonical`` (when two configs mean the same).
+Below them lie ``pretrained`` (what a loaded model is), ``turn_ends`` (which tokens end a reply),
+``building`` (weights into a model, once in memory) and ``canonical`` (when two configs mean the
+same).
 
 Importing this package imports none of it.
 """

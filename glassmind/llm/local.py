@@ -186,7 +186,7 @@ class LocalLLM:
         if isinstance(self.tokenizer, ComposedTokenizer):
             named = self.tokenizer.facts.eos_token
             known = None if named is None else self.tokenizer.id_of(named)
-            if known is not None:
+            if known in self.stop_ids:
                 return known
         return min(self.stop_ids, default=None)
 

@@ -128,9 +128,10 @@ def build_tokenizer(
     said |= {name: value for name, value in vars(facts).items() if value is not None}
     control = [i for i, kind in enumerate(types) if kind in special]
     tokens = {spellings[i]: AddedToken(spellings[i], i) for i in control}
+    symbols = {spellings[i] for i, kind in enumerate(types) if kind == PieceType.USER_DEFINED}
     for token in added:
         # A symbol that is cut out of the text anyway stays in the hands of the model.
-        cut = token.content in spellings and not token.special
+        cut = token.content in symbols and not token.special
         if not cut:
             tokens.setdefault(token.content, token)
     never = frozenset(token.token_id for token in tokens.values() if token.special)

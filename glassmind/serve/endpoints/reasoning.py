@@ -163,7 +163,7 @@ def _method(served: LocalLLM, body: ReasonRequest) -> Method:
         raise Refusal(400, str(error), param="method") from None
     if body.samples is not None and not method.scales:
         raise Refusal(400, f"the method {method.name} does not take samples", param="samples")
-    if body.temperature and method.greedy:
+    if temperature_of(body.temperature) and method.greedy:
         raise Refusal(
             400,
             f"the method {method.name} always takes the likeliest token, whatever the temperature; "
