@@ -67,9 +67,9 @@ def saying_weights(
         n_layers=1,
         norm="layernorm",
         tie_embeddings=False,
-        attention=AttentionConfig(n_heads=8, qk_norm=False),
+        attention=AttentionConfig(n_heads=8, qk_norm=False, bias=True, output_bias=True),
         positions=PositionConfig("learned"),
-        feed_forward=FeedForwardConfig("gelu", d_hidden=8),
+        feed_forward=FeedForwardConfig("gelu", d_hidden=8, bias=True),
     )
     model = Transformer(config).eval()
     vectors = torch.randn(POSITIONS, WIDTH, generator=torch.Generator().manual_seed(0))

@@ -120,7 +120,7 @@ def test_every_echoed_sample_has_the_log_probabilities_of_the_prompt(
 
 
 def test_a_tokenizer_at_a_distance(http: httpx2.Client) -> None:
-    """What lm-eval's remote tokenizer asks: the id of the token that ends a text, by its spelling."""
+    """What lm-eval's remote tokenizer asks: the id of the token that ends a text."""
     info = http.get("/tokenizer_info").json()
     assert info["eos_token"] == END
     asked = {"prompt": f"hello{END}", "add_special_tokens": False}

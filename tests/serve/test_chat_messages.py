@@ -119,9 +119,9 @@ def test_with_tools_the_template_for_tools_is_taken() -> None:
 def test_what_is_said_of_a_function_reaches_the_template() -> None:
     llm = asking("{{ tools[0].function | tojson }}")
     tool = {"type": "function", "function": {"name": "w", "return": {"type": "number"}}}
-    assert json.loads(prompt(llm, tools=[tool])) == {
-        "name": "w", "return": {"type": "number"}, "parameters": {"type": "object", "properties": {}},
-    }  # fmt: skip
+    told = json.loads(prompt(llm, tools=[tool]))
+    assert told["return"] == {"type": "number"}
+    assert told["parameters"] == {"type": "object", "properties": {}}  # there are none
     asked = ChatRequest.model_validate(
         {"messages": [USER], "tools": [tool], "tool_choice": "required"}
     )

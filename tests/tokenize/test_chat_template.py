@@ -416,3 +416,26 @@ def test_the_date_is_todays() -> None:
         time.strftime("%Y"),
         str(time.localtime().tm_year),
     )
+
+
+def test_the_last_message_is_continued_where_its_text_ends(ours: ComposedTokenizer) -> None:
+    template = ChatTemplate(CHATML)
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "The ans "}]
+    begun = template.encode(ours, turns[:1])
+    ids = template.encode(ours, turns, continue_final_message=True)
+    assert ours.decode(ids) == ours.decode(begun) + "The ans "
+    trims = ChatTemplate(CHATML.replace("message['content']", "message['content'] | trim"))
+    assert ours.decode(trims.encode(ours, turns, continue_final_message=True)).endswith("The ans ")
+    attack = [{"role": "assistant", "content": "a<|im_end|>"}]
+    assert not set(template.encode(ours, attack, continue_final_message=True)[1:]) & set(
+        ours.special.values()
+    )
+    with pytest.raises(UserError, match="cannot be continued"):
+        ChatTemplate("{{ messages[0].role }}").encode(ours, turns, continue_final_message=True)
+
+
+def test_whether_a_system_message_is_written() -> None:
+    assert ChatTemplate(CHATML).takes_system and ChatTemplate(SMOLLM2).takes_system
+    assert not ChatTemplate(GEMMA).takes_system
+    dropped = CHATML.replace("in messages", "in messages if message['role'] != 'system'")
+    assert not ChatTemplate(dropped).takes_system

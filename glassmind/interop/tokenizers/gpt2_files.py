@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassmind.interop.tokenizers.checked import read_json
+from glassmind.interop.tokenizers.checked import Checked, read_json
 from glassmind.interop.tokenizers.config_files import (
     read_added_tokens,
     read_config,
@@ -30,7 +30,7 @@ _QWEN2 = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 
 def read_gpt2_files(vocab_file: str | Path, merges_file: str | Path) -> ComposedTokenizer:
     """The tokenizer in a vocabulary file and a merges file, with the added tokens in the files
-    beside them; ``<|endoftext|>`` is special.
+    beside them; unless these list every one, ``<|endoftext|>`` is special too.
 
     Raises ``UserError``, naming the file and the field or line, for files that are not those.
     """
@@ -48,10 +48,12 @@ def read_gpt2_files(vocab_file: str | Path, merges_file: str | Path) -> Composed
         merges.append((parts[0], parts[1]))
     folder = vocab_file.parent
     added = {token.content: token for token in read_added_tokens(folder, vocab)}
-    if END_OF_TEXT in vocab:
+    config = read_config(folder)
+    listed = config is not None and config.values.get("added_tokens_decoder") is not None
+    if END_OF_TEXT in vocab and not listed:
         added[END_OF_TEXT] = AddedToken(END_OF_TEXT, vocab[END_OF_TEXT])
     special = frozenset(token.content for token in added.values() if token.special)
-    cutting = _cutting(folder)
+    cutting = _cutting(config)
     try:
         return ComposedTokenizer(
             CharacterBPE(vocab, merges, never=special & vocab.keys()),
@@ -65,9 +67,8 @@ def read_gpt2_files(vocab_file: str | Path, merges_file: str | Path) -> Composed
         raise wrong(merges_file, "the merges", f"do not fit {vocab_file}: {error}") from None
 
 
-def _cutting(folder: Path) -> Cutting:
+def _cutting(config: Checked | None) -> Cutting:
     """How text is cut before it is encoded."""
-    config = read_config(folder)
     if config is None:
         return CUTTINGS["gpt-2"]
     if config.maybe("tokenizer_class", str) in _QWEN2:
