@@ -176,7 +176,7 @@ def damaged(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         ("peft_type", "IA3", r"peft_type \(IA3\) is not LORA"),
         ("use_dora", True, "use_dora"),
         ("bias", "all", "may change matrices only"),
-        ("rank_pattern", {"q_proj": 4}, "all layers must be changed alike"),
+        ("rank_pattern", {"q_proj": 4}, "all layers must have the same settings"),
         ("r", 0, "must be at least 1"),
         ("r", 7, "is for another model: it has shape"),
         ("lora_alpha", "much", "must be a number"),
