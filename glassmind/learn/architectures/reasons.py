@@ -59,9 +59,7 @@ GLU = Paper("Shazeer 2020", "2002.05202")
 MIXTURE = Paper("Shazeer et al. 2017", "1701.06538")
 HYBRID_NOPE = Paper("Yang et al. 2025", "2501.18795")
 
-_HABIT = Reason(
-    "Early fully connected layers had a bias for every matrix by convention.", VASWANI
-)
+_HABIT = Reason("Early fully connected layers had a bias for every matrix by convention.", VASWANI)
 _NO_BIAS = Reason("Large runs were more stable without biases, at no loss of quality.", PALM)
 _ONE_OF_MANY = Reason(
     "Many small experts can be combined in far more ways than a few large ones at the same cost.",
