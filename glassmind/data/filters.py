@@ -193,7 +193,7 @@ class Filters:
 
 
 def kept(documents: Iterable[Piece], decisions: Decisions) -> Generator[Piece, None, None]:
-    """What stays of whole ``documents``; each remaining piece becomes a document of its own."""
+    """The parts of whole ``documents`` that stay, each as a document of its own."""
     for document in documents:
         spans = decisions.get(document.document)
         if spans is None:

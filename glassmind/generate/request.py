@@ -130,7 +130,7 @@ class SamplingParams:
     def _check_logit_bias(self) -> None:
         if len(self.logit_bias) > MOST_BIASES:
             raise UserError(
-                f"logit_bias has {len(self.logit_bias)} entries; {MOST_BIASES} are the most"
+                f"logit_bias has {len(self.logit_bias)} entries; at most {MOST_BIASES} are allowed"
             )
         for token_id, bias in self.logit_bias:
             if not -100 <= bias <= 100:
@@ -145,7 +145,7 @@ class SamplingParams:
             raise UserError("stop_texts must be a tuple of texts, not one text")
         if len(self.stop_texts) > MOST_STOP_TEXTS:
             raise UserError(
-                f"stop_texts has {len(self.stop_texts)} entries; {MOST_STOP_TEXTS} are the most"
+                f"stop_texts has {len(self.stop_texts)} entries; the limit is {MOST_STOP_TEXTS}"
             )
         for text in self.stop_texts:
             if not 1 <= len(text) <= LONGEST_STOP_TEXT:

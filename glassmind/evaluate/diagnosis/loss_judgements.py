@@ -158,7 +158,7 @@ def spikes(run: StageFigures) -> Diagnosis | None:
         usual = median(values[i - SPIKE_WINDOW : i])
         bar = usual + max(SPIKE_DEVIATIONS * deviation, SPIKE_SHARE * abs(usual))
         after = values[i + 1 : i + 1 + SPIKE_WINDOW]
-        if values[i] > bar and after and median(after) <= bar:  # what stays up is no spike
+        if values[i] > bar and after and median(after) <= bar:  # else it is not a spike
             found.append((run.losses[i][0], values[i], usual))
     if not found and not run.troubles:
         return None

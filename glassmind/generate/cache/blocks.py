@@ -110,7 +110,7 @@ class Blocks:
     def forget_contents(self) -> None:
         """Drop the content of every block without users, so that none is found again.
 
-        For when keys and values are no longer those that the model would compute.
+        Call it when the model has changed, so that it would compute other keys and values.
         """
         for block in self._unused:
             self._forget(block)

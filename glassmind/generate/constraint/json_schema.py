@@ -71,7 +71,7 @@ _BOUNDS = {
 _NARROW = {r"\D": r"[^\p{Nd}]", r"\W": r"[^\p{L}\p{N}_]", r"\S": r"[^\s\x1c-\x1f\ufeff]"}
 _PART_OF_PATTERN = re.compile(r"\\.|\[\^?|.", re.DOTALL)
 
-# Keywords whose values are no schemas.
+# Keywords whose values are not schemas.
 _VALUES = {"const", "enum", "default", "examples", "example", "required", "type"}
 # Keywords whose values are schemas by name.
 _NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
@@ -95,7 +95,7 @@ def prepared_schema(schema: object) -> str:
     except (TypeError, ValueError):
         raise _wrong("#", "it contains a value that cannot be written as JSON") from None
     if len(text) > MAX_TEXT:
-        raise _wrong("#", f"it has {len(text)} characters; {MAX_TEXT} are the most")
+        raise _wrong("#", f"it has {len(text)} characters; at most {MAX_TEXT} are allowed")
     return text
 
 
@@ -157,7 +157,7 @@ class _Walk:
 
     def _named(self, schemas: dict[str, object], place: str, depth: int) -> object:
         if len(schemas) > MAX_PROPERTIES and not place.endswith(("$defs", "definitions")):
-            raise _wrong(place, f"it has {len(schemas)} entries; {MAX_PROPERTIES} are the most")
+            raise _wrong(place, f"it has {len(schemas)} entries; the limit is {MAX_PROPERTIES}")
         return {
             name: self.schema(inner, f"{place}/{_step(name)}", depth + 1)
             for name, inner in schemas.items()
