@@ -268,7 +268,7 @@ class Engine:
         for runner in training:
             runner.train(False)
         try:
-            # A trainer may have compiled the model for one batch shape; here it changes each pass.
+            # A trainer may have compiled the model for its one batch shape; ours changes each pass.
             with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
                 yield
         finally:

@@ -170,7 +170,7 @@ def _by_layer(model: Transformer, family: Family) -> dict[str, Binding]:
 
 
 def _plain_names(model: Transformer) -> list[str]:
-    """The parameter names of a model with this config, even if layers are wrapped at present."""
+    """The parameters that a model of this config has, whatever its layers are wrapped in now."""
     with torch.device("meta"):
         return [name for name, _ in Transformer(model.config).named_parameters()]
 

@@ -40,7 +40,7 @@ from glassmind.model.scoring import VisibleKeys
 TILE = 512  # queries and keys a tile
 
 
-# Not compiled: which tiles have to be computed depends on the values of the mask.
+# Not compiled: which tiles are worth computing is known only when they are looked at.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def chunked_attention(
     q_BHTE: Tensor,

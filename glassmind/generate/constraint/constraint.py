@@ -60,7 +60,7 @@ class GrammarConstraint:
 
     def __init__(self, grammar: str, vocabulary: Vocabulary) -> None:
         _check_length(grammar, MAX_GRAMMAR, "grammar")
-        _ = vocabulary.grammar_tokenizer  # raises UserError if llguidance is missing
+        _ = vocabulary.grammar_tokenizer  # says so where llguidance is missing
         self._set_up({"lark_grammar": _lark(grammar)}, vocabulary, "grammar")
 
     def _set_up(self, grammar: dict[str, object], vocabulary: Vocabulary, what: str) -> None:
