@@ -199,7 +199,7 @@ def test_a_column_that_is_missing_or_too_short_is_named() -> None:
     packed = pack([numbered(10, 5, WORTH)], 6, PAD)
     with pytest.raises(UserError, match="needs the column 'turn', but the data has worth"):
         packed[TURN]
-    with pytest.raises(UserError, match="5 tokens and 4 values in its column 'worth'"):
+    with pytest.raises(UserError, match="5 tokens but 4 values in its column 'worth'"):
         Document(np.arange(5, dtype=np.int32), {WORTH: np.zeros(4)})
     with pytest.raises(UserError, match="must be an identifier"):
         Column("old logprob", "float32", 0.0)
