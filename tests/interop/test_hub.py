@@ -84,6 +84,14 @@ def test_the_files_of_a_model_and_no_others(hub: Hub) -> None:
     assert watcher.seen[-1] == watcher.total == 4
 
 
+def test_the_template_for_tools_comes_to_its_own_folder(hub: Hub) -> None:
+    path = "additional_chat_templates/tool_use.jinja"
+    hub.repositories["org/tools"] = Repository(dict(FILES) | {path: b"T"})
+    folder = get(hub, "org/tools")
+    assert (folder / path).read_bytes() == b"T"
+    assert get(hub, "org/tools") == folder  # everything is there
+
+
 def test_the_stand_in_is_one_for_the_library_too(hub: Hub, tmp_path: Path) -> None:
     for name in sorted(WANTED):
         path = huggingface_hub.hf_hub_download(
@@ -211,9 +219,9 @@ def test_a_wrong_beginning_is_found_out_at_the_end(hub: Hub) -> None:
 def test_no_such_repository_revision_or_access(hub: Hub) -> None:
     hub.repositories["org/gated"] = Repository({}, open_to="gated")
     hub.repositories["org/private"] = Repository({}, open_to="nobody")
-    assert "accept its terms" in complaint(hub, "org/gated")
+    assert "accepting its terms" in complaint(hub, "org/gated")
     for name in ("org/missing", "org/private"):
-        assert f"has no model {name}, or only for others" in complaint(hub, name)
+        assert f"has no model {name}, or you have no access" in complaint(hub, name)
     assert "has no revision 'v9'" in complaint(hub, revision="v9")
     assert not Path("models").exists()
 
