@@ -35,10 +35,10 @@ def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
             "role": "system" if message.role == "developer" else message.role,
             "content": content or "",
         }
-        reasoning = message.reasoning if message.reasoning_content is None else None
+        reasoning = message.reasoning_content
         named = {
             "name": message.name,
-            "reasoning_content": message.reasoning_content or reasoning,
+            "reasoning_content": message.reasoning if reasoning is None else reasoning,
             "tool_call_id": message.tool_call_id,
         }
         given |= {name: value for name, value in named.items() if value is not None}
