@@ -135,7 +135,7 @@ def _readings(hint: Any, text: str) -> list[Any]:
             continue
     tuples = [t for t in union_options(hint) if typing.get_origin(t) is tuple]
     if tuples:
-        # Text that is not TOML, such as 1,2,3 without brackets or words without quotes, is read below.
+        # Text that is not TOML (1,2,3 without brackets, words without quotes) is read below.
         with contextlib.suppress(ValueError, RecursionError):
             readings.append(tomllib.loads(f"value = {text}")["value"])
         inner = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text

@@ -2,8 +2,8 @@
 
 The numbers are flat arrays with one entry per node, token or judgement, in the order of the
 problems and their nodes. Texts repeat often, so each is stored once, in a JSON table that is saved
-as bytes under the name ``json``, together with the version; nodes refer to them by number. Integers and floats are
-written in the smallest type that holds them exactly, so what is read back equals what was written.
+as bytes under the name ``json``, together with the version; nodes refer to them by number. Integers
+and floats are written in the smallest type that holds them exactly, so nothing is lost.
 
 Files are not trusted: sizes must agree, numbers must be in range, parents must come before
 children, and the work of reading is bounded. Files of format 1 can still be read.

@@ -46,9 +46,7 @@ class Worker:
         self._cannot_start = cannot_start
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        if hasattr(
-            os, "register_at_fork"
-        ):  # a forked copy of this process must not share the pipes
+        if hasattr(os, "register_at_fork"):  # a forked copy must not share the pipes
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 

@@ -15,9 +15,9 @@ Learning ends when the vocabulary is full or no pair has a positive gain.
 Two other rules are also called WordPiece. Tutorials use the ratio inside the logarithm alone,
 ``count(ab) / (count(a) · count(b))``: the gain of *one* occurrence. With this rule, two letters
 that occur only once, next to each other, beat every other pair, and the vocabulary fills with the
-rarest words of the text (3 MB of novels, 4,096 tokens: 3.1 tokens a word instead of 1.35). The trainer in
-the ``tokenizers`` library runs byte-pair encoding and adds ``##`` to the result. The papers' own
-trainer was never published. All share the file format and the encoder.
+rarest words of the text (3 MB of novels, 4,096 tokens: 3.1 tokens per word instead of 1.35). The
+trainer in the ``tokenizers`` library runs byte-pair encoding and adds ``##`` to the result. The
+trainer of the papers was never published. All share the file format and the encoder.
 
 Counting works as in ``bpe/train.py``: distinct words once, one character per token, an index from
 pair to words. That lazy heap relies on scores that only fall (an outdated, higher score is noticed
@@ -140,9 +140,7 @@ class _Pairs:
         """The pair with the largest gain; among equals the one with the smallest ids."""
         while self._heap:
             negative_score, pair = heapq.heappop(self._heap)
-            if (
-                self._entered.get(pair) != -negative_score
-            ):  # it was pushed again later, or no longer occurs
+            if self._entered.get(pair) != -negative_score:  # pushed again since, or gone
                 continue
             score = self._score(pair)
             if score == -negative_score:

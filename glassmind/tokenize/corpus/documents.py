@@ -156,9 +156,7 @@ def _from_text(path: Path, parts: Iterator[bytes], between: int) -> Iterator[tup
             _refuse_byte(path, start + error.start, part[error.start])
         _refuse_zero(path, text, start)
         if start == 0:
-            text = text.removeprefix(
-                "\ufeff"
-            )  # the byte order mark that some editors write before UTF-8
+            text = text.removeprefix("\ufeff")  # a byte order mark, which some editors write
         yield number, text.strip("\r\n")
         start += len(part) + between
 
