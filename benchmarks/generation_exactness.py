@@ -1,11 +1,12 @@
-"""Does a request get the same tokens whatever the engine does beside it, and the trainer's scores?
+"""Does a request get the same tokens whatever else the engine runs, and the trainer's scores?
 
     python benchmarks/generation_exactness.py smollm2          # a name, a .gguf file or a folder
 
-Every request is answered three times: alone, in a crowd that is read in pieces of 37 tokens, and in
-a cache so small that samples are preempted. Half are greedy, half drawn at temperature 0.8. Where
-two answers part, the gap between the two likeliest tokens at that place is noted: a kernel whose
-sums depend on the batch may only decide those below 1e-4.
+Every request is answered three times: alone; together with many others, whose prompts are read in
+pieces of 37 tokens; and in a cache so small that samples are preempted. Half are greedy, half drawn
+at temperature 0.8. If two answers differ, the gap between the two likeliest tokens at the first
+difference is recorded: a kernel whose sums depend on the batch may only cause differences where the
+gap is below 1e-4.
 
 Scores: the log-probabilities that the engine reports, against one forward pass as the trainer runs
 it, in float32: of the same (rounded) weights, and of the model's own.
@@ -101,7 +102,7 @@ def measure(
 
 
 def gap(one: Generation, other: Generation) -> float | None:
-    """How far the two likeliest tokens lay apart where two answers part; ``None``: nowhere."""
+    """The gap between the two likeliest tokens where two answers first differ, if they do."""
     for at, (a, b) in enumerate(zip(one.token_ids, other.token_ids, strict=False)):
         if a != b:
             (_, first), (_, second) = one.top_logprobs[at][:2]

@@ -2,11 +2,11 @@
 
     python benchmarks/tokenizer_long_string.py
 
-Everything that the pre-split does not cut is merged as one piece, so a long run of letters is what
-an encoder must fear. Random letters and one letter repeated, in GPT-2's vocabulary, at doubling
-lengths: ours, ``tokenizers`` and ``tiktoken`` (by ``with_tiktoken``). Seconds are those that the
-processor worked; *growth* is the power of the length that they rise with, from the shortest to the
-longest (1: linear, 2: quadratic). The last line is one JSON object; the exit code is 1 where ids
+Text that the pre-split does not cut is merged as one piece, so a long run of letters is the worst
+case of an encoder. Random letters and one letter repeated, in GPT-2's vocabulary, at doubling
+lengths, are encoded by ours, ``tokenizers`` and ``tiktoken`` (by ``with_tiktoken``). Seconds are
+processor time; *growth* is the exponent with which they grow, from the shortest length to the
+longest (1: linear, 2: quadratic). The last line is one JSON object; the exit code is 1 if ids
 differ.
 """
 
