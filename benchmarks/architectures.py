@@ -419,9 +419,11 @@ def main() -> int:
     parser.add_argument("--texts", type=Path, help="folder; default $GLASSMIND_DATA/text")
     parser.add_argument("--megabytes", type=float, default=12, help="of books to train on")
     parser.add_argument("--recipe", default="architectures")
-    parser.add_argument("--seconds", type=float, default=90, help="for the base on one thread")
+    parser.add_argument(
+        "--seconds", type=float, default=90, help="budget of the base model on one thread"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="arms at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="arms run at the same time")
     parser.add_argument("--write", type=Path, help="the summary as a JSON file")
     args = parser.parse_args()
     if args.texts is None and "GLASSMIND_DATA" not in os.environ:

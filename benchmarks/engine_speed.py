@@ -313,7 +313,7 @@ class Bench:
         rng = random.Random(0)
         limits = [GSM8K_LIMITS[1] if natural else rng.randint(*GSM8K_LIMITS) for _ in prompts]
         stop = min(real.stop_ids) if natural else -1
-        title = f"{len(prompts)} x {self.args.samples}{', own ends' if natural else ''}"
+        title = f"{len(prompts)} x {self.args.samples}{', natural ends' if natural else ''}"
         job = Job(prompts, limits, self.args.samples, 0.8, stop)
         side = self.ours("smollm2", "bfloat16")
         runs = in_turn({"bfloat16": lambda: side(job)}, self.args.long_rounds, title)["bfloat16"]
@@ -413,7 +413,7 @@ class Bench:
                 )
                 whole = Figure("in all", tuple(total for _, total in pairs))
                 share = statistics.median((total - inside) / total for inside, total in pairs)
-                title = f"{model}, beside the forward"
+                title = f"{model}, besides the forward pass"
                 rows.append(Row(title, "s", beside, whole, share, 0.1, at_most=True))
                 self.profile(f"{title}, {beside.name}", side, job)
         return rows
@@ -433,20 +433,20 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="smollm2", help="a GGUF file, or smollm2")
-    parser.add_argument("--llama-python", help="a Python with llama-cpp-python (else left out)")
+    parser.add_argument("--llama-python", help="a Python with llama-cpp-python; default: skip")
     default = [name for name in ROWS if name != "gsm8k-natural"]
     parser.add_argument("--only", nargs="+", choices=ROWS, default=default, metavar="ROW")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--long-rounds", type=int, default=1, help="of batches, which take minutes")
-    parser.add_argument("--share", type=float, default=1.0, help="of the batches, for the peers")
-    parser.add_argument("--widths", type=int, nargs="+", help="that batches try (each row's own)")
-    parser.add_argument("--tokens", type=int, default=128, help="new ones at batch 1")
-    parser.add_argument("--questions", type=int, default=64, help="of GSM8K")
-    parser.add_argument("--problems", type=int, default=1000, help="for the tiny model")
-    parser.add_argument("--samples", type=int, default=8, help="of each question or problem")
+    parser.add_argument("--long-rounds", type=int, default=1, help="rounds of batches")
+    parser.add_argument("--share", type=float, default=1.0, help="the peers' share of prompts")
+    parser.add_argument("--widths", type=int, nargs="+", help="batch widths to try")
+    parser.add_argument("--tokens", type=int, default=128, help="new tokens at batch 1")
+    parser.add_argument("--questions", type=int, default=64, help="GSM8K questions")
+    parser.add_argument("--problems", type=int, default=1000, help="of the tiny model")
+    parser.add_argument("--samples", type=int, default=8, help="per question or problem")
     parser.add_argument("--perplexity-tokens", type=int, default=8192)
-    parser.add_argument("--profile", action="store_true", help="print where our time goes")
+    parser.add_argument("--profile", action="store_true", help="print a profile of our side")
     args = parser.parse_args()
     if "GLASSMIND_DATA" not in os.environ:
         parser.error("set GLASSMIND_DATA")

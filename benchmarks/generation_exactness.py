@@ -39,7 +39,7 @@ and travels at 60 miles an hour arrives before one that leaves an hour later."""
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default="", help="without one, the shipped small model")
+    parser.add_argument("model", nargs="?", default="", help="default: the shipped model")
     parser.add_argument("--requests", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
     args = parser.parse_args()
@@ -65,7 +65,7 @@ def main() -> None:
         packed = pack_model(model, kind)
         same_weights = packed if isinstance(packed, Transformer) else packed.unpack()
         rows.append(measure(f"packed {kind}", packed, same_weights, model, requests))
-    table = Table("engine with", "tokens", "parted: crowd", "preempted", "their largest gap",
+    table = Table("engine with", "tokens", "differ with others", "if preempted", "largest gap",
                   "scores off by", "against float32 by", title="Exactness")  # fmt: skip
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value)

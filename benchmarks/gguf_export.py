@@ -234,8 +234,8 @@ def run(args: argparse.Namespace, folder: Path) -> tuple[list[Row], dict[str, st
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--llama-python", required=True, help="a Python with llama-cpp-python")
-    parser.add_argument("--model", default="smollm2", help="written in every kind")
-    parser.add_argument("--tokens", type=int, default=64, help="after each of three prompts")
+    parser.add_argument("--model", default="smollm2", help="the model written in every kind")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens after each of three prompts")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)

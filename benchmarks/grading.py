@@ -256,7 +256,7 @@ def table(title: str, rows: dict[str, Judged]) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--theirs", type=int, default=200, help="pairs a row for Math-Verify")
+    parser.add_argument("--theirs", type=int, default=200, help="pairs per row for Math-Verify")
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # Math-Verify's, of each time-out
     console = Console(width=100)

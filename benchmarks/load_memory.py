@@ -113,7 +113,7 @@ def in_a_process(loader: str, folder: Path, dtype: str) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=500, help="of the weights in float32")
+    parser.add_argument("--megabytes", type=float, default=500, help="size of the float32 weights")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:

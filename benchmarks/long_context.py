@@ -247,7 +247,7 @@ def main() -> int:
         return 0
 
     table = Table(title=f"attention over {args.tokens:,} tokens, 9 heads of 64, float32, one core")
-    for column in ("what", "mask", "way", "pass", "tokens", "MB", "MB if as long", "bound", "s"):
+    for column in ("what", "mask", "way", "pass", "tokens", "MB", "MB scaled", "bound", "s"):
         table.add_column(column, justify="left" if column in ("what", "mask", "way") else "right")
     rows, kept = [], True
     for case in cases(args):

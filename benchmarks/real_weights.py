@@ -129,10 +129,10 @@ def tell_story(path: Path, data: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--gguf", nargs="*", default=["smollm2"], help="files, or smollm2")
+    parser.add_argument("--gguf", nargs="*", default=["smollm2"], help="GGUF files, or smollm2")
     parser.add_argument("--stories", type=Path, help="llama2.c's stories15M.bin")
-    parser.add_argument("--characters", type=int, default=200_000, help="of text to tokenize")
-    parser.add_argument("--tokens", type=int, default=64, help="after each of three prompts")
+    parser.add_argument("--characters", type=int, default=200_000, help="characters to tokenize")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens after each of three prompts")
     args = parser.parse_args()
     if "GLASSMIND_DATA" not in os.environ:
         parser.error("set GLASSMIND_DATA")

@@ -38,7 +38,7 @@ def seconds(what: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default="", help="without one, the shipped small model")
+    parser.add_argument("model", nargs="?", default="", help="default: the shipped model")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)

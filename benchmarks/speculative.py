@@ -282,10 +282,10 @@ def tail(chi_square: float, freedom: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--gguf", default="smollm2", help="file, folder, or smollm2")
-    parser.add_argument("--draft", help="a smaller model of the same tokens")
-    parser.add_argument("--exit-layers", type=int, default=0, help="half of them")
-    parser.add_argument("--skip-large", action="store_true", help="without the model of --gguf")
+    parser.add_argument("--gguf", default="smollm2", help="a GGUF file, a folder, or smollm2")
+    parser.add_argument("--draft", help="a smaller model with the same tokenizer")
+    parser.add_argument("--exit-layers", type=int, default=0, help="default: half of the layers")
+    parser.add_argument("--skip-large", action="store_true", help="skip the model of --gguf")
     parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--problems", type=int, default=16)
     parser.add_argument("--teach-steps", type=int, default=1000)

@@ -51,8 +51,8 @@ def encoder(side: str, vocabulary: peers.Vocabulary) -> Callable[[list[str]], Id
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megabytes", type=float, default=10)
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
-    parser.add_argument("--only", default=",".join(NAMES), help="vocabularies, with commas")
+    parser.add_argument("--repeats", type=int, default=3, help="runs per side; the fastest counts")
+    parser.add_argument("--only", default=",".join(NAMES), help="vocabularies, separated by commas")
     args = parser.parse_args()
     names = args.only.split(",")
     if not set(names) <= set(NAMES):

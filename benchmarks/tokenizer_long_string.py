@@ -30,8 +30,8 @@ from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=2, help="the longest")
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
+    parser.add_argument("--megabytes", type=float, default=2, help="length of the longest text")
+    parser.add_argument("--repeats", type=int, default=3, help="runs per side; the fastest counts")
     args = parser.parse_args()
 
     vocabulary = peers.vocabulary("gpt2")

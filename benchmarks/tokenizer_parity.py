@@ -81,10 +81,12 @@ def stretches(books: Path, n_bytes: int) -> Iterator[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--strings", type=int, default=100_000, help="nasty ones")
+    parser.add_argument("--strings", type=int, default=100_000, help="number of nasty strings")
     parser.add_argument("--megabytes", type=float, default=10, help="of books")
-    parser.add_argument("--seed", type=int, default=0, help="of the nasty strings")
-    parser.add_argument("--only", default=",".join([*REAL, *TRAINED]), help="names, with commas")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the nasty strings")
+    parser.add_argument(
+        "--only", default=",".join([*REAL, *TRAINED]), help="names, separated by commas"
+    )
     args = parser.parse_args()
     if "GLASSMIND_DATA" not in os.environ:
         parser.error("set GLASSMIND_DATA to the folder of real data")

@@ -80,7 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megabytes", type=float, default=100)
     parser.add_argument("--vocab", type=int, default=32_768)
-    parser.add_argument("--repeats", type=int, default=1, help="the fastest counts")
+    parser.add_argument("--repeats", type=int, default=1, help="runs per side; the fastest counts")
     args = parser.parse_args()
 
     best: dict[str, Trained] = {}
