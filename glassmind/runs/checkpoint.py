@@ -3,7 +3,7 @@
 A checkpoint is a folder ``step-000300`` with a ``.safetensors`` file for each part (``model``,
 ``optimizer``) and ``state.json``, which also holds each file's SHA-256. It is written under another
 name and renamed when complete; ``newest`` skips, and reports, one that was damaged afterwards.
-Besides the newest ones, one ``best-000250`` may be kept.
+Beside the newest ones, one ``best-000250`` may be kept.
 
 ``Writer`` writes in the background: a training step waits only until the tensors are copied.
 """

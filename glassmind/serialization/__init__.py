@@ -4,8 +4,8 @@ Every file that this package writes for machines is a frozen dataclass, and is r
 same class: ``write_record`` and ``read_record`` for a whole file, ``encode`` and ``decode`` for a
 value. Both follow the type annotations of the fields, so a new field needs no code here.
 
-Read ``decode`` first, then ``encode``, then ``json_files`` (parsing untrusted JSON).
-``field_types`` interprets annotations, ``json_values`` has the types of plain JSON.
+Read ``decode`` first, then ``encode``, then ``json_files`` (parsing JSON that nobody vouches for);
+``field_types`` is what they know about annotations, ``json_values`` has the types of plain JSON.
 """
 
 from glassmind.serialization.decode import decode

@@ -59,7 +59,7 @@ from glassmind.train.classify import (
 from glassmind.train.validation import validation_loss
 
 HEAD, FACTS, RESULT = "classifier.safetensors", "classifier.json", "classification.json"
-MOST_CONFUSED = 12  # with more labels the confusion table does not fit on a screen
+MOST_CONFUSED = 12  # labels a table of confusions still fits on the screen with
 
 
 @dataclass(frozen=True)
