@@ -61,12 +61,12 @@ def convert(
 ) -> Converted:
     """Load ``source`` and write it to ``target`` atomically.
 
-    ``source`` is a run's folder, a Hugging Face folder, a GGUF, a checkpoint of llama2.c, or the
-    name of a shipped model. ``to`` defaults to a GGUF if the name of ``target`` ends in .gguf, else
-    to a Hugging Face folder. ``family`` is the kind of that folder, by default the first that can
-    express the model. ``dtype`` is how matrices are stored; the default, 32 bits, loses nothing of
-    any source. ``adapter`` is a ``peft`` folder that is merged into the model first. ``to="peft"``
-    writes only the low-rank change that a fine-tuned run has learned.
+    ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
+    name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
+    ends in .gguf, else a folder of Hugging Face, there of the ``family`` (by default the first that
+    can express the model). ``dtype`` is how matrices are stored; the default, 32 bits, loses
+    nothing of any source. ``adapter`` is a folder of ``peft`` that is merged into the model first.
+    To ``peft`` goes only the low-rank change that a fine-tuned run has learned.
 
     Raises:
         UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken;
