@@ -76,7 +76,7 @@ class Arm:
         return replace_many(recipe.model, [(key, value) for key, _, value in pairs], self.name)
 
 
-# Sinusoids have an amplitude of 1, and the embeddings beside them are scaled as in the original.
+# Sinusoids have an amplitude of 1, so the embeddings are scaled as in the original.
 # Gated networks have three matrices instead of two and get two thirds of the width. The three kinds
 # of attention with a small cache hold 48 numbers a token and layer instead of 192. Of 8 experts
 # 2 are active, which together are as wide as the dense network they are compared with.

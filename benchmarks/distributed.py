@@ -204,7 +204,7 @@ def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], str]:
         rows.append(compare(f"2 {parallel}, one killed", run, one, sent, seconds, same))
     for before, after in ((2, 4), (4, 2), (2, 1)):
         run, chosen = folder / f"from-{before}-to-{after}", "train.parallel=fsdp"
-        train(recipe, run, before, chosen, kill=True)  # and nobody starts it again
+        train(recipe, run, before, chosen, kill=True)  # and it is not restarted
         port = ("--master-port", "29514")
         seconds = train(recipe, run, after, chosen, resume=True, options=port)
         sent = sent_bytes(run, "fsdp", after)

@@ -42,7 +42,7 @@ CASES = ("all weights", "lora float", "lora int8", "lora nf4", "peft")
 
 
 def write_model(args: argparse.Namespace, folder: Path) -> None:
-    """The model that all cases load, as a folder of Hugging Face."""
+    """The model that all cases load, as a Hugging Face folder."""
     if args.model:
         save_folder(load_pretrained(args.model), folder)
         return

@@ -134,7 +134,7 @@ def load_model(
     if not fits or found.tokenizer != _mark(tokenizer):
         raise UserError(
             f"the model in {folder} (vocabulary {config.vocab_size}) was trained with another "
-            f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
+            f"tokenizer than the one next to it (vocabulary {tokenizer.vocab_size})"
         )
     tensors = load_tensors(folder / "model.safetensors")
     if found.sha256 != sha256(folder / "model.safetensors"):

@@ -227,7 +227,7 @@ def _cut(
     text: str, spans: Iterable[tuple[int, int]], behavior: Behavior, invert: bool
 ) -> list[str]:
     """The pieces of one text, given the ``spans`` of its matches."""
-    parts: list[tuple[str, bool]] = []  # what matches and what stands between, in turn
+    parts: list[tuple[str, bool]] = []  # matches and the text between them, in turn
     position = 0
     for start, end in spans:
         if position < start:

@@ -191,7 +191,7 @@ def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> It
         if len(rest) > MAX_DOCUMENT:
             raise UserError(
                 f"{path} has a document of more than {MAX_DOCUMENT >> 20} MiB; "
-                f"is {separator.decode('utf-8')!r} what stands between its documents?"
+                f"is {separator.decode('utf-8')!r} the text between its documents?"
             )
         yield from whole
     yield rest
