@@ -149,9 +149,7 @@ def main() -> int:
     parser.add_argument("model", nargs="?", default="")
     parser.add_argument("--programs", type=Path, default=Path(sys.executable).parent)
     parser.add_argument("--only", choices=("schemathesis", "lm-eval"))
-    parser.add_argument(
-        "--examples", type=int, default=100, help="examples per endpoint"
-    )
+    parser.add_argument("--examples", type=int, default=100, help="examples per endpoint")
     args = parser.parse_args()
     result: dict[str, Any] = {"benchmark": "serving_clients"}
     if args.only != "lm-eval":
