@@ -140,7 +140,7 @@ def test_no_arguments_are_an_empty_object(given: object, arguments: object) -> N
 
 def test_a_reply_with_a_call_over_http() -> None:
     """The tag is a special token here, which is no text otherwise."""
-    text, calls = WRITTEN["mistral"]
+    text, calls = '[TOOL_CALLS] [{"name": "now"}]', [("now", {})]
     tokenizer = chat_tokenizer(CHATML + "{# tools tool_calls #}")
     prompt = saying("", 1, tokenizer).chat_prompt(MESSAGES)
     body = {"messages": MESSAGES, "tools": TOOLS, "temperature": 0, "max_tokens": 200}
