@@ -3,6 +3,7 @@
 runs/demo/
   recipe.toml        the resolved recipe, every value
   run.json           commit, seed, machine, versions, seconds of each stage
+  arithmetic.json    how each stage computes: precision, compiled or not, threads
   tokenizer.json     in Hugging Face's format
   metrics.jsonl      one line every few steps
   checkpoints/       of a stage in progress
