@@ -39,9 +39,10 @@ def wait_asleep(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let OpenMP's threads sleep while they wait for each other, unless the user has chosen.
 
     By default a thread that is done with its share of an operation keeps its core busy until the
-    others are done too. Beside another process that takes the core from a thread that still has
-    work: training on two cores then fell to an eighth of its speed, and sleeping costs a machine
-    that does nothing else nothing that could be measured (``benchmarks/under_load.py``).
+    others are done too. Beside other processes it so takes the core from a thread that still has
+    work. On two cores, which other processes kept busy, training was
+    three times and sampling seventy times as fast with sleeping threads
+    (``benchmarks/under_load.py``).
 
     The library reads its settings when it is loaded, so this must come before torch is imported.
     """
