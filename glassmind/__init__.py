@@ -9,11 +9,11 @@ The way data flows is the way the package is laid out, one folder an arrow:
                         ▼
           completions ─reason→ answers ─grade→ verdicts ─evaluate→ the staged table
 
-``records`` holds what passes between the folders, ``serialization`` turns dataclasses into JSON or
-TOML and back, ``files`` writes files atomically, ``runs`` is what is kept on disk, ``llm`` turns
-whatever answers questions into one kind of model, ``pipeline`` holds the jobs assembled from all of
-it, and ``cli`` the commands. A folder imports only from those nearer
-to the text than itself, never the other way.
+``records`` holds what passes between the folders, ``machine`` knows about the computer it runs on,
+``serialization`` turns dataclasses into JSON or TOML and back, ``files`` writes files atomically,
+``runs`` is what is kept on disk, ``llm`` turns whatever answers questions into one kind of model,
+``pipeline`` holds the jobs assembled from all of it, and ``cli`` the commands. A folder imports
+only from those nearer to the text than itself, never the other way.
 
 The names below are loaded when they are first used, so ``import glassmind`` is instant and does
 not import torch.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -103,6 +104,7 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
     if args.threads:
         torch.set_num_threads(args.threads)
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # so that no other number is tried
     name = args.device or "auto"
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -132,9 +134,12 @@ def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> Sampl
 
 def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: bool) -> int:
     """Run the ladder, then print its table (or, with ``--json``, ``ladder.json``)."""
+    from glassmind.cli.console import console
     from glassmind.cli.live import LiveProgress
     from glassmind.pipeline.ladder import run_ladder
 
+    if not (folder / "ladder.json").is_file():
+        console().print(f"{recipe.name}: {recipe.about}" if recipe.about else recipe.name)
     with LiveProgress() as progress:
         run = run_ladder(
             recipe, folder, resume=resume, device=choose_device(args), progress=progress

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from glassmind import __version__
 from glassmind.errors import UserError
+from glassmind.machine import wait_asleep
 
 # In the order in which a newcomer needs them; each is the file of that name in this folder.
 VERBS: dict[str, str] = {
@@ -64,6 +65,7 @@ _REASONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's own) and return its exit code."""
+    wait_asleep()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show an arrow shows a "?"
             stream.reconfigure(errors="replace")

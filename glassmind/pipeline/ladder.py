@@ -22,6 +22,7 @@ from glassmind.evaluate.run_files import SCHEMA, Ladder, LadderRow, StepsRow, re
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.convert import is_own
+from glassmind.pipeline.forecast import Forecast
 from glassmind.pipeline.prepare import (
     Slices,
     make_slices,
@@ -79,7 +80,7 @@ def run_ladder(
     Raises:
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
     """
-    watcher = progress or Silent()
+    watcher: Progress = progress or Silent()
     require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
     slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
     if recipe.start:
@@ -94,6 +95,7 @@ def run_ladder(
     if recipe.start and not is_own(recipe.start):
         job, models = taught_models(run, recipe, slices, torch.device(device), watcher)
     else:
+        watcher = Forecast(watcher, recipe)
         job, models = _own_models(run, recipe, slices, torch.device(device), watcher)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
     models["chain-of-thought"] = models["chain-of-thought"].with_scorer(scorer)

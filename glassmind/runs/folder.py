@@ -3,6 +3,7 @@
 runs/demo/
   recipe.toml        the resolved recipe, every value
   run.json           commit, seed, machine, versions, seconds of each stage
+  arithmetic.json    how each stage computes: precision, compiled or not, threads
   tokenizer.json     in Hugging Face's format
   metrics.jsonl      one line every few steps
   checkpoints/       of a stage in progress
@@ -25,6 +26,7 @@ from pathlib import Path
 from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.files import write_text
+from glassmind.machine import processor
 from glassmind.runs.lock import hold
 from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
 from glassmind.runs.results import RunInfo
@@ -144,7 +146,7 @@ def new_info(recipe: Recipe) -> RunInfo:
         seed=recipe.seed,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         machine={
-            "processor": _processor(),
+            "processor": processor(),
             "threads": torch.get_num_threads(),
             "capability": torch.backends.cpu.get_cpu_capability(),
             "system": f"{platform.system()} {platform.machine()}",
@@ -167,16 +169,6 @@ def commit() -> str:
     asked = [git, "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     return answer.stdout.strip() or f"v{__version__}"
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
 
 
 def _first_difference(

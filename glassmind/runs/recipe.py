@@ -117,15 +117,15 @@ class TrainConfig:
 
     A batch is ``batch_rows`` rows of ``row_tokens`` tokens, taken ``accumulate`` times before each
     step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
-    rest. ``precision`` and ``compile`` are decided by ``train.precision`` where ``auto``. Processes
+    rest. ``precision`` and ``compile``, where ``auto``, and the number of CPU ``threads``, where 0,
+    are measured at the start of a run that is long enough (``train.calibration``). Processes
     started by torchrun share each batch: ``ddp`` (``auto``) has the model in each of them, ``fsdp``
     splits it, see docs/SCALING-OUT.md.
     ``checkpoint_minutes`` is how much work a crash may cost; ``weights`` says whether a finished
     model has those of the last step or of the lowest validation loss. ``on_nan`` and ``on_spike``
     are policies of ``train.guard``; a loss is a spike ``spike_sigmas`` standard deviations above
-    the ones before. Every ``inspect_every`` steps (0:
-    never) gradients, updates and activations of each layer are recorded; ``trackers`` get the
-    figures beside ``metrics.jsonl``.
+    the ones before. Every ``inspect_every`` steps (0: never) gradients, updates and activations of
+    each layer are recorded; ``trackers`` get the figures beside ``metrics.jsonl``.
     """
 
     steps: int = 1000
@@ -141,6 +141,7 @@ class TrainConfig:
     decay_fraction: float = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    threads: int = 0
     recompute: bool = False
     parallel: Literal["auto", "none", "ddp", "fsdp"] = "auto"
     log_every: int = 10
@@ -159,6 +160,7 @@ class TrainConfig:
         _at_least(self, 1, "log_every", "validate_every")
         _at_least(self, 2, "row_tokens")
         _at_least(self, 0, "warmup", "inspect_every")
+        _within(self, 0, 4096, "threads")
         _within(self, 0, 10, "muon_lr", "adamw_lr", "weight_decay")
         _within(self, 0, 1, "decay_fraction")
         _within(self, 0, 1e9, "clip", "checkpoint_minutes")
