@@ -8,7 +8,9 @@ can be killed: ``symbolic`` asks, ``symbolic_script`` runs there. ``classes`` ga
 for a vote.
 
 Then ``steps`` (is a written step a legal move?) with the game it checks against: ``structure`` and
-``derivation``; ``arithmetic`` reads the equation of a step.
+``derivation``; ``arithmetic`` reads the equation of a step. ``chain_checks``, with ``units``, finds
+what is wrong with a chain without the right answer, and ``bare_arithmetic`` answers a question that
+is nothing but a sum.
 """
 
 from __future__ import annotations

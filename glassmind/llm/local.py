@@ -40,6 +40,7 @@ from glassmind.llm.prompts import ASKED, PromptFormat
 from glassmind.llm.replies import NodeReader
 from glassmind.llm.reply_reader import Channel, Mark
 from glassmind.model import TokenScorer, Transformer
+from glassmind.quantity import quantity
 from glassmind.records import Cost, Node, Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import Loaded
@@ -325,8 +326,8 @@ class LocalLLM:
         length = len(self.prompt(question, style))
         if length >= self.context:
             raise UserError(
-                f"the question {question[:60]!r}... has {length} tokens and the model reads at "
-                f"most {self.context}, its answer included: shorten it"
+                f"the question {question[:60]!r}... has {quantity(length, 'token')} and the model "
+                f"reads at most {self.context}, its answer included: shorten it"
             )
 
     def warning(self, question: str) -> str | None:

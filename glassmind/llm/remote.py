@@ -68,6 +68,7 @@ class RemoteLLM:
     scorer: None = None
     recipe: None = None
     run: None = None
+    familiarity: None = None
 
     @classmethod
     def at(

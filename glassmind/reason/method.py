@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from glassmind.reason.needs import Need
+from glassmind.reason.vote import heaviest, vote
 from glassmind.records import Cost, Problem, Trace
 
 if TYPE_CHECKING:  # a report takes titles from here, and needs no model for that
@@ -28,18 +29,30 @@ class Solution:
     """A method's answer to a problem, what it rests on, and what it took.
 
     ``answer`` is ``None`` where the method found none. ``cost`` is the method's own: of chains that
-    methods share, each counts what it would have drawn and judged alone.
+    methods share, each counts what it would have drawn and judged alone. ``chosen`` is the number
+    in ``trace.completions`` of the chain that the method would show for its answer: the one that it
+    took, or the heaviest of those that voted for it. ``None`` where no chain gave the answer.
     """
 
     problem_id: str
     answer: str | None
     trace: Trace
     cost: Cost
+    chosen: int | None = None
 
     @staticmethod
-    def of(answer: str | None, trace: Trace) -> Solution:
+    def of(answer: str | None, trace: Trace, chosen: int | None = None) -> Solution:
         """A solution that cost what its trace did."""
-        return Solution(trace.problem_id, answer, trace, trace.cost)
+        return Solution(trace.problem_id, answer, trace, trace.cost, chosen)
+
+    @staticmethod
+    def by_vote(trace: Trace, weights: Sequence[float] | None = None) -> Solution:
+        """The answer with the heaviest vote, each chain's being 1 unless given, and the heaviest
+        chain that gave it; among equals the likeliest."""
+        chains = trace.completions
+        answer = vote(chains, weights)
+        heavy = [1.0] * len(chains) if weights is None else weights
+        return Solution.of(answer, trace, heaviest(chains, answer, heavy))
 
 
 class Solve(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from glassmind.evaluate.examples import Example, ExampleNode
+from glassmind.quantity import quantity
 from glassmind.records import Trace
 
 MAX_DRAWN = 600
@@ -36,7 +37,8 @@ def trace_tree(example: Example) -> str:
     note = ""
     if drawing.left < 0 or drawing.cut:
         hidden = len(example.nodes) - drawing.drawn
-        note = f'<p class="absent">{hidden:,} nodes are left out here; examples.json has them.</p>'
+        left_out = quantity(hidden, "node")
+        note = f'<p class="absent">Left out here: {left_out}; examples.json has them.</p>'
     return f'<ul class="tree">{html}</ul>{note}'
 
 
