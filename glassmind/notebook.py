@@ -23,6 +23,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
+def facts_text(title: str, facts: Iterable[tuple[str, str]]) -> str:
+    """A title and named facts, one a line: what is printed where ``table((), facts)`` is drawn."""
+    pairs = list(facts)
+    width = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join([title, *(f"  {name:{width}}  {value}" for name, value in pairs)])
+
+
 def _cells(row: Sequence[str], *, named: bool) -> str:
     tags = ["th" if named and not at else "td" for at in range(len(row))]
     pairs = zip(tags, row, strict=True)

@@ -22,7 +22,7 @@ from glassmind.errors import UserError
 from glassmind.quantity import quantity
 
 if TYPE_CHECKING:
-    from glassmind.pipeline.ask import Answer
+    from glassmind.pipeline.answer import Answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

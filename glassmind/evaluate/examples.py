@@ -45,11 +45,13 @@ class ExampleNode:
 
 @dataclass(frozen=True, slots=True)
 class SingleChain:
-    """What a method that writes one chain wrote."""
+    """What a method that writes one chain wrote; ``valid`` says of each step whether it is a right
+    one, and is empty in a file of an earlier version."""
 
     method: str
     steps: tuple[str, ...]
     answer: str | None = None
+    valid: tuple[bool | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

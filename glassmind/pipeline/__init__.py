@@ -7,5 +7,6 @@ report. ``training`` is one training run: ``pretraining`` on the rows of ``text_
 ``chat_tuning`` and ``classify`` share, ``adapters`` keeps LoRA's matrices. ``time_budget`` turns
 minutes into steps, ``scaling`` trains several sizes.
 
-Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate``, ``convert``.
+Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate``, ``convert``. ``calls`` are
+the commands as functions.
 """

@@ -238,7 +238,7 @@ def test_of_a_large_tree_a_part_is_drawn(run: Path) -> None:
         (run / "examples.json").write_text(json.dumps([example]))
         html = write_report(run).read_text(encoding="utf-8")
         Page(html)
-        assert f"{hidden} nodes are left out here" in html
+        assert f"Left out here: {hidden} nodes" in html
 
 
 @pytest.mark.parametrize(("limit", "most"), [("MAX_NODES", 10), ("MAX_PATH_NODES", 10)])

@@ -69,7 +69,7 @@ def test_table_json_and_report_have_it(run_folder: Path, tmp_path: Path) -> None
     assert step_beam.METHOD.explanation in html
     assert '<ul class="tree">' in html
     assert html.count("step beam &lt;toy&gt;, k = ") == 3
-    assert "step beam &lt;toy&gt;, 1 steps" in html
+    assert "step beam &lt;toy&gt;, 1 step: " in html
 
 
 def test_commands_take_it(

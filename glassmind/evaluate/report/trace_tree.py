@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from glassmind.evaluate.examples import Example, ExampleNode
+from glassmind.evaluate.step_marks import Mark, step_mark
 from glassmind.quantity import quantity
 from glassmind.records import Trace
 
@@ -49,6 +50,13 @@ class _Drawing:
         self, nodes: tuple[ExampleNode, ...], children: dict[int | None, list[int]]
     ) -> None:
         self._nodes, self._children = nodes, children
+        self._marks: list[Mark] = []
+        wrong: list[bool] = []  # whether the path to a node, itself included, has a mark
+        for node in nodes:  # parents come first
+            before = node.parent is not None and wrong[node.parent]
+            step = node.kind == "step" and node.closed
+            self._marks.append(step_mark(node.text, node.valid, before) if step else "")
+            wrong.append(before or bool(self._marks[-1]))
         self.left, self.drawn, self.cut = MAX_DRAWN, 0, False
 
     def branch(self, index: int, depth: int) -> str:
@@ -60,7 +68,7 @@ class _Drawing:
             if self.left < 0:
                 return _item(spans, "") if spans else ""
             self.drawn += 1
-            spans.append(_span(self._nodes[below[0]]))
+            spans.append(_span(self._nodes[below[0]], self._marks[below[0]]))
             below = self._children.get(below[0], [])
         if below and depth >= MAX_DEPTH:
             self.cut = True
@@ -73,11 +81,11 @@ def _item(spans: list[str], inner: str) -> str:
     return f"<li>{''.join(spans)}{inner}</li>"
 
 
-def _span(node: ExampleNode) -> str:
+def _span(node: ExampleNode, mark: Mark) -> str:
     """One node: its text, who wrote it unless the model did, its marks, and the answer."""
     kind = f"node {node.kind}" + ("" if node.author == "model" else f" {node.author}")
-    if node.valid is False:
-        kind += " invalid"
+    if mark:
+        kind += " follows" if mark == "follows from an error" else " invalid"
     # The text of an answer is the answer, which stands at the end.
     shown = node.text and node.text != node.answer
     parts = [f"<code>{escape(node.text)}</code>"] if shown else []
@@ -87,8 +95,9 @@ def _span(node: ExampleNode) -> str:
     if score is not None:
         shade = max(0, min(4, int(score * 5)))
         parts.append(f'<span class="chip s{shade}" title="{CHIP}">{score:.2f}</span>')
-    if node.valid is False:
-        parts.append('<span class="flag">✗ wrong step</span>')
+    if mark:
+        sign = "" if mark == "follows from an error" else "✗ "
+        parts.append(f'<span class="flag">{sign}{mark}</span>')
     if node.answer is not None:
         mark = "right" if node.correct else "wrong"
         sign = "✓" if node.correct else "✗"
