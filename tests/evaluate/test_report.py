@@ -69,7 +69,8 @@ def test_the_whole_report(run: Path) -> None:
         "1f3a9c2",
         "d_model = 128",
         "Layer 2, head 1",
-        "wrong step",
+        "false equation",
+        "The run differs from the recipe demo in these settings",
     ):
         assert words in text, words
     assert "nan" not in html.lower().replace("nancy", "")

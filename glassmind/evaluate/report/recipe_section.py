@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 
-from glassmind.errors import UserError
 from glassmind.evaluate.flat_settings import flat
 from glassmind.runs.recipe import Recipe, packaged_recipe, recipe_toml
 
@@ -33,23 +32,20 @@ class Changes:
     settings: tuple[ChangedSetting, ...]
 
 
-def changes_of(recipe: str) -> Changes:
-    """What is changed in a recipe, given as the TOML that a run keeps.
-
-    Raises:
-        UserError: it is not TOML.
-    """
+def changes_of(recipe: str) -> Changes | None:
+    """What is changed in a recipe, given as the TOML that a run keeps; ``None`` where it is no
+    TOML, which the report then shows as it is."""
     try:
         mine = tomllib.loads(recipe)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"recipe.toml is not valid TOML: {error}") from None
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
     packaged = packaged_recipe(str(mine.get("name", "")))
     base = f"the recipe {packaged.name}" if packaged is not None else "the defaults"
     usual = flat(tomllib.loads(recipe_toml(packaged if packaged is not None else Recipe())))
     own = flat(mine)
     changed = [
-        ChangedSetting(key, own.get(key, ABSENT), usual.get(key, ABSENT))
-        for key in sorted({*own, *usual}, key=[*own, *usual].index)
-        if own.get(key) != usual.get(key) and key not in ("name", "about")
+        ChangedSetting(key, value, usual.get(key, ABSENT))
+        for key, value in own.items()
+        if value != usual.get(key) and key not in ("name", "about")
     ]
     return Changes(base, tuple(changed))
