@@ -94,7 +94,7 @@ def test_it_is_kept_in_the_run_s_folder(tmp_path: Path) -> None:
     save_calibration(tmp_path, kept)
     assert load_calibration(tmp_path) == kept
     (tmp_path / "confidence.json").write_text('{"format": 1}')
-    with pytest.raises(UserError, match="confidence.json"):
+    with pytest.raises(UserError, match=r"confidence\.json"):
         load_calibration(tmp_path)
 
 
