@@ -57,14 +57,14 @@ if TYPE_CHECKING:
     from glassmind.pipeline.calls import load as load
     from glassmind.pipeline.calls import report as report
     from glassmind.pipeline.calls import train as train
-    from glassmind.pipeline.classify import classify as classify
-    from glassmind.pipeline.classify import load_classifier as load_classifier
     from glassmind.pipeline.convert import convert as convert
     from glassmind.pipeline.evaluate import Evaluation as Evaluation
     from glassmind.pipeline.evaluate import evaluate_task as evaluate_task
     from glassmind.pipeline.evaluate import grade_task as grade_task
     from glassmind.pipeline.ladder import run_ladder as run_ladder
     from glassmind.pipeline.training import run_training as run_training
+    from glassmind.pipeline.tunings.classify import classify as classify
+    from glassmind.pipeline.tunings.classify import load_classifier as load_classifier
     from glassmind.reason.registry import methods as methods
     from glassmind.records import Completion as Completion
     from glassmind.records import Problem as Problem
@@ -93,14 +93,14 @@ _LAZY = {
     "UserError": "glassmind.errors",
     "Verdict": "glassmind.records",
     "ask": "glassmind.pipeline.ask",
-    "classify": "glassmind.pipeline.classify",
+    "classify": "glassmind.pipeline.tunings.classify",
     "compare": "glassmind.pipeline.calls",
     "convert": "glassmind.pipeline.convert",
     "evaluate_task": "glassmind.pipeline.evaluate",
     "grade_task": "glassmind.pipeline.evaluate",
     "ladder": "glassmind.pipeline.calls",
     "load": "glassmind.pipeline.calls",
-    "load_classifier": "glassmind.pipeline.classify",
+    "load_classifier": "glassmind.pipeline.tunings.classify",
     "methods": "glassmind.reason.registry",
     "open_llm": "glassmind.llm.opening",
     "read_recipe": "glassmind.runs.recipe",

@@ -78,7 +78,7 @@ def test_training_takes_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     glassmind.train("demo")
     (recipe, _), (usual, folder) = given
     assert (recipe.train.steps, recipe.seed, recipe.model.attention.bias) == (7, 5, True)
-    assert recipe.problems.dial.families == ("rates",)
+    assert recipe.problems.dial.families == ("buying",)
     assert folder == Path("runs/demo-train") and usual.seed == 0
     with pytest.raises(UserError, match=r"settings: .*stepz"):
         glassmind.train("demo", settings={"train.stepz": 1})

@@ -1,6 +1,6 @@
-"""The report's problems, chain by chain: what is shown of the traces in ``examples.json``.
+"""The report's examples: problems with the traces in ``examples.json``.
 
-A trace of chains that share only the question is a list of chains, identical ones grouped. One that
+A trace of separate chains is shown as a list of chains, with identical ones grouped. A trace that
 branches is drawn as a tree (``trace_tree``).
 """
 
@@ -19,7 +19,7 @@ from glassmind.grade.chain_checks import check_chain
 from glassmind.records import Completion
 
 MAX_GROUPS = 64
-"""Of one example at most so many different chains are shown, the most frequent first."""
+"""At most this many different chains of an example are shown, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,7 @@ class ShownStep:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Chains that say the same, word for word; ``finding`` is what is wrong with their answer in
-    the light of their own steps."""
+    """Identical chains; ``finding`` is what is wrong with their answer, given their own steps."""
 
     steps: tuple[ShownStep, ...]
     answer: str | None
@@ -67,7 +66,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class ShownExample:
-    """An example as the template shows it; ``tree`` is HTML, empty where nothing branches."""
+    """An example as the template shows it; ``tree`` is HTML, empty if nothing branches."""
 
     example: Example
     answers: tuple[tuple[str, str | None], ...]
@@ -115,7 +114,7 @@ def _shown(example: Example) -> ShownExample:
 
 
 def _group(example: Example, completion: Completion, copies: int) -> Group:
-    # Free text has lines for steps, which are no nodes: nothing is known of them but their text.
+    # The steps of free text are its lines, which are not nodes: only their text is known.
     nodes = [example.nodes[index] for index in completion.step_ends]
     unknown = len(completion.steps) - len(nodes)
     valid = [node.valid for node in nodes] + [None] * unknown
