@@ -25,5 +25,6 @@ METHOD = Method(
     solve=solve,
     needs=frozenset({"chain"}),
     compared_with=("direct",),
+    greedy=True,
     in_summary=True,
 )
