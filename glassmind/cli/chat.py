@@ -133,9 +133,16 @@ class _Chat:
         return True
 
     def answer(self, text: str) -> None:
-        """The model's turn."""
+        """The model's turn, and what exact checking says of it."""
         from glassmind.cli.console import out
+        from glassmind.pipeline.answer import by_calculator
 
+        llm = self._conversation.llm
+        exact = by_calculator(text) if llm.format == "question" else None
+        if exact is not None:
+            out().print(str(exact.text))
+            self._note("computed exactly; no model was asked")
+            return
         screen, channel, said = out(), "content", False
         pieces = self._conversation.say(text)
         try:
@@ -158,8 +165,21 @@ class _Chat:
             self._note("stopped")
         elif self._conversation.finish == "length":
             self._note("cut off here; --max-tokens allows more")
+        warning = llm.warning(text)
+        for doubt in ([warning] if warning else []) + list(self._findings(text)):
+            self._note(f"✗ {doubt}")
         if self._show_logprobs:
             self._print_logprobs()
+
+    def _findings(self, question: str) -> tuple[str, ...]:
+        """What is wrong with the last reply as far as that can be computed."""
+        from glassmind.grade import extract_answer
+        from glassmind.grade.chain_checks import check_chain
+
+        reply = self._conversation.turns[-1]["content"]
+        reasoned = self._conversation.reasoning.splitlines()
+        answer = extract_answer(reply) if reasoned else None  # else the reply itself has the steps
+        return check_chain(reasoned or reply.splitlines(), answer, question).findings(answer)
 
     def _print_logprobs(self) -> None:
         from rich.text import Text

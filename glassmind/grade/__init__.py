@@ -8,7 +8,9 @@ they look. Formulas are compared in a process that can be killed: ``symbolic`` a
 ``symbolic_script`` runs there. ``classes`` groups equal answers for a vote.
 
 Then ``steps`` (is a written step a legal move?) with the game it checks against: ``structure`` and
-``derivation``; ``arithmetic`` parses the equation of a step.
+``derivation``; ``arithmetic`` parses the equation of a step. ``chain_checks``, with ``units``,
+finds errors in a chain without knowing the right answer, and ``bare_arithmetic`` answers a question
+that is only a sum.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ class Conversation:
 
     ``think`` says whether the model is asked to reason first, where it knows how (``None`` leaves
     it to the model). ``params`` say how to sample; every turn has a seed of its own, from theirs.
-    ``scored`` are the tokens of the last reply with their log-probabilities, and ``finish`` how it
-    ended.
+    ``scored`` are the tokens of the last reply with their log-probabilities, ``finish`` how it
+    ended, and ``reasoning`` what it said before its answer.
 
     Raises ``UserError`` for a model that was not made for conversations.
     """
@@ -35,6 +35,7 @@ class Conversation:
     turns: list[dict[str, str]] = field(default_factory=list)
     scored: list[tuple[int, float]] = field(default_factory=list)
     finish: str = ""
+    reasoning: str = ""
 
     def __post_init__(self) -> None:
         if self.llm.format == "text":
@@ -74,6 +75,7 @@ class Conversation:
                         yield from reader.end()
         finally:
             self.engine.cancel(ticket)
+            self.reasoning = reader.text["reasoning"]
             self.turns.append({"role": "assistant", "content": reader.text["content"]})
 
     def _prompt(self) -> list[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from glassmind.errors import UserError
+from glassmind.llm.familiarity import Familiarity
 from glassmind.llm.model import Model
 from glassmind.llm.prompts import PromptFormat
 from glassmind.runs.folder import RunFolder
@@ -33,7 +34,8 @@ FREE_TEXT_SAMPLING = SamplingConfig(
 class LLM(Model, Protocol):
     """A model that can be asked by people and by programs.
 
-    ``recipe`` and ``run`` are ``None`` where the model is not a run of ours.
+    ``recipe`` and ``run`` are ``None`` where the model is not a run of ours, and ``familiarity``
+    where it is not known which questions it was trained on.
     """
 
     @property
@@ -44,6 +46,9 @@ class LLM(Model, Protocol):
 
     @property
     def run(self) -> RunFolder | None: ...
+
+    @property
+    def familiarity(self) -> Familiarity | None: ...
 
     @property
     def prompts(self) -> PromptFormat: ...

@@ -8,5 +8,6 @@ the files of ``tunings``, and ``tuning`` is what they share; ``answer_ends`` tea
 ``adapters`` keeps LoRA's matrices. ``time_budget`` turns minutes into steps, ``scaling`` trains
 several sizes.
 
-Using a model: ``ask``, ``evaluate``, ``convert``.
+Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate``, ``convert``. ``calls`` are
+the commands as functions.
 """

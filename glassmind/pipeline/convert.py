@@ -51,8 +51,8 @@ class Converted:
 
 
 def convert(
-    source: str,
-    target: Path,
+    source: str | Path,
+    target: str | Path,
     *,
     to: Format | None = None,
     dtype: DType = "float32",
@@ -72,6 +72,7 @@ def convert(
         UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken;
             the format has no such dtype or family, or cannot express the model.
     """
+    source, target = str(source), Path(target)
     if to is None:
         to = "gguf" if target.suffix == ".gguf" else "hf"
     for name, value, known in (("to", to, get_args(Format)), ("dtype", dtype, get_args(DType))):

@@ -7,10 +7,12 @@ with the methods that are named.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
 from glassmind.errors import UserError
+from glassmind.evaluate.graded_problems import GradedProblem, graded_problems
+from glassmind.evaluate.ladder.names import is_ceiling
 from glassmind.evaluate.ladder.rewards import reward_row
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
@@ -88,6 +90,31 @@ def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...
     return chosen_examples(made, count)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model graded on a task: the table, and what was answered to every problem."""
+
+    ladder: Ladder
+    problems: tuple[GradedProblem, ...]
+
+    def failed(self, method: str = "") -> list[GradedProblem]:
+        """The problems that ``method`` did not solve, by default the highest that answers."""
+        name = method or self.method
+        return [p for p in self.problems if (found := p.by(name)) is None or not found.correct]
+
+    @property
+    def method(self) -> str:
+        """The highest method on the ladder that answers; of one that only shows a ceiling, that."""
+        names = [row.rung for row in self.ladder.rows]
+        return next((name for name in reversed(names) if not is_ceiling(name)), names[-1])
+
+    def __str__(self) -> str:
+        return str(self.ladder)
+
+    def _repr_html_(self) -> str:
+        return self.ladder._repr_html_()
+
+
 def evaluate_task(
     task: str,
     model: Source,
@@ -100,7 +127,34 @@ def evaluate_task(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Ladder:
-    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
+    """The table of ``grade_task`` alone."""
+    return grade_task(
+        task,
+        model,
+        methods=methods,
+        rewards=rewards,
+        limit=limit,
+        shots=shots,
+        sampling=sampling,
+        seed=seed,
+        progress=progress,
+    ).ladder
+
+
+def grade_task(
+    task: str,
+    model: Source,
+    *,
+    methods: Sequence[str] = (),
+    rewards: Sequence[str] = (),
+    limit: int = 0,
+    shots: int = 0,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task, and
+    every problem with its answers.
 
     ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
     ``shots`` training problems with their solutions. ``methods`` are the names of those to run, by
@@ -138,7 +192,7 @@ def evaluate_task(
     chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
     result = climb(problems, session, chosen, Budget(config.samples))
     any_method, *_ = result.solutions.values()
-    return Ladder(
+    ladder = Ladder(
         schema=SCHEMA,
         recipe=llm.name if llm.recipe is None else llm.recipe.name,
         commit="" if llm.run is None else llm.run.info().commit,
@@ -150,6 +204,8 @@ def evaluate_task(
             for reward in wanted
         ),
     )
+    graded = graded_problems(llm.name, problems, result.solutions, result.verdicts)
+    return Evaluation(ladder, graded)
 
 
 def _chains(

@@ -41,6 +41,7 @@ from glassmind.pipeline.stages import (
     train_verifier,
 )
 from glassmind.progress import Progress, Silent
+from glassmind.quantity import quantity
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.session import Session
@@ -90,7 +91,7 @@ def run_ladder(
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)
         check_disjoint(slices.validation, problems)
-        watcher.end(f"{len(problems)} {name} problems, none of them seen in training")
+        watcher.end(f"{quantity(len(problems), f'{name} problem')}, none of them seen in training")
     save_familiarity(run.path / "familiarity.json", slices.train)
     if recipe.start and not is_own(recipe.start):
         job, models = taught_models(run, recipe, slices, torch.device(device), watcher)

@@ -402,6 +402,17 @@ def shipped_recipes() -> dict[str, str]:
     return found
 
 
+def packaged_recipe(name: str) -> Recipe | None:
+    """The recipe of that name that comes with the package, whatever lies in this folder."""
+    if name not in shipped_recipes():
+        return None
+    return decode(Recipe, tomllib.loads(_packaged_text(name)), f"recipe {name}")
+
+
+def _packaged_text(name: str) -> str:
+    return (resources.files("glassmind") / "recipes" / f"{name}.toml").read_text("utf-8")
+
+
 def read_recipe(name_or_path: str) -> Recipe:
     """Read a recipe from a TOML file, a run's folder, or one of the package's own by name.
 
@@ -417,9 +428,7 @@ def read_recipe(name_or_path: str) -> Recipe:
         except UnicodeDecodeError as error:
             raise UserError(f"recipe {path} is not UTF-8 text: {error}") from None
     elif name_or_path in shipped_recipes():
-        text = (resources.files("glassmind") / "recipes" / f"{name_or_path}.toml").read_text(
-            "utf-8"
-        )
+        text = _packaged_text(name_or_path)
     else:
         raise UserError(
             f"there is no recipe {name_or_path!r}: give a TOML file, a run's folder, or one of "

@@ -11,8 +11,11 @@ learning rate, ``choice`` decides how the machine computes (``precision``, measu
 deal with steps that go wrong, ``inspection`` looks inside one, ``validation`` measures on held-out
 rows, ``chunked_loss`` saves memory. Several processes train one model through ``launch``,
 ``process_group``, ``distributed`` and ``fully_sharded``.
+
+``glassmind.train(recipe, folder)`` is a call, too: ``pipeline.calls.train``.
 """
 
+from glassmind.callable_package import make_callable
 from glassmind.train.batch import Batch, to_batch
 from glassmind.train.classify import Classify, TextClassifier
 from glassmind.train.freezing import freeze
@@ -50,3 +53,5 @@ __all__ = [
     "to_batch",
     "validation_loss",
 ]
+
+make_callable(__name__)

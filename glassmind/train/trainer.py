@@ -22,6 +22,7 @@ from glassmind.errors import UserError
 from glassmind.model import Transformer, rebalance
 from glassmind.model.experts import Router
 from glassmind.progress import Progress, Silent
+from glassmind.quantity import quantity
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
 from glassmind.train.batch import Batch, to_batch
@@ -161,7 +162,8 @@ class Trainer:
         if self.config.weights == "best":
             self._take_best()
         counters = self.counters
-        self.progress.end(f"{self.stage}: {counters.step} steps in {counters.seconds:.0f} s")
+        steps = quantity(counters.step, "step")
+        self.progress.end(f"{self.stage}: {steps} in {counters.seconds:.0f} s")
 
     def _compile(self) -> None:
         """Compile before the clock starts, and say how this stage computes."""

@@ -143,7 +143,8 @@ def test_ask_as_json(pristine: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert printed.count("\n") == 1
     answer = json.loads(printed)
     assert answer.keys() == {
-        "question", "answer", "method", "cost", "warning", "votes", "weighted", "chains"
+        "question", "answer", "method", "cost", "warning", "votes", "weighted", "chains", "chosen",
+        "confidence", "examples",
     }  # fmt: skip
     assert len(answer["chains"]) == 3
     again = json.loads(product(capsys, *arguments, "--seed", "7"))

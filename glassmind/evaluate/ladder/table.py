@@ -63,7 +63,7 @@ def ladder_table(ladder: Ladder) -> Table:
 
 def ladder_text(ladder: Ladder) -> str:
     """The same table as plain aligned lines, every row complete, for pipes and logs."""
-    lines = [_HEADINGS, *(_cells(ladder, row) for row in _ordered(ladder))]
+    lines = ladder_cells(ladder)
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
     return "\n".join(
         "  ".join(
@@ -72,6 +72,11 @@ def ladder_text(ladder: Ladder) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def ladder_cells(ladder: Ladder) -> list[tuple[str, ...]]:
+    """The headings, and then every row as it is written."""
+    return [_HEADINGS, *(_cells(ladder, row) for row in _ordered(ladder))]
 
 
 def print_ladder(ladder: Ladder, console: Console) -> None:
