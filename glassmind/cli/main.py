@@ -20,6 +20,7 @@ from pathlib import Path
 
 from glassmind import __version__
 from glassmind.errors import UserError
+from glassmind.printable import printable
 
 # In the order in which a newcomer needs them; each is the file of that name in this folder.
 VERBS: dict[str, str] = {
@@ -164,7 +165,7 @@ def _os_sentence(error: OSError, args: argparse.Namespace | None) -> str:
 
 def _fail(sentence: str) -> int:
     _debug_traceback()
-    print(f"glassmind: error: {sentence}", file=sys.stderr)
+    print(f"glassmind: error: {printable(sentence)}", file=sys.stderr)
     return EXIT_USER_ERROR
 
 

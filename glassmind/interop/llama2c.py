@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.interop.building import build
+from glassmind.interop.building import build, refuse_layers
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.sentencepiece_model import read_sentencepiece_model
 from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig
@@ -145,6 +145,7 @@ def _sizes(path: Path) -> _Sizes:
             f"{path} is no whole checkpoint of llama2.c: its sizes {positive} ask for "
             f"{expected} bytes, and it has {file_bytes}"
         )
+    refuse_layers(sizes.n_layers, str(path))
     try:
         _ = sizes.config
     except ValueError as error:

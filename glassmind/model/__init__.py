@@ -6,7 +6,8 @@ whom), ``attention_kernels`` (the formula and the fast ways), ``chunked`` (atten
 rows), then what some models do otherwise, ``experts`` and
 ``latent_attention``; ``cache`` (how generation remembers), ``probe`` (how to look inside),
 ``heads`` (other readings of the trunk), ``presets`` (published models as rows of values),
-``counting`` and ``memory_plan`` (what each costs), ``quantized`` (frozen weights in 4 or 8 bits).
+``counting`` and ``memory_plan`` (what each costs), ``quantized`` (frozen weights in 4 or 8 bits),
+``finite`` (weights that are no numbers are refused).
 """
 
 from glassmind.model.cache import Cache, KVCache

@@ -50,7 +50,7 @@ def tune_on_problems(
     slices = make_slices(recipe)
     rows = training_rows(recipe, tokenizer, slices.train, recipe.style)
     held = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if (run.model_folder(stage) / "model.json").is_file():
         return run
     save(tokenizer, run.path / "tokenizer.json")
@@ -76,7 +76,7 @@ def continue_pretraining(
     started = load_any(recipe.start)
     own = load(recipe.start) if is_own(recipe.start) else None
     recipe = with_model_of(recipe, started)
-    with begun(folder, recipe, resume=resume) as run:
+    with begun(folder, recipe, progress, resume=resume) as run:
         done = run.model_folder("pretrain") / "model.json"
         if done.is_file() if own else is_published(run):
             return run
