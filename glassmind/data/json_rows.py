@@ -33,10 +33,19 @@ def json_rows(path: Path) -> Iterator[tuple[Any, str]]:
     """
     with readable(path):
         text = _Text(path)
-        if text.skip(_SPACE) == "[":
-            yield from _elements(text)
-        else:
-            yield from _lines(text)
+        rows = _elements(text) if text.skip(_SPACE) == "[" else _lines(text)
+        for row, where in rows:
+            require_text(row, where)
+            yield row, where
+
+
+def require_text(row: Any, where: str) -> None:
+    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``): JSON can spell what is no
+    text, and no tokenizer could encode it."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"{where} holds half of a surrogate pair, which is not text") from None
 
 
 class _Text:

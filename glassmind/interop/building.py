@@ -72,6 +72,8 @@ def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -
     Raises:
         UserError: a size alone is more than the source holds.
     """
+    if config.vocab_size < 1:
+        raise UserError(f"{what}: its config asks for a vocabulary of {config.vocab_size} tokens")
     refuse_layers(config.n_layers, what)
     if config.n_layers * config.experts.n_experts > MOST_EXPERTS:
         raise UserError(

@@ -67,6 +67,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 # environment variables are set.
 huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
 
+MOST_COMPANION = 64 << 20  # bytes; no reader here takes a larger one
 MARGIN = 64 << 20  # bytes of disk to leave free
 MEGABYTE = 1_000_000
 
@@ -158,7 +159,14 @@ def _readable(name: str, listing: Listing) -> list[str]:
         raise _no_weights(name, listing)
     if "config.json" not in listing:
         raise UserError(f"{name} has weights but no config.json, so nobody can know what they are")
-    return [path for path in COMPANIONS if path in listing] + weights
+    companions = [path for path in COMPANIONS if path in listing]
+    for path in (*companions, *(path for path in weights if path == INDEX)):
+        if listing[path].size > MOST_COMPANION:
+            raise UserError(
+                f"{name} has a {path} of {listing[path].size / MEGABYTE:,.0f} MB, too large for "
+                "what it is"
+            )
+    return companions + weights
 
 
 def _no_weights(name: str, listing: Listing) -> UserError:

@@ -120,14 +120,14 @@ def load_llama2c(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretra
 
 
 def _sizes(path: Path) -> _Sizes:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write
+        raise UserError(f"{path} is a folder or pipe, not a checkpoint of llama2.c")
     try:
         file_bytes = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(_HEADER.size)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a checkpoint of llama2.c") from None
     if len(head) < _HEADER.size:
         raise UserError(f"{path} is no checkpoint of llama2.c: it has no room for its seven sizes")
     sizes = _Sizes(*_HEADER.unpack(head))

@@ -355,3 +355,43 @@ def test_the_best_is_kept_beside_the_newest(tmp_path: Path) -> None:
     best = checkpoint.newest(tmp_path, kind="best")
     assert best is not None
     assert best.state["step"] == 2
+
+
+def test_a_changed_number_of_the_state_is_noticed(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, make(step), keep=2)
+    state = tmp_path / "step-000002" / "state.json"
+    state.write_text(state.read_text("utf-8").replace('"step": 2', '"step": 7'), "utf-8")
+    said: list[str] = []
+    found = checkpoint.newest(tmp_path, said.append)
+    assert found is not None
+    assert found.state["step"] == 1
+    assert "state.json does not match its checksum" in said[0]
+
+
+def test_a_checkpoint_without_a_checksum_of_its_state_is_read(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, make(1), keep=1)
+    path = tmp_path / "step-000001" / "state.json"
+    state = json.loads(path.read_text("utf-8")) | {"format": 2}
+    del state["state_checksum"]
+    path.write_text(json.dumps(state), "utf-8")
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found.state["step"] == 1
+
+
+def test_strangers_among_the_checkpoints_push_none_out(tmp_path: Path) -> None:
+    (tmp_path / "step-000999").mkdir()  # empty, or half of one that somebody copied here
+    for name in ("step-²²²²²²", "step-" + "9" * 200, "step-7",
+                 "step-0000001", "step-000001.bak", "step--00001"):  # fmt: skip
+        (tmp_path / name).mkdir()
+    (tmp_path / "step-000002").touch()
+    said: list[str] = []
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, make(step), keep=1)
+        found = checkpoint.newest(tmp_path, said.append)
+        assert found is not None
+        assert found.state["step"] == step
+    assert "step-000003" in files(tmp_path)
+    assert not {"step-000001", "step-000002"} & set(files(tmp_path))
+    assert all("step-000999" in sentence for sentence in said)

@@ -9,7 +9,6 @@ them reached, is that mark, and steps, tokens and seconds until it are counted.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from glassmind.errors import UserError
 from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import Metric, read_metrics
 from glassmind.runs.results import RunInfo
-from glassmind.serialization import read_record
+from glassmind.serialization import read_record, read_toml
 
 MOST_RUNS = 8
 """So many colours can be told apart."""
@@ -132,10 +131,7 @@ def _facts(folder: Path) -> dict[str, str]:
     recipe = folder / "recipe.toml"
     if not recipe.is_file():
         raise UserError(f"{folder} is not a run: a run's folder holds recipe.toml")
-    try:
-        facts = _flat(tomllib.loads(recipe.read_text("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{recipe} is not valid TOML: {error}") from None
+    facts = _flat(read_toml(recipe))
     info = folder / "run.json"
     if info.is_file():
         made = read_record(RunInfo, info)

@@ -133,7 +133,7 @@ class PackedMatrix:
             )
         x_TK = x_TK.float()
         native = calls()
-        if native is None:
+        if native is None or not len(x_TK):
             return F.linear(x_TK, self.unpack(), self.bias)
         x_TK = F.pad(x_TK, (0, self._padded - self.inputs)).contiguous()
         out_TN = torch.empty((len(x_TK), self.outputs))

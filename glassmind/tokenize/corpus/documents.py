@@ -180,6 +180,12 @@ def _from_lines(
                 f"{path} line {number} holds no text; it must be a text, or an object with a "
                 f"{wanted}"
             )
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{path} line {number} holds half of a surrogate pair, which is not text"
+            ) from None
         yield number, text
 
 
