@@ -5,8 +5,8 @@
 A sound file of every format is made, then changed: bytes flipped, cut off, doubled, numbers in a
 header replaced by very large and negative ones, JSON nested, values of the wrong type, names with
 control characters, keys twice. A reader may take the file or refuse it with a ``UserError`` of one
-line. It must not raise anything else, take more than ``MEBIBYTES`` of memory (by a limit on address
-space) or more than ``SECONDS``; each is reported with the seed that makes the file again. ``--keep``
+line. It must raise nothing else, nor take more than ``MEBIBYTES`` of memory (a limit on address
+space) or ``SECONDS``; what does is reported with the seed that makes the file again, and ``--keep``
 writes those files.
 
 ``tests/interop/test_fuzzed_readers.py`` does a few of each.
