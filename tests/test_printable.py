@@ -6,7 +6,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.panel import Panel
 from rich.table import Table
@@ -25,6 +25,7 @@ def test_what_is_obeyed_is_escaped_and_the_rest_stays() -> None:
     assert printable("né 漢字 \t\n\U0001f600") == "né 漢字 \t\n\U0001f600"
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(), st.text() | st.sampled_from(sorted(OBEYED))))
 def test_json_keeps_its_values(value: dict[str, str]) -> None:
     text = printable_json(json.dumps(value, ensure_ascii=False))

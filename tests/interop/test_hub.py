@@ -365,5 +365,5 @@ def test_the_hub_is_told_nothing_about_this_machine(
     assert agents
     for agent in agents:
         assert {part.split("/")[0].strip() for part in agent.split(";")} <= {
-            "glassmind", "hf_hub", "python", "unknown",
+            "glassmind", "hf_hub", "python", "unknown", "",
         }  # fmt: skip

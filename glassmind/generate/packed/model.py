@@ -143,6 +143,8 @@ class PackedModel:
             _ACTIVATIONS[config.feed_forward.kind], config.feed_forward.kind in GATED,
             config.norm_eps, attention.scale,
         )  # fmt: skip
+        vectors = [slot.packed for slot in self._slots if isinstance(slot.packed, Tensor)]
+        require_finite(vectors, "the model")  # each matrix looks at itself
 
     @property
     def n_bytes(self) -> int:
