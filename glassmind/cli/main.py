@@ -105,6 +105,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _REASONS:
             raise
         return _fail(_os_sentence(error, args))
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        return _fail(f"{around!a} holds bytes that are not UTF-8 text, which no model reads")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "glassmind"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from gguf_files import random_model, small
 from safetensors.torch import load_file, save_file
 
 from glassmind.errors import UserError
+from glassmind.files import write_json
+from glassmind.interop.gguf import load_gguf
 from glassmind.interop.gguf.save import save_gguf
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.llama2c import load_llama2c
@@ -148,3 +151,20 @@ def test_an_adapter_that_is_no_number_is_refused(tmp_path: Path) -> None:
     save_adapter(adapter, model, tmp_path / "adapter", base="elsewhere")
     with pytest.raises(UserError, match=r"lora_B.* holds a weight that is not a number"):
         apply_adapter(model, load_adapter(tmp_path / "adapter", model))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.gguf", "model.bin"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    if name.endswith(".safetensors"):
+        save_folder(random_model(small("llama3")), tmp_path / "model")
+        (tmp_path / "model" / name).unlink()
+        index = {"weight_map": {"model.norm.weight": "a.safetensors"}}
+        write_json(tmp_path / "model" / "model.safetensors.index.json", index)
+        os.mkfifo(tmp_path / "model" / "a.safetensors")
+        path = tmp_path / "model"
+    else:
+        path = tmp_path / name
+        os.mkfifo(path)
+    load = {".gguf": load_gguf, ".bin": load_llama2c}.get(path.suffix, load_pretrained)
+    with pytest.raises(UserError, match="pipe|not a file"):
+        load(path)
