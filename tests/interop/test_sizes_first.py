@@ -166,5 +166,5 @@ def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
         path = tmp_path / name
         os.mkfifo(path)
     load = {".gguf": load_gguf, ".bin": load_llama2c}.get(path.suffix, load_pretrained)
-    with pytest.raises(UserError, match="pipe|not a file"):
+    with pytest.raises(UserError, match=r"pipe|not a file"):
         load(path)
