@@ -10,7 +10,9 @@ The way data flows is the way the package is laid out, one folder an arrow:
           completions ─reason→ answers ─grade→ verdicts ─evaluate→ the staged table
 
 ``records`` holds what passes between the folders, ``serialization`` turns dataclasses into JSON or
-TOML and back, ``files`` writes files atomically, ``runs`` is what is kept on disk, ``llm`` turns
+TOML and back, ``files`` writes files atomically,
+``cache_folder`` finds a folder that nobody else can write to, ``printable`` escapes what a terminal
+would obey, ``runs`` is what is kept on disk, ``llm`` turns
 whatever answers questions into one kind of model, ``pipeline`` holds the jobs assembled from all of
 it, and ``cli`` the commands. A folder imports only from those nearer
 to the text than itself, never the other way.

@@ -1,7 +1,7 @@
 """The ``glassmind`` command: one short file per verb.
 
 Read ``main`` first (how a verb is found, and how its errors are reported), then ``console`` (which
-output goes to which stream), ``live`` (progress bars) and ``settings`` (options that several verbs
+output goes to which stream; ``literal_console`` keeps a terminal from obeying it), ``live`` (progress bars) and ``settings`` (options that several verbs
 share). ``jobs`` runs a recipe for the verbs that train, ``chosen_model`` loads the model for
 ``chat`` and ``serve``, ``tokenizer_views`` draws for ``tokenizer``. Every other file is a verb of
 the same name, with two functions: ``add_arguments(parser)`` declares its options, and ``run(args)``

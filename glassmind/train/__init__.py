@@ -6,7 +6,8 @@ come from, and what has to be saved), then ``trainer`` (the loop), ``gradients``
 ``metrics_file`` and ``trackers``). Each objective is the equation of its paper: ``pretrain``,
 ``sft``, ``verify``, ``classify``, ``grpo``. ``lora`` and ``freezing`` train a part of a finished
 model under any of them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets the
-learning rate, ``precision`` chooses number formats, ``guard`` and ``trouble`` deal with steps that
+learning rate, ``precision`` chooses number formats, ``termination`` notices SIGTERM, ``guard`` and
+``trouble`` deal with steps that
 go wrong, ``inspection`` looks inside one, ``validation`` measures on held-out rows,
 ``chunked_loss`` saves memory. Several processes train one model through ``launch``,
 ``process_group``, ``distributed`` and ``fully_sharded``.
