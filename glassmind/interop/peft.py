@@ -29,6 +29,7 @@ from glassmind.interop.huggingface.safetensors_file import read_header, read_ten
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.transforms import Same, Transposed, Unpaired
 from glassmind.model import Transformer
+from glassmind.model.finite import require_finite
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -221,7 +222,9 @@ def _read_factors(path: Path, model: Transformer, family: Family, rank: int) -> 
                 f"{path}: tensor {shown(key)} is for another model: it has shape {tensor.shape} "
                 f"instead of {expected}"
             )
-        found.setdefault(name, {})[which] = read_tensor(tensor).float()
+        factor = read_tensor(tensor).float()
+        require_finite([factor], f"{path}: tensor {shown(key)}")
+        found.setdefault(name, {})[which] = factor
     factors: dict[str, tuple[Tensor, Tensor]] = {}
     for name, pair in found.items():
         if len(pair) != 2:

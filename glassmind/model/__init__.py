@@ -6,7 +6,8 @@ attend to which), ``attention_kernels`` (the formula and the fast kernels), ``ch
 over long rows), ``experts`` and ``latent_attention`` (which only some models have), ``cache`` (keys
 and values during generation), ``probe`` (how to look inside), ``heads`` (other outputs of the
 trunk), ``presets`` (published models as configs), ``counting`` and ``memory_plan`` (what a model
-costs), ``facts`` (what is printed of a model), ``quantized`` (frozen weights in 4 or 8 bits).
+costs), ``facts`` (what is printed of a model), ``quantized`` (frozen weights in 4 or 8 bits),
+``finite`` (NaN among weights is refused).
 """
 
 from glassmind.model.cache import Cache, KVCache

@@ -86,7 +86,7 @@ def run_ladder(
     slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
     if recipe.start:
         recipe = started_recipe(recipe)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=watcher.end)
     check_disjoint(slices.train, slices.validation)
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)

@@ -57,7 +57,11 @@ def run_training(
         )
     slices = make_slices(recipe)
     with group.first_process_first():
-        run = open_run(folder, recipe, resume=resume) if group.is_first else RunFolder(folder)
+        run = (
+            open_run(folder, recipe, resume=resume, warn=watcher.end)
+            if group.is_first
+            else RunFolder(folder)
+        )
         tokenizer = run_tokenizer(run, recipe, slices.train)
         if group.is_first:
             save_familiarity(run.path / "familiarity.json", slices.train)

@@ -16,10 +16,11 @@ runs/demo/
 from __future__ import annotations
 
 import platform
+import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,13 +66,43 @@ class RunFolder:
         spent = {stage: round(info.seconds.get(stage, 0.0) + seconds, 2)}
         write_record(self.path / "run.json", replace(info, seconds=info.seconds | spent))
 
+    def note_changes(self, recipe: Recipe, warn: Callable[[str], None]) -> None:
+        """Say and keep what is different now from when the run was begun, as far as it matters."""
+        info, now = self.info(), new_info(recipe)
+        then: dict[str, object] = {**info.machine, **info.versions}
+        present: dict[str, object] = {**now.machine, **now.versions}
+        different = [
+            f"{name} {then[name]}, now {value}"
+            for name, value in present.items()
+            if name in then and then[name] != value
+        ]
+        if not different:
+            return
+        sentence = f"{self.path} was begun with {'; '.join(different)}"
+        threads = then.get("threads")
+        remedy = f"; --threads {threads} keeps that" if threads != present["threads"] else ""
+        warn(f"{sentence}: its weights will differ from those of a run without a pause{remedy}")
+        if sentence not in info.changes:
+            changes = (*info.changes, sentence)
+            write_record(self.path / "run.json", replace(info, changes=changes))
+
     def spent(self, stage: str) -> float:
         """Seconds noted for a stage."""
         return self.info().seconds.get(stage, 0.0)
 
 
-def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
+def open_run(
+    path: Path,
+    recipe: Recipe,
+    *,
+    resume: bool,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> RunFolder:
     """Create a run's folder, or go on with one that holds the same recipe.
+
+    ``warn`` gets a sentence if the run was begun with other threads, versions or on another
+    processor, so that its weights will not be those of a run without a pause; the run's
+    ``run.json`` keeps that sentence.
 
     Raises:
         UserError: the folder holds something else, another recipe, or a run that was not asked
@@ -87,6 +118,7 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
                 "with its own recipe, or name another folder by --run"
             )
         hold(path)
+        run.note_changes(recipe, warn)
         return run
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -136,6 +168,11 @@ def existing_run(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
+def run_id(path: Path) -> str:
+    """What tells the run at ``path`` from all others; "" for one of an earlier version, or none."""
+    return RunFolder(path).info().id if (path / "run.json").is_file() else ""
+
+
 def new_info(recipe: Recipe) -> RunInfo:
     """What is known at a run's start: commit, machine, versions."""
     import numpy
@@ -144,6 +181,7 @@ def new_info(recipe: Recipe) -> RunInfo:
     return RunInfo(
         commit=commit(),
         seed=recipe.seed,
+        id=secrets.token_hex(16),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         machine={
             "processor": processor(),

@@ -8,7 +8,6 @@ repeated from its own files.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,7 +18,7 @@ import tomli_w
 from glassmind.data.generator import ProblemDial
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig
-from glassmind.serialization import decode, encode_toml
+from glassmind.serialization import decode, encode_toml, parse_toml, read_toml
 
 MOST_SAMPLES = 1024
 """What one request may ask of the engine; a recipe that asks for more is refused at once."""
@@ -397,7 +396,7 @@ def shipped_recipes() -> dict[str, str]:
     found = {}
     for entry in sorted((resources.files("glassmind") / "recipes").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
-            about = tomllib.loads(entry.read_text("utf-8")).get("about", "")
+            about = parse_toml(entry.read_text("utf-8"), entry.name).get("about", "")
             found[entry.name.removesuffix(".toml")] = str(about)
     return found
 
@@ -422,23 +421,17 @@ def read_recipe(name_or_path: str) -> Recipe:
     path = Path(name_or_path)
     if path.is_dir() and (path / "recipe.toml").is_file():
         path = path / "recipe.toml"
+    where = f"recipe {name_or_path}"
     if path.is_file():
-        try:
-            text = path.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"recipe {path} is not UTF-8 text: {error}") from None
+        values = read_toml(path, where)
     elif name_or_path in shipped_recipes():
-        text = _packaged_text(name_or_path)
+        values = parse_toml(_packaged_text(name_or_path), where)
     else:
         raise UserError(
             f"there is no recipe {name_or_path!r}: give a TOML file, a run's folder, or one of "
             f"{', '.join(shipped_recipes())}"
         )
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    return decode(Recipe, values, f"recipe {name_or_path}")
+    return decode(Recipe, values, where)
 
 
 def recipe_toml(recipe: Recipe) -> str:

@@ -7,10 +7,10 @@ come from, and what has to be saved), then ``trainer`` (the loop), ``gradients``
 ``sft``, ``verify``, ``classify``, ``grpo``. ``lora`` and ``freezing`` train a part of a finished
 model under any of them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets the
 learning rate, ``choice`` decides how the machine computes (``precision``, measured by
-``calibration`` in a ``rehearsal``, found again in ``known_choices``), ``guard`` and ``trouble``
-deal with steps that go wrong, ``inspection`` looks inside one, ``validation`` measures on held-out
-rows, ``chunked_loss`` saves memory. Several processes train one model through ``launch``,
-``process_group``, ``distributed`` and ``fully_sharded``.
+``calibration`` in a ``rehearsal``, found again in ``known_choices``), ``termination`` notices
+SIGTERM, ``guard`` and ``trouble`` deal with steps that go wrong, ``inspection`` looks inside one,
+``validation`` measures on held-out rows, ``chunked_loss`` saves memory. Several processes train one
+model through ``launch``, ``process_group``, ``distributed`` and ``fully_sharded``.
 
 ``glassmind.train(recipe, folder)`` is a call, too: ``pipeline.calls.train``.
 """

@@ -41,6 +41,7 @@ from glassmind.train.run_files import RunFiles
 from glassmind.train.saved_state import Counters, TrainingState, trained_parameters
 from glassmind.train.schedules import learning_rate_factor
 from glassmind.train.state import BatchSource
+from glassmind.train.termination import EXIT_TERMINATED, Termination
 from glassmind.train.trouble import keep_evidence
 
 MOST_REWINDS = 3
@@ -119,6 +120,7 @@ class Trainer:
             and not any(isinstance(module, Router) for module in modules)
         )
         self._logged = 0, 0.0  # tokens and seconds at the last row
+        self.termination = Termination()
         self._unjudged: Step | None = None  # taken, and not judged yet
         self._not_finite = torch.zeros((), device=self.device)  # 1 from the first such step on
 
@@ -145,12 +147,13 @@ class Trainer:
         Raises:
             UserError: a step went wrong and the recipe says to stop, or the checkpoint to resume
                 from belongs to another model.
+            SystemExit: the process was asked to end by SIGTERM, and a checkpoint is written.
         """
         self.files.resume(self.config.trackers)
         if self.folder is not None and self.group.is_first:
             note(self.folder, self.stage, self.choice)
         try:
-            with computing_threads(self.choice.threads):
+            with self.termination.noticed(), computing_threads(self.choice.threads):
                 self._compile()
                 self.progress.start(self.stage, self.config.steps)
                 self._loop()
@@ -196,10 +199,17 @@ class Trainer:
                 self._settle()
                 self._validate(self.validate)
             minutes = (time.monotonic() - saved_at) / 60
-            if last or self.group.broadcast(minutes >= config.checkpoint_minutes):
+            due = self.termination.asked or minutes >= config.checkpoint_minutes
+            if last or self.group.broadcast(due):
                 self._settle()
                 self.files.save(config.keep_checkpoints)
                 saved_at = time.monotonic()
+                if not last and self.group.broadcast(self.termination.asked):
+                    self.progress.end(
+                        f"{self.stage}: ended by SIGTERM after step {counters.step}, with a "
+                        "checkpoint; --resume goes on from there"
+                    )
+                    raise SystemExit(EXIT_TERMINATED)
 
     def take_step(self) -> Step | None:
         """One update from the next batches; ``None`` if the run went back to a checkpoint.

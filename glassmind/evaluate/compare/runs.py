@@ -8,7 +8,6 @@ which all runs reached; steps, tokens and seconds until it are reported.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from glassmind.evaluate.flat_settings import flat
 from glassmind.evaluate.run_files import Metric, read_metrics
 from glassmind.notebook import preformatted
 from glassmind.runs.results import RunInfo
-from glassmind.serialization import read_record
+from glassmind.serialization import read_record, read_toml
 
 MOST_RUNS = 8
 """The number of colours that can be distinguished."""
@@ -141,10 +140,7 @@ def _facts(folder: Path) -> dict[str, str]:
     recipe = folder / "recipe.toml"
     if not recipe.is_file():
         raise UserError(f"{folder} is not a run: a run's folder holds recipe.toml")
-    try:
-        facts = flat(tomllib.loads(recipe.read_text("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{recipe} is not valid TOML: {error}") from None
+    facts = flat(read_toml(recipe))
     info = folder / "run.json"
     if info.is_file():
         made = read_record(RunInfo, info)

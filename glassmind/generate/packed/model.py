@@ -33,11 +33,12 @@ from glassmind.generate.cache.paged_attention import places_for_native
 from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.packed import native_calls
 from glassmind.generate.packed.allow_list import why_not
-from glassmind.generate.packed.matrix import PackedMatrix, WeightKind, check_finite
+from glassmind.generate.packed.matrix import PackedMatrix, WeightKind
 from glassmind.generate.packed.native_calls import STORED, at, calls
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.attention import Attention
 from glassmind.model.feed_forward import GATED, FeedForward
+from glassmind.model.finite import require_finite
 from glassmind.model.norms import make_norm
 from glassmind.model.transformer import Block
 
@@ -143,6 +144,8 @@ class PackedModel:
             _ACTIVATIONS[config.feed_forward.kind], config.feed_forward.kind in GATED,
             config.norm_eps, attention.scale,
         )  # fmt: skip
+        vectors = [slot.packed for slot in self._slots if isinstance(slot.packed, Tensor)]
+        require_finite(vectors, "the model")  # each matrix looks at itself
 
     @property
     def n_bytes(self) -> int:
@@ -189,7 +192,9 @@ class PackedModel:
         if reason is not None:
             raise UserError(f"these weights cannot be packed: {reason}")
         modules = dict(model.named_modules())
-        check_finite([source for slot in self._slots for source in _sources(modules, slot)])
+        require_finite(
+            [source for slot in self._slots for source in _sources(modules, slot)], "the model"
+        )
         self._modules = None
         for slot in self._slots:
             if isinstance(slot.packed, PackedMatrix):

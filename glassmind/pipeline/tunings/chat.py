@@ -79,7 +79,7 @@ def tune_chats(
             f"none of the {len(training)} conversations has an answer that ends within "
             f"{recipe.train.row_tokens} tokens: raise train.row_tokens"
         )
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if is_published(run):
         return run
     tuning = Tuning(run, recipe, device, progress, "chat")

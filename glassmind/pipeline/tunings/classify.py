@@ -152,7 +152,7 @@ def train_classifier(
     splits = _splits(recipe)
     labels = sorted({row.label for part in splits for row in part})
     rows = [_rows(part, labels, started, recipe.train.row_tokens) for part in splits]
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if is_published(run):
         return run
     n_cut = sum(cut for _, cut in rows)

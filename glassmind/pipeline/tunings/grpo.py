@@ -245,7 +245,7 @@ def tune_by_reward(
         llm = LocalLLM.of_run(own, recipe.start)
     slices = make_slices(recipe)
     fitting = _fitting(llm, slices.train, recipe, progress)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if is_published(run) or (run.model_folder(STAGE) / "model.json").is_file():
         return run
     if own is not None:

@@ -41,7 +41,7 @@ def tune_on_problems(
     slices = make_slices(recipe)
     rows = training_rows(recipe, tokenizer, slices.train, recipe.style)
     held = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if (run.model_folder(stage) / "model.json").is_file():
         return run
     save(tokenizer, run.path / "tokenizer.json")
