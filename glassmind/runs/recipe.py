@@ -405,7 +405,8 @@ def packaged_recipe(name: str) -> Recipe | None:
     """The recipe of that name that comes with the package, whatever lies in this folder."""
     if name not in shipped_recipes():
         return None
-    return decode(Recipe, tomllib.loads(_packaged_text(name)), f"recipe {name}")
+    where = f"recipe {name}"
+    return decode(Recipe, parse_toml(_packaged_text(name), where), where)
 
 
 def _packaged_text(name: str) -> str:
