@@ -30,7 +30,7 @@ The way data flows is the way the package is laid out, one folder an arrow:
 ``records`` holds what passes between the folders, ``machine`` knows about the computer it runs on,
 ``serialization`` turns dataclasses into JSON or TOML and back, ``files`` writes files atomically,
 ``cache_folder`` finds a folder that only its user can write to, ``printable`` escapes what would
-control a terminal, ``notebook`` and ``quantity`` say how things are shown, ``callable_package`` lets
+control a terminal, ``notebook`` and ``quantity`` say how things look, ``callable_package`` lets
 two folders be called, ``runs`` is what is kept on disk, ``llm`` turns whatever answers questions
 into one kind of model, ``pipeline`` holds the jobs assembled from all of it, and ``cli`` the
 commands. A folder imports only from those nearer to the text than itself, never the other way.
