@@ -22,11 +22,11 @@ from glassmind.serve.access.gate import Gate, Limits
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
 from glassmind.serve.access.refusals import AsciiJSON, Refusal, invalid_fields
-from glassmind.serve.constraints import Constraints
 from glassmind.serve.endpoints import chat, completions, reasoning, texts
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas import responses as response_schema
+from glassmind.serve.work.compiling import Compiler
 from glassmind.serve.work.engine_thread import EngineThread
 from glassmind.serve.work.metrics import Metrics
 
@@ -58,7 +58,7 @@ def create_app(
         engine, metrics, max_sequences=limits.sequences, seconds=limits.request_seconds
     )
     metrics.watch(lambda: thread.state)
-    service = Service(served, thread, limits, metrics, Constraints(served.vocabulary))
+    service = Service(served, thread, limits, metrics, Compiler(served.vocabulary))
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -72,6 +72,7 @@ def create_app(
     )
     for endpoints in (completions, chat, reasoning, texts):
         app.include_router(endpoints.routes(service))
+    app.state.end_requests = thread.end_all
     _add_state(app, service)
     _add_page(app)
     _add_refusals(app)

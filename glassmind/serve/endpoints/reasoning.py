@@ -31,6 +31,7 @@ from glassmind.reason.needs import Need
 from glassmind.reason.session import Session
 from glassmind.records import Completion, Problem
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import Caller, caller_of
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.method_model import MethodModel
 from glassmind.serve.endpoints.service import Service
@@ -43,7 +44,12 @@ class _Reasoning:
     """A method at work on one question."""
 
     def __init__(
-        self, service: Service, question: str, method: Method, params: SamplingParams
+        self,
+        service: Service,
+        caller: Caller,
+        question: str,
+        method: Method,
+        params: SamplingParams,
     ) -> None:
         served = service.served
         self._served, self._question, self._method = served, question, method
@@ -54,6 +60,7 @@ class _Reasoning:
         self._thread = ThreadPoolExecutor(1, "method")
         self._model = MethodModel(
             service,
+            caller,
             verifying="verifier" in method.needs,
             start=self._begun,
             step=self._events.put_nowait,
@@ -195,7 +202,9 @@ def routes(service: Service) -> APIRouter:
                 param="question",
             )
         method = _method(served, body)
-        reasoning = _Reasoning(service, body.question, method, _params(served, body))
+        reasoning = _Reasoning(
+            service, caller_of(request), body.question, method, _params(served, body)
+        )
         if not body.stream:
             return AsciiJSON(await unless_gone(request.receive, reasoning.whole()))
         events = reasoning.streamed()
