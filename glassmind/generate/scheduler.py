@@ -12,6 +12,11 @@ Running samples come first, oldest first. When memory runs out, the youngest is 
 gives its row and blocks back, and later reads its prompt and the tokens it had drawn again. That
 costs work but changes no token. The rest of the pass goes to waiting samples, in order of arrival.
 
+Where the samples are for several owners (a server's clients and their requests), each pass is
+shared among them (``fair_shares``): who is below its share of the rows or of the memory gets room,
+if necessary by preempting a sample of who is above it, and samples beyond their owner's share of
+the tokens keep their place and wait for a later pass. That, too, changes no token.
+
 When a prompt is sampled several times, the first sample reads it. Then the others (its
 ``siblings``) *fork* from it: they share its full blocks, and get a copy of the last, partly filled
 block, since each will write its own tokens there.
@@ -19,18 +24,28 @@ block, since each will write its own tokens there.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 
 from glassmind.generate.cache.blocks import START, Blocks
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.cache.paged_cache import PagedCache
+from glassmind.generate.fair_shares import Owner, PassCost, shares
 from glassmind.generate.sample import Sample
 
 Work = list[tuple[Sample, int]]
 """The samples of a pass, and how many tokens of each it reads, guesses included."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """The running samples of one party, oldest first, and how many blocks they hold."""
+
+    samples: list[Sample] = field(default_factory=list)
+    blocks: int = 0
 
 
 def blocks_for(tokens: int) -> int:
@@ -51,46 +66,146 @@ class Scheduler:
         self.most_tokens = most_tokens
         self.waiting: deque[Sample] = deque()
         self.running: list[Sample] = []  # in the order in which they were admitted
+        self.owners: Counter[Owner] = Counter()  # how many unfinished samples each has
+        self.cost = PassCost(most_tokens)
+        self._n_rows = n_rows
         self._rows = list(range(n_rows - 1, -1, -1))
         self.preempted = 0
+
+    def add(self, sample: Sample) -> None:
+        """Queue a sample and its siblings."""
+        self.owners[sample.owner] += 1 + len(sample.siblings)
+        self.waiting.append(sample)
 
     def plan(self) -> Work:
         """The next pass; every sample in it has the blocks for its tokens."""
         work: Work = []
         left = self.most_tokens
+        quotas: dict[Owner, int] | None = None
+        if len(self.owners) > 1:
+            self._make_room()
+            quotas = shares(self._demands(), self.cost.free)
+        left = self._continue(left, quotas, work)
+        if quotas is None:
+            while self.waiting and left > 0 and self._rows and self._admit(self.waiting[0]):
+                left -= self._begin(self.waiting.popleft(), left, work)
+        else:
+            self._begin_fairly(left, quotas, work)
+            if not work:  # everybody's share went to samples for which there is no room
+                self._continue(left, None, work)
+        return work
+
+    def _continue(self, left: int, quotas: dict[Owner, int] | None, work: Work) -> int:
+        """Put running samples into the pass; how many of ``left`` tokens remain."""
         at = 0
         while at < len(self.running):
             sample = self.running[at]
-            known = len(sample.tokens)
-            if known - sample.computed == 1 and not sample.guesses_ahead and left > 1:
-                # The most common case, kept short: only the last token is to be read.
-                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known):
-                    break
-                work.append((sample, 1))
-                left -= 1
+            allowed = left if quotas is None else min(left, quotas[sample.owner])
+            if quotas is not None and quotas[sample.owner] < 1:
                 at += 1
                 continue
-            count = min(sample.due, max(1, left))
-            if count == sample.due:
-                spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
-                sample.guess(max(0, min(left - 1, spare)))
-                count += sample.n_guesses
-            if not self._grow(sample, sample.computed + count):
-                break  # it was the youngest, and is preempted itself
+            known = len(sample.tokens)
+            if known - sample.computed == 1 and not sample.guesses_ahead and allowed > 1:
+                # The most common case, kept short: only the last token is to be read.
+                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known, at):
+                    continue
+                count = 1
+            else:
+                count = min(sample.due, max(1, allowed))
+                if count == sample.due:
+                    spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
+                    sample.guess(max(0, min(allowed - 1, spare)))
+                    count += sample.n_guesses
+                if not self._grow(sample, sample.computed + count, at):
+                    continue  # it was preempted itself
             work.append((sample, count))
             left -= count
+            if quotas is not None:
+                quotas[sample.owner] -= count
             at += 1
-        while self.waiting and left > 0 and self._rows and self._admit(self.waiting[0]):
-            sample = self.waiting.popleft()
-            count = min(sample.due, left)
-            if count == sample.due:
-                sample.guess(0)
-                count += sample.n_guesses
-            if not self._grow(sample, len(sample.tokens) + sample.n_guesses):
-                break
-            work.append((sample, count))
+        return left
+
+    def _begin(self, sample: Sample, most: int, work: Work) -> int:
+        """Put an admitted sample into the pass with at most ``most`` tokens; how many it reads."""
+        count = min(sample.due, most)
+        if count == sample.due:
+            sample.guess(0)
+            count += sample.n_guesses
+        if not self._grow(sample, len(sample.tokens) + sample.n_guesses, len(self.running) - 1):
+            return most
+        work.append((sample, count))
+        return count
+
+    def _begin_fairly(self, left: int, quotas: dict[Owner, int], work: Work) -> None:
+        """Waiting samples, each time one of the owner that has the fewest running."""
+        queues: dict[Owner, deque[Sample]] = {}
+        for sample in self.waiting:
+            queues.setdefault(sample.owner, deque()).append(sample)
+        running = Counter(sample.owner for sample in self.running)
+        while queues and left > 0 and self._rows:
+            owner = min(queues, key=lambda one: running[one])
+            sample = queues[owner].popleft()
+            most = min(left, quotas[owner])
+            if most < 1 or not self._admit(sample):
+                del queues[owner]
+                continue
+            self.waiting.remove(sample)
+            running[owner] += 1
+            count = self._begin(sample, most, work)
             left -= count
-        return work
+            quotas[owner] -= count
+            if not queues[owner]:
+                del queues[owner]
+
+    # ------------------------------------------------------------------ several owners
+
+    def _demands(self) -> dict[Owner, int]:
+        """How many tokens each owner's samples could read in the next pass."""
+        demands: Counter[Owner] = Counter()
+        for sample in self.running:
+            demands[sample.owner] += max(1, sample.due)
+        for sample in self.waiting:
+            demands[sample.owner] += max(1, sample.due)
+        return dict(demands)
+
+    def _make_room(self) -> None:
+        """For the first waiting sample of everyone who is below its share, if somebody is above."""
+        several = len({client for client, _ in self.owners}) > 1
+        holds: dict[str | Owner, _Held] = {}
+        for sample in self.running:
+            held = holds.setdefault(sample.owner[0] if several else sample.owner, _Held())
+            held.samples.append(sample)
+            held.blocks += len(sample.blocks)
+        n_parties = len({owner[0] if several else owner for owner in self.owners})
+        rows, blocks = max(1, self._n_rows // n_parties), self.blocks.n_blocks // n_parties
+        seen: set[str | Owner] = set()
+        for sample in tuple(self.waiting):
+            party = sample.owner[0] if several else sample.owner
+            if party in seen:
+                continue
+            seen.add(party)
+            own = holds.setdefault(party, _Held())
+            needed = blocks_for(len(sample.tokens) + sample.drafts)
+            if len(own.samples) >= rows or own.blocks + needed > blocks:
+                continue
+            while self.running and not (
+                self._rows and needed <= self.blocks.n_free - len(self.running)
+            ):
+                most = max(holds.values(), key=lambda held: (len(held.samples), held.blocks))
+                if most is own or (len(most.samples) <= rows and most.blocks <= blocks):
+                    break
+                victim = most.samples.pop()
+                most.blocks -= len(victim.blocks)
+                self._preempt(victim)
+
+    def _victim(self, at: int) -> Sample:
+        """The youngest sample, or of several owners' that are not in the pass yet (from ``at`` on)
+        the youngest of the one who has most of them."""
+        if len(self.owners) <= 1:
+            return self.running[-1]
+        later = self.running[at:]
+        counts = Counter(sample.owner for sample in later)
+        return max(enumerate(later), key=lambda one: (counts[one[1].owner], one[0]))[1]
 
     def _admit(self, sample: Sample) -> bool:
         """Give it a row, and the blocks that already hold the beginning of its tokens."""
@@ -117,8 +232,9 @@ class Scheduler:
         new = torch.tensor(sample.blocks[first:], dtype=torch.int32)
         self.caches[0].tables_RW[sample.row, first : len(sample.blocks)] = new
 
-    def _grow(self, sample: Sample, tokens: int) -> bool:
-        """Take blocks for ``tokens`` tokens, preempting the youngest samples if necessary.
+    def _grow(self, sample: Sample, tokens: int, at: int) -> bool:
+        """Take blocks for ``tokens`` tokens, preempting the youngest samples if necessary, but none
+        before the one ``at`` that place.
 
         False if ``sample`` itself was preempted.
         """
@@ -128,9 +244,9 @@ class Scheduler:
             if block is not None:
                 sample.blocks.append(block)
                 continue
-            youngest = self.running[-1]
-            self._preempt(youngest)
-            if youngest is sample:
+            victim = self._victim(at)
+            self._preempt(victim)
+            if victim is sample:
                 return False
         if len(sample.blocks) > had:
             self._write_table(sample, had)
@@ -196,9 +312,21 @@ class Scheduler:
             sample.blocks = []
             self._rows.append(sample.row)
             sample.row = -1
+            self._leave(sample.owner, 1)
         self.running = [s for s in self.running if id(s) not in gone]
+
+    def _leave(self, owner: Owner, count: int) -> None:
+        self.owners[owner] -= count
+        if not self.owners[owner]:
+            del self.owners[owner]
 
     def cancel(self, ticket: int) -> None:
         """Drop every sample of a request, waiting or running."""
+        for sample in self.waiting:
+            if sample.ticket == ticket:
+                self._leave(sample.owner, 1 + len(sample.siblings))
         self.waiting = deque(s for s in self.waiting if s.ticket != ticket)
+        for sample in self.running:
+            if sample.ticket == ticket and sample.siblings:
+                self._leave(sample.owner, len(sample.siblings))
         self.remove_all(s for s in self.running if s.ticket == ticket)

@@ -63,11 +63,11 @@ class Connection(H11Protocol):
         self.waiting_since = self.loop.time()
 
     def pause_writing(self) -> None:
-        super().pause_writing()  # type: ignore[no-untyped-call]
+        super().pause_writing()
         self.stuck_since = self.loop.time()
 
     def resume_writing(self) -> None:
-        super().resume_writing()  # type: ignore[no-untyped-call]
+        super().resume_writing()
         self.stuck_since = None
 
     @property

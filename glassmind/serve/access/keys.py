@@ -45,8 +45,10 @@ class Keys:
 
 
 def read_keys(path: Path | None) -> Keys:
-    """The keys of a file (one a line; blank lines and those whose first character is ``#`` are skipped), or of the
-    environment variable ``GLASSMIND_API_KEYS``, where commas separate them.
+    """The keys of a file, or of the environment variable ``GLASSMIND_API_KEYS``.
+
+    A file has one a line; white space around it does not count, and blank lines and those that
+    begin with ``#`` are skipped. In the variable, commas separate them.
 
     Raises:
         UserError: the file holds none, or a key is too short to be one.

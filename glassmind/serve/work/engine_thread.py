@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import queue
 import threading
@@ -29,6 +30,7 @@ from glassmind.serve.work.metrics import Metrics
 T = TypeVar("T")
 _LOG = logging.getLogger("glassmind.serve")
 
+_GROUPS = itertools.count()
 SMALL = 8  # a request for at most one in so many of the samples is small
 
 
@@ -51,6 +53,7 @@ class Running:
         self._events: asyncio.Queue[tuple[int, Event] | Exception] = asyncio.Queue()
         self.weight = sum(request.params.drawn_samples for request in requests)
         self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.group = next(_GROUPS)  # the engine's passes are shared among clients, then groups
         self.tickets: list[int] = []  # only the thread touches them
         self.cancelled = False
 
@@ -103,7 +106,7 @@ class _Ticket:
 class EngineThread:
     """Runs ``engine``. Call ``start`` in the event loop that sends requests, ``stop`` at the end.
 
-    When ``max_sequences`` samples run or wait, further requests are refused with 429; but small ones,
+    When ``max_sequences`` samples run or wait, further requests are refused with 429. Small ones,
     of at most an eighth of that, are still accepted up to twice as many in all, so that one large
     request does not shut everybody out. A single client may have one and a half times as many. A
     request may take at most ``seconds``.
@@ -246,7 +249,7 @@ class EngineThread:
             return
         try:
             for number, request in enumerate(requests):
-                ticket = self._engine.submit(request)
+                ticket = self._engine.submit(request, (running.client, running.group))
                 running.tickets.append(ticket)
                 self._open[ticket] = _Ticket(running, number, request.params.samples)
         except Exception as error:
