@@ -8,9 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
+from fastapi import FastAPI
 
+from glassmind.generate import Engine
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
 from glassmind.llm.local import LocalLLM
@@ -105,10 +109,12 @@ def serving(
     patience: Patience | None = None,
     proxies: tuple[str, ...] = (),
     drain_seconds: float = 30,
+    also: Callable[[FastAPI], None] = lambda app: None,
 ) -> Iterator[Served]:
-    """A server in a thread of its own; yields its address."""
+    """A server in a thread of its own; yields its address. ``also`` may add pages to it."""
     engine = served.engine(max_rows=32, max_cache_bytes=cache_bytes)
     app = create_app(served, engine, hosts=hosts, keys=keys, limits=limits, origins=origins)
+    also(app)
     listening = bound_socket("127.0.0.1", 0)
     ready = threading.Event()
     server = Server(
@@ -141,6 +147,22 @@ class Served(str):
         self = super().__new__(cls, address)
         self.server = server
         return self
+
+
+class Stall:
+    """While it is on, an engine takes no steps: whatever runs is endless on any machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on = threading.Event()
+        step = Engine.step
+
+        def stalling(engine: Engine) -> Any:
+            if not self.on.is_set():
+                return step(engine)
+            time.sleep(0.01)
+            return []
+
+        monkeypatch.setattr(Engine, "step", stalling)
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> None:

@@ -33,7 +33,8 @@ from glassmind.serve.work.metrics import Metrics
 STATIC = Path(__file__).with_name("static")
 # The page needs nothing from other sites, and may load nothing from them.
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -137,7 +138,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_refusals(app: FastAPI) -> None:
-    """Turn every error into the same form of response."""
+    """Turn every mistake of a client into the same form of response; faults are the gate's."""
 
     async def refused(_: Request, error: Any) -> Response:
         return error.response()
@@ -159,11 +160,7 @@ def _add_refusals(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
-    async def failed(_: Request, error: Exception) -> Response:  # uvicorn logs it
-        return Refusal(500, "the server failed on this request").response()
-
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(UserError, mistaken)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, by_framework)
-    app.add_exception_handler(Exception, failed)

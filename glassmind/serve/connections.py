@@ -4,10 +4,10 @@ A connection costs nothing to open and takes a file descriptor here. A client th
 header and then a byte a minute (a slow loris), or that asks for much and reads nothing, would keep
 its connection for ever; and a process that has no descriptor left can neither accept nor refuse.
 
-So connections are counted. At the limit the one that has been waiting for a request for longest is
-closed, and if all are at work, no more are accepted until one ends: they wait in the system's
-queue. Once a second ``sweep`` closes those that took too long to send a request or to read an
-answer. How long a request's body and its answer may take is limited in ``access.gate`` and
+So connections are counted. When there are too many, the one that has been waiting for a request for
+longest is closed, and if all are at work, no more are accepted until one ends: they wait in the
+system's queue. Once a second ``sweep`` closes those that took too long to send a request or to read
+an answer. How long a request's body and its answer may take is limited in ``access.gate`` and
 ``work.engine_thread``.
 """
 
@@ -27,6 +27,7 @@ _LOG = logging.getLogger("glassmind.serve")
 
 MOST_CONNECTIONS = 1000
 FILES_LEFT = 64  # descriptors for everything else: the model, the worker processes, the log
+GRACE_SECONDS = 0.5  # in which a new connection is not closed to make room for another
 BACKOFF_SECONDS = 1.0  # after the system refused to open another connection
 _LOOK_AGAIN_SECONDS = 0.05
 _SYSTEM_IS_FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -109,9 +110,6 @@ class Doorkeeper:
         listening.setblocking(False)
         loop = asyncio.get_running_loop()
         while True:
-            while len(self._open) >= self._most:
-                self.make_room()
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
             try:
                 accepted, _ = await loop.sock_accept(listening)
             except OSError as error:
@@ -120,9 +118,14 @@ class Doorkeeper:
                     await asyncio.sleep(BACKOFF_SECONDS)
                 continue  # or the client was gone before
             try:
+                while len(self._open) >= self._most:
+                    self.make_room()
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 await loop.connect_accepted_socket(self._create, accepted)
-            except OSError:
+            except (OSError, asyncio.CancelledError) as error:
                 accepted.close()
+                if not isinstance(error, OSError):
+                    raise
 
     async def sweep(self, every: float = 1.0) -> None:
         """Drop those that are late, for ever."""
@@ -134,10 +137,12 @@ class Doorkeeper:
             await asyncio.sleep(every)
 
     def make_room(self) -> None:
-        """Drop the connection that has been waiting for a request for longest."""
+        """Drop the connection that has been waiting for a request for longest, and long enough
+        that one could have come."""
         waiting = [connection for connection in self._open if not connection.at_work]
-        if waiting:
-            min(waiting, key=lambda connection: connection.waiting_since).drop()
+        oldest = min(waiting, key=lambda connection: connection.waiting_since, default=None)
+        if oldest is not None and oldest.loop.time() - oldest.waiting_since > GRACE_SECONDS:
+            oldest.drop()
 
 
 def most_connections(asked: int) -> int:

@@ -64,10 +64,11 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), 500
+        started, status, answering = time.monotonic(), 500, False
 
         async def watched_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answering
+            answering = True
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
@@ -75,6 +76,12 @@ class Gate:
         try:
             await self._enter(scope, receive, watched_send)
         except Refusal as refusal:
+            await refusal.response()(scope, receive, watched_send)
+        except Exception:
+            if answering:
+                raise  # the connection is closed, which is all that can still be said
+            _LOG.exception("a request failed")
+            refusal = Refusal(500, "the server failed on this request")
             await refusal.response()(scope, receive, watched_send)
         finally:
             self._metrics.request_ended(scope["path"], status, time.monotonic() - started)

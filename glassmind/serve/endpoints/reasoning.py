@@ -91,7 +91,7 @@ class _Reasoning:
         """What happens, as it does."""
         loop = asyncio.get_running_loop()
         working = loop.run_in_executor(self._thread, self._solve)
-        working.add_done_callback(lambda _: self._events.put_nowait(None))
+        working.add_done_callback(self._ended)
         try:
             while (event := await self._events.get()) is not None:
                 yield event
@@ -99,6 +99,11 @@ class _Reasoning:
             yield {"type": "answer", **_whole(answer)}
         finally:
             self.cancel()
+
+    def _ended(self, working: asyncio.Future[Solution]) -> None:
+        if not working.cancelled():
+            working.exception()  # seen: nobody else looks where the client has hung up
+        self._events.put_nowait(None)
 
     def _solve(self) -> Solution:
         """In the method's thread."""
