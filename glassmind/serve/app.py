@@ -69,7 +69,12 @@ def create_app(
         service.close()
 
     app = FastAPI(
-        title="Glassmind", version=__version__, lifespan=running, docs_url=None, redoc_url=None
+        title="Glassmind",
+        version=__version__,
+        lifespan=running,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a POST with its body does not survive it
     )
     for endpoints in (completions, chat, reasoning, texts):
         app.include_router(endpoints.routes(service))
