@@ -219,7 +219,7 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Samples that wait for a row or for memory."""
-        return sum(1 + len(sample.siblings) for sample in self.scheduler.waiting)
+        return self.scheduler.n_waiting
 
     @property
     def n_free_blocks(self) -> int:
@@ -260,7 +260,8 @@ class Engine:
                 self.scheduler.remember(sample)
         self._token_sampler.sample(work, hidden_TD)
         self.scheduler.cost.see(len(hidden_TD), time.perf_counter() - started)
-        events = [self._event(sample) for sample in self.scheduler.running] if report else []
+        new = [s for s in self.scheduler.running if s.unscored > s.reported] if report else []
+        events = [self._event(sample) for sample in new]
         done = [s for s in self.scheduler.running if s.finish is not None and s.complete]
         self.scheduler.remove_all(done)
         ends = [end for sample in done for end in self._ends(sample)]

@@ -79,7 +79,9 @@ class PassCost:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._sums = (0.0,) * 5  # of 1, x, y, x * x and x * y: x in tokens, y in seconds
+        self._sums: tuple[float, ...] = (
+            0.0,
+        ) * 5  # of 1, x, y, x * x and x * y: x in tokens, y in seconds
         self.free = min(most, self.FREE_AT_FIRST)
 
     def see(self, tokens: int, seconds: float) -> None:

@@ -64,7 +64,7 @@ class Scheduler:
         self.blocks = blocks
         self.caches = [cache]  # and the draft model's, which has the same table
         self.most_tokens = most_tokens
-        self.waiting: deque[Sample] = deque()
+        self.waiting: dict[Owner, deque[Sample]] = {}  # no queue is empty
         self.running: list[Sample] = []  # in the order in which they were admitted
         self.owners: Counter[Owner] = Counter()  # how many unfinished samples each has
         self.cost = PassCost(most_tokens)
@@ -75,7 +75,12 @@ class Scheduler:
     def add(self, sample: Sample) -> None:
         """Queue a sample and its siblings."""
         self.owners[sample.owner] += 1 + len(sample.siblings)
-        self.waiting.append(sample)
+        self.waiting.setdefault(sample.owner, deque()).append(sample)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many samples have no row."""
+        return self.owners.total() - len(self.running)
 
     def plan(self) -> Work:
         """The next pass; every sample in it has the blocks for its tokens."""
@@ -87,8 +92,9 @@ class Scheduler:
             quotas = shares(self._demands(), self.cost.free)
         left = self._continue(left, quotas, work)
         if quotas is None:
-            while self.waiting and left > 0 and self._rows and self._admit(self.waiting[0]):
-                left -= self._begin(self.waiting.popleft(), left, work)
+            for queue in tuple(self.waiting.values()):  # one at most
+                while queue and left > 0 and self._rows and self._admit(queue[0]):
+                    left -= self._begin(self._next(queue[0].owner), left, work)
         else:
             self._begin_fairly(left, quotas, work)
             if not work:  # everybody's share went to samples for which there is no room
@@ -136,55 +142,59 @@ class Scheduler:
         work.append((sample, count))
         return count
 
+    def _next(self, owner: Owner) -> Sample:
+        """Take the first waiting sample of ``owner`` out of its queue."""
+        queue = self.waiting[owner]
+        sample = queue.popleft()
+        if not queue:
+            del self.waiting[owner]
+        return sample
+
     def _begin_fairly(self, left: int, quotas: dict[Owner, int], work: Work) -> None:
         """Waiting samples, each time one of the owner that has the fewest running."""
-        queues: dict[Owner, deque[Sample]] = {}
-        for sample in self.waiting:
-            queues.setdefault(sample.owner, deque()).append(sample)
         running = Counter(sample.owner for sample in self.running)
-        while queues and left > 0 and self._rows:
-            owner = min(queues, key=lambda one: running[one])
-            sample = queues[owner].popleft()
+        owners = set(self.waiting)
+        while owners and left > 0 and self._rows:
+            owner = min(owners, key=lambda one: (running[one], one))
             most = min(left, quotas[owner])
-            if most < 1 or not self._admit(sample):
-                del queues[owner]
+            if most < 1 or not self._admit(self.waiting[owner][0]):
+                owners.remove(owner)
                 continue
-            self.waiting.remove(sample)
             running[owner] += 1
-            count = self._begin(sample, most, work)
+            count = self._begin(self._next(owner), most, work)
             left -= count
             quotas[owner] -= count
-            if not queues[owner]:
-                del queues[owner]
+            if owner not in self.waiting:
+                owners.remove(owner)
 
     # ------------------------------------------------------------------ several owners
 
     def _demands(self) -> dict[Owner, int]:
-        """How many tokens each owner's samples could read in the next pass."""
-        demands: Counter[Owner] = Counter()
+        """How many tokens each owner's samples could read in the next pass, about."""
+        demands: dict[Owner, int] = {}
         for sample in self.running:
-            demands[sample.owner] += max(1, sample.due)
-        for sample in self.waiting:
-            demands[sample.owner] += max(1, sample.due)
-        return dict(demands)
+            due = len(sample.tokens) - sample.computed
+            demands[sample.owner] = demands.get(sample.owner, 0) + max(1, due)
+        for owner, queue in self.waiting.items():
+            demands[owner] = demands.get(owner, 0) + len(queue) * max(1, queue[0].due)
+        return demands
 
     def _make_room(self) -> None:
         """For the first waiting sample of everyone who is below its share, if somebody is above."""
+        if not self.waiting:
+            return
         several = len({client for client, _ in self.owners}) > 1
-        holds: dict[str | Owner, _Held] = {}
+        holds: dict[str | Owner, _Held] = {
+            (owner[0] if several else owner): _Held() for owner in self.owners
+        }
         for sample in self.running:
-            held = holds.setdefault(sample.owner[0] if several else sample.owner, _Held())
+            held = holds[sample.owner[0] if several else sample.owner]
             held.samples.append(sample)
             held.blocks += len(sample.blocks)
-        n_parties = len({owner[0] if several else owner for owner in self.owners})
-        rows, blocks = max(1, self._n_rows // n_parties), self.blocks.n_blocks // n_parties
-        seen: set[str | Owner] = set()
-        for sample in tuple(self.waiting):
-            party = sample.owner[0] if several else sample.owner
-            if party in seen:
-                continue
-            seen.add(party)
-            own = holds.setdefault(party, _Held())
+        rows, blocks = max(1, self._n_rows // len(holds)), self.blocks.n_blocks // len(holds)
+        for queue in tuple(self.waiting.values()):
+            sample = queue[0]
+            own = holds[sample.owner[0] if several else sample.owner]
             needed = blocks_for(len(sample.tokens) + sample.drafts)
             if len(own.samples) >= rows or own.blocks + needed > blocks:
                 continue
@@ -257,7 +267,7 @@ class Scheduler:
         sample.computed = sample.drafted = sample.remembered = 0
         sample.content = START
         sample.forget_guesses()
-        self.waiting.appendleft(sample)
+        self.waiting.setdefault(sample.owner, deque()).appendleft(sample)
         self.preempted += 1
 
     def fork(self, sample: Sample) -> list[Sample]:
@@ -284,7 +294,9 @@ class Scheduler:
         if targets:
             for cache in self.caches:
                 cache.copy([sample.blocks[full]] * len(targets), targets)
-        self.waiting.extendleft(reversed(sample.siblings))  # they find the full blocks again
+        if sample.siblings:  # they find the full blocks again
+            queue = self.waiting.setdefault(sample.owner, deque())
+            queue.extendleft(reversed(sample.siblings))
         sample.siblings = []
         return started
 
@@ -322,10 +334,15 @@ class Scheduler:
 
     def cancel(self, ticket: int) -> None:
         """Drop every sample of a request, waiting or running."""
-        for sample in self.waiting:
-            if sample.ticket == ticket:
-                self._leave(sample.owner, 1 + len(sample.siblings))
-        self.waiting = deque(s for s in self.waiting if s.ticket != ticket)
+        for owner, queue in tuple(self.waiting.items()):
+            gone = [sample for sample in queue if sample.ticket == ticket]
+            if gone:
+                self._leave(owner, sum(1 + len(sample.siblings) for sample in gone))
+                left = deque(sample for sample in queue if sample.ticket != ticket)
+                if left:
+                    self.waiting[owner] = left
+                else:
+                    del self.waiting[owner]
         for sample in self.running:
             if sample.ticket == ticket and sample.siblings:
                 self._leave(sample.owner, len(sample.siblings))

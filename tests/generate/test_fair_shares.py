@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -30,13 +32,12 @@ def test_nobody_gets_more_while_another_who_wants_more_has_less(
         wanted[owner[0]] += demands[owner]
         got[owner[0]] += given_out[owner]
     assert all(got.values())
-    parties = (wanted, got) if len(clients) > 1 else (demands, given_out)
-    smallest = min(parties[0].values())
-    assert sum(got.values()) <= smallest * len(parties[0]) + free
-    for one in parties[0]:
-        for other in parties[0]:
-            if parties[1][one] > parties[1][other] + 1:
-                assert parties[1][other] == parties[0][other]
+    wants: dict[Any, int] = wanted if len(clients) > 1 else dict(demands)
+    gets: dict[Any, int] = got if len(clients) > 1 else given_out
+    assert sum(gets.values()) <= min(wants.values()) * len(wants) + free
+    for one in wants:
+        for other in wants:
+            assert gets[one] <= gets[other] + 1 or gets[other] == wants[other]
 
 
 def test_a_thousand_beside_one() -> None:

@@ -131,7 +131,7 @@ def test_a_system_without_descriptors_is_not_asked_all_the_time(
 
     async def run() -> None:
         monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_accept", accept)
-        monkeypatch.setattr(connections.asyncio, "sleep", sleep)
+        monkeypatch.setattr("glassmind.serve.connections.asyncio.sleep", sleep)
         door = Doorkeeper(set(), asyncio.Protocol, most=5, patience=Patience())
         with socket.socket() as listening, pytest.raises(Done):
             await door.accept(listening)

@@ -81,8 +81,8 @@ class Gate:
             if answering:
                 raise  # the connection is closed, which is all that can still be said
             _LOG.exception("a request failed")
-            refusal = Refusal(500, "the server failed on this request")
-            await refusal.response()(scope, receive, watched_send)
+            fault = Refusal(500, "the server failed on this request")
+            await fault.response()(scope, receive, watched_send)
         finally:
             self._metrics.request_ended(scope["path"], status, time.monotonic() - started)
 
