@@ -99,7 +99,7 @@ class _Comparison:
 
 
 def _resolved(schema: object, document: object) -> Schema | None:
-    """A schema behind its references; ``None`` where it is no object or they lead elsewhere."""
+    """A schema with its references resolved; ``None`` if it is not an object or they cannot be."""
     for _ in range(_HOPS):
         if not isinstance(schema, dict):
             return None
