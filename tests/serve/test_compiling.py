@@ -110,7 +110,7 @@ def test_a_failed_constraint_does_not_keep_the_turn(tiny: LocalLLM) -> None:
 
 def test_clients_take_turns() -> None:
     async def run() -> list[str]:
-        turns, served = Turns(MOST_WAITING), list[str]()
+        turns, served = Turns(MOST_WAITING, "it"), list[str]()
 
         async def work(client: str) -> None:
             async with turns.of(client):

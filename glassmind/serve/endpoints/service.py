@@ -23,14 +23,16 @@ from glassmind.serve.endpoints.sse import unless_gone
 from glassmind.serve.work.compiling import Compiler
 from glassmind.serve.work.engine_thread import EngineThread, Running
 from glassmind.serve.work.metrics import Metrics
+from glassmind.serve.work.turns import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_EMBEDDINGS = 64  # requests of one client that wait for their turn
 # Bytes of memory that were measured, rounded up: of a token in the engine and in the answer, and of
 # each log-probability that the answer lists for it.
 TOKEN_BYTES = 150
-LISTED_BYTES = 500
+LISTED_BYTES = 650
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,8 @@ class Service:
     metrics: Metrics
     compiler: Compiler
     started: int = field(default_factory=lambda: int(time.time()))
+    # Computed between the engine's steps: one at a time, so that no step waits for many of them.
+    embedding_turns: Turns = field(default_factory=lambda: Turns(MOST_EMBEDDINGS, "an embedding"))
     # Encoding a long text takes a while: beside the event loop, and one at a time, because a
     # tokenizer remembers what it has encoded.
     _texts: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "texts"))

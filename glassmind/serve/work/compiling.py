@@ -28,7 +28,7 @@ class Compiler:
     def __init__(self, vocabulary: Vocabulary, trial: GrammarTrial | None = None) -> None:
         self._trial = trial or GrammarTrial()
         self._constraints = Constraints(vocabulary, self._try)
-        self._turns = Turns(MOST_WAITING)
+        self._turns = Turns(MOST_WAITING, "their constraint to be compiled")
         self._thread = ThreadPoolExecutor(1, "constraints")
         self._given_up = threading.Event()  # of what the thread is making
 

@@ -16,12 +16,11 @@ from glassmind.serve.access.refusals import Refusal
 
 class Turns:
     """A lock that is handed round; at most ``most_waiting`` requests of one client wait for it.
-
-    For one event loop.
+    ``what`` they wait for is said to those that are too many. For one event loop.
     """
 
-    def __init__(self, most_waiting: int) -> None:
-        self._most_waiting = most_waiting
+    def __init__(self, most_waiting: int, what: str) -> None:
+        self._most_waiting, self._what = most_waiting, what
         self._taken = False
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -44,8 +43,7 @@ class Turns:
         if len(queue) >= self._most_waiting:
             raise Refusal(
                 429,
-                f"{len(queue)} of your requests wait for their constraint to be compiled, and no "
-                "more may",
+                f"{len(queue)} of your requests wait for {self._what}, and no more may",
                 code="busy",
                 retry_after=1,
             )
