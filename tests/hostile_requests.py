@@ -118,10 +118,10 @@ def _changed(value: Any, rng: random.Random) -> Any:
                 del value[key]
             case 1:
                 value[rng.choice([key + "x", "n", "best_of", "echo", "logprobs", "stop"])] = (
-                    rng.choice(VALUES)
+                    copy.deepcopy(rng.choice(VALUES))
                 )
             case 2 | 3:
-                value[key] = rng.choice(VALUES)
+                value[key] = copy.deepcopy(rng.choice(VALUES))
             case _:
                 value[key] = _changed(value[key], rng)
         return value
@@ -132,7 +132,7 @@ def _changed(value: Any, rng: random.Random) -> Any:
         else:
             value[at] = _changed(value[at], rng)
         return value
-    return rng.choice(VALUES)
+    return copy.deepcopy(rng.choice(VALUES))
 
 
 def fault(answer: httpx2.Response) -> str | None:
