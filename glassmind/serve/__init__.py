@@ -9,7 +9,7 @@ Read in this order:
 - ``sampling``, ``constraints``: from a request's fields to the engine's parameters
 - ``access``: host names, API keys, rate limits and memory
 - ``endpoints``: one file per endpoint
-- ``app``, ``connections``, ``log``, ``running``: the ASGI application, its connections, its log, and
+- ``app``, ``connections``, ``log``, ``running``: the ASGI application, its connections and log, and
   the process that runs it
 
 The model itself, its prompts and its replies are in ``glassmind.llm``.
