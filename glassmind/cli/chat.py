@@ -11,6 +11,8 @@ Its answers appear as they form. A line that begins with / is for the program:
     /help                these lines
     /exit                leave (as Ctrl-D does)
 
+``help``, ``quit`` and ``exit`` alone on a line do the same without the slash.
+
 Ctrl-C ends an answer that is too long; what was said of it stays said. Before an answer it drops
 the line that is being typed.
 """
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from glassmind.llm.conversation import Conversation
 
 CACHE_MB = 512
+WITHOUT_SLASH = ("help", "?", "quit", "exit")  # what people type who do not know of the slash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     screen.print(f"You talk with {served.name}. /help says what else can be typed.", style="dim")
     chat = _Chat(conversation)
     while (line := chat.read_line()) is not None:
+        if line.lower() in WITHOUT_SLASH:
+            line = "/" + line.lower()
         if line.startswith("/"):
             if not chat.command(line.split()):
                 break
@@ -126,7 +131,7 @@ class _Chat:
                 self._note(f"log-probabilities are {'shown' if self._show_logprobs else 'hidden'}")
             case ["/show", *_]:
                 self._note("/show takes logprobs")
-            case ["/help"]:
+            case ["/help"] | ["/?"]:
                 self._note((__doc__ or "").partition("program:\n\n")[2].rstrip())
             case _:
                 self._note(f"there is no command {' '.join(words)[:60]!r}; /help lists them")

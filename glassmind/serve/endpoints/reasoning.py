@@ -33,6 +33,7 @@ from glassmind.reason.needs import Need
 from glassmind.reason.session import Session
 from glassmind.records import Completion, Problem
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import Caller, caller_of
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.method_model import MethodModel
 from glassmind.serve.endpoints.service import Service
@@ -46,7 +47,12 @@ class _Reasoning:
     """A method at work on one question."""
 
     def __init__(
-        self, service: Service, question: str, method: Method, params: SamplingParams
+        self,
+        service: Service,
+        caller: Caller,
+        question: str,
+        method: Method,
+        params: SamplingParams,
     ) -> None:
         served = service.served
         self._served, self._question, self._method = served, question, method
@@ -56,6 +62,7 @@ class _Reasoning:
         self._thread = ThreadPoolExecutor(1, "method")
         self._model = MethodModel(
             service,
+            caller,
             verifying="verifier" in method.needs,
             start=self._begun,
             step=self._events.put_nowait,
@@ -86,7 +93,7 @@ class _Reasoning:
         """What happens, as it does."""
         loop = asyncio.get_running_loop()
         working = loop.run_in_executor(self._thread, self._solve)
-        working.add_done_callback(lambda _: self._events.put_nowait(None))
+        working.add_done_callback(self._ended)
         try:
             while (event := await self._events.get()) is not None:
                 yield event
@@ -95,6 +102,11 @@ class _Reasoning:
             yield {"type": "answer", **_whole(answer)}
         finally:
             self.cancel()
+
+    def _ended(self, working: asyncio.Future[Solution]) -> None:
+        if not working.cancelled():
+            working.exception()  # seen: nobody else looks where the client has hung up
+        self._events.put_nowait(None)
 
     def _solve(self) -> Solution:
         """In the method's thread."""
@@ -220,7 +232,9 @@ def routes(service: Service) -> APIRouter:
             if not body.stream:
                 return AsciiJSON(whole)
             return EventStream(_once({"type": "answer", **whole}), lambda: None)
-        reasoning = _Reasoning(service, body.question, method, _params(served, body))
+        reasoning = _Reasoning(
+            service, caller_of(request), body.question, method, _params(served, body)
+        )
         if not body.stream:
             return AsciiJSON(await unless_gone(request.receive, reasoning.whole()))
         events = reasoning.streamed()
