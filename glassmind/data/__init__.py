@@ -14,14 +14,9 @@ For pretraining, ``texts`` streams documents from files. ``word_ngrams``, ``near
 
 from __future__ import annotations
 
-from glassmind.data.chats import Chat, chat_documents, load_chats
-from glassmind.data.generator import ProblemDial, generate
-from glassmind.data.gsm8k import load_gsm8k
-from glassmind.data.jsonl import ProblemSplits, load_problems, save_problems, split_problems
-from glassmind.data.labelled import Labelled, load_labelled
-from glassmind.data.problem_sets import PROBLEM_SETS, ProblemSet, data_file
-from glassmind.data.splits import SPLITS, Split, check_disjoint
-from glassmind.data.stories import FAMILIES
+from typing import TYPE_CHECKING
+
+from glassmind.lazy_names import lazy_names
 
 __all__ = [
     "FAMILIES",
@@ -44,3 +39,32 @@ __all__ = [
     "save_problems",
     "split_problems",
 ]
+
+if TYPE_CHECKING:
+    from glassmind.data.chats import Chat, chat_documents, load_chats
+    from glassmind.data.generator import ProblemDial, generate
+    from glassmind.data.gsm8k import load_gsm8k
+    from glassmind.data.jsonl import ProblemSplits, load_problems, save_problems, split_problems
+    from glassmind.data.labelled import Labelled, load_labelled
+    from glassmind.data.problem_sets import PROBLEM_SETS, ProblemSet, data_file
+    from glassmind.data.splits import SPLITS, Split, check_disjoint
+    from glassmind.data.stories import FAMILIES
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "glassmind.data.chats": ("Chat", "chat_documents", "load_chats"),
+            "glassmind.data.generator": ("ProblemDial", "generate"),
+            "glassmind.data.gsm8k": ("load_gsm8k",),
+            "glassmind.data.jsonl": (
+                "ProblemSplits",
+                "load_problems",
+                "save_problems",
+                "split_problems",
+            ),
+            "glassmind.data.labelled": ("Labelled", "load_labelled"),
+            "glassmind.data.problem_sets": ("PROBLEM_SETS", "ProblemSet", "data_file"),
+            "glassmind.data.splits": ("SPLITS", "Split", "check_disjoint"),
+            "glassmind.data.stories": ("FAMILIES",),
+        },
+    )

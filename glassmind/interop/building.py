@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig, Transformer
+from glassmind.model.outline import without_numbers
 
 # Cosines and sines of all positions are made at once; 2^28 numbers are 1 GiB. A model trained for a
 # million tokens, with heads 128 wide, stays below.
@@ -89,7 +90,7 @@ def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -
             f"{what}: a context of {config.max_tokens} tokens is more than this program keeps "
             "a table of positions for; lower it in the config"
         )
-    with torch.device("meta"):
+    with without_numbers():
         return Transformer(config)
 
 

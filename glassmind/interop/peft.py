@@ -29,6 +29,7 @@ from glassmind.interop.huggingface.safetensors_file import read_header, read_ten
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.transforms import Same, Transposed, Unpaired
 from glassmind.model import Transformer
+from glassmind.model.outline import without_numbers
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -171,7 +172,7 @@ def _by_layer(model: Transformer, family: Family) -> dict[str, Binding]:
 
 def _plain_names(model: Transformer) -> list[str]:
     """The parameters that a model of this config has, whatever its layers are wrapped in now."""
-    with torch.device("meta"):
+    with without_numbers():
         return [name for name, _ in Transformer(model.config).named_parameters()]
 
 

@@ -20,9 +20,6 @@ Format = Literal["question", "chat", "text"]
 """How a model is spoken to: one question between our own special tokens, a conversation through a
 chat template, or a text that it continues."""
 
-LONGEST_QUESTION = 20_000
-"""Characters: far beyond what is asked, short of what costs time."""
-
 FREE_TEXT_SAMPLING = SamplingConfig(
     samples=1, max_new_tokens=256, temperature=0.7, top_k=0, top_p=1.0, max_rows=2048
 )
@@ -66,16 +63,6 @@ def asked_text(llm: LLM, question: str) -> str:
     """A person's question as the model is asked: our own models were trained on questions with
     single spaces and none at the ends, others read it as it is."""
     return " ".join(question.split()) if llm.format == "question" else question
-
-
-def check_question(question: str) -> None:
-    """Raise ``UserError`` for a question that is empty, or too long for any model."""
-    if not question.strip():
-        raise UserError("the question is empty: ask something like 'What is 12 times 7?'")
-    if len(question) > LONGEST_QUESTION:
-        raise UserError(
-            f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
-        )
 
 
 def reply_sampling(

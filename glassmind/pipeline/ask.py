@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.llm import Source, as_llm
-from glassmind.llm.llm import asked_text, check_question, reply_sampling
+from glassmind.llm.llm import asked_text, reply_sampling
+from glassmind.llm.questions import check_question
 from glassmind.llm.replies import reply_text
 from glassmind.progress import Progress
 from glassmind.reason import registry

@@ -39,6 +39,7 @@ from glassmind.model import ModelConfig, Transformer
 from glassmind.model.attention import Attention
 from glassmind.model.feed_forward import GATED, FeedForward
 from glassmind.model.norms import make_norm
+from glassmind.model.outline import without_numbers
 from glassmind.model.transformer import Block
 
 _LOG = logging.getLogger("glassmind.generate")
@@ -202,7 +203,7 @@ class PackedModel:
         It has the very dictionaries that hooks are registered in, so hooks put on the original
         model run in this one, too.
         """
-        with torch.device("meta"):
+        with without_numbers():
             model = Transformer(self.config)
         model.eval().requires_grad_(False)
         state: dict[str, Tensor] = {}

@@ -22,7 +22,8 @@ from starlette.responses import Response
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
-from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
+from glassmind.llm.llm import asked_text, reply_sampling
+from glassmind.llm.questions import LONGEST_QUESTION
 from glassmind.llm.local import LocalLLM
 from glassmind.pipeline.ask import Answer, conclude, counted
 from glassmind.reason import registry
