@@ -5,7 +5,8 @@ Read ``stories`` first (what a family of word problems is), then ``skeleton`` (e
 combines them. ``jsonl``, ``gsm8k`` and ``competition_math`` load problems from files, which
 ``json_lines`` reads, and ``problem_sets`` names the published ones. ``columns``, ``packing`` and
 ``loader`` turn encoded text into the batches a trainer reads. For fine-tuning, ``chats`` reads
-conversations and ``labelled`` reads texts with labels; ``text_file`` reads a small text file.
+conversations and ``labelled`` reads texts with labels; ``json_rows`` reads JSON of any length one
+value at a time, and ``text_file`` reads a small text file.
 
 For pretraining, ``texts`` streams documents from files. ``word_ngrams``, ``near_duplicates`` and
 ``contamination`` find text that should not be learned, ``filters`` removes it and reports it, and

@@ -1,7 +1,7 @@
 """Conversations: read from files, and encoded for fine-tuning.
 
 Two forms are read, one conversation per line of JSONL or element of a JSON list (either may be
-compressed as ``.gz``)::
+compressed as ``.gz`` or ``.xz``)::
 
     {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
     {"instruction": "Translate to French.", "input": "the cat", "output": "le chat"}
@@ -20,7 +20,6 @@ Then one answer's row is not a prefix of the next, and each becomes a document o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +29,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassmind.data.columns import COMPLETION
+from glassmind.data.json_rows import json_rows
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
-from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
 from glassmind.tokenize.chat_template.template import ChatTemplate, Message
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 ASSISTANT = "assistant"
+
+MAX_MEMORY = 4 << 30
+"""Bytes that the conversations of one file may take, which a compressed file does not show."""
+
+_MESSAGE_BYTES = 400  # of a message beside its text: a dict and the objects in it
 
 Turns = Literal["all", "last"]
 
@@ -69,34 +73,26 @@ def load_chats(path: str | Path) -> list[Chat]:
             form, a message has no role or content, or there is no answer.
     """
     file = Path(path)
-    text = read_text(file)
-    chats = [_chat(row, where) for row, where in _rows(text, file)]
+    chats: list[Chat] = []
+    n_bytes = 0
+    for row, where in json_rows(file):
+        chat = _chat(row, where)
+        n_bytes += sum(
+            _MESSAGE_BYTES + len(message["role"]) + len(message["content"])
+            for message in chat.messages
+        )
+        if n_bytes > MAX_MEMORY:
+            raise UserError(
+                f"{where}: the conversations before it take {MAX_MEMORY >> 30} GiB of memory "
+                "already; split the file"
+            )
+        chats.append(chat)
     if not chats:
         raise UserError(f"{file} holds no conversation; {_FORMS}")
     return chats
 
 
 _FORMS = 'each is {"messages": [...]} or {"instruction": ..., "output": ...}'
-
-
-def _rows(text: str, path: Path) -> Iterable[tuple[Any, str]]:
-    """The values in a JSON list, or on the lines, each with its location for errors."""
-    if text.lstrip().startswith("["):
-        try:
-            rows = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} is not valid JSON: {str(error)[:100]}") from None
-        return [(row, f"{path} element {number}") for number, row in enumerate(rows, 1)]
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                found.append((json.loads(line), f"{path} line {number}"))
-            except (ValueError, RecursionError):
-                raise UserError(
-                    f"{path} line {number} is not JSON; give one object a line, or one list"
-                ) from None
-    return found
 
 
 def _chat(row: Any, where: str) -> Chat:

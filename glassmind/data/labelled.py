@@ -1,6 +1,7 @@
 """Texts with labels, for training a classifier: spam or not, positive or negative.
 
-A file is CSV or TSV with a header line, or JSONL::
+A file (which may be compressed, ``.gz``) is CSV or TSV with a header line, or JSONL, or a JSON
+list of such objects::
 
     text,label                          {"text": "Win a prize now!", "label": "spam"}
     Win a prize now!,spam
@@ -15,9 +16,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,13 +25,20 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from glassmind.data.columns import LABEL
+from glassmind.data.json_rows import json_rows
 from glassmind.data.packing import Document
 from glassmind.data.splits import deal
 from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
+from glassmind.tokenize.corpus.documents import plain_suffix
 
 MAX_LABELS = 1000
+
+MAX_MEMORY = 4 << 30
+"""Bytes that the texts of one file may take, which a compressed file does not show."""
+
+_ROW_BYTES = 250  # of a row beside its text
 
 Task = Literal["operation", "story"]
 OPERATIONS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
@@ -63,11 +70,18 @@ def load_labelled(
             lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
     """
     file = Path(path)
-    text = read_text(file)
-    if file.suffix in (".jsonl", ".json"):
-        found = _of_lines(text, file, text_column, label_column)
-    else:
-        found = _of_table(text, file, text_column, label_column)
+    is_json = plain_suffix(file) in (".jsonl", ".json")
+    rows = (_of_rows if is_json else _of_table)(file, text_column, label_column)
+    found: list[Labelled] = []
+    n_bytes = 0
+    for row in rows:
+        found.append(row)
+        n_bytes += _ROW_BYTES + len(row.text)
+        if n_bytes > MAX_MEMORY:
+            raise UserError(
+                f"{file}: the first {len(found)} rows take {MAX_MEMORY >> 30} GiB of memory; "
+                "split the file"
+            )
     if not found:
         raise UserError(f"{file} holds no labelled text")
     labels = Counter(row.label for row in found)
@@ -125,24 +139,21 @@ def _label(problem: Problem, task: Task) -> str:
 # ---------------------------------------------------------------------------------- reading
 
 
-def _of_table(text: str, path: Path, *columns: str) -> list[Labelled]:
-    tabs = path.suffix != ".csv"
+def _of_table(path: Path, *columns: str) -> Iterator[Labelled]:
+    text = read_text(path)
+    tabs = plain_suffix(path) != ".csv"
     # Tables with tabs do not quote: a quotation mark is part of the text.
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter="\t" if tabs else ",",
         quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
     )
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num} is no table: {error}") from None
-    if not rows:
-        raise UserError(f"{path} is empty: give a table of texts and labels")
+    rows = _rows(reader, path)
     if all(column.isdecimal() for column in columns):
         places = [int(column) - 1 for column in columns]
     else:
-        names = [name.strip() for name in rows.pop(0)[1]]
+        _, first = next(rows, (0, []))
+        names = [name.strip() for name in first]
         for column in columns:
             if column not in names:
                 raise UserError(
@@ -150,26 +161,30 @@ def _of_table(text: str, path: Path, *columns: str) -> list[Labelled]:
                     "there is no line of names, columns go by number"
                 )
         places = [names.index(column) for column in columns]
-    found = []
     for line, row in rows:
         if not all(0 <= place < len(row) for place in places):
             raise UserError(
                 f"{path} line {line} has {len(row)} columns, too few for {' and '.join(columns)}"
             )
-        found.append(_labelled([row[place] for place in places], f"{path} line {line}"))
-    return found
+        yield _labelled([row[place] for place in places], f"{path} line {line}")
 
 
-def _of_lines(text: str, path: Path, *columns: str) -> list[Labelled]:
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path} line {number}"
-        try:
-            row: Any = json.loads(line)
-        except (ValueError, RecursionError):
-            raise UserError(f"{where} is not JSON; give one object a line") from None
+def _rows(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows that a ``csv.reader`` finds, with their lines; there must be one."""
+    empty = True
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                empty = False
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num} is no table: {error}") from None
+    if empty:
+        raise UserError(f"{path} is empty: give a table of texts and labels")
+
+
+def _of_rows(path: Path, *columns: str) -> Iterator[Labelled]:
+    for row, where in json_rows(path):
         if not isinstance(row, dict):
             raise UserError(f"{where} is not an object with {' and '.join(columns)}")
         values = []
@@ -180,8 +195,7 @@ def _of_lines(text: str, path: Path, *columns: str) -> list[Labelled]:
                     f"{where} needs {column!r}: a text; it has {', '.join(map(str, row))[:200]}"
                 )
             values.append(str(value))
-        found.append(_labelled(values, where))
-    return found
+        yield _labelled(values, where)
 
 
 def _labelled(values: Sequence[str], where: str) -> Labelled:

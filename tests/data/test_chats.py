@@ -198,7 +198,7 @@ def test_the_real_instructions_are_read(data_folder: Path) -> None:
         ("", "holds no conversation"),
         ("[]", "holds no conversation"),
         ("{", "line 1 is not JSON"),
-        ("[{", "is not valid JSON"),
+        ("[{", "element 1 is not JSON"),
         ('{"question": "?"}', "line 1 is no conversation"),
         ('{"messages": "hello"}', '"messages" must be a list'),
         ('{"messages": [{"role": "user"}]}', 'message 1 needs "content"'),

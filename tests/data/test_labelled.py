@@ -54,7 +54,7 @@ def test_labels_of_json_may_be_numbers(tmp_path: Path) -> None:
         ("a.csv", "text,label\na,\nb,y\n", "line 2 has an empty label"),
         ("a.jsonl", '{"text": "a"}', "line 1 needs 'label'"),
         ("a.jsonl", "text", "line 1 is not JSON"),
-        ("a.jsonl", "[1]", "line 1 is not an object"),
+        ("a.jsonl", "[1]", "element 1 is not an object"),
     ],
 )
 def test_what_is_no_labelled_text_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:
