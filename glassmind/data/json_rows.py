@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
+from glassmind.data.bad_rows import BadRow
 from glassmind.errors import UserError
 from glassmind.tokenize.corpus.documents import readable, unpacked
 
@@ -24,17 +25,28 @@ MAX_ROW = 4 << 20
 _SPACE = " \t\r\n"
 
 
-def json_rows(path: Path) -> Iterator[tuple[Any, str]]:
+def json_rows(path: Path) -> Iterator[tuple[Any, str] | BadRow]:
     """Every value, with its place for error messages; blank lines are left out.
 
+    A line that is too long or not JSON is a ``BadRow``, and the next line follows. An object that
+    is written over several lines is one row, as in a file of its own.
+
     Raises:
-        UserError: the file cannot be read or unpacked, or is not UTF-8; a row is too long or not
-            JSON.
+        UserError: the file cannot be read or unpacked, or is not UTF-8; what is no JSON is not on a
+            line of its own, so that what follows cannot be read.
     """
     with readable(path):
         text = _Text(path)
-        if text.skip(_SPACE) == "[":
+        first = text.skip(_SPACE)
+        if first == "[":
             yield from _elements(text)
+        elif first == "{" and _goes_on(text):
+            where = f"{path} object 1"
+            yield _element(text, where), where
+            if text.skip(_SPACE):
+                raise UserError(
+                    f"{path} goes on after its first object; give one object a line, or one list"
+                )
         else:
             yield from _lines(text)
 
@@ -115,13 +127,25 @@ def _element(text: _Text, where: str) -> Any:
         text.more()
 
 
-def _lines(text: _Text) -> Iterator[tuple[Any, str]]:
+def _goes_on(text: _Text) -> bool:
+    """Whether the object that begins here is not whole at the end of its line."""
+    while (end := text.rest.find("\n", text.at)) < 0 and len(text.rest) - text.at <= MAX_ROW:
+        if not text.more():
+            return False
+    opened = text.rest[text.at : end]
+    return end >= 0 and opened.rstrip().endswith(("{", ",", "[", ":"))
+
+
+def _lines(text: _Text) -> Iterator[tuple[Any, str] | BadRow]:
     number = 0
     while not text.ended or text.at < len(text.rest):
         end = text.rest.find("\n", text.at)
         where = f"{text.path} line {number + 1}"
         if (len(text.rest) if end < 0 else end) - text.at > MAX_ROW:
-            raise UserError(f"{where} is longer than {MAX_ROW >> 20} million characters")
+            number += 1
+            yield BadRow(where, f"is longer than {MAX_ROW >> 20} million characters")
+            _skip_line(text)
+            continue
         if end < 0 and text.more():
             continue
         line = text.rest[text.at : end if end >= 0 else len(text.rest)]
@@ -131,9 +155,15 @@ def _lines(text: _Text) -> Iterator[tuple[Any, str]]:
             try:
                 yield _DECODER.decode(line), where
             except (ValueError, RecursionError):
-                raise UserError(
-                    f"{where} is not JSON; give one object a line, or one list"
-                ) from None
+                yield BadRow(where, "is not JSON; give one object a line, or one list")
+
+
+def _skip_line(text: _Text) -> None:
+    while (end := text.rest.find("\n", text.at)) < 0:
+        text.at = len(text.rest)
+        if not text.more():
+            return
+    text.at = end + 1
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from glassmind.errors import UserError
 from glassmind.llm.model import Model
 from glassmind.llm.prompts import PromptFormat
 from glassmind.runs.folder import RunFolder

@@ -13,7 +13,8 @@ import tokenizers
 import transformers
 
 from glassmind.data import ProblemDial, generate
-from glassmind.data.chats import Chat, chat_documents, load_chats, problem_chat, split_chats
+from glassmind.data.chat_encoding import chat_documents
+from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
 from glassmind.data.columns import COMPLETION
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers import load_tokenizer
@@ -200,11 +201,11 @@ def test_the_real_instructions_are_read(data_folder: Path) -> None:
         ("{", "line 1 is not JSON"),
         ("[{", "element 1 is not JSON"),
         ('{"question": "?"}', "line 1 is no conversation"),
-        ('{"messages": "hello"}', '"messages" must be a list'),
+        ('{"messages": 5}', '"messages" must be a list'),
         ('{"messages": [{"role": "user"}]}', 'message 1 needs "content"'),
         ('{"messages": [1]}', "message 1 must be an object"),
-        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "there is no answer"),
-        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "there is no answer"),
+        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "has no answer"),
+        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "has no answer"),
         ('{"instruction": "?", "output": null}', 'needs "output"'),
     ],
 )

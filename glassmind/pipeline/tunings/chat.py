@@ -8,14 +8,8 @@ from pathlib import Path
 
 import torch
 
-from glassmind.data.chats import (
-    Chat,
-    ChatDocuments,
-    chat_documents,
-    load_chats,
-    problem_chat,
-    split_chats,
-)
+from glassmind.data.chat_encoding import ChatDocuments, chat_documents
+from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
 from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import pack
 from glassmind.errors import UserError
@@ -55,7 +49,7 @@ def tune_chats(
     tokenizer = tokenizer_of(started)
     source = _template(recipe, started)
     template = ChatTemplate.of(replace(tokenizer.facts, chat_template=source))
-    training, held_out = _chats(recipe)
+    training, held_out = _chats(recipe, progress)
 
     def documents(chats: list[Chat]) -> ChatDocuments:
         return chat_documents(
@@ -115,17 +109,19 @@ def _template(recipe: Recipe, started: Pretrained) -> str:
     return started.chat_template
 
 
-def _chats(recipe: Recipe) -> tuple[list[Chat], list[Chat]]:
+def _chats(recipe: Recipe, progress: Progress) -> tuple[list[Chat], list[Chat]]:
     """Training and validation conversations: the file's, or the generated problems."""
     config = recipe.chats
     if config.file:
         training, held_out = split_chats(
-            load_chats(config.file), recipe.seed, config.validation_fraction
+            load_chats(config.file, on_bad_row=recipe.on_bad_row, say=progress.end),
+            recipe.seed,
+            config.validation_fraction,
         )
         if not training:
             raise UserError(f"{config.file} has too few conversations: none is left to train on")
         return training, held_out
-    slices = make_slices(recipe)
+    slices = make_slices(recipe, progress)
     return [problem_chat(p) for p in slices.train], [problem_chat(p) for p in slices.validation]
 
 

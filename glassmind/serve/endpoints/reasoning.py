@@ -23,8 +23,8 @@ from starlette.responses import Response
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.llm.llm import asked_text, reply_sampling
-from glassmind.llm.questions import LONGEST_QUESTION
 from glassmind.llm.local import LocalLLM
+from glassmind.llm.questions import LONGEST_QUESTION
 from glassmind.pipeline.ask import Answer, conclude, counted
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method, Solution
