@@ -15,8 +15,8 @@ whatever answers questions into one kind of model, ``pipeline`` holds the jobs a
 it, and ``cli`` the commands. A folder imports only from those nearer
 to the text than itself, never the other way.
 
-The names below are loaded when they are first used, so ``import glassmind`` is instant and does
-not import torch.
+The names below are loaded when they are first used (``lazy_names``), so ``import glassmind`` is
+instant and does not import torch.
 """
 
 from __future__ import annotations

@@ -36,13 +36,13 @@ def check(args: argparse.Namespace) -> None:
         found, counts = texts, _label_counts(texts.good)
     if args.json:
         bad = [{"where": row.where, "reason": row.reason} for row in found.bad]
-        print_json({"file": str(args.file), **counts, "bad_rows": found.n_bad, "bad": bad})
+        print_json({"file": str(args.file), **counts, "bad_rows": len(found.bad), "bad": bad})
     else:
         _show_checked(found, counts)
-    if found.n_bad:
+    if found.bad:
         raise UserError(
-            f"{found.n_bad:,} of the {found.n_rows:,} rows of {args.file} cannot be used; training "
-            "and eval go on without them where --skip-bad-rows is given"
+            f"{len(found.bad):,} of the {found.n_rows:,} rows of {args.file} cannot be used; "
+            "training and eval go on without them where --skip-bad-rows is given"
         )
     if not found.good:
         raise UserError(f"{args.file} holds no row")
@@ -55,11 +55,9 @@ def _show_checked(found: Checked[Any], counts: dict[str, object]) -> None:
             if isinstance(count, dict):
                 shown = ", ".join(f"{label} {n:,}" for label, n in count.items())
             out().print(f"{name.replace('_', ' ')}: {shown}")
-    out().print(f"bad rows: {found.n_bad:,}")
+    out().print(f"bad rows: {len(found.bad):,}")
     for row in found.bad:
         out().print(f"  {row}")
-    if found.n_bad > len(found.bad):
-        out().print(f"  and {found.n_bad - len(found.bad):,} more")
 
 
 def _problem_counts(problems: Sequence[Problem]) -> dict[str, object]:

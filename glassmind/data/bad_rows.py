@@ -20,8 +20,8 @@ OnBadRow = Literal["stop", "skip"]
 SHOWN = 10
 """So many bad rows are shown in a message; ``glassmind data check`` lists the others."""
 
-KEPT = 100_000
-"""So many are kept with their reasons; more are only counted."""
+MOST = 100_000
+"""With more bad rows than these, it is not the file that was meant, and reading it ends."""
 
 MAX_MEMORY = 4 << 30
 """Bytes that the rows of one file may take, which a compressed file does not show."""
@@ -61,16 +61,19 @@ class Checked(Generic[Parsed]):
     file: str
     good: list[Parsed] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
-    n_bad: int = 0
 
     @property
     def n_rows(self) -> int:
-        return len(self.good) + self.n_bad
+        return len(self.good) + len(self.bad)
 
     def add_bad(self, row: BadRow) -> None:
-        self.n_bad += 1
-        if len(self.bad) < KEPT:
-            self.bad.append(row)
+        """Raises ``UserError`` where there are too many."""
+        self.bad.append(row)
+        if len(self.bad) > MOST:
+            raise UserError(
+                f"{self.file} has more than {MOST:,} rows that cannot be used; is it the right "
+                f"file?{self._listed()}"
+            )
 
     def usable(self, on_bad_row: OnBadRow, say: Callable[[str], object]) -> list[Parsed]:
         """The good rows; what is left out is told to ``say``.
@@ -78,30 +81,32 @@ class Checked(Generic[Parsed]):
         Raises:
             UserError: there are bad rows that are not to be skipped, or there are no others.
         """
-        if not self.n_bad:
+        if not self.bad:
             return self.good
         if on_bad_row == "stop" or not self.good:
             raise UserError(self._refusal())
-        rows = "1 row was" if self.n_bad == 1 else f"{self.n_bad:,} rows were"
+        rows = "1 row was" if len(self.bad) == 1 else f"{len(self.bad):,} rows were"
         say(f"{rows} left out, of {self.n_rows:,} in {self.file}:{self._listed()}")
         return self.good
 
     def _refusal(self) -> str:
         if self.n_rows == 1:
             return str(self.bad[0])
-        if self.n_bad == 1:
-            return f"{self.bad[0]}; the other {len(self.good):,} rows are fine, and {SKIP} it"
+        if len(self.bad) == 1:
+            return f"{self.bad[0]}; it is the only bad row of {self.n_rows:,}, and {SKIP} it"
         if not self.good:
             return f"none of the {self.n_rows:,} rows of {self.file} can be used:{self._listed()}"
         return (
-            f"{self.n_bad:,} of the {self.n_rows:,} rows of {self.file} cannot be used; {SKIP} "
+            f"{len(self.bad):,} of the {self.n_rows:,} rows of {self.file} cannot be used; {SKIP} "
             f"them:{self._listed()}"
         )
 
     def _listed(self) -> str:
         lines = [f"\n  {row}" for row in self.bad[:SHOWN]]
-        if self.n_bad > SHOWN:
-            lines.append(f"\n  and {self.n_bad - SHOWN:,} more, which `glassmind data check` lists")
+        if len(self.bad) > SHOWN:
+            lines.append(
+                f"\n  and {len(self.bad) - SHOWN:,} more, which `glassmind data check` lists"
+            )
         return "".join(lines)
 
 

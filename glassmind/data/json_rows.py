@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,7 @@ MAX_ROW = 4 << 20
 """A longer row (in characters) is refused."""
 
 _SPACE = " \t\r\n"
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def json_rows(path: Path) -> Iterator[tuple[Any, str] | BadRow]:
@@ -78,16 +80,11 @@ class _Text:
                 return ""
 
     def _decoded(self) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        done = 0
+        # Bytes that are not UTF-8 become lone surrogates, which no UTF-8 text has, so that a row
+        # with such bytes is a bad row and the others can be read.
+        decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
         for block in chain(unpacked(self.path), [b""]):
-            try:
-                yield decoder.decode(block, final=not block)
-            except UnicodeDecodeError:
-                raise UserError(
-                    f"{self.path} is not UTF-8 text, somewhere after byte {done}; convert it first"
-                ) from None
-            done += len(block)
+            yield decoder.decode(block, final=not block)
 
 
 def _elements(text: _Text) -> Iterator[tuple[Any, str]]:
@@ -115,6 +112,8 @@ def _element(text: _Text, where: str) -> Any:
         try:
             value, end = _DECODER.raw_decode(text.rest, text.at)
             if end < len(text.rest) or text.ended:  # otherwise a number might go on
+                if _NOT_UTF8.search(text.rest, text.at, end):
+                    raise UserError(f"{where} is not UTF-8 text; save the file as UTF-8")
                 text.at = end
                 return value
         except (ValueError, RecursionError) as error:
@@ -151,7 +150,9 @@ def _lines(text: _Text) -> Iterator[tuple[Any, str] | BadRow]:
         line = text.rest[text.at : end if end >= 0 else len(text.rest)]
         text.at += len(line) + (end >= 0)
         number += 1
-        if line.strip():
+        if _NOT_UTF8.search(line):
+            yield BadRow(where, "is not UTF-8 text; save the file as UTF-8")
+        elif line.strip():
             try:
                 yield _DECODER.decode(line), where
             except (ValueError, RecursionError):
