@@ -30,7 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.evaluate.compare.page import write_comparison
     from glassmind.evaluate.compare.runs import compare_runs
     from glassmind.evaluate.compare.table import comparison_record, comparison_text
+    from glassmind.pipeline.formats import require_extension
 
+    require_extension(args.out, ".html", "a page of HTML")
     comparison = compare_runs(args.runs)
     write_comparison(comparison, args.out)
     if args.json:

@@ -196,7 +196,9 @@ def _another(problem: Problem, seed: int) -> tuple[Step, ...] | None:
 
 def _make(args: argparse.Namespace) -> None:
     from glassmind.data import save_problems
+    from glassmind.pipeline.formats import require_extension
 
+    require_extension(args.out, ".jsonl", "JSONL")
     problems = _drawn(args)
     save_problems(problems, args.out)
     if args.json:
@@ -219,6 +221,7 @@ def _filter(args: argparse.Namespace) -> None:
     from glassmind.cli.live import LiveProgress
     from glassmind.data.filters import Filters, write_filtered
     from glassmind.data.texts import find_texts
+    from glassmind.pipeline.formats import require_extension
 
     if not 0 <= args.near_duplicates <= 1:
         raise UserError(f"--near-duplicates {args.near_duplicates} must lie between 0 and 1")
@@ -231,6 +234,7 @@ def _filter(args: argparse.Namespace) -> None:
         raise UserError(f"--out {args.out} cannot be written: there is no folder {args.out.parent}")
     if args.out.is_dir() or any(args.out.exists() and args.out.samefile(f) for f in texts.files):
         raise UserError(f"--out {args.out} is a folder or one of the texts; name another file")
+    require_extension(args.out, ".jsonl", "JSONL")
     filters = Filters(near_duplicates=args.near_duplicates, against=args.against, ngram=args.ngram)
     with LiveProgress() as progress:
         write_filtered(texts.documents("filtering", progress), filters, args.out)

@@ -146,7 +146,9 @@ def _tool_calls(calls: Any) -> list[dict[str, Any]]:
     write what they are given."""
     found = []
     for call in calls if isinstance(calls, list) else [None]:
-        function = call.get("function", call) if isinstance(call, dict) else None
+        if not isinstance(call, dict):
+            raise RowFault('has "tool_calls" that are not a list of calls with a name')
+        function = call.get("function", call)
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise RowFault('has "tool_calls" that are not a list of calls with a name')
         arguments = function.get("arguments")

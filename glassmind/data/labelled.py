@@ -163,6 +163,5 @@ def _labelled(row: Row, *, columns: tuple[str, str], named: bool) -> Labelled:
 
 def _kind(value: object) -> str:
     """What JSON calls it."""
-    if value is None:
-        return "null"
-    return {list: "a list", dict: "an object"}.get(type(value), f"a {type(value).__name__}")
+    names = {"NoneType": "null", "list": "a list", "dict": "an object"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from glassmind.data.bad_rows import BadRow, Row
@@ -124,7 +125,8 @@ def _table_rows(path: Path, name: str, named: bool) -> Iterator[Row | BadRow]:
             )
             continue
         names = columns or [str(number) for number in range(1, len(cells) + 1)]
-        yield Row(where, f"{name}-{line}", dict(zip(names, cells, strict=False)))
+        values = dict(zip_longest(names, cells, fillvalue=""))
+        yield Row(where, f"{name}-{line}", values)
     if named and columns is None:
         raise UserError(f"{path} is empty: give a table whose first line names its columns")
 

@@ -7,5 +7,5 @@ report. ``training`` is one training run: ``pretraining`` on the rows of ``text_
 ``tuning`` is what they share; ``adapters`` keeps LoRA's matrices. ``time_budget`` turns
 minutes into steps, ``scaling`` trains several sizes.
 
-Using a model: ``ask``, ``evaluate`` (on what ``tasks`` names), ``convert``.
+Using a model: ``ask``, ``evaluate`` (on what ``tasks`` names), ``convert`` (into ``formats``).
 """

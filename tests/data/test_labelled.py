@@ -49,7 +49,7 @@ def test_labels_of_json_may_be_numbers(tmp_path: Path) -> None:
         ("a.csv", "text,label\n", "holds no labelled text"),
         ("a.csv", "text,label\na,x\nb,x\n", "all 2 rows have the label 'x'"),
         ("a.csv", "body,label\na,x\nb,y\n", "has no column 'text'; it has body, label"),
-        ("a.csv", "text,label\na\nb,y\n", "line 2 has no column 'label'; it has text"),
+        ("a.csv", "text,label\na\nb,y\n", "line 2 has an empty label"),
         ("a.csv", "text,label\n ,x\nb,y\n", "line 2 has an empty text"),
         ("a.csv", "text,label\na,\nb,y\n", "line 2 has an empty label"),
         ("a.jsonl", '{"text": "a"}', "line 1 has no column 'label'; it has text"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from glassmind.errors import UserError
 from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.run_files import Metric, read_metrics
+from glassmind.runs.folder import not_a_run
 from glassmind.runs.results import RunInfo
 from glassmind.serialization import read_record
 
@@ -131,7 +132,7 @@ def _facts(folder: Path) -> dict[str, str]:
         raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
     recipe = folder / "recipe.toml"
     if not recipe.is_file():
-        raise UserError(f"{folder} is not a run: a run's folder holds recipe.toml")
+        raise not_a_run(folder)
     try:
         facts = _flat(tomllib.loads(recipe.read_text("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
