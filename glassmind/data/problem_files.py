@@ -62,7 +62,7 @@ def load_problems(
     problems = check_problems(path, columns).usable(on_bad_row, say)
     if not problems:
         raise UserError(
-            f'{path} holds no problems; write one {{"question": ..., "answer": ...}} a line'
+            f'{path} holds no problems; write one {{"question": ..., "answer": ...}} per line'
         )
     return problems
 
@@ -223,9 +223,7 @@ def _answer(cells: _Cells, solution: Any) -> tuple[str, str | None]:
 
 def _short(answer: str) -> str:
     if not 0 < len(answer) <= LONGEST_ANSWER:
-        raise RowFault(
-            f'has an "answer" of {len(answer)} characters; 1 to {LONGEST_ANSWER} are right'
-        )
+        raise RowFault(f'has an "answer" of {len(answer)} characters, not 1 to {LONGEST_ANSWER}')
     return answer
 
 

@@ -32,8 +32,8 @@ _KNOWN = frozenset(
 _REASONS = {
     "use_dora": "the weights have magnitudes of their own (DoRA)",
     "alora_invocation_tokens": "it begins at certain tokens of a text, and a merged one cannot",
-    "rank_pattern": "all layers must be changed alike",
-    "alpha_pattern": "all layers must be changed alike",
+    "rank_pattern": "all layers must have the same settings",
+    "alpha_pattern": "all layers must have the same settings",
     "modules_to_save": "an adapter may change matrices only, not replace layers",
     "trainable_token_indices": "an adapter may change matrices only, not embeddings of tokens",
     "layer_replication": "it makes layers that the model does not have",
@@ -68,7 +68,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     """
     fields = read_fields(folder / CONFIG)
     if fields.word("peft_type") != "LORA":
-        raise fields.wrong("peft_type", "is not LORA, the one kind of adapter that is read here")
+        raise fields.wrong("peft_type", "is not LORA, the only kind of adapter that is supported")
     if fields.word("bias", "none") != "none":
         raise fields.wrong("bias", "is not supported: an adapter may change matrices only")
     for name, value in fields.members.items():

@@ -1,4 +1,4 @@
-"""Group relative policy optimisation: more of what did better than its siblings, less of the rest.
+"""Group relative policy optimisation (GRPO): learns from rewards compared within a group.
 
     A_i = (R_i - mean(R)) / (std(R) + 1e-4)                     over the group of one question
     r_t = π(y_t) / π_old(y_t)                                   π_old drew the completion
@@ -6,12 +6,12 @@
     k3  = q - log q - 1,   q = π_reference(y_t) / π(y_t)
 
 (GRPO: Shao et al. 2024, arXiv 2402.03300; the clipped ratio: Schulman et al. 2017, arXiv
-1707.06347; k3: Schulman 2020, "Approximating KL divergence".) What the mean is over is a choice,
-``normalisation``:
+1707.06347; k3: Schulman 2020, "Approximating KL divergence".) ``normalisation`` chooses the mean:
 
-    sequence   tokens of a completion first, then completions: GRPO as published. A token of a long
-               completion then counts less, so that long wrong completions are punished less
-    token      all tokens alike (DAPO: Yu et al. 2025, arXiv 2503.14476)
+    sequence   over the tokens of each completion, then over completions: GRPO as published. A token
+               of a long completion then counts less, so that long wrong completions are punished
+               less
+    token      over all tokens alike (DAPO: Yu et al. 2025, arXiv 2503.14476)
     constant   the sum, divided by the number of completions times a constant length, so that no
                length is preferred (Dr. GRPO: Liu et al. 2025, arXiv 2503.20783)
 
@@ -40,7 +40,7 @@ from glassmind.train.state import Saved
 Normalisation = Literal["sequence", "token", "constant"]
 
 ADVANTAGE = Column("advantage", "float32", 0.0)
-"""How much better than its group a token's completion was."""
+"""The advantage of a token's completion over its group."""
 
 OLD_LOGPROB = Column("old_logprob", "float32", 0.0)
 """The log-probability of a token when it was drawn."""
@@ -53,12 +53,12 @@ def group_advantages(rewards: Sequence[float], *, scaled: bool = True) -> list[f
     """The advantage of each completion of one question.
 
     ``scaled`` divides by the group's standard deviation, as published; without it questions that
-    are nearly always or nearly never solved do not count more than others (Dr. GRPO). Where all
-    rewards are equal, every advantage is 0: such a group teaches nothing.
+    are nearly always or nearly never solved do not count more than others (Dr. GRPO). If all
+    rewards are equal, every advantage is 0, and nothing is learned from the group.
     """
     array = np.asarray(rewards, np.float64)
     centred = array - array.mean()
-    # The standard deviation of a sample (n - 1), as PyTorch and the published code have it.
+    # The standard deviation of a sample (n - 1), as in PyTorch and the published code.
     spread = array.std(ddof=1) + 1e-4 if scaled and len(array) > 1 else 1.0
     return [float(value) for value in centred / spread]
 
@@ -67,7 +67,7 @@ class GRPO(Objective):
     """The loss above, over completions in the columns ``COMPLETION``, ``ADVANTAGE``,
     ``OLD_LOGPROB`` and ``REWARD``. A completion is a branch of its question's document.
 
-    ``kl`` above 0 keeps a copy of the policy as it was at the start, the reference.
+    If ``kl`` is above 0, a copy of the policy at the start is kept as the reference.
     """
 
     module: Transformer
@@ -95,7 +95,7 @@ class GRPO(Objective):
         return {} if self.reference is None else {"reference": self.reference}
 
     def weight(self, batch: Batch) -> float:
-        """The number of tokens, or of completions where these are what the mean is over."""
+        """The number of terms of the mean: tokens or completions."""
         if self.normalisation == "token":
             return float(np.count_nonzero(batch.rows[COMPLETION]))
         return float(len(np.unique(completion_numbers(batch.rows))))
@@ -133,7 +133,7 @@ class GRPO(Objective):
         return chosen_N - logits_NV.logsumexp(1)
 
     def _shares(self, rows: PackedRows) -> NDArray[np.float64]:
-        """What each of the N terms counts in the loss."""
+        """The weight of each of the N terms in the loss."""
         if self.normalisation == "sequence":
             return sequence_shares(rows)
         number_N = completion_numbers(rows)
@@ -144,7 +144,7 @@ class GRPO(Objective):
 
 
 def completion_numbers(rows: PackedRows) -> NDArray[np.int64]:
-    """For each of the N tokens of completions, which completion of the batch it belongs to."""
+    """For each of the N tokens of completions, the number of its completion in the batch."""
     at = rows[COMPLETION].nonzero()
     places = np.stack([at[0], rows.documents[at], rows.branches[at]])
     return np.unique(places, axis=1, return_inverse=True)[1].reshape(-1)

@@ -1,4 +1,4 @@
-"""The ladder as a table in the terminal: colours for people, aligned text for pipes and logs."""
+"""The ladder as a table: coloured in a terminal, plain aligned text in pipes and logs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _STYLES = {"supported": "green", "lower": "red", "not supported": ""}
 def ladder_table(ladder: Ladder) -> Table:
     """The ladder as a rich ``Table``, a section for each slice.
 
-    The last columns are what a problem takes in the mean: tokens read, written and judged by a
-    verifier, and seconds.
+    The last columns are the mean cost of a problem: tokens read, written and judged by a verifier,
+    and seconds.
 
-    Points and p are green where the paired test supports a gain, red where it supports a loss.
+    Points and p are green if the paired test supports a gain, red if it supports a loss.
     """
     from rich.table import Table
     from rich.text import Text
@@ -75,11 +75,11 @@ def ladder_text(ladder: Ladder) -> str:
 
 
 def print_ladder(ladder: Ladder, console: Console) -> None:
-    """Print the table; as plain text where the console is no terminal or shows no colour."""
+    """Print the table; as plain text if the console is not a terminal or has no colours."""
     if console.is_terminal and not console.no_color:
         console.print(ladder_table(ladder))
     else:
-        # Not through print(): a pipe has no width at which lines ought to be folded.
+        # Not with print(), which would fold lines although a pipe has no width.
         console.file.write(ladder_text(ladder) + "\n")
 
 
