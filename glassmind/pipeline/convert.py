@@ -64,8 +64,9 @@ def convert(
     ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
     name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
     ends in .gguf, a folder of Hugging Face where it has no extension, there of the ``family`` (by
-    default the first that can express the model). ``dtype`` is how matrices are stored; the default, 32 bits, loses
-    nothing of any source. ``adapter`` is a folder of ``peft`` that is merged into the model first.
+    default the first that can express the model). ``dtype`` is how matrices are stored; the
+    default, 32 bits, loses nothing of any source. ``adapter`` is a folder of ``peft`` that is
+    merged into the model first.
     To ``peft`` goes only the low-rank change that a fine-tuned run has learned.
 
     Raises:
