@@ -20,7 +20,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from glassmind.data.chats import ASSISTANT, Chat, chat_documents
+from glassmind.data.chat_encoding import chat_documents
+from glassmind.data.chats import ASSISTANT, Chat
 from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
