@@ -35,8 +35,8 @@ two folders be called, ``runs`` is what is kept on disk, ``llm`` turns whatever 
 into one kind of model, ``pipeline`` holds the jobs assembled from all of it, and ``cli`` the
 commands. A folder imports only from those nearer to the text than itself, never the other way.
 
-The names below are loaded when they are first used, so ``import glassmind`` is instant and does
-not import torch.
+The names below are loaded when they are first used (``lazy_names``), so ``import glassmind`` is
+instant and does not import torch.
 """
 
 from __future__ import annotations

@@ -52,23 +52,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from glassmind.cli.chosen_model import chosen_prompts, set_threads
-    from glassmind.cli.console import console, print_json
-    from glassmind.cli.live import LiveProgress
-    from glassmind.llm import open_llm
-    from glassmind.llm.llm import check_question, reply_sampling
-    from glassmind.pipeline.ask import ask
+    from glassmind.llm.questions import check_question
 
     for name, value in (("samples", args.samples), ("max-tokens", args.max_tokens)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}")
+    questions = _questions(args.question)
+    for question in questions:
+        check_question(question)
+    # All that can be refused without torch has been; from here on it is imported.
+    from glassmind.cli.chosen_model import chosen_prompts, set_threads
+    from glassmind.cli.console import console, print_json
+    from glassmind.cli.live import LiveProgress
+    from glassmind.llm import open_llm
+    from glassmind.llm.llm import reply_sampling
+    from glassmind.pipeline.ask import ask
+
     if args.threads is not None:
         set_threads(args.threads)
     if args.method:
         refuse_idle_options(args.method, args.samples, args.temperature)
-    questions = _questions(args.question)
-    for question in questions:
-        check_question(question)
     with console().status("opening the model ..."):
         llm = open_llm(
             args.model or "", prompts=chosen_prompts(args), api_key_variable=args.api_key_env

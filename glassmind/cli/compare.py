@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.evaluate.compare.page import write_comparison
     from glassmind.evaluate.compare.runs import compare_runs
     from glassmind.evaluate.compare.table import comparison_record, comparison_text
+    from glassmind.pipeline.formats import require_extension
 
+    require_extension(args.out, ".html", "a page of HTML")
     if all(path.is_file() for path in args.runs):
         return _compare_answers(args)
     comparison = compare_runs(args.runs)

@@ -3,7 +3,7 @@
 glassmind eval --task test --model runs/demo
 glassmind eval --task gsm8k --model smollm2       needs GSM8K's files below GLASSMIND_DATA
 glassmind eval --task gsm8k --model http://127.0.0.1:8000/v1 --samples 8
-glassmind eval --task my.jsonl                    your problems, the shipped model
+glassmind eval --task my.csv --columns question=Body answer=Result     your problems
 glassmind eval --task my.jsonl --show             which failed, and what was said
 glassmind eval --task my.jsonl --out a.jsonl      the same for all problems, into a file
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.cli.data_options import add_data_options
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         required=True,
-        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), a JSONL file",
+        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), or a file of "
+        "your problems: JSONL, JSON, CSV, TSV, parquet, or a folder of these",
     )
     parser.add_argument("--model", metavar="MODEL", help=f"{MODELS}; else the shipped model")
     parser.add_argument("--stage", default="", help="which model of the run, for example direct")
@@ -72,10 +74,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "shows two such files side by side",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_data_options(parser)
     add_prompt_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from glassmind.cli.data_options import chosen_columns, on_bad_row
+    from glassmind.pipeline.tasks import require_task
+
+    require_task(args.task)
+    columns = chosen_columns(args)
+    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
+                        ("shots", 0), ("show", 1)):  # fmt: skip
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+    if args.out is not None and not args.out.parent.is_dir():  # before an hour is spent
+        raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
     from glassmind.cli.chosen_model import chosen_prompts
     from glassmind.cli.console import console, out, print_json
     from glassmind.cli.jobs import choose_device, chosen_sampling
@@ -88,13 +103,6 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.quantity import quantity
     from glassmind.serialization import encode
 
-    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("shots", 0), ("show", 1)):  # fmt: skip
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
-    if args.out is not None and not args.out.parent.is_dir():  # before an hour is spent
-        raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
     llm = open_llm(
         args.model or "",
         stage=args.stage,
@@ -114,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
             sampling=sampling,
             seed=args.seed,
             progress=progress,
+            columns=columns,
+            on_bad_row=on_bad_row(args),
         )
     result = evaluation.ladder
     if result.skipped:

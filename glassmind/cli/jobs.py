@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glassmind.cli.data_options import with_data_options
 from glassmind.cli.settings import apply_overrides
 from glassmind.errors import UserError
 
@@ -37,12 +38,15 @@ def resolve(
 
 
 def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """``recipe`` changed by ``--set``, ``--track`` and ``--seed``."""
+    """``recipe`` changed by ``--set``, ``--track``, ``--seed``, and the options of one's own data
+    where the command has them."""
     overrides = list(args.overrides)
     if args.trackers:
         named = ",".join(args.trackers)
         overrides += [f"train.trackers={named}", f"verifier.train.trackers={named}"]
     recipe = apply_overrides(recipe, overrides)
+    if "columns" in args:
+        recipe = with_data_options(args, recipe)
     return recipe if args.seed is None else replace(recipe, seed=args.seed)
 
 

@@ -24,6 +24,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from glassmind.cli.data_options import add_data_options
 from glassmind.cli.settings import add_run_options, minutes
 
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=minutes, metavar="M", help="train for about this long on this machine"
     )
+    add_data_options(parser)
     add_run_options(parser)
 
 

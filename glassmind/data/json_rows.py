@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
+from glassmind.data.bad_rows import BadRow
 from glassmind.errors import UserError
 from glassmind.tokenize.corpus.documents import readable, unpacked
 
@@ -22,25 +24,43 @@ MAX_ROW = 4 << 20
 """A longer row (in characters) is refused."""
 
 _SPACE = " \t\r\n"
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-def json_rows(path: Path) -> Iterator[tuple[Any, str]]:
+def json_rows(path: Path) -> Iterator[tuple[Any, str] | BadRow]:
     """Every value, with its place for error messages; blank lines are left out.
 
+    A line that is too long or not JSON is a ``BadRow``, and the next line follows. An object that
+    is written over several lines is one row, as in a file of its own.
+
     Raises:
-        UserError: the file cannot be read or unpacked, or is not UTF-8; a row is too long or not
-            JSON.
+        UserError: the file cannot be read or unpacked, or is not UTF-8; what is no JSON is not on a
+            line of its own, so that what follows cannot be read.
     """
     with readable(path):
         text = _Text(path)
-        rows = _elements(text) if text.skip(_SPACE) == "[" else _lines(text)
-        for row, where in rows:
+        first = text.skip(_SPACE)
+        for row, where in _rows(text, path, first):
             require_text(row, where)
             yield row, where
 
 
+def _rows(text: _Text, path: Path, first: str) -> Iterator[tuple[Any, str]]:
+    if first == "[":
+        yield from _elements(text)
+    elif first == "{" and _goes_on(text):
+        where = f"{path} object 1"
+        yield _element(text, where), where
+        if text.skip(_SPACE):
+            raise UserError(
+                f"{path} goes on after its first object; give one object a line, or one list"
+            )
+    else:
+        yield from _lines(text)
+
+
 def require_text(row: Any, where: str) -> None:
-    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``): JSON can spell what is no
+    r"""Raise ``UserError`` for half of a surrogate pair (``"\\ud83d"``): JSON can spell what is no
     text, and no tokenizer could encode it."""
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
@@ -75,16 +95,11 @@ class _Text:
                 return ""
 
     def _decoded(self) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        done = 0
+        # Bytes that are not UTF-8 become lone surrogates, which no UTF-8 text has, so that a row
+        # with such bytes is a bad row and the others can be read.
+        decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
         for block in chain(unpacked(self.path), [b""]):
-            try:
-                yield decoder.decode(block, final=not block)
-            except UnicodeDecodeError:
-                raise UserError(
-                    f"{self.path} is not UTF-8 text, somewhere after byte {done}; convert it first"
-                ) from None
-            done += len(block)
+            yield decoder.decode(block, final=not block)
 
 
 def _elements(text: _Text) -> Iterator[tuple[Any, str]]:
@@ -112,6 +127,8 @@ def _element(text: _Text, where: str) -> Any:
         try:
             value, end = _DECODER.raw_decode(text.rest, text.at)
             if end < len(text.rest) or text.ended:  # otherwise a number might go on
+                if _NOT_UTF8.search(text.rest, text.at, end):
+                    raise UserError(f"{where} is not UTF-8 text; save the file as UTF-8")
                 text.at = end
                 return value
         except (ValueError, RecursionError) as error:
@@ -124,25 +141,45 @@ def _element(text: _Text, where: str) -> Any:
         text.more()
 
 
-def _lines(text: _Text) -> Iterator[tuple[Any, str]]:
+def _goes_on(text: _Text) -> bool:
+    """Whether the object that begins here is not whole at the end of its line."""
+    while (end := text.rest.find("\n", text.at)) < 0 and len(text.rest) - text.at <= MAX_ROW:
+        if not text.more():
+            return False
+    opened = text.rest[text.at : end]
+    return end >= 0 and opened.rstrip().endswith(("{", ",", "[", ":"))
+
+
+def _lines(text: _Text) -> Iterator[tuple[Any, str] | BadRow]:
     number = 0
     while not text.ended or text.at < len(text.rest):
         end = text.rest.find("\n", text.at)
         where = f"{text.path} line {number + 1}"
         if (len(text.rest) if end < 0 else end) - text.at > MAX_ROW:
-            raise UserError(f"{where} is longer than {MAX_ROW >> 20} million characters")
+            number += 1
+            yield BadRow(where, f"is longer than {MAX_ROW >> 20} million characters")
+            _skip_line(text)
+            continue
         if end < 0 and text.more():
             continue
         line = text.rest[text.at : end if end >= 0 else len(text.rest)]
         text.at += len(line) + (end >= 0)
         number += 1
-        if line.strip():
+        if _NOT_UTF8.search(line):
+            yield BadRow(where, "is not UTF-8 text; save the file as UTF-8")
+        elif line.strip():
             try:
                 yield _DECODER.decode(line), where
             except (ValueError, RecursionError):
-                raise UserError(
-                    f"{where} is not JSON; give one object a line, or one list"
-                ) from None
+                yield BadRow(where, "is not JSON; give one object a line, or one list")
+
+
+def _skip_line(text: _Text) -> None:
+    while (end := text.rest.find("\n", text.at)) < 0:
+        text.at = len(text.rest)
+        if not text.more():
+            return
+    text.at = end + 1
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,6 @@
 """Texts with labels, for training a classifier: spam or not, positive or negative.
 
-A file (which may be compressed, ``.gz``) is CSV or TSV with a header line, or JSONL, or a JSON
-list of such objects::
+A file is CSV or TSV with a header line, JSONL, a JSON list of such objects, or parquet::
 
     text,label                          {"text": "Win a prize now!", "label": "spam"}
     Win a prize now!,spam
@@ -14,31 +13,24 @@ family (``story``), for which a few words are enough.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from glassmind.data.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
 from glassmind.data.columns import LABEL
-from glassmind.data.json_rows import json_rows
 from glassmind.data.packing import Document
+from glassmind.data.row_files import file_rows
 from glassmind.data.splits import deal
-from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
-from glassmind.tokenize.corpus.documents import plain_suffix
 
 MAX_LABELS = 1000
-
-MAX_MEMORY = 4 << 30
-"""Bytes that the texts of one file may take, which a compressed file does not show."""
-
-_ROW_BYTES = 250  # of a row beside its text
 
 Task = Literal["operation", "story"]
 OPERATIONS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
@@ -61,41 +53,49 @@ class LabelledSplits(NamedTuple):
 
 
 def load_labelled(
-    path: str | Path, text_column: str = "text", label_column: str = "label"
+    path: str | Path,
+    text_column: str = "text",
+    label_column: str = "label",
+    *,
+    on_bad_row: OnBadRow = "stop",
+    say: Callable[[str], object] = silence,
 ) -> list[Labelled]:
-    """The labelled texts in a .csv, .tsv (or .txt, with tabs) or .jsonl file.
+    """The labelled texts in a file (``data.row_files`` says of which kinds).
+
+    ``on_bad_row`` ``"skip"`` leaves out the rows without a text or a label, and tells ``say``
+    which.
 
     Raises:
         UserError: the file is missing, empty, too large or not text; it has no such column; a row
             lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
     """
-    file = Path(path)
-    is_json = plain_suffix(file) in (".jsonl", ".json")
-    rows = (_of_rows if is_json else _of_table)(file, text_column, label_column)
-    found: list[Labelled] = []
-    n_bytes = 0
-    for row in rows:
-        found.append(row)
-        n_bytes += _ROW_BYTES + len(row.text)
-        if n_bytes > MAX_MEMORY:
-            raise UserError(
-                f"{file}: the first {len(found)} rows take {MAX_MEMORY >> 30} GiB of memory; "
-                "split the file"
-            )
+    found = check_labelled(path, text_column, label_column).usable(on_bad_row, say)
     if not found:
-        raise UserError(f"{file} holds no labelled text")
+        raise UserError(f"{path} holds no labelled text")
     labels = Counter(row.label for row in found)
     if len(labels) < 2:
         raise UserError(
-            f"{file}: all {len(found)} rows have the label {found[0].label[:40]!r}; to tell texts "
+            f"{path}: all {len(found)} rows have the label {found[0].label[:40]!r}; to tell texts "
             "apart takes at least two labels"
         )
     if len(labels) > MAX_LABELS:
         raise UserError(
-            f"{file}: column {label_column!r} has {len(labels)} different values, more than "
+            f"{path}: column {label_column!r} has {len(labels)} different values, more than "
             f"{MAX_LABELS}: is it the one with the labels?"
         )
     return found
+
+
+def check_labelled(
+    path: str | Path, text_column: str = "text", label_column: str = "label"
+) -> Checked[Labelled]:
+    """The same, with the bad rows beside the others. Raises ``UserError`` for a file that cannot be
+    read at all."""
+    columns = (text_column, label_column)
+    named = not all(column.isdecimal() for column in columns)
+    rows = file_rows(Path(path), named=named)
+    parse = partial(_labelled, columns=columns, named=named)
+    return check_rows(str(path), rows, parse, lambda row: 250 + len(row.text) + len(row.label))
 
 
 def problem_texts(problems: Iterable[Problem], task: Task) -> list[Labelled]:
@@ -139,67 +139,29 @@ def _label(problem: Problem, task: Task) -> str:
 # ---------------------------------------------------------------------------------- reading
 
 
-def _of_table(path: Path, *columns: str) -> Iterator[Labelled]:
-    text = read_text(path)
-    tabs = plain_suffix(path) != ".csv"
-    # Tables with tabs do not quote: a quotation mark is part of the text.
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter="\t" if tabs else ",",
-        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-    )
-    rows = _rows(reader, path)
-    if all(column.isdecimal() for column in columns):
-        places = [int(column) - 1 for column in columns]
-    else:
-        _, first = next(rows, (0, []))
-        names = [name.strip() for name in first]
-        for column in columns:
-            if column not in names:
-                raise UserError(
-                    f"{path} has no column {column!r}; it has {', '.join(names)[:200]}. Where "
-                    "there is no line of names, columns go by number"
-                )
-        places = [names.index(column) for column in columns]
-    for line, row in rows:
-        if not all(0 <= place < len(row) for place in places):
-            raise UserError(
-                f"{path} line {line} has {len(row)} columns, too few for {' and '.join(columns)}"
+def _labelled(row: Row, *, columns: tuple[str, str], named: bool) -> Labelled:
+    if not isinstance(row.values, dict):
+        raise RowFault(f"is not an object with {' and '.join(columns)}")
+    cells = []
+    for what, column in zip(("text", "label"), columns, strict=True):
+        if column not in row.values:
+            raise RowFault(
+                f"has no column {column!r}; it has {', '.join(map(str, row.values))[:200]}"
+                + (". Where there is no line of names, columns go by number" if named else "")
             )
-        yield _labelled([row[place] for place in places], f"{path} line {line}")
+        value = row.values[column]
+        if isinstance(value, bool):
+            value = str(value).lower()  # as JSON writes it
+        if not isinstance(value, str | int | float):
+            raise RowFault(f"needs a text or a number in {column!r}, not {_kind(value)}")
+        cell = str(value).strip()
+        if not cell:
+            raise RowFault(f"has an empty {what}")
+        cells.append(cell)
+    return Labelled(*cells)
 
 
-def _rows(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows that a ``csv.reader`` finds, with their lines; there must be one."""
-    empty = True
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                empty = False
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num} is no table: {error}") from None
-    if empty:
-        raise UserError(f"{path} is empty: give a table of texts and labels")
-
-
-def _of_rows(path: Path, *columns: str) -> Iterator[Labelled]:
-    for row, where in json_rows(path):
-        if not isinstance(row, dict):
-            raise UserError(f"{where} is not an object with {' and '.join(columns)}")
-        values = []
-        for column in columns:
-            value = row.get(column)
-            if isinstance(value, bool) or not isinstance(value, str | int):
-                raise UserError(
-                    f"{where} needs {column!r}: a text; it has {', '.join(map(str, row))[:200]}"
-                )
-            values.append(str(value))
-        yield _labelled(values, where)
-
-
-def _labelled(values: Sequence[str], where: str) -> Labelled:
-    text, label = values
-    if not text.strip() or not label.strip():
-        raise UserError(f"{where} has an empty {'label' if text.strip() else 'text'}")
-    return Labelled(text.strip(), label.strip())
+def _kind(value: object) -> str:
+    """What JSON calls it."""
+    names = {"NoneType": "null", "list": "a list", "dict": "an object"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")

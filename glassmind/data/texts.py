@@ -18,8 +18,9 @@ import glob
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from glassmind.data.parquet_rows import parquet_rows
 from glassmind.errors import UserError
 from glassmind.progress import Progress, Silent
 from glassmind.tokenize.corpus.documents import (
@@ -36,10 +37,6 @@ SUFFIXES = (".txt", ".md", ".jsonl", ".parquet")
 
 HUB = "hub:"
 MAX_JOINED = 64 << 20  # characters of a document that must be in memory as a whole
-
-_ROWS_AT_ONCE = 256  # of a parquet file
-_BYTES_AT_ONCE = 512 << 20  # of a parquet file, unpacked
-_MAX_RATIO = 200  # a column of more than that many bytes may not unpack to so many times its size
 
 
 class Piece(NamedTuple):
@@ -194,63 +191,28 @@ def _joined(parts: Sequence[Piece]) -> Piece:
 def _from_parquet(
     path: Path, fields: Sequence[str], on_read: OnRead
 ) -> Iterator[tuple[str, str, bool]]:
-    """The rows of a parquet file; a few of one row group are in memory at a time."""
-    try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]
-        import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore]
-    except ModuleNotFoundError:
-        raise UserError(
-            f"{path} needs the package pyarrow to be read: pip install 'glassmind[parquet]'"
-        ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            field = next((field for field in fields if field in columns), None)
-            if field is None:
-                raise UserError(
-                    f"{path} has no column {' or '.join(map(repr, fields))}; its columns are "
-                    f"{', '.join(columns[:12])}"
-                )
-            row = 0
-            for group in range(file.num_row_groups):
-                rows_at_once = _rows_at_once(path, file.metadata.row_group(group), field)
-                for batch in file.iter_batches(rows_at_once, row_groups=[group], columns=[field]):
-                    for value in batch.column(0):
-                        row += 1
-                        # Not to_pylist(): a dictionary's text would be copied for every row.
-                        text = value.as_py()
-                        if not isinstance(text, str):
-                            raise UserError(f"{path} row {row} holds no text in {field!r}")
-                        if len(text) > MAX_DOCUMENT:
-                            raise UserError(
-                                f"{path} row {row} holds more than {MAX_DOCUMENT >> 20} million "
-                                "characters; split it into documents"
-                            )
-                        if text and not text.isspace():
-                            yield text, f"{path} row {row}", True
-                on_read(path.stat().st_size // file.num_row_groups)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path} cannot be read as a parquet file ({reason})") from None
+    """The texts of a parquet file: the first of ``fields`` that is a column of it."""
 
+    def choose(columns: list[str]) -> list[str]:
+        field = next((field for field in fields if field in columns), None)
+        if field is None:
+            raise UserError(
+                f"{path} has no column {' or '.join(map(repr, fields))}; its columns are "
+                f"{', '.join(columns[:12])}"
+            )
+        return [field]
 
-def _rows_at_once(path: Path, group: Any, field: str) -> int:
-    """How many rows of a group to unpack at once: any of them may be as long as the whole column.
-
-    Raises ``UserError`` for a column that is a bomb: text does not pack as well as its numbers say.
-    """
-    for place in range(group.num_columns):
-        column = group.column(place)
-        if column.path_in_schema == field:
-            size, packed = column.total_uncompressed_size, max(1, column.total_compressed_size)
-            if size > _BYTES_AT_ONCE and size > _MAX_RATIO * packed:
-                raise UserError(
-                    f"{path}: {field!r} unpacks to {size >> 20} MiB, {size // packed} times its "
-                    "size in the file, as no text does"
-                )
-            longest = min(max(1, size), MAX_DOCUMENT)
-            return min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE // longest))
-    return 1
+    for row, values in parquet_rows(path, choose, on_read):
+        ((field, text),) = values.items()
+        if not isinstance(text, str):
+            raise UserError(f"{path} row {row} holds no text in {field!r}")
+        if len(text) > MAX_DOCUMENT:
+            raise UserError(
+                f"{path} row {row} holds more than {MAX_DOCUMENT >> 20} million characters; split "
+                "it into documents"
+            )
+        if text and not text.isspace():
+            yield text, f"{path} row {row}", True
 
 
 def _from_hub(name: str, fields: Sequence[str]) -> Iterator[tuple[str, str, bool]]:

@@ -39,6 +39,7 @@ from glassmind.generate.scoring import score_known
 from glassmind.generate.speculative.draft_model import Draft, check_draft
 from glassmind.generate.token_sampler import TokenSampler
 from glassmind.model import Transformer
+from glassmind.model.eager import uncompiled
 
 CACHE_BYTES = 1 << 30
 
@@ -275,7 +276,7 @@ class Engine:
             runner.train(False)
         try:
             # A trainer may have compiled the model for its one batch shape; ours changes each pass.
-            with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+            with torch.inference_mode(), uncompiled():
                 yield
         finally:
             for runner in training:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.finite import is_finite
+from glassmind.model.outline import without_numbers
 
 # Cosines and sines of all positions are made at once; 2^27 numbers are 512 MiB: those of a model
 # trained for a million tokens, with heads 128 wide.
@@ -104,7 +105,7 @@ def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -
             f"{what}: a context of {config.max_tokens} tokens needs a table of positions above "
             "the limit of this program; lower it in the config"
         )
-    with torch.device("meta"):
+    with without_numbers():
         return Transformer(config)
 
 

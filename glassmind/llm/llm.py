@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from glassmind.errors import UserError
 from glassmind.llm.familiarity import Familiarity
 from glassmind.llm.model import Model
 from glassmind.llm.prompts import PromptFormat
@@ -20,9 +19,6 @@ from glassmind.tokenize import Style
 Format = Literal["question", "chat", "text"]
 """How a model is spoken to: one question between our own special tokens, a conversation through a
 chat template, or a text that it continues."""
-
-LONGEST_QUESTION = 20_000
-"""Characters: far beyond what is asked, short of what costs time."""
 
 FREE_TEXT_SAMPLING = SamplingConfig(
     samples=1, max_new_tokens=256, temperature=0.7, top_k=0, top_p=1.0, max_rows=2048
@@ -71,16 +67,6 @@ def asked_text(llm: LLM, question: str) -> str:
     """A person's question as the model is asked: our own models were trained on questions with
     single spaces and none at the ends, others read it as it is."""
     return " ".join(question.split()) if llm.format == "question" else question
-
-
-def check_question(question: str) -> None:
-    """Raise ``UserError`` for a question that is empty, or too long for any model."""
-    if not question.strip():
-        raise UserError("the question is empty: ask something like 'What is 12 times 7?'")
-    if len(question) > LONGEST_QUESTION:
-        raise UserError(
-            f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
-        )
 
 
 def reply_sampling(

@@ -8,6 +8,6 @@ the files of ``tunings``, and ``tuning`` is what they share; ``answer_ends`` tea
 stop; ``adapters`` keeps LoRA's matrices. ``time_budget`` turns minutes into steps, ``scaling``
 trains several sizes.
 
-Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate``, ``convert``. ``calls`` are
-the commands as functions.
+Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate`` (on what ``tasks`` names),
+``convert`` (into ``formats``). ``calls`` are the commands as functions.
 """

@@ -19,7 +19,8 @@ from dataclasses import replace
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.llm import LLM, Source, as_llm
-from glassmind.llm.llm import asked_text, check_question, reply_sampling
+from glassmind.llm.llm import asked_text, reply_sampling
+from glassmind.llm.questions import check_question
 from glassmind.pipeline.answer import Answer, by_calculator, conclude
 from glassmind.progress import Progress
 from glassmind.reason import registry

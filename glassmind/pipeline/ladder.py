@@ -83,7 +83,7 @@ def run_ladder(
     """
     watcher: Progress = progress or Silent()
     require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
-    slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
+    slices = make_slices(recipe, watcher)  # first: a wrong file must not leave a run behind
     if recipe.start:
         recipe = started_recipe(recipe)
     run = open_run(folder, recipe, resume=resume, warn=watcher.end)

@@ -55,7 +55,7 @@ def run_training(
         return run_pretraining(
             recipe, folder, resume=resume, device=device, progress=watcher, group=group
         )
-    slices = make_slices(recipe)
+    slices = make_slices(recipe, watcher)
     with group.first_process_first():
         run = (
             open_run(folder, recipe, resume=resume, warn=watcher.end)

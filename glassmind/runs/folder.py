@@ -28,8 +28,9 @@ from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.files import write_text
 from glassmind.machine import processor
+from glassmind.model.presets import PRESETS
 from glassmind.runs.lock import hold
-from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
+from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml, shipped_recipes
 from glassmind.runs.results import RunInfo
 from glassmind.serialization import encode_toml, read_record, write_record
 
@@ -162,15 +163,56 @@ def existing_run(path: Path) -> RunFolder:
         UserError: there is none.
     """
     if not (path / "recipe.toml").is_file():
-        raise UserError(
-            f"{path} is not a run: a run's folder holds recipe.toml, as `glassmind demo` makes it"
-        )
+        raise not_a_run(path)
     return RunFolder(path)
 
 
 def run_id(path: Path) -> str:
     """What tells the run at ``path`` from all others; "" for one of an earlier version, or none."""
     return RunFolder(path).info().id if (path / "run.json").is_file() else ""
+
+
+def not_a_run(path: Path) -> UserError:
+    """Why there is no run at ``path``: nothing is there, something else is, or the name is that of
+    something without weights."""
+    return UserError(f"{path} is not a run: {_instead(path)}")
+
+
+def _instead(path: Path) -> str:
+    """What is at ``path``, and what to do with it."""
+    if path.is_file():
+        if path.suffix == ".toml":
+            return f"it is a file, perhaps a recipe, of which `glassmind train {path}` makes a run"
+        return "it is a file, and a run is a folder with recipe.toml, as `glassmind demo` makes it"
+    if path.is_dir():
+        if (path / "adapter_config.json").is_file():
+            return (
+                "it is a PEFT adapter, which needs its model: `glassmind convert MODEL merged "
+                f"--adapter {path}` makes one of both"
+            )
+        if (path / "config.json").is_file():
+            return "it is a model's folder of Hugging Face, which was not trained here"
+        if not any(path.iterdir()):
+            return "the folder is empty"
+        inside = sorted(found.parent.name for found in path.glob("*/recipe.toml"))
+        if inside:
+            return f"the folder holds runs; name one of them: {', '.join(inside[:8])}"
+        return "the folder holds something else; a run's has recipe.toml, as `glassmind demo` makes"
+    name = str(path)
+    below = Path("runs") / path
+    if (below / "recipe.toml").is_file():
+        return f"there is nothing of that name; did you mean {below}?"
+    if name in PRESETS:
+        return (
+            "it is an architecture without weights, which `glassmind models` shows; a model with "
+            "weights is a run's folder, a .gguf file or a folder of Hugging Face"
+        )
+    if name in shipped_recipes():
+        return f"it is a recipe, of which `glassmind train {name}` makes a run"
+    return (
+        "there is nothing of that name; a run's folder, a .gguf file, a folder of Hugging Face, or "
+        "smollm2 is a model"
+    )
 
 
 def new_info(recipe: Recipe) -> RunInfo:

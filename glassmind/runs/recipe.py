@@ -15,7 +15,9 @@ from typing import Literal
 
 import tomli_w
 
+from glassmind.data.bad_rows import OnBadRow
 from glassmind.data.generator import ProblemDial
+from glassmind.data.problem_columns import ProblemColumns
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig
 from glassmind.serialization import decode, encode_toml, parse_toml, read_toml
@@ -73,12 +75,14 @@ class SolutionsConfig:
 class ProblemsConfig:
     """Which problems: generated ones (``dial`` says how hard), or ``file``.
 
-    ``file`` is a JSONL of one's own problems, or a name of ``data.problem_sets`` (``"gsm8k"``,
-    ``"math"``), whose files lie below ``GLASSMIND_DATA``. The counts are those of generated
-    problems; a file is split by a hash of its questions.
+    ``file`` holds one's own problems (JSONL, JSON, CSV, TSV, parquet, or a folder of these), or is
+    a name of ``data.problem_sets`` (``"gsm8k"``, ``"math"``), whose files lie below
+    ``GLASSMIND_DATA``. ``columns`` are the names of its columns, where they are not the usual ones.
+    The counts are those of generated problems; a file is split by a hash of its questions.
     """
 
     file: str = ""
+    columns: ProblemColumns = field(default_factory=ProblemColumns)
     train: int = 60_000
     validation: int = 500
     test: int = 2_000
@@ -318,7 +322,7 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class ChatsConfig:
-    """Conversations to learn from: a JSON or JSONL ``file`` (``data.chats``), or, without one, the
+    """Conversations to learn from: a ``file`` of rows (``data.chats``), or, without one, the
     recipe's generated problems, told as conversations.
 
     ``template`` is a file with a Jinja chat template, where the model's own is missing or not
@@ -337,7 +341,7 @@ class ChatsConfig:
 
 @dataclass(frozen=True)
 class ClassifyConfig:
-    """Texts with labels: a CSV, TSV or JSONL ``file``, or, without one, generated problems.
+    """Texts with labels: a ``file`` of rows (``data.labelled``), or else generated problems.
 
     Columns are given by name, or by number (from 1) where the file has no line of names. Generated
     problems are told apart by the ``task``: the operation of their last step, or the kind of story.
@@ -366,6 +370,9 @@ class Recipe:
     ``start`` is a finished model to go on from, where the run is not to begin with random weights:
     a run's folder, a model of Hugging Face, a GGUF file, or a shipped model by its name. The model
     and the tokenizer are then those of ``start``, and ``[model]`` and ``[tokenizer]`` say nothing.
+
+    ``on_bad_row`` says what becomes of a file of problems, conversations or labelled texts in which
+    some rows cannot be used: it is refused, or the run goes on without them and says which.
     """
 
     name: str = "unnamed"
@@ -374,6 +381,7 @@ class Recipe:
     objective: str = "sft"
     start: str = ""
     style: Literal["chain", "direct"] = "chain"
+    on_bad_row: OnBadRow = "stop"
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)

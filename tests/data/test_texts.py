@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from bounded_memory import at_most
 
-from glassmind.data import texts
 from glassmind.data.texts import find_texts
 from glassmind.errors import UserError
 from glassmind.tokenize import train_bpe
@@ -166,7 +165,7 @@ def test_a_dictionary_of_long_texts_is_read_row_by_row(
     table = pyarrow.table({"text": column})
     parquet.write_table(table, path, compression="zstd", store_schema=stored)
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr(texts, "_BYTES_AT_ONCE", 64 << 20)
+    monkeypatch.setattr("glassmind.data.parquet_rows._BYTES_AT_ONCE", 64 << 20)
     with at_most(512):
         pieces = find_texts(str(path)).pieces()
         assert [len(next(pieces).text) for _ in range(3)] == [len(long)] * 3
@@ -176,7 +175,7 @@ def test_a_dictionary_of_long_texts_is_read_row_by_row(
 def test_a_parquet_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(texts, "_BYTES_AT_ONCE", 1 << 20)
+    monkeypatch.setattr("glassmind.data.parquet_rows._BYTES_AT_ONCE", 1 << 20)
     table = pyarrow.table({"text": [" " * (1 << 20), "a" * (1 << 20)]})
     path = tmp_path / "a.parquet"
     parquet.write_table(table, path, compression="zstd", use_dictionary=False)

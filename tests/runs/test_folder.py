@@ -160,3 +160,28 @@ def test_every_run_has_an_id_of_its_own(tmp_path: Path) -> None:
     assert len(ids) == 3
     assert run_id(tmp_path / "a") in ids
     assert run_id(tmp_path) == ""
+
+
+def test_why_something_is_not_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "hf", "adapter", "other", "runs/mine"):
+        Path(name).mkdir(parents=True)
+    Path("hf/config.json").write_text("{}")
+    Path("adapter/adapter_config.json").write_text("{}")
+    Path("other/notes.txt").write_text("")
+    Path("runs/mine/recipe.toml").write_text("")
+    Path("model.gguf").write_text("")
+    for name, said in (
+        ("nothing", "there is nothing of that name"),
+        ("mine", "did you mean runs/mine"),
+        ("llama3", "an architecture without weights"),
+        ("demo", "it is a recipe"),
+        ("model.gguf", "it is a file"),
+        ("empty", "the folder is empty"),
+        ("hf", "folder of Hugging Face"),
+        ("adapter", "--adapter adapter"),
+        ("runs", "name one of them: mine"),
+        ("other", "something else"),
+    ):
+        with pytest.raises(UserError, match=f"{name} is not a run: .*{said}"):
+            existing_run(Path(name))

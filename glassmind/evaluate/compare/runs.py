@@ -17,6 +17,7 @@ from glassmind.evaluate.diagnosis.stage_figures import smoothed
 from glassmind.evaluate.flat_settings import flat
 from glassmind.evaluate.run_files import Metric, read_metrics
 from glassmind.notebook import preformatted
+from glassmind.runs.folder import not_a_run
 from glassmind.runs.results import RunInfo
 from glassmind.serialization import read_record, read_toml
 
@@ -139,7 +140,7 @@ def _facts(folder: Path) -> dict[str, str]:
         raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
     recipe = folder / "recipe.toml"
     if not recipe.is_file():
-        raise UserError(f"{folder} is not a run: a run's folder holds recipe.toml")
+        raise not_a_run(folder)
     facts = flat(read_toml(recipe))
     info = folder / "run.json"
     if info.is_file():

@@ -40,6 +40,7 @@ from glassmind.model.attention import Attention
 from glassmind.model.feed_forward import GATED, FeedForward
 from glassmind.model.finite import require_finite
 from glassmind.model.norms import make_norm
+from glassmind.model.outline import without_numbers
 from glassmind.model.transformer import Block
 
 _LOG = logging.getLogger("glassmind.generate")
@@ -208,7 +209,7 @@ class PackedModel:
         The two share the dictionaries in which hooks are registered, so hooks on the original model
         run in this one, too.
         """
-        with torch.device("meta"):
+        with without_numbers():
             model = Transformer(self.config)
         model.eval().requires_grad_(False)
         state: dict[str, Tensor] = {}

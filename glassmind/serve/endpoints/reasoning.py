@@ -23,8 +23,9 @@ from starlette.responses import Response
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.grade.chain_checks import check_chain
-from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
+from glassmind.llm.llm import asked_text, reply_sampling
 from glassmind.llm.local import LocalLLM
+from glassmind.llm.questions import LONGEST_QUESTION
 from glassmind.pipeline.answer import Answer, by_calculator, counted
 from glassmind.pipeline.ask import concluding
 from glassmind.reason import registry
