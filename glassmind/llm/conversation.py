@@ -1,7 +1,7 @@
-"""A conversation with a model in this process: the turns so far, and the next one as it forms.
+"""A conversation with a model in this process.
 
-It is what ``glassmind chat`` runs. There is one person and one engine: iterating over a reply
-drives the engine step by step, and closing the iterator ends the reply.
+``glassmind chat`` runs one. There is one person and one engine: iterating over a reply runs the
+engine step by step, and closing the iterator ends the reply.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from glassmind.llm.reply_reader import Piece, ReplyReader
 class Conversation:
     """Turns of a person and a model.
 
-    ``think`` says whether the model is asked to reason first, where it knows how (``None`` leaves
-    it to the model). ``params`` say how to sample; every turn has a seed of its own, from theirs.
-    ``scored`` are the tokens of the last reply with their log-probabilities, ``finish`` how it
-    ended, and ``reasoning`` what it said before its answer.
+    ``think`` says whether the model is asked to reason first, if it supports that (``None`` leaves
+    it to the model). ``params`` say how to sample; every turn has its own seed, derived from
+    theirs. ``scored`` are the tokens of the last reply with their log-probabilities, ``finish`` is
+    how it ended, and ``reasoning`` is the text before its answer.
 
     Raises ``UserError`` for a model that was not made for conversations.
     """
@@ -79,7 +79,7 @@ class Conversation:
             self.turns.append({"role": "assistant", "content": reader.text["content"]})
 
     def _prompt(self) -> list[int]:
-        """The ids of the conversation; the oldest turns are dropped where it has grown too long."""
+        """The ids of the conversation; the oldest turns are dropped if it is too long."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         while True:
             prompt = self.llm.chat_prompt([*system, *self.turns], think=self.think)
@@ -88,6 +88,6 @@ class Conversation:
             if len(self.turns) < 3:
                 raise UserError(
                     f"this has {len(prompt)} tokens and the model reads at most "
-                    f"{self.llm.context}, its answer included: shorten it"
+                    f"{self.llm.context}, including its answer: shorten it"
                 )
             del self.turns[:2]
