@@ -76,7 +76,7 @@ def bash_script(commands: Sequence[Command]) -> str:
         plain = " ".join([*command.words, *(action.name for action in command.actions)])
         words.append(f'  "{path}") options={shlex.quote(known)} plain={shlex.quote(plain)} ;;')
     verbs = " ".join(command.name for command in commands)
-    acting = "|".join(command.name for command in commands if command.actions)
+    acting = "|".join(command.name for command in commands if command.actions) or "''"
     lines = [
         f"# Completion of {PROGRAM} for bash, written by: {PROGRAM} completion bash",
         "_glassmind() {",
@@ -84,7 +84,7 @@ def bash_script(commands: Sequence[Command]) -> str:
         '  local path="${COMP_WORDS[1]}" found="" files="" options="" plain="" i',
         "  COMPREPLY=()",
         '  if [ "$COMP_CWORD" -eq 1 ]; then',
-        f"    COMPREPLY=($(compgen -W {shlex.quote(verbs + ' --help --version')} -- \"$word\"))",
+        f'    COMPREPLY=($(compgen -W {shlex.quote(verbs + " --help --version")} -- "$word"))',
         "    return",
         "  fi",
         '  case "$path" in',
@@ -190,8 +190,13 @@ def fish_script(commands: Sequence[Command]) -> str:
         if action:
             seen += f"; and __fish_seen_subcommand_from {action}"
         line = f"complete -c {PROGRAM} -n {_fish_quoted(seen)}"
+        inner_names = " ".join(inner.name for inner in command.actions)
+        first = f"{seen}; and not __fish_seen_subcommand_from {inner_names}"
         for inner in command.actions:
-            lines.append(f"{line} -a {inner.name} -d {_fish_quoted(inner.help)}")
+            lines.append(
+                f"complete -c {PROGRAM} -f -n {_fish_quoted(first)} -a {inner.name} "
+                f"-d {_fish_quoted(inner.help)}"
+            )
         if command.words:
             lines.append(f"{line} -f -a {_fish_quoted(' '.join(command.words))}")
         for option in command.options:

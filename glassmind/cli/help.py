@@ -1,9 +1,9 @@
 """Explain a verb, or a word that this project uses.
 
-    glassmind help                 all verbs
-    glassmind help ask             the options of ask
-    glassmind help slice           what a slice is
-    glassmind help words           every word that is explained, as a page
+glassmind help                 all verbs
+glassmind help ask             the options of ask
+glassmind help slice           what a slice is
+glassmind help words           every word that is explained, as a page
 """
 
 from __future__ import annotations

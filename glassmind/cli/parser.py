@@ -57,8 +57,10 @@ class Parser(argparse.ArgumentParser):
             return
         choices = [str(choice) for choice in action.choices]
         close = difflib.get_close_matches(str(value)[:40], choices, n=1, cutoff=0.5)
-        remedy = f"did you mean {close[0]}?" if close else f"it is one of: {', '.join(choices)}"
-        raise argparse.ArgumentError(action, f"there is no {str(value)[:40]!r}; {remedy}")
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise argparse.ArgumentError(
+            action, f"there is no {str(value)[:40]!r}{hint}; it is one of: {', '.join(choices)}"
+        )
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
         """Find an option that nothing here takes, by the rules by which argparse finds options."""

@@ -55,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--tokens-per-parameter takes a number above 0, not {ratio}")
     recipe = read_recipe(args.recipe)
     folder = args.run_folder or Path("runs") / f"{recipe.name}-scaling"
+    if args.resume and not any(folder.glob("depth-*-seed-*/recipe.toml")):
+        raise UserError(
+            f"there is no scaling in {folder} to go on with: name its folder by --run, or begin "
+            "one without --resume"
+        )
     with LiveProgress() as progress:
         scaling = run_scaling(
             recipe,

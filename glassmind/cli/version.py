@@ -1,7 +1,7 @@
 """Print the version of Glassmind, as --version does.
 
-    glassmind version
-    glassmind doctor            what else is installed, and what this machine can do
+glassmind version
+glassmind doctor            what else is installed, and what this machine can do
 """
 
 from __future__ import annotations
