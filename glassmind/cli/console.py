@@ -15,6 +15,7 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.serialization import encode
@@ -45,6 +46,14 @@ def print_json(value: object) -> None:
     """
     sys.stdout.write(json.dumps(encode(value), ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def say_left_out(headings: Sequence[str]) -> None:
+    """Name the columns of a table that had no room in this window, if there are any."""
+    if headings:
+        from glassmind.evaluate.columns import no_room
+
+        console().print(no_room(headings), style="dim")
 
 
 def _console(stderr: bool) -> Console:

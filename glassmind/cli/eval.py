@@ -55,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.chosen_model import chosen_prompts
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
+    from glassmind.evaluate.columns import terminal_width
     from glassmind.evaluate.ladder.rewards import rewards_text
     from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.llm import open_llm
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(encode(result))
     else:
-        print_ladder(result, out())
+        say_left_out(print_ladder(result, out()))
         if result.rewards:
-            out().file.write("\n" + rewards_text(result.rewards) + "\n")
+            out().file.write("\n" + rewards_text(result.rewards, terminal_width(out())) + "\n")
     return 0

@@ -201,7 +201,7 @@ def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: boo
 
 def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     """Print the finished run's table on standard output, and the path of its report."""
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.pipeline.ladder import finished_ladder
     from glassmind.serialization import encode
@@ -210,5 +210,5 @@ def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     if args.json:
         print_json(encode(ladder))
     else:
-        print_ladder(ladder, out())
+        say_left_out(print_ladder(ladder, out()))
     console().print(f"The report is {run.path / 'report.html'}")

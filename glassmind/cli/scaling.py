@@ -39,10 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.cli.jobs import changed, choose_device
     from glassmind.cli.live import LiveProgress
-    from glassmind.evaluate.scaling.page import HEADINGS, scaling_record, sentences, table_rows
+    from glassmind.evaluate.columns import print_table
+    from glassmind.evaluate.scaling.page import COLUMNS, scaling_record, sentences, table_rows
     from glassmind.pipeline.scaling import run_scaling
     from glassmind.runs.dial import TOKENS_PER_PARAMETER
     from glassmind.runs.recipe import read_recipe
@@ -75,14 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(scaling_record(scaling))
     else:
-        from rich.table import Table
-
-        table = Table(box=None)
-        for heading in HEADINGS:
-            table.add_column(heading, justify="right")
-        for row in table_rows(scaling):
-            table.add_row(*row)
-        out().print(table)
+        say_left_out(print_table(out(), COLUMNS, table_rows(scaling)))
         for sentence in sentences(scaling):
             out().print(sentence)
     console().print(f"The page is {folder / 'scaling.html'}")

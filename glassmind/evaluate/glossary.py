@@ -7,6 +7,7 @@ of them (``glassmind help words`` prints it), and a report explains the words it
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -203,7 +204,8 @@ def glossary_page(terms: Sequence[Term] = TERMS) -> str:
         "`glassmind help WORD` prints an entry. This page is what `glassmind help words` prints.",
     ]
     for term in terms:
-        lines += ["", f"**{term.word}**: {term.meaning}"]
+        text = f"**{term.word}**: {term.meaning}"
+        lines += ["", *textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False)]
     return "\n".join(lines) + "\n"
 
 
