@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Classify, and print one line per text; return 0."""
     texts = _texts(args)
     from glassmind.cli.console import out, print_json
-    from glassmind.pipeline.classify import classify, load_classifier
+    from glassmind.pipeline.tunings.classify import classify, load_classifier
 
     for found in classify(texts, load_classifier(args.model)):
         if args.json:

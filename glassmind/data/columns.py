@@ -1,4 +1,4 @@
-"""Columns: what is known about each token of a document beside its id.
+"""Columns: values for each token of a document, in addition to its id.
 
 An objective that needs to know something new about every token (an advantage, an old
 log-probability, a weight) declares a column, and the code that makes the documents fills it in:
@@ -9,7 +9,7 @@ log-probability, a weight) declares a column, and the code that makes the docume
     batch[ADVANTAGE]                                                # (B, T), aligned with batch.ids
 
 Packing, choosing rows, sharing a batch among processes, moving it to the device and saving it after
-a step that failed all treat every column alike. None of them knows a column by name.
+a failed step treat all columns alike. None of them refers to a column by name.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ class Column:
 
 
 COMPLETION = Column("completion", "bool", False)
-"""True for the tokens that the model is to produce, False for those of the prompt."""
+"""True for tokens that the model should produce, False for those of the prompt."""
 
 LABEL = Column("label", "float32", math.nan)
-"""What a verifier or a classifier is to say at a token; NaN where it is not asked."""
+"""The target of a verifier or a classifier at a token; NaN for no target."""
 
 
 def pick(columns: Mapping[Column, Values], column: Column) -> Values:
     """The values of ``column``.
 
     Raises:
-        UserError: no document brought this column along.
+        UserError: no document has this column.
     """
     if column not in columns:
         known = ", ".join(sorted(c.name for c in columns)) or "no columns"
         raise UserError(
-            f"the objective needs the column {column.name!r} and the data has {known}: "
+            f"the objective needs the column {column.name!r}, but the data has {known}: "
             "the code that makes the documents must fill it in"
         )
     return columns[column]

@@ -1,9 +1,9 @@
 r"""Competition problems with LaTeX answers: MATH (Hendrycks et al. 2021, arXiv 2103.03874).
 
-A line is ``{"problem": ..., "level": ..., "type": ..., "solution": ...}``. The answer is what the
-last ``\boxed{...}`` of the solution holds, as written: a number, a fraction, an interval, a matrix
-or an expression, which ``grade`` compares by value. The solution's sentences are its steps; they
-are not single operations, so only the final answer can be checked.
+A line is ``{"problem": ..., "level": ..., "type": ..., "solution": ...}``. The answer is the
+content of the last ``\boxed{...}`` of the solution, as written: a number, a fraction, an interval,
+a matrix or an expression, which ``grade`` compares by value. The solution's sentences are its
+steps; they are not single operations, so only the final answer can be checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
     ``source`` is ``math/`` and the subject in lower case, ``math/number-theory``.
 
     Raises:
-        UserError: naming file and line, for anything else than MATH.
+        UserError: the format is not MATH's; the message names file and line.
     """
     problems = []
     for where, line, row in json_objects(path):
@@ -52,10 +52,10 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
             )
         )
     if not problems:
-        raise UserError(f"{path} holds no problems; a MATH file has one JSON object a line")
+        raise UserError(f"{path} holds no problems; a MATH file has one JSON object per line")
     return problems
 
 
 def _sentences(solution: str) -> list[str]:
-    """The solution cut into sentences, white space collapsed."""
+    """The solution split into sentences, with white space collapsed."""
     return [" ".join(s.split()) for s in _SENTENCE_END.split(solution) if s.strip()]

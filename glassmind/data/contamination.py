@@ -72,7 +72,7 @@ def read_evaluation(name: str, ngram: int) -> Evaluation:
         found.append(grams)
     if items == too_short:
         raise UserError(
-            f"nothing in {name} has {ngram} words or more, so nothing of it can be found: choose "
+            f"no item of {name} has {ngram} words or more, so none can be found: choose "
             "a smaller ngram"
         )
     return Evaluation(name, items, too_short, np.unique(np.concatenate(found)))

@@ -30,7 +30,7 @@ Decisions = Mapping[int, Spans]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A document that lost something: an excerpt of what, and why.
+    """A document that was shortened or removed: an excerpt of what was removed, and why.
 
     It ``repeats`` an earlier document with that ``similarity`` (the Jaccard index), or shares text
     with the evaluation named in ``against``.
@@ -53,7 +53,7 @@ class Removed:
     examples: list[Example] = field(default_factory=list)
 
     def note(self, document: Piece, spans: Spans, example: Example) -> None:
-        """Count the loss of ``document`` when only ``spans`` stay."""
+        """Count what ``document`` loses if only ``spans`` stay."""
         if spans:
             self.shortened += 1
         else:
@@ -81,7 +81,7 @@ class EvaluationRead:
 
 @dataclass
 class ContaminationRemoved(Removed):
-    """Documents that share ``ngram`` words running with an evaluation."""
+    """Documents that share ``ngram`` consecutive words with an evaluation."""
 
     ngram: int = 0
     against: list[EvaluationRead] = field(default_factory=list)
@@ -89,7 +89,7 @@ class ContaminationRemoved(Removed):
 
 @dataclass(frozen=True, slots=True)
 class FilterReport:
-    """``data-report.json``: what was looked at and what stays; ``None`` for a filter not used."""
+    """``data-report.json``: what was read and what stays; ``None`` for a filter that is off."""
 
     schema: int
     documents: int
@@ -177,11 +177,11 @@ class Filters:
         """The report in one sentence."""
         went = []
         if self._duplicates is not None:
-            went.append(f"{self._repeated.documents:,} went as near duplicates")
+            went.append(f"{self._repeated.documents:,} were removed as near duplicates")
         if self._contamination is not None:
             lost = self._contaminated
             went.append(
-                f"{lost.documents:,} went and {lost.shortened:,} were cut for what they share with "
+                f"{lost.documents:,} were removed and {lost.shortened:,} cut for text shared with "
                 "the evaluations"
             )
         gone = self._repeated.characters + self._contaminated.characters
@@ -193,7 +193,7 @@ class Filters:
 
 
 def kept(documents: Iterable[Piece], decisions: Decisions) -> Generator[Piece, None, None]:
-    """What stays of whole ``documents``; each remaining piece becomes a document of its own."""
+    """The parts of whole ``documents`` that stay, each as a document of its own."""
     for document in documents:
         spans = decisions.get(document.document)
         if spans is None:
@@ -207,7 +207,7 @@ def write_filtered(documents: Iterable[Piece], filters: Filters, target: Path) -
     """Write what ``filters`` keep of ``documents`` as lines ``{"text": ...}``, atomically.
 
     Raises:
-        UserError: the documents cannot be read, or the file not be written.
+        UserError: the documents cannot be read, or the file cannot be written.
     """
     with atomic_write(target, make_folder=True) as temporary, temporary.open("wb") as file:
         for document in documents:

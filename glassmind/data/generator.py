@@ -62,7 +62,7 @@ def generate(dial: ProblemDial, count: int, *, split: Split, seed: int) -> list[
     """``count`` different problems of ``split``; the same arguments give the same problems.
 
     ``longer`` has stories of one or two steps more than ``dial.max_steps``; ``reworded`` uses
-    only wordings that no other split uses. Raises ``UserError`` where the dial does not allow so
+    only wordings that no other split uses. Raises ``UserError`` if the dial does not allow that
     many different problems.
     """
     if count < 0:

@@ -41,7 +41,7 @@ def load_gsm8k(
         for where, number, row in json_objects(Path(path))
     ]
     if not problems:
-        raise UserError(f"{path} holds no problems; a GSM8K file has one JSON object a line")
+        raise UserError(f"{path} holds no problems; a GSM8K file has one JSON object per line")
     return problems
 
 
@@ -86,7 +86,7 @@ def _equations(worked: str) -> tuple[Step, ...]:
 
 
 def _step(text: str, left: str, right: str) -> Step:
-    """A step with its parts filled in where the annotation is one binary operation."""
+    """A step, with its parts filled in if the annotation is one binary operation."""
     binary = _BINARY.fullmatch(left)
     if binary is None or parse_number(right.strip()) is None:
         return Step(text)

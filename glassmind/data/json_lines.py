@@ -1,4 +1,4 @@
-"""Files with one JSON object a line, read one bounded line at a time."""
+"""Files with one JSON object per line, read one bounded line at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_LINE = 1_000_000
 
 
 def json_objects(path: Path) -> Iterator[tuple[str, int, dict[str, object]]]:
-    """Every object of the file, with the place to name in an error and its line number (from 1).
+    """Every object of the file, with its location for error messages and its line number (from 1).
 
     Blank lines are skipped.
 

@@ -49,7 +49,7 @@ def load_problems(path: Path | str) -> list[Problem]:
         problems.append(problem)
     if not problems:
         raise UserError(
-            f'{path} holds no problems; write one {{"question": ..., "answer": ...}} a line'
+            f'{path} holds no problems; write one {{"question": ..., "answer": ...}} per line'
         )
     return problems
 
@@ -103,7 +103,7 @@ def _problem(row: dict[str, object], where: str, default_id: str, source: str) -
         raise UserError(f'{where} has an "answer" that is not a number a model could write')
     if not 0 < len(written) <= LONGEST_ANSWER:
         raise UserError(
-            f'{where} has an "answer" of {len(written)} characters; 1 to {LONGEST_ANSWER} are right'
+            f'{where} has an "answer" of {len(written)} characters, not 1 to {LONGEST_ANSWER}'
         )
     steps = row.get("steps", [])
     if not isinstance(steps, list):
@@ -121,7 +121,7 @@ def _problem(row: dict[str, object], where: str, default_id: str, source: str) -
 
 
 def _text(row: dict[str, object], field: str, where: str, default: str | None = None) -> str:
-    """A text field: required and not blank where there is no default."""
+    """A text field: required and not blank unless there is a default."""
     value = row.get(field, default)
     if not isinstance(value, str):
         raise UserError(f'{where} needs "{field}": a text')

@@ -1,4 +1,4 @@
-"""The resumable loader: an endless, shuffled walk over packed rows.
+"""The resumable loader: endless, shuffled batches of packed rows.
 
 Its whole state is two integers, so a resumed run sees exactly the batches it would have seen: the
 order of epoch *e* is a permutation drawn from (seed, e), not from a generator with a state.
@@ -17,10 +17,10 @@ from glassmind.errors import UserError
 
 
 class Rows(Protocol):
-    """Rows to train on, in memory (``PackedRows``) or on the disk (``token_shards.TokenRows``)."""
+    """Rows to train on, in memory (``PackedRows``) or on disk (``token_shards.TokenRows``)."""
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         ...
 
     def take(self, rows: NDArray[np.int64] | slice) -> PackedRows:
@@ -62,7 +62,7 @@ class RowLoader:
         return self.rows.take(chosen)
 
     def state(self) -> dict[str, int]:
-        """What must be saved to continue from here."""
+        """The state to save in order to continue from here."""
         return {"epoch": self.epoch, "cursor": self.cursor}
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """Packing: many short documents in rows of one length, with little waste and no leaks.
 
-A batch is a rectangle, documents are not. Padding each to the longest wastes compute; packing puts
-several into a row and lets a document mask keep them apart (``model.masks.same_document``).
+All rows of a batch have the same length, but documents do not. Padding each document to the longest
+wastes compute; packing puts several into a row, and a document mask keeps them apart
+(``model.masks.same_document``).
 
-A document may *branch*: several continuations of one prompt, say sixteen sampled chains of one
-question, stored with the prompt only once. Branch 0 is the prompt, which every branch sees; a
-branch sees the prompt and itself. Positions in each branch go on from the prompt's end, so every
-branch reads exactly as if it stood alone behind its prompt.
+A document may *branch*: several continuations of one prompt, such as sixteen sampled chains of one
+question, are stored with the prompt only once. Branch 0 is the prompt, which every branch sees; a
+branch sees the prompt and itself. Positions in each branch continue from the prompt's end, so the
+result for a branch is the same as if it were alone after its prompt.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from glassmind.errors import UserError
 class Document:
     """One document of T tokens: ``ids``, and ``columns`` of T values each (``data.columns``).
 
-    ``branches`` is 0 for the prompt and 1.. for its continuations, one behind the other; ``None``
-    for a document that does not branch.
+    ``branches`` is 0 for the prompt and 1, 2, ... for its continuations, one after the other;
+    ``None`` for a document that does not branch.
     """
 
     ids: NDArray[np.int32]
@@ -38,7 +39,7 @@ class Document:
         for column, values in self.columns.items():
             if len(values) != len(self.ids):
                 raise UserError(
-                    f"a document has {len(self.ids)} tokens and {len(values)} values in its column "
+                    f"a document has {len(self.ids)} tokens but {len(values)} values in its column "
                     f"{column.name!r}: give one value for each token"
                 )
 
@@ -50,7 +51,7 @@ class Document:
 
 
 STRUCTURE = ("ids", "documents", "branches", "positions", "previous")
-"""The arrays that all packed rows have, beside their columns."""
+"""The arrays that all packed rows have in addition to their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,9 @@ class PackedRows:
     """Packed documents, R rows of T tokens; every array has the shape (R, T).
 
     ``documents`` numbers the documents within a row from 1 (0 is padding). ``previous`` is the
-    index in the row of the token before, the one that has to predict this one: usually the
-    neighbour, but for the first token of a branch the last of the prompt, and a document's first
-    token is its own. ``columns`` speak of the token itself, not of the next.
+    index in the row of the token that predicts this one. Usually it is the token before; for the
+    first token of a branch it is the last of the prompt, and a document's first token has its own
+    index. ``columns`` describe the token itself, not the next one.
     """
 
     ids: NDArray[np.int32]
@@ -74,7 +75,7 @@ class PackedRows:
         return pick(self.columns, column)
 
     def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> PackedRows:
-        """The rows with ``change`` made to every array."""
+        """The rows with ``change`` applied to every array."""
         structure = {name: change(getattr(self, name)) for name in STRUCTURE}
         columns = {column: change(values) for column, values in self.columns.items()}
         return PackedRows(**structure, columns=columns)
@@ -85,7 +86,7 @@ class PackedRows:
 
     @staticmethod
     def join(parts: Sequence[PackedRows]) -> PackedRows:
-        """All rows of ``parts``, which are of one length; a part without a column gets its fill."""
+        """All rows of ``parts``, of equal length; parts without a column get its fill value."""
         structure = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in STRUCTURE
         }
@@ -104,8 +105,8 @@ class PackedRows:
 def assign_rows(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
     """Best-fit-decreasing bin packing: document numbers of each row, in the order packed.
 
-    Longest first, each into the fullest row it still fits (Johnson 1973), with the rows kept in
-    lists by free space, so that the work is (documents x free sizes) at worst.
+    Documents are placed longest first, each into the fullest row in which it fits (Johnson 1973).
+    Rows are kept in lists by free space, so that the work is at most (documents x free sizes).
     """
     rows: list[list[int]] = []
     by_space: list[list[int]] = [[] for _ in range(row_tokens + 1)]
@@ -134,7 +135,7 @@ def pack(documents: Sequence[Document], row_tokens: int, pad_id: int) -> PackedR
     longest = max(len(document) for document in documents)
     if longest > row_tokens:
         raise UserError(
-            f"a document has {longest} tokens and a row only {row_tokens}: "
+            f"a document has {longest} tokens, but a row only {row_tokens}: "
             f"set row_tokens to {longest} or more"
         )
     rows = assign_rows([len(document) for document in documents], row_tokens)
@@ -156,7 +157,7 @@ def pack(documents: Sequence[Document], row_tokens: int, pad_id: int) -> PackedR
 
 
 def _place(packed: PackedRows, row: int, start: int, number: int, document: Document) -> int:
-    """Write one document into a row from ``start``; returns where the next may begin."""
+    """Write one document into a row at ``start``; returns the position after it."""
     length = len(document)
     here = slice(start, start + length)
     packed.ids[row, here] = document.ids

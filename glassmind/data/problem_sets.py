@@ -1,8 +1,8 @@
 """Published sets of problems by name: what ``--problems`` trains on and ``--task`` grades on.
 
-A set is one entry of ``PROBLEM_SETS``: how to load what may be trained on, and how to load what is
-held out. Its files lie in a folder of its own below the one that ``GLASSMIND_DATA`` names; nothing
-is downloaded.
+A set is one entry of ``PROBLEM_SETS``, with functions that load the problems for training and those
+that are held out. Its files are in a folder of its own inside the one that ``GLASSMIND_DATA``
+names; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from glassmind.records import Problem
 
 @dataclass(frozen=True, slots=True)
 class ProblemSet:
-    """``about`` is one line for people; ``held_out`` is never trained on.
+    """``about`` is a description in one line; ``held_out`` is never trained on.
 
-    The loaders raise ``UserError`` where a file is missing or is not what it should be.
+    The loaders raise ``UserError`` if a file is missing or has the wrong format.
     """
 
     about: str
@@ -32,7 +32,7 @@ class ProblemSet:
 
 
 def data_file(name: str) -> Path:
-    """A file below the folder that GLASSMIND_DATA names, for example ``gsm8k/train.jsonl``.
+    """A file inside the folder that GLASSMIND_DATA names, for example ``gsm8k/train.jsonl``.
 
     Raises:
         UserError: the variable is not set, or there is no such file.

@@ -1,8 +1,8 @@
-"""Skeletons: a story without words: events, their numbers, and the steps they make.
+"""Skeletons: stories without words, as events with numbers and the steps that follow from them.
 
-A skeleton is drawn event by event. Each event adds its shape's steps (one or two), the states of
-the family say which events may come next, and a draw that runs into a dead end (no numbers fit,
-or no event fits the remaining steps) is discarded and restarted.
+A skeleton is drawn event by event. Each event adds its shape's steps (one or two), and the states
+of the family say which events may come next. An attempt that reaches a dead end (no numbers fit, or
+no event fits the remaining steps) is discarded and restarted.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Skeleton:
 def draw_skeleton(
     u: Uniform, family: Family, n_steps: int, max_number: int, max_result: int
 ) -> Skeleton | None:
-    """One attempt at a story of exactly ``n_steps`` steps; ``None`` when it ran into a dead end.
+    """One attempt at a story of exactly ``n_steps`` steps; ``None`` if it reached a dead end.
 
     ``u`` gives uniform numbers in [0, 1). Every literal is at most ``max_number`` and every
-    result at most ``max_result`` (general knowledge such as 60 minutes aside).
+    result at most ``max_result`` (except general knowledge, such as 60 minutes).
     """
     number = min(max_number, family.number_cap or max_number)
     result = min(max_result, family.result_cap or max_result)

@@ -1,4 +1,4 @@
-"""Telling: a skeleton in words: people, nouns, and one wording for every sentence.
+"""Telling: puts a skeleton into words, with people, nouns, and one wording for every sentence.
 
 Training, validation and test use the *usual* wordings, the reworded split only the held-out ones.
 An event that occurs twice in one story gets two wordings if it has two.
@@ -31,7 +31,7 @@ _DISTRACTORS = say(
 )
 
 _EVERYBODY = tuple(name for pair in zip(WOMEN, MEN, strict=True) for name in pair)
-# Walking a list with a stride that shares no factor with its length visits everything once.
+# Stepping through a list with a stride coprime to its length visits every element once.
 _STRIDES = (1, 5, 7, 11, 13)
 _PART_STARTS = {k: part.capitalize() for k, part in PARTS.items()}
 

@@ -113,8 +113,8 @@ class Texts:
             if size > MAX_JOINED:
                 raise UserError(
                     f"{piece.where} is one document of more than {MAX_JOINED >> 20} million "
-                    "characters, too long to compare with others: say by the separator what "
-                    "stands between its documents"
+                    "characters, too long to compare with others: set the separator to the text "
+                    "between its documents"
                 )
         yield _joined(parts)
 

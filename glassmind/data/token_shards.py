@@ -1,7 +1,7 @@
 """Text, tokenized once: a shard is a file of ids that training maps into memory.
 
-``train.bin`` holds little-endian integers, two bytes each where the vocabulary allows it;
-``train.json`` beside it describes them (type, count, tokenizer, checksum). The file is mapped into
+``train.bin`` contains little-endian integers, two bytes each if the vocabulary is small enough;
+``train.json`` next to it describes them (type, count, tokenizer, checksum). The file is mapped into
 memory: the operating system loads the pages that a batch touches and may evict them, so a corpus
 may be larger than the machine's memory. Documents follow one another, with the end token between
 them.
@@ -77,10 +77,10 @@ def write_shard(
     require_space: Callable[[Path, int], None],
     on_batch: Callable[[int], object] = lambda count: None,
 ) -> Shard:
-    """Encode ``pieces`` into ``target`` (``.bin``) and a ``.json`` beside it, atomically.
+    """Encode ``pieces`` into ``target`` (``.bin``) and a ``.json`` next to it, atomically.
 
     The first piece must begin a document. ``end_of_document`` is the id between two documents: by
-    default our own end token, or none where the tokenizer has none. ``require_space(folder,
+    default our own end token, or none if the tokenizer has none. ``require_space(folder,
     bytes)`` is called before the first batch is written, if the number of characters is known, and
     repeatedly after; it raises if the space is too small. ``on_batch`` receives the number of ids
     written so far.

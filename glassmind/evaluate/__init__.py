@@ -1,7 +1,8 @@
 """Verdicts → tables and reports.
 
-Read ``ladder`` (the methods, and what they reached), then ``report`` (how a person sees a run).
-For training runs there are ``diagnosis`` (problems of one run), ``compare`` (two or more) and
+Read ``ladder`` (the table of methods and their accuracy), then ``report`` (a run as a page). For
+training runs there are ``diagnosis`` (problems of one run), ``compare`` (two or more runs) and
 ``scaling`` (loss against compute). They share ``run_files`` (the files of a run; ``schema_1`` reads
-those of earlier versions, ``examples`` the problems shown in full), ``wording`` and ``charts``.
+those of earlier versions, ``examples`` the problems shown in full), ``wording``, ``columns`` (tables that fit a
+terminal), ``glossary`` (what the words mean) and ``charts``.
 """

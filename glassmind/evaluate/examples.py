@@ -15,19 +15,19 @@ from glassmind.records import OUTCOME, PROCESS, Author, Node, NodeKind, Trace
 from glassmind.serialization import decode, read_json
 
 MAX_NODES = 200_000
-"""Of all examples of a file together; the few that a run keeps have some hundreds each."""
+"""The limit for all examples of a file together; a run keeps a few, of some hundred nodes each."""
 
 MAX_PATH_NODES = 1_000_000
-"""Of all their paths together, a shared node counted once for each path through it."""
+"""The limit for all their paths together; a shared node counts once for each path through it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleNode:
     """A node of a trace, as far as a report shows it (``records.Node`` explains the fields).
 
-    ``logprob`` is that of the whole span. ``score`` is the verifier's of the path that ends here,
-    ``step_score`` the one of the path so far; ``correct`` says whether the path's answer is right
-    and ``valid`` whether the step that ends here is a right step.
+    ``logprob`` is that of the whole span. ``score`` is the verifier's for the path that ends here,
+    ``step_score`` for the path up to here; ``correct`` says whether the path's answer is right, and
+    ``valid`` whether the step that ends here is.
     """
 
     parent: int | None
@@ -45,7 +45,7 @@ class ExampleNode:
 
 @dataclass(frozen=True, slots=True)
 class SingleChain:
-    """What a method that writes one chain wrote."""
+    """The output of a method that writes one chain."""
 
     method: str
     steps: tuple[str, ...]
@@ -54,7 +54,7 @@ class SingleChain:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A problem with the trace of ``method``, which did or did not solve it.
+    """A problem with the trace of ``method``, which may or may not have solved it.
 
     ``answers`` are those of the methods, by name; ``vote`` counts the answers of the trace's paths.
     """
@@ -92,10 +92,10 @@ def trace_of(example: Example) -> Trace:
 
 
 def read_examples(path: Path) -> tuple[Example, ...]:
-    """Read ``examples.json``, also that of a run of schema 1.
+    """Read ``examples.json``, of schema 1 too.
 
     Raises:
-        UserError: the file is damaged, or its traces are no forests or too large to draw.
+        UserError: the file is damaged, or its traces are not forests or too large to draw.
     """
     found = examples_of_schema_1(read_json(path), str(path))
     examples = decode(tuple[Example, ...], found, str(path), unknown_keys="ignore")

@@ -1,9 +1,9 @@
-"""What a finished run left in its folder, as typed records.
+"""The files of a finished run, as typed records.
 
 The report is made from files alone, so it can be rebuilt at any time, on another machine, without
 the model. The results of a ladder (``ladder.json``) or the metrics of a training run
-(``metrics.jsonl``) must be there; every other file may be missing, and then its part of the report
-says so. A file that is there but malformed is a ``UserError`` that names it.
+(``metrics.jsonl``) must be there; if another file is missing, its part of the report says so. A
+malformed file raises a ``UserError`` that names it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from glassmind.runs.results import RunInfo, Validation
 from glassmind.serialization import decode, parse_json, read_json, read_record
 
 SCHEMA = 2
-"""Of ``ladder.json``."""
+"""The version of ``ladder.json``."""
 
 T = TypeVar("T")
 
 MAX_BYTES = 64 * 2**20
-"""Of a text; a larger file is refused: a report has no use for it, and memory is finite."""
+"""The limit for a text; a larger file is refused to bound the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class LadderRow:
     """One method on one slice. Shares in [0, 1], ``ci_*`` the 95 % Wilson interval.
 
     ``p_value`` is the exact paired test of this row against the method ``against`` on the same
-    problems; both are ``None`` where there is nothing to compare with. ``comparisons`` holds every
-    test made for this row, that one included, where the run recorded them.
+    problems; both are ``None`` if there is nothing to compare with. ``comparisons`` holds every
+    test made for this row, including that one, if the run recorded them.
 
-    Tokens and seconds are what the method took for a problem, in the mean (``records.Cost``):
-    ``None`` where the run did not count.
+    Tokens and seconds are the method's mean cost per problem (``records.Cost``), ``None`` if the
+    run did not count them.
     """
 
     rung: str
@@ -70,15 +70,15 @@ class LadderRow:
 
     @property
     def tokens(self) -> float:
-        """Tokens written and judged for a problem: what accuracy is weighed against."""
+        """Tokens written and judged per problem, the cost that charts use."""
         return self.completion_tokens + (self.judged_tokens or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RewardRow:
-    """What a reward says of the ``samples`` chains of ``n`` problems: the mean with its interval,
-    the share of problems whose chains get ``differing`` rewards, and the mean standard deviation
-    within a problem; these two are ``None`` where there is one chain a problem."""
+    """A reward of the ``samples`` chains of ``n`` problems: the mean with its interval, the share
+    of problems whose chains get ``differing`` rewards, and the mean standard deviation within a
+    problem; these two are ``None`` if there is one chain per problem."""
 
     reward: str
     slice: str
@@ -95,8 +95,8 @@ class RewardRow:
 class Ladder:
     """``ladder.json``: the staged table of one run.
 
-    ``skipped`` counts the questions that were too long for the model, and so are wrong. ``rewards``
-    are those that were asked for.
+    ``skipped`` counts the questions that were too long for the model, which count as wrong.
+    ``rewards`` are those that were asked for.
     """
 
     schema: int
@@ -114,11 +114,11 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A look inside one training step (``train.inspection`` says what is measured and how).
+    """The inspection of one training step (``train.inspection`` says what is measured and how).
 
     ``gradients`` and ``updates`` are by parameter; ``residual`` goes from the embedding to the last
-    block, the other lists have an entry for each of ``blocks``. ``None`` is what could not be
-    measured, or was not a number.
+    block, the other lists have an entry for each of ``blocks``. A value that could not be measured,
+    or was not a number, is ``None``.
     """
 
     blocks: tuple[str, ...]
@@ -133,12 +133,12 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A line of ``metrics.jsonl``: a training step, or a validation or an inspection now and then,
-    or, once for everything that was sampled, how far engine and trainer differ.
+    """A line of ``metrics.jsonl``: a training step, a validation, an inspection, or how far the
+    log-probabilities of engine and trainer differ.
 
     A loss that was not a number (a diverged run) is read as ``None``. ``tokens`` and ``seconds``
     are those spent up to the step, ``lr`` is the share of the peak learning rates, ``trouble`` is
-    what the trainer's guard said about a step.
+    the message of the trainer's guard about a step.
     """
 
     stage: str
@@ -156,7 +156,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class StepsRow:
-    """An entry of ``by_steps.json``: accuracy on the problems with so many steps."""
+    """An entry of ``by_steps.json``: accuracy on the problems with this number of steps."""
 
     rung: str
     slice: str
@@ -185,7 +185,7 @@ class VotesRow:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """``attention.json``: ``weights[i][j]`` is how much token *i* looks at token *j*."""
+    """``attention.json``: ``weights[i][j]`` is how much token *i* attends to token *j*."""
 
     layer: int
     head: int
@@ -195,7 +195,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Everything the report is made from; ``None`` where the file is missing."""
+    """Everything the report is made from; ``None`` if the file is missing."""
 
     name: str
     ladder: Ladder | None
@@ -210,7 +210,7 @@ class RunFiles:
 
 
 def read_run_files(folder: Path) -> RunFiles:
-    """Read a run folder. Raises ``UserError`` where it is not one, or a file is malformed."""
+    """Read a run folder. Raises ``UserError`` if it is not one, or if a file is malformed."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
     has_ladder = (folder / "ladder.json").is_file()
@@ -238,7 +238,7 @@ def read_run_files(folder: Path) -> RunFiles:
 def read_ladder(path: Path) -> Ladder:
     """Read a ``ladder.json`` of this schema or the one before it.
 
-    Raises ``UserError`` where it is missing, foreign or inconsistent.
+    Raises ``UserError`` if it is missing, something else, or inconsistent.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist")
@@ -272,15 +272,15 @@ def _check_attention(path: Path) -> Attention | None:
 
 
 def read_metrics(path: Path) -> tuple[Metric, ...] | None:
-    """Read a ``metrics.jsonl``, ``None`` where there is none.
+    """Read a ``metrics.jsonl``; ``None`` if there is none.
 
-    Raises ``UserError``, with file and line, where a line is malformed.
+    Raises ``UserError``, with file and line, if a line is malformed.
     """
     text = _text(path)
     if text is None:
         return None
     lines = text.splitlines()
-    # An interrupted run may leave half a line at the end; anywhere else that is damage.
+    # An interrupted run may leave half a line at the end; elsewhere it means a damaged file.
     if lines and not text.endswith("\n"):
         lines.pop()
     metrics = []
@@ -315,7 +315,7 @@ def _read_rows(kind: type[T], path: Path) -> tuple[T, ...] | None:
 
 
 def _text(path: Path) -> str | None:
-    """The file's text, ``None`` where there is no such file."""
+    """The file's text; ``None`` if there is no such file."""
     try:
         if not path.exists():
             return None

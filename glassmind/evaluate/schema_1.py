@@ -1,9 +1,10 @@
-"""Files of runs whose ``ladder.json`` has schema 1, in the terms of today.
+"""Converts files of runs whose ``ladder.json`` has schema 1 to today's schema.
 
-Then the stage and method that answer at once were called ``base``, a row's costs were the tokens
-sampled and the seconds of the whole slice, and an example was a list of chains. Each function takes
-parsed JSON and returns what today's record reads; what does not look like schema 1 is returned as
-it is, for the record to accept or refuse. This is the only file that knows former names.
+In schema 1 the stage and method that answer without steps were called ``base``, a row's costs were
+the tokens sampled and the seconds of the whole slice, and an example was a list of chains. Each
+function takes parsed JSON and returns what today's record reads; anything that does not look like
+schema 1 is returned as it is, for the record to accept or refuse. Former names occur in this file
+only.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import Any
 from glassmind.errors import UserError
 
 FORMER = {"base": "direct"}
-"""Names of stages and methods that have changed."""
+"""Old and new names of stages and methods."""
 
-_GREEDY = "chain-of-thought"  # the method whose chain stood beside the samples
+_GREEDY = "chain-of-thought"  # the method whose chain was kept in addition to the samples
 _ANSWERS = {"self_consistency": "self-consistency", "verifier": "verifier-vote"}
 
 
 def renamed(value: Any) -> Any:
-    """A name of a stage or a method as it is called today; anything else as it is."""
+    """The new name of a stage or method; anything else is returned as it is."""
     return FORMER.get(value, value) if isinstance(value, str) else value
 
 
 def with_renamed(rows: Any, *names: str) -> Any:
-    """A list of objects in which some members are names of stages or methods."""
+    """A list of objects with new names in the members ``names``."""
     if not isinstance(rows, list):
         return rows
     return [
@@ -37,7 +38,7 @@ def with_renamed(rows: Any, *names: str) -> Any:
 
 
 def ladder_of_schema_1(value: Any) -> Any:
-    """A ladder. Tokens that were not counted then are left out, so that they read as unknown."""
+    """A ladder. Tokens that schema 1 did not count are left out, so that they are unknown."""
     if not isinstance(value, dict) or value.get("schema") != 1:
         return value
     rows = []

@@ -19,7 +19,7 @@ def points(difference: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """``< 0.001``, or two digits that matter: ``0.012``, ``0.34``."""
+    """``< 0.001``, or two significant digits: ``0.012``, ``0.34``."""
     if p < 0.001:
         return "< 0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
@@ -36,5 +36,5 @@ def duration(seconds: float) -> str:
 
 
 def count(number: float) -> str:
-    """Thousands apart, no decimals above ten: ``1,800``, ``4.2``."""
+    """With thousands separators, no decimals above ten: ``1,800``, ``4.2``."""
     return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"

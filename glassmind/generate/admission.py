@@ -65,15 +65,15 @@ class Admission:
         if params.stop_texts or params.calculator:
             if self._vocabulary is None:
                 raise UserError(
-                    "stop texts and the calculator need to know what tokens stand for: give the "
-                    "engine the tokenizer's vocabulary"
+                    "stop texts and the calculator need the bytes of each token: give the engine "
+                    "the tokenizer's vocabulary"
                 )
             token_bytes = self._vocabulary.token_bytes
             if params.stop_texts:
                 hooks.append(StopTexts(params.stop_texts, token_bytes))
             if params.calculator:
                 if self._encode is None:
-                    raise UserError("the calculator needs the tokenizer's encode")
+                    raise UserError("the calculator needs the tokenizer's encode function")
                 hooks.append(Calculator(self._encode, token_bytes))
         return hooks
 
@@ -95,12 +95,12 @@ class Admission:
             )
         if params.calculator and params.constraint is not None:
             raise UserError(
-                f"{what} asks for the calculator and for constrained output: the calculator "
-                "writes what the constraint may forbid; leave one of them out"
+                f"{what} asks for the calculator and for constrained output: the calculator may "
+                "write tokens that the constraint forbids; leave one of them out"
             )
         if params.lookup and (params.calculator or params.constraint is not None):
             raise UserError(
-                f"{what} asks for guesses (lookup) with a calculator or a constraint, which follow "
+                f"{what} asks for lookup together with the calculator or a constraint, which need "
                 "one token at a time; leave one of them out"
             )
         biased = [token for token, _ in params.logit_bias]

@@ -1,11 +1,11 @@
 """How far the engine's log-probabilities are from the trainer's.
 
-The engine computes with a cache, packed weights and its own kernels; a trainer with whole rows and
-PyTorch's modules. Learning from samples assumes that both are one model: the importance ratio of a
-token, π_train / π_engine, should be 1 before the first update. Where the two differ, the ratio
-corrects for a step that nobody made, and training may fail without an error (Yao et al. 2025, "Your
-efficient RL framework secretly brings you off-policy training"). So it is measured in every run
-that samples, on a handful of its samples.
+The engine uses a cache, packed weights and its own kernels; a trainer runs PyTorch's modules over
+whole rows. Reinforcement learning assumes that both compute the same probabilities: the importance
+ratio of a token, π_train / π_engine, should be 1 before the first update. Where the two differ, the
+ratio corrects for an update that never happened, and training may fail without an error (Yao et al.
+2025, "Your efficient RL framework secretly brings you off-policy training"). So every run that
+samples measures the difference on a few of its samples.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glassmind.records import LogprobDifference
 
 
 class Scored(Protocol):
-    """Tokens and the plain log-probability that the engine gave each: ``Generation`` and others."""
+    """Tokens and the engine's unmodified log-probability of each, as ``Generation`` has them."""
 
     @property
     def token_ids(self) -> tuple[int, ...]: ...

@@ -1,13 +1,13 @@
-"""A calculator inside decoding: the model writes ``<<48/2=``, arithmetic writes ``24>>``.
+"""A calculator for use during decoding: the model writes ``<<48/2=``, the calculator ``24>>``.
 
-Language models set sums up well and work them out badly. GSM8K (Cobbe et al. 2021, arXiv
-2110.14168) therefore annotates its solutions, ``48/2 = <<48/2=24>>24``, and has a calculator take
-over at the ``=`` while sampling. The tokens it forces are marked as forced in the ``Generation``:
-the model did not choose them, so training must not credit it with them.
+Language models set up calculations well and evaluate them poorly. GSM8K (Cobbe et al. 2021, arXiv
+2110.14168) therefore annotates its solutions, ``48/2 = <<48/2=24>>24``, and a calculator takes over
+at the ``=`` during sampling. The tokens it forces are marked as forced in the ``Generation``: the
+model did not choose them, so training must not credit it with them.
 
-What a model puts between ``<<`` and ``=`` is a stranger's text: it is read by
-``grade.arithmetic``, exactly and in bounded time. What cannot be read forces nothing, and the model
-goes on by itself.
+What a model writes between ``<<`` and ``=`` is untrusted text. ``grade.arithmetic`` evaluates it
+exactly and in bounded time. If it is not an expression, nothing is forced and the model continues
+by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EQUATION = re.compile(r"(?<![\w.])(\d[\d.]*(?: ?[-+*/] ?\d[\d.]*)+) ?= ?(-?\d+(
 class Calculator:
     """A ``TokenHook`` that completes calculator annotations.
 
-    ``encode`` turns text into ids, ``token_bytes[id]`` is what a token stands for (``None`` for a
+    ``encode`` turns text into ids; ``token_bytes[id]`` are the bytes of a token (``None`` for a
     special token).
     """
 
@@ -47,19 +47,19 @@ class Calculator:
         return None
 
     def see(self, token_id: int) -> Reaction:
-        """Force the result where this token brings the ``=`` of an annotation."""
+        """Force the result if this token contains the ``=`` of an annotation."""
         data = self._bytes(token_id)
         for at, byte in enumerate(data, 1):
             expression = self._step(byte)
             if expression is not None:
-                # A token may hold the = and the beginning of a result, right or wrong.
+                # The token may also contain the beginning of a result, right or wrong.
                 result, begun = worked_out(expression), data[at:]
                 if result is not None and f"{result}>>".encode().startswith(begun):
                     return self._force(f"{result}>>"[len(begun) :])
         return NOTHING
 
     def _step(self, byte: int) -> bytes | None:
-        """Follow one byte; the expression where it is the ``=`` that closes one."""
+        """Take the next byte. Returns the expression if this byte is the ``=`` after it."""
         expression, after_open = self._expression, self._after_open
         self._after_open = byte == _OPEN
         if byte == _OPEN:
@@ -76,9 +76,10 @@ class Calculator:
         return None
 
     def _force(self, text: str) -> Reaction:
-        """The ids of ``text``, or nothing where the tokenizer cannot write it right here.
+        """Force the ids of ``text``; nothing, if the tokenizer cannot encode it here exactly.
 
-        Tokenizers that put a space before every text are given something to put it before.
+        Some tokenizers put a space before every text. For them, ``=`` is encoded first and its
+        token removed.
         """
         for before in ("", "="):
             ids = tuple(self._encode(before + text))[len(before) :]
@@ -92,11 +93,11 @@ class Calculator:
 
 
 def annotated(text: str) -> str:
-    """``text`` with its equations written as the calculator completes them.
+    """``text`` with its equations annotated for the calculator.
 
-    ``pencils: 3*12=36`` becomes ``pencils: <<3*12=36>>``, which is what a model has to be shown
-    before it can ask for help. An equation that does not hold, or that arithmetic would write
-    otherwise, stays as it is.
+    ``pencils: 3*12=36`` becomes ``pencils: <<3*12=36>>``. A model has to be trained on such
+    annotations before it can use the calculator. An equation that does not hold, or whose result
+    the calculator would write differently, stays as it is.
     """
 
     def asked(found: re.Match[str]) -> str:
@@ -108,10 +109,10 @@ def annotated(text: str) -> str:
 
 
 def worked_out(expression: bytes) -> str | None:
-    """The value of ``expression`` as GSM8K writes it, or ``None`` where there is none.
+    """The value of ``expression`` as GSM8K writes it; ``None`` if it has no value.
 
-    Integers plain, decimals without closing zeros, and rounded where they do not end within
-    ``MAX_PLACES``: ``24``, ``0.2``, ``33.333333``.
+    Decimals have no trailing zeros and are rounded to ``MAX_PLACES``: ``24``, ``0.2``,
+    ``33.333333``.
     """
     try:
         value = evaluate(expression.decode())
@@ -121,7 +122,7 @@ def worked_out(expression: bytes) -> str | None:
         return None
     rounded = round(value, MAX_PLACES)
     written = canonical(rounded)
-    # What is rounded to nothing is better left to the model than called 0.
+    # A value that would be rounded to 0 is left to the model instead.
     if len(written) > MAX_RESULT or (rounded == 0) != (value == 0):
         return None
     return written

@@ -73,8 +73,8 @@ class Engine:
     for every request without look-up, constraint or calculator. Greedy requests give the same
     tokens as without a draft, others tokens of the same distribution (``acceptance``).
 
-    Whoever changes the model's weights, as training does, calls ``refresh`` before the engine is
-    used again: its cache holds keys and values of the old ones.
+    After the model's weights have changed, as in training, ``refresh`` must be called before the
+    engine is used again, because its cache holds keys and values of the old weights.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Engine:
         that were submitted one by one.
         """
         if self.busy:
-            raise RuntimeError("the engine is busy: generate would lose the others' events")
+            raise RuntimeError("the engine is busy: generate would lose other requests' events")
         for number, request in enumerate(requests):
             self._admission.check(request, f"prompt {number}")
         first = self._tickets
@@ -230,7 +230,7 @@ class Engine:
 
     @property
     def accepted(self) -> int:
-        """How many of them were right; each saved its sample a pass."""
+        """How many guesses were right; each saved its sample a pass."""
         return self._token_sampler.accepted
 
     def step(self) -> list[Event]:
@@ -275,7 +275,7 @@ class Engine:
             for runner in training:
                 runner.train(True)
 
-    # ------------------------------------------------------------------ what came of it
+    # ------------------------------------------------------------------ events
 
     def _event(self, sample: Sample) -> Event:
         """The tokens that are new and scored; none for a request with ``best_of``."""

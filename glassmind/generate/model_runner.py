@@ -1,8 +1,8 @@
 """A model together with its KV cache: runs tokens of many samples in one pass.
 
-A pass brings pieces of many samples, laid end to end as one long row: a whole prompt here, one new
-token there. ``ModelRunner.run`` takes them through the model. The engine has one runner for its
-model, and a second one if a draft model guesses ahead.
+A pass reads pieces of many samples (a whole prompt, one new token), concatenated into one long row.
+``ModelRunner.run`` runs the model on them. The engine has one runner for its model, and a second
+one if a draft model guesses ahead.
 """
 
 from __future__ import annotations

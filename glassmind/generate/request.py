@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Below this, only the largest logit has any probability left: that is temperature 0.
 LEAST_TEMPERATURE = 1e-4
 
-# Bounds on what one request may cost beside its tokens.
+# Bounds on what one request may cost in addition to its tokens.
 MOST_STOP_TEXTS = 16
 LONGEST_STOP_TEXT = 256  # characters
 MOST_BIASES = 1024
@@ -56,11 +56,11 @@ class SamplingParams:
     it earlier. ``samples`` independent continuations are returned per prompt. With ``best_of``,
     that many are drawn and the best ``samples`` by mean log-probability returned.
 
-    ``seed`` fixes the outcome of this request whatever else runs beside it. Requests with the same
+    ``seed`` fixes the outcome of this request, whatever else is running. Requests with the same
     seed use the same random numbers, so give each problem of an evaluation its own:
     ``derive_seed(run_seed, problem_index)``.
 
-    ``top_logprobs`` (0 to 20) asks for the likeliest tokens beside each token, and
+    ``top_logprobs`` (0 to 20) asks for the likeliest tokens at each position, and
     ``prompt_logprobs`` for the log-probabilities of the prompt's tokens. ``calculator`` lets
     arithmetic, instead of the model, complete ``<<48/2=``. ``lookup`` (0 to 32) guesses up to that
     many tokens at a time from the text so far, which changes no token but may save passes (see
@@ -130,7 +130,7 @@ class SamplingParams:
     def _check_logit_bias(self) -> None:
         if len(self.logit_bias) > MOST_BIASES:
             raise UserError(
-                f"logit_bias has {len(self.logit_bias)} entries; {MOST_BIASES} are the most"
+                f"logit_bias has {len(self.logit_bias)} entries; at most {MOST_BIASES} are allowed"
             )
         for token_id, bias in self.logit_bias:
             if not -100 <= bias <= 100:
@@ -138,14 +138,14 @@ class SamplingParams:
                     f"logit_bias of token {token_id} must be from -100 to 100, not {bias}"
                 )
         if len({token_id for token_id, _ in self.logit_bias}) < len(self.logit_bias):
-            raise UserError("logit_bias names a token twice; one entry a token is right")
+            raise UserError("logit_bias names a token twice; give each token one entry")
 
     def _check_stop_texts(self) -> None:
         if isinstance(self.stop_texts, str):
             raise UserError("stop_texts must be a tuple of texts, not one text")
         if len(self.stop_texts) > MOST_STOP_TEXTS:
             raise UserError(
-                f"stop_texts has {len(self.stop_texts)} entries; {MOST_STOP_TEXTS} are the most"
+                f"stop_texts has {len(self.stop_texts)} entries; the limit is {MOST_STOP_TEXTS}"
             )
         for text in self.stop_texts:
             if not 1 <= len(text) <= LONGEST_STOP_TEXT:
@@ -165,10 +165,10 @@ class SamplingParams:
         stop: frozenset[int] = frozenset(),
         greedy: bool = False,
     ) -> SamplingParams:
-        """What the ``[sampling]`` table of a recipe asks for.
+        """The parameters that the ``[sampling]`` table of a recipe sets.
 
-        ``greedy`` is for methods that look at one chain, the likeliest: of the table it takes only
-        how long that may be, and whether the calculator helps.
+        ``greedy`` is for methods that sample a single, greedy chain. It uses only
+        ``max_new_tokens`` and ``calculator`` of the table.
         """
         if greedy:
             return cls(

@@ -1,4 +1,4 @@
-"""One continuation while it is being made.
+"""One continuation while it is being generated.
 
 Everything the engine does with a sample follows from three numbers: how many of its tokens are
 *known* (``len(tokens)``: the prompt's, those drawn, those forced by a tool), how many of them the

@@ -1,6 +1,6 @@
 """Ending a sample where its text contains a stop string, even one that spans tokens.
 
-A stop string need not be made of whole tokens: ``\\n\\nQ:`` may come as ``.\\n`` ``\\nQ`` ``:\\n``.
+A stop string need not consist of whole tokens: ``\\n\\nQ:`` may be in ``.\\n`` ``\\nQ`` ``:\\n``.
 So the *bytes* of the tokens are followed one by one. For each stop string a small automaton keeps
 how much of the string the text so far ends with (Knuth, Morris & Pratt 1977, "Fast pattern matching
 in strings"). That takes time proportional to the text, even for repetitive strings, and the result

@@ -1,9 +1,9 @@
 """Token hooks: code that follows one sample token by token, and may interfere.
 
-To the model a sample is only ids. Whatever needs to know what they *mean* while they are generated
-(a stop string, JSON that must stay valid, a sum to be worked out) is a ``TokenHook``. It sees every
-token of its sample in order; before a token it may say which ones are allowed, and after a token
-it may force the next ones or end the sample. The engine knows nothing else about it.
+To the model a sample is only ids. Code that needs their text during generation (to find a stop
+string, to keep JSON valid, to evaluate an expression) is a ``TokenHook``. It sees every token of
+its sample in order. Before a token it may restrict which ones are allowed, and after a token it may
+force the next ones or end the sample. The engine knows nothing else about it.
 
 The hooks are in ``stop_texts``, ``calculator`` and ``constraint``.
 """

@@ -58,7 +58,7 @@ class TokenSampler:
                 if mask is not None:
                     if (
                         not mask.numpy().any()
-                    ):  # a dead end: it is the beginning of a match, no more
+                    ):  # a dead end: the text so far fits, but no token can continue it
                         one.finish = "length"
                         continue
                     allowed[len(slots)] = mask

@@ -1,14 +1,14 @@
 """Text → right or wrong.
 
 Read ``numbers`` first (when two spellings are one number), then ``answers`` (finding the answer in
-free text) and ``equality`` (when two answers are the same: ``grade`` with the right answer at
-hand, ``equal`` without). What is no plain number is read into its form by ``forms``, after
-``typesetting`` has taken out what only changes its looks. Formulas are compared in a process that
-can be killed: ``symbolic`` asks, ``symbolic_script`` runs there. ``classes`` gathers equal answers
-for a vote.
+free text) and ``equality`` (when two answers are the same: ``grade`` compares with the right
+answer, ``equal`` compares two answers of which neither is known to be right). ``forms`` parses
+answers that are not plain numbers, after ``typesetting`` has removed markup that only changes how
+they look. Formulas are compared in a process that can be killed: ``symbolic`` asks it,
+``symbolic_script`` runs there. ``classes`` groups equal answers for a vote.
 
 Then ``steps`` (is a written step a legal move?) with the game it checks against: ``structure`` and
-``derivation``; ``arithmetic`` reads the equation of a step.
+``derivation``; ``arithmetic`` parses the equation of a step.
 """
 
 from __future__ import annotations

@@ -10,16 +10,15 @@ solution corrects itself forwards:
 3. words: ``The answer is 72.``, ``answer: (B)``, ``The answer is $\\frac{3}{4}$.``
 4. otherwise the last number or formula in the text
 
-What a model thinks between ``<think>`` and ``</think>`` is not searched: only what it says counts.
-A block that is never closed goes on to the end, so a model that ran out of tokens while thinking
-has given no answer (unless it gave one before). A ``</think>`` alone closes a block that the prompt
-opened.
+Text between ``<think>`` and ``</think>`` is not searched. A block that is never closed extends to
+the end, so a model that ran out of tokens while thinking has given no answer (unless it gave one
+before). A ``</think>`` alone closes a block that the prompt opened.
 
-Who states two answers has not decided: of ``the answer is 5 or 6`` the answer is ``5 or 6``, which
-is neither.
+A text that states two answers has not decided: for ``the answer is 5 or 6`` the answer is
+``5 or 6``, which equals neither.
 
-A rule this lenient flatters a model that mentions many numbers; that is why our own models
-answer between special tokens, and these rules are only for text from elsewhere.
+Rules this lenient favour a model that mentions many numbers. Therefore our own models answer
+between special tokens, and these rules are only for text from other models.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from glassmind.grade.numbers import MAGNITUDE, MULTIPLIERS, parse_number
 from glassmind.grade.typesetting import closing_brace, unwrap
 
 TAIL_LENGTH = 20_000
-"""Only so many characters from the end are searched; an answer stands at the end."""
+"""Only this many characters from the end are searched, because answers come at the end."""
 
 _THINK = re.compile(r"<(/?)think(?:ing)?>")
 _MARKED = re.compile(r"####[ \t]*(\S[^\n]*)")
@@ -65,8 +64,9 @@ _OR = re.compile(r"\**\s*(?:[A-Za-z]+\s*)?(?:,\s*)?(?:or|and)\s+\**")
 def extract_answer(text: str) -> str | None:
     """The final answer ``text`` states, as written there (``"$1,800"``), or ``None``.
 
-    Tries the four ways of the module's docstring in turn. Time is linear in the text, of which, but
-    for the search for thinking, only the last ``TAIL_LENGTH`` characters are looked at.
+    Tries the four ways of the module's docstring in turn. Time is linear in the length of the text.
+    Only the search for ``<think>`` reads all of it; the rest looks at the last ``TAIL_LENGTH``
+    characters.
     """
     text = _without_thinking(text)[-TAIL_LENGTH:]
     box_at, boxed = _last_boxed(text)
@@ -86,7 +86,7 @@ def extract_answer(text: str) -> str | None:
 
 
 def _without_thinking(text: str) -> str:
-    """``text`` without what stands between <think> and </think>."""
+    """``text`` without the parts between <think> and </think>."""
     kept: list[str] = []
     begin = 0
     thinking = False
@@ -105,7 +105,7 @@ def _without_thinking(text: str) -> str:
 
 
 def _marked_number(line: str) -> str | None:
-    """The number that stands behind ####, or None for a heading."""
+    """The number after ####, or None for a heading."""
     form = read_answer(line)
     if isinstance(form, Number):
         return _right_side(line, form)
@@ -116,7 +116,7 @@ def _marked_number(line: str) -> str | None:
 
 
 def _last_boxed(text: str) -> tuple[int, str | None]:
-    """Where the last closed ``\\boxed{...}`` begins (-1: nowhere), and what stands in it.
+    """Where the last closed ``\\boxed{...}`` begins (-1: there is none), and its content.
 
     ``\\boxed{5}$ or $\\boxed{6}`` is one answer of two parts.
     """
@@ -140,7 +140,7 @@ def _last_boxed(text: str) -> tuple[int, str | None]:
 
 
 def _stated(statement: str) -> str | None:
-    """What is stated behind the word "answer", or None where nothing is."""
+    """The answer stated after the word "answer"; None if there is none."""
     lead = _LEAD.match(statement)
     said = statement[lead.end() :] if lead else statement
     if lead and _CHOICE.match(said):
@@ -176,7 +176,7 @@ def _last_in(text: str) -> str | None:
 
 
 def _is_mathematics(form: Form) -> bool:
-    """Whether a form has no words in it, and something else."""
+    """Whether a form has parts, and none of them is words."""
     if isinstance(form, Group):
         return all(map(_is_mathematics, form.parts))
     return not isinstance(form, Words) and form != Formula("")
@@ -204,7 +204,7 @@ def _is_number(found: re.Match[str]) -> bool:
 
 
 def _first(text: str, numbers: list[re.Match[str]]) -> str:
-    """The first of ``numbers``; where others are named beside it ("5 or 6"), all of them."""
+    """The first of ``numbers``, with the alternatives named together with it ("5 or 6")."""
     last = 0
     while last + 1 < len(numbers) and _OR.fullmatch(
         text, numbers[last].end(), numbers[last + 1].start()

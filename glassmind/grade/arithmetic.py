@@ -1,10 +1,10 @@
-"""What is this sum, does that equation hold? Read by hand, exactly, in bounded time: no ``eval``.
+"""Evaluates expressions and checks equations: exactly, in bounded time, without ``eval``.
 
 The grammar is the one grade-school solutions use: non-negative decimals (``3``, ``.5``,
 ``1,800``, ``20%``), ``+ - * /`` (also written ``x``, ``×``, ``÷`` or as a dash), parentheses,
 and ``=`` before the result. Numbers are exact fractions, so ``6*0.5=3`` and ``1/4*8=2`` hold and
-``0.33*6=2`` does not. Of several equations in a line the last counts; anything beyond the bounds
-below is no equation.
+``0.33*6=2`` does not. Of several equations in a line the last counts; text beyond the limits below
+is not read as an equation.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _LEVELS = ("+-", "*/")
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """The last equation of a line: whether it ``holds``, and its parts where it is ``a op b=c``.
+    """The last equation of a line: whether it ``holds``, and its parts if it is ``a op b=c``.
 
-    ``operator`` is empty, and the three numbers 0, where the equation is not one binary operation
-    on non-negative integers with an integer result.
+    ``operator`` is empty and the three numbers are 0 if the equation is not a single binary
+    operation on non-negative integers with an integer result.
     """
 
     holds: bool
@@ -48,7 +48,7 @@ class Equation:
 
 
 def read_equation(text: str) -> Equation | None:
-    """The last equation in ``text``, or ``None`` where there is none that can be read."""
+    """The last equation in ``text``, or ``None`` if there is none that can be read."""
     text = text[-MAX_TEXT:]
     equals = text.rfind("=")
     if equals < 0:
@@ -68,15 +68,15 @@ def read_equation(text: str) -> Equation | None:
         a, operator, b = int(plain[1]), _SAME.get(plain[2], plain[2]), int(plain[3])
         c = result.numerator
         return Equation(_holds(a, operator, b, c), operator, a, b, c)
-    value = _Reader(written.lstrip("x×+*/) ")).value()  # less the tail of a word before
+    value = _Reader(written.lstrip("x×+*/) ")).value()  # without the end of a word before it
     return None if value is None else Equation(value == result)
 
 
 def evaluate(expression: str) -> Fraction | None:
-    """The exact value of ``expression``, or ``None`` where it is none that can be read.
+    """The exact value of ``expression``, or ``None`` if it cannot be read.
 
-    Here, where all of the text is the expression, numbers and parentheses may have a sign before
-    them: ``3*-2``, ``-(4+1)``, ``+5+3``.
+    Unlike in ``read_equation``, numbers and parentheses may have a sign: ``3*-2``, ``-(4+1)``,
+    ``+5+3``.
     """
     return _Reader(expression, signed=True).value() if len(expression) <= MAX_TEXT else None
 

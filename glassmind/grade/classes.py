@@ -1,10 +1,10 @@
-"""Classes of equal answers: what a vote counts.
+"""Classes of equal answers, the candidates of a vote.
 
-Samples that say the same answer in different words belong to one candidate. A number finds its
-class at once, by its value. Anything else is looked up by how it is spelled, and if that is new it
-is compared with one member of each class there is; each formula is evaluated once for that. What is
-not decided in ``SECONDS`` is a class of its own, and counted as a cut-off
-(``symbolic.comparisons``).
+Samples that give the same answer in different spellings vote for one candidate. The class of a
+number is looked up by its value. Other answers are looked up by their spelling, and a new spelling
+is compared with one member of each class; each formula is evaluated once for that. An answer whose
+comparisons are not finished within ``SECONDS`` becomes a class of its own, and is counted as cut
+off (``symbolic.comparisons``).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from glassmind.grade.symbolic import CutOff
 from glassmind.grade.typesetting import unwrap
 
 SECONDS = 20.0
-"""For all answers of one group that are no plain numbers."""
+"""The limit for all answers of one group that are not plain numbers."""
 
 
 def group_answers(answers: Sequence[str | None]) -> list[str | None]:
-    """For every answer the spelling that stands for its class; ``None`` where there is no answer.
+    """For every answer the spelling that represents its class; ``None`` for no answer.
 
-    Answers have the same spelling exactly when they are in the same class. For a number it is the
-    canonical one (``numbers.spelled_answer``), for anything else that of the first answer in it.
+    Two answers get the same spelling exactly if they are in the same class. For a number it is the
+    canonical one (``numbers.spelled_answer``), for other answers that of the first in the class.
     """
     groups = _Groups()
     return [None if answer is None else groups.spelling(answer) for answer in answers]
@@ -39,7 +39,7 @@ class _Groups:
     def __init__(self) -> None:
         self.numbers: dict[Fraction, str] = {}
         self.known: dict[Form, str] = {}
-        self.first: list[tuple[Form, str]] = []  # member of each class that has no number
+        self.first: list[tuple[Form, str]] = []  # the first member of each class without a number
         self.deadline = time.monotonic() + SECONDS
 
     def spelling(self, answer: str) -> str | None:
@@ -70,7 +70,7 @@ class _Groups:
         return self.known[form]
 
     def _compared(self, form: Form, written: str, classes: Sequence[tuple[Form, str]]) -> str:
-        """The spelling of the class that ``form`` belongs to; ``written`` where it is a new one."""
+        """The spelling of the class that ``form`` belongs to; ``written`` if the class is new."""
         for member, spelling in classes:
             try:
                 if same_form(member, form, self.deadline):

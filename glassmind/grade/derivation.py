@@ -1,16 +1,16 @@
 """Playing the derivation game: one problem, many valid ways to write its solution.
 
-The canonical solution is one play of the game of ``grade.structure``. Three probabilities say
-how readily a play departs from it, at every move:
+The canonical solution is one play of the game of ``grade.structure``. Three probabilities say how
+often a move departs from it:
 
 * ``reorder``: work on any node that can move instead of the next in the story; inside a node,
   combine the running result with any partner instead of the next;
 * ``regroup``: combine any two members that may be combined;
 * ``swap``: write ``b+a`` for ``a+b`` and ``b*a`` for ``a*b``.
 
-All zero is the canonical solution itself. Chains that come in several valid orders make a model's
-samples err less alike, which is what voting over samples lives on (Wang et al. 2022,
-arXiv 2203.11171).
+If all are zero, the result is the canonical solution. Training on several valid orders makes the
+errors of a model's samples less alike, which voting over samples needs (Wang et al. 2022, arXiv
+2203.11171).
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class _Move(NamedTuple):
 def sample_solution(
     problem: Problem, rng: random.Random, *, regroup: float, reorder: float, swap: float
 ) -> tuple[Step, ...]:
-    """A random valid solution of ``problem``: the canonical steps' answer by another way.
+    """A random valid solution of ``problem``, with the same answer as the canonical steps.
 
-    A step that computes what a canonical step computes keeps its label; others are called "so
-    far" (they hold the first quantity of their node) or "together". Chosen moves avoid results of
-    more digits than the canonical solution has, where there is another. Problems without a
-    derivation (see ``structure.structure_of``) give back their own steps.
+    A step that computes the same as a canonical step keeps its label; others are called "so far"
+    (if they contain the first quantity of their node) or "together". Moves whose result has more
+    digits than any number of the canonical solution are avoided if there are others. For problems
+    without a derivation (see ``structure.structure_of``) the result is their own steps.
     """
     if not (regroup or reorder or swap):
         return problem.steps
@@ -122,7 +122,7 @@ def _insert(pieces: list[_Piece], new: _Piece) -> None:
 
 
 def _update(moves_of: dict[int, list[_Move]], n: int, node: Node, pieces: list[_Piece]) -> None:
-    """Note the legal moves of node ``n``; a node without any is not in ``moves_of``."""
+    """Record the legal moves of node ``n``; a node without any is not in ``moves_of``."""
     moves = _legal_moves(node.product, pieces) if len(pieces) > 1 else []
     if moves:
         moves_of[n] = moves
@@ -131,7 +131,7 @@ def _update(moves_of: dict[int, list[_Move]], n: int, node: Node, pieces: list[_
 
 
 def _legal_moves(product: bool, pieces: list[_Piece]) -> list[_Move]:
-    """Every move two available pieces of one node allow, in the order of the pieces."""
+    """Every move of two available pieces of one node, in the order of the pieces."""
     moves: list[_Move] = []
     for i, a in enumerate(pieces):
         for b in pieces[i + 1 :]:
@@ -179,7 +179,7 @@ def _any(moves: list[_Move], u: Callable[[], float], limit: int) -> _Move:
 
 
 def _label(node: Node, mask: int, inverse: bool, canonical: tuple[Step, ...]) -> str:
-    """The canonical label where a canonical step makes the same thing, else a generic one."""
+    """The label of the canonical step that makes the same piece; otherwise a generic label."""
     for step, left, right in node.merges:
         if left | right == mask:
             return canonical[step].label

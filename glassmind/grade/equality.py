@@ -1,15 +1,14 @@
 """When two answers are the same.
 
-Plain numbers are compared exactly and at once (``numbers``). Anything else is read into its form
-(``forms``), and forms are compared part by part: tuples and intervals in order, lists and sets in
-any, words as text. Formulas that differ in spelling go to a worker process (``symbolic``).
+Plain numbers are compared exactly (``numbers``). Other answers are parsed (``forms``) and compared
+part by part: tuples and intervals in order, lists and sets in any order, words as text. Formulas
+that differ in spelling are compared in a worker process (``symbolic``).
 
-Two questions are asked of this file. ``grade``: is this the right answer? Per cent is then read in
-the light of the right answer, because a question that asks for a percentage leaves open how it is
-written: where one of the two has a per cent sign and the other has none, the sign may name the
-unit (right answer ``28``, given ``28%``, or the other way round) or mean hundredths (``0.28`` and
-``28%``). ``equal``: do two answers, of which neither is known to be right, say the same? Then
-``28%`` is ``0.28``, and not ``28``.
+There are two functions. ``grade`` compares with the right answer. A question that asks for a
+percentage leaves open how it is written, so if only one of the two has a per cent sign, the sign
+may be the unit (right answer ``28``, given ``28%``, or the reverse) or mean hundredths (``0.28``
+and ``28%``). ``equal`` compares two answers of which neither is known to be right; there ``28%`` is
+``0.28`` and not ``28``.
 
 Equality is reflexive and symmetric. A name is not part of an answer unless both have one: ``x=15``
 is ``15``, and is not ``y=15``.
@@ -36,14 +35,14 @@ from glassmind.grade.numbers import WrittenNumber, canonical, read_number
 from glassmind.grade.symbolic import CutOff, same_formula
 
 SECONDS = 10.0
-"""For one pair of answers, however many formulas they are made of."""
+"""The limit for one pair of answers, however many formulas they contain."""
 
 
 def grade(problem_answer: str, given: str | None) -> bool:
     """Whether the answer ``given`` (already extracted) is ``problem_answer``.
 
-    ``None``, a solution that never reached an answer, is wrong; so is an answer whose comparison
-    was cut off (``symbolic.comparisons`` counts those).
+    ``None`` (no answer was found) is wrong; so is an answer whose comparison was cut off
+    (``symbolic.comparisons`` counts those).
     """
     if given is None:
         return False
@@ -60,7 +59,7 @@ def grade(problem_answer: str, given: str | None) -> bool:
 
 
 def equal(a: str, b: str) -> bool:
-    """Whether two answers are the same, with no right answer to read them by. Symmetric."""
+    """Whether two answers, of which neither is known to be right, are the same. Symmetric."""
     x, y = read_number(a), read_number(b)
     if x is not None and y is not None:
         return x.value == y.value
@@ -75,10 +74,10 @@ def _same_in_time(a: Form, b: Form) -> bool:
 
 
 def same_form(a: Form, b: Form, deadline: float) -> bool:
-    """Whether two answers, read into their forms, are the same.
+    """Whether two parsed answers are the same.
 
     Raises:
-        CutOff: not known by the ``deadline`` (in seconds of ``time.monotonic``).
+        CutOff: undecided at the ``deadline`` (in seconds of ``time.monotonic``).
     """
     if a == b:
         return True
@@ -128,7 +127,7 @@ def _same_in_any_order(a: Sequence[Form], b: Sequence[Form], deadline: float) ->
         return False
     left = list(b)
     unmatched = []
-    for part in a:  # first those that are spelled alike, which costs nothing
+    for part in a:  # first the parts that are spelled alike, which costs nothing
         if part in left:
             left.remove(part)
         else:
@@ -152,7 +151,7 @@ def _names_agree(a: Form, b: Form) -> bool:
 
 
 def _formula(form: Form) -> str | None:
-    """A number, formula or short name as LaTeX; None for what is none of them."""
+    """A number, formula or short name as LaTeX; None for other forms."""
     if isinstance(form, Number):
         return canonical(form.number.value)
     if isinstance(form, Formula):
@@ -163,7 +162,7 @@ def _formula(form: Form) -> str | None:
 
 
 def _as_relation(form: Form) -> Relation | None:
-    """``x = 15`` as a relation; None for what is neither a relation nor named."""
+    """A ``Relation``, or a ``Named`` (``x = 15``) as one; None for other forms."""
     if isinstance(form, Relation):
         return form
     value = _formula(form.value) if isinstance(form, Named) else None

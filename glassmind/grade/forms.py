@@ -1,13 +1,13 @@
 r"""What kind of thing an answer is: a number, words, a list, an interval, a matrix, a formula.
 
-``read_answer`` takes an answer apart until only numbers, words and formulas are left, so that most
-of comparing needs no algebra: ``(0.5, 3]`` and ``\left(\frac12, 3\right]`` differ in how a number
-is spelled, and a solution set may be listed in any order.
+``read_answer`` parses an answer into numbers, words and formulas, so that most comparisons need no
+algebra: ``(0.5, 3]`` and ``\left(\frac12, 3\right]`` differ only in how a number is spelled, and a
+solution set may be listed in any order.
 
 ==========================================  =====================================================
 ``15``, ``28\%``, ``15\text{ cm}``          ``Number``
 ``\text{Monday}``, ``even``, ``(B)``        ``Words``, compared as text; a choice is its letter
-``2\sqrt{3}``, ``x^2+1``                    ``Formula``: whether two are equal, ``symbolic`` says
+``2\sqrt{3}``, ``x^2+1``                    ``Formula``, compared by ``symbolic``
 ``(1,2)``, ``[0,\infty)``                   ``Group``: a tuple, or an interval, in that order
 ``\{1,2\}``, ``1, 2``, ``1 or 2``, ``\pm1`` ``Group`` in any order
 ``(1,2) \cup (3,4)``                        ``Union`` in any order
@@ -16,7 +16,7 @@ is spelled, and a solution set may be listed in any order.
 ``x + y = 2``, ``x < y``                    ``Relation``
 ==========================================  =====================================================
 
-An answer of more than ``MAX_ANSWER`` characters, or nested too deep, is words.
+An answer of more than ``MAX_ANSWER`` characters, or nested too deeply, is ``Words``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Formula:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parts in brackets: ``"()"``, ``"[)"`` ...; ``"{}"`` for what may come in any order."""
+    """Parts in brackets: ``"()"``, ``"[)"`` ...; ``"{}"`` for parts in any order."""
 
     brackets: str
     parts: tuple[Form, ...]
@@ -85,7 +85,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """``left operator right``, of ``=``, ``<``, ``\\le`` and ``\\ne``; > is turned round."""
+    """``left operator right`` with ``=``, ``<``, ``\\le`` or ``\\ne``; > has its sides swapped."""
 
     operator: RelationSign
     left: str
@@ -94,7 +94,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A value and the name it is given."""
+    """A name and its value."""
 
     name: str
     value: Form
@@ -123,7 +123,7 @@ _NAMED_NUMBER = re.compile(r"([A-Za-z]+)\s*=\s*(.+)", re.DOTALL)
 _VARIABLE = re.compile(r"[A-Za-z]|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega)")
 _MATRIX = re.compile(r"\\begin ?\{([bpvBV]?matrix|array)\}(?: ?\{[lcr| ]*\})?(.*)\\end ?\{\1\}")
 _SYMBOL = re.compile(r"\\(?!infty|pi|frac|sqrt|cdot|times)[A-Za-z]+|(?<![\\A-Za-z])[A-Za-z]")
-# each sign as one of those a Relation has, and whether the sides change places
+# each sign as the operator of a Relation, and whether the sides are swapped
 _SIGNS: dict[str, tuple[RelationSign, bool]] = {
     "=": ("=", False), "\\ne": ("\\ne", False), "<": ("<", False), "\\le": ("\\le", False),
     ">": ("<", True), "\\ge": ("\\le", True),
@@ -152,7 +152,7 @@ def _read(text: str, depth: int) -> Form:
 
 
 def _read_plain(text: str, depth: int) -> Form:
-    """``_read`` for text that is no plain number, with its typesetting taken out."""
+    """``_read`` for text that is not a plain number, with its typesetting removed."""
     number = read_number(text)
     if number is not None:
         return Number(number)
@@ -195,7 +195,7 @@ def _read_plain(text: str, depth: int) -> Form:
     if _TEXT.search(text) or _holds_words(text):
         return _words(spelled)
     formula = compact(text)
-    # 101_2 and 101_3 are numbers in other bases, which no parser of formulas knows
+    # 101_2 and 101_3 are numbers in other bases, which the parser of formulas does not support
     return _words(formula) if re.search(r"[0-9]_", formula) else Formula(formula)
 
 
@@ -204,7 +204,7 @@ def _words(text: str) -> Words:
 
 
 def _holds_words(text: str) -> bool:
-    """Whether there is more in ``text`` than a formula: a word, or numbers side by side."""
+    """Whether ``text`` contains more than a formula: a word, or two adjacent numbers."""
     names = (found[0] for found in _WORD.finditer(text))
     return any(name not in FUNCTIONS for name in names) or bool(re.search(r"\d \d", text))
 
@@ -221,7 +221,7 @@ def _tokens_with_depth(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _split(text: str, separators: tuple[str, ...]) -> list[str] | None:
-    """``text`` cut at ``separators`` outside all brackets; None where brackets do not match."""
+    """``text`` split at ``separators`` outside all brackets; None if brackets do not match."""
     parts: list[str] = []
     begin = 0
     for token, position, depth in _tokens_with_depth(text):
@@ -234,7 +234,7 @@ def _split(text: str, separators: tuple[str, ...]) -> list[str] | None:
 
 
 def _relation(text: str, depth: int) -> Form | None:
-    """``x = 15``, ``1 < x \\le 2``, ``x + y = 2``; None where nothing is compared."""
+    """``x = 15``, ``1 < x \\le 2``, ``x + y = 2``; None if ``text`` has no relation sign."""
     sides: list[str] = []
     operators: list[str] = []
     begin = 0
@@ -267,7 +267,7 @@ def _relation(text: str, depth: int) -> Form | None:
 
 
 def _may_hold(sides: list[str]) -> bool:
-    """False where a side is arithmetic with another value than the last: 2 = 24 states nothing."""
+    """False if a side is arithmetic with another value than the last side, as in 2 = 24."""
     stated = parse_number(sides[-1])
     values = [evaluate(side) for side in sides[:-1]]
     return stated is None or all(value is None or value == stated for value in values)
@@ -305,7 +305,7 @@ def _between(names: list[str], operators: list[str], depth: int) -> Form | None:
 
 
 def _bracketed(text: str, depth: int) -> Form | None:
-    """``(1, 2]`` and its like; None where the first bracket is not closed at the very end."""
+    """Brackets such as ``(1, 2]``; None if the first bracket is not closed at the very end."""
     tokens = [(token, open_brackets) for token, _, open_brackets in _tokens_with_depth(text)][:-1]
     if len(tokens) < 2:
         return None

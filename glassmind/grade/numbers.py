@@ -1,8 +1,8 @@
 """One number, many spellings: is ``$1,800.00`` the same answer as ``1800``?
 
-A model is right when it means the right number, not when it types the expected characters. So
-text is read into an exact ``Fraction`` and fractions are compared: no floating point, hence no
-tolerance to choose. The rules, in full:
+A model is right if it gives the right number, however it is written. So text is parsed into an
+exact ``Fraction``, and fractions are compared: without floating point, there is no tolerance to
+choose. The rules are:
 
 * digits, thousands set apart by commas or spaces (``1,800`` and ``10 000`` but not ``18,00``),
   decimals (``18.00``, ``.75``), powers of ten (``1.5e3``, exponent at most 30), fractions
@@ -13,12 +13,12 @@ tolerance to choose. The rules, in full:
   ``60 km/h``, ``42 m^2``. Units are *not* converted: ``25 cents`` is 25, ``$0.25`` is a quarter;
 * ``dozen``, ``hundred``, ``thousand``, ``million``, ``billion`` multiply: ``5 million`` is not 5;
 * per cent divides by a hundred: ``75%`` equals ``0.75`` and ``3/4``, and does not equal ``75``
-  (``grade.equality`` reads it in the light of the right answer);
+  (``equality.grade`` makes an exception);
 * nothing is rounded: ``0.33`` is not ``1/3``;
 * anything else (two numbers, a formula, ``5x``, words alone) is not a number: ``None``.
 
-Input may come from a model or a stranger: text above 64 characters is refused before any work,
-and so is every exponent that would make a number long.
+Input is untrusted: text above 64 characters is refused before any work, and so are exponents that
+would make a number long.
 """
 
 from __future__ import annotations
@@ -71,21 +71,21 @@ MULTIPLIERS = {
 }
 """Words that multiply the number they follow."""
 
-# Words that make what stands before them something else than the whole amount.
+# Words after which the number before them is not the whole amount.
 _NOT_A_UNIT = {"and", "or", "half", "halves", "third", "thirds", "tenths", "hundredths", "pi"}
-# A single letter behind a number is algebra (5x) or a magnitude (5k), unless it is one of these.
+# A single letter after a number is algebra (5x) or a magnitude (5k), unless it is one of these.
 _LETTER_UNITS = {"m", "g", "l", "L", "s", "h"}
 
 
 class WrittenNumber(NamedTuple):
-    """A number as read: its exact ``value``, and whether a per cent sign stood behind it."""
+    """A number as read: its exact ``value``, and whether a per cent sign followed it."""
 
     value: Fraction
     percent: bool
 
 
 def read_number(text: str) -> WrittenNumber | None:
-    """The number ``text`` writes, or ``None`` where it is not one number.
+    """The number that ``text`` is, or ``None`` if it is not one number.
 
     The module's docstring lists the rules. Never raises; time and memory are bounded because
     text above ``MAX_LENGTH`` characters is refused.
@@ -118,13 +118,13 @@ def read_number(text: str) -> WrittenNumber | None:
 
 
 def parse_number(text: str) -> Fraction | None:
-    """The value of the number ``text`` writes, exactly; see ``read_number``."""
+    """The exact value of the number that ``text`` is; see ``read_number``."""
     number = read_number(text)
     return None if number is None else number.value
 
 
 def canonical(number: Fraction | int | str) -> str:
-    """The one spelling all equal numbers share, so that votes can be counted by string.
+    """The spelling that all equal numbers share, so that votes can be counted by string.
 
     Whole numbers are plain digits (``1800``), numbers whose decimals end are decimals (``0.75``),
     the rest are fractions in lowest terms (``1/3``). Text that is not a number comes back
@@ -169,7 +169,7 @@ def _without_latex(text: str) -> str:
 
 
 def _unit_scale(unit: str, *, has_currency: bool) -> int | None:
-    """What the words behind a number multiply it by, or ``None`` if they change its meaning."""
+    """The factor that the words after a number stand for; ``None`` if they change its meaning."""
     words = unit.strip().removeprefix("/").split()
     attached = not unit[:1].isspace()
     if len(words) > 5:

@@ -1,15 +1,15 @@
-"""Is each written step right? Exact prefix-correctness, by playing the derivation game along.
+"""Is each written step right? Exact prefix-correctness, by following the derivation game.
 
-A model's chain is checked step by step. ``arithmetic`` asks only whether the equation holds.
-``valid`` asks whether the step is a legal move of the problem's game (``grade.structure``) after
+A model's chain is checked step by step. ``arithmetic`` says only whether the equation holds.
+``valid`` says whether the step is a legal move of the problem's game (``grade.structure``) after
 the steps before it, all of which must have been valid: once a chain has gone wrong it stays wrong
 (the notion behind PRM800K's "first error", Lightman et al. 2023, arXiv 2305.20050). Labels and
 wording are free; only the last equation of a step's text counts.
 
-Members are matched by value. Where two have the same value a step may mean either, so the checker
-carries every position the game can be in and drops those that a later step contradicts: a chain
-is valid if *some* reading of it is. For a position only the multiset of signed values of each
-node matters, which keeps the number of positions tiny; it is bounded all the same.
+Members are matched by value. If two have the same value, a step may mean either, so the checker
+keeps every position that the game can be in and drops those that a later step contradicts: a chain
+is valid if *some* reading of it is. For a position only the multiset of signed values of each node
+matters, so there are few positions; their number is limited as well.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _Position = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class StepCheck:
-    """What is known of one written step.
+    """The result of checking one written step.
 
     ``arithmetic``: its equation holds. ``valid``: it and all steps before it are legal moves;
-    ``None`` where the problem has no derivation to check against. ``complete``: the chain up to
+    ``None`` if the problem has no derivation to check against. ``complete``: the chain up to
     here is valid and the game is finished, so that the step's result is the answer.
     """
 
@@ -62,7 +62,7 @@ def check_steps(problem: Problem, steps: Sequence[str]) -> list[StepCheck]:
 
 
 class _Game:
-    """All positions that the chain read so far may have led to; none left means it went wrong."""
+    """All positions that the chain so far may have led to; if none is left, it went wrong."""
 
     def __init__(self, structure: Structure, problem: Problem) -> None:
         start: list[tuple[int, ...]] = []

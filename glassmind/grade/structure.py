@@ -12,10 +12,11 @@ A **move** combines two available members of one node and writes one step:
     sum      +a, +b -> +(a+b)      +a, -b -> +(a-b) where a >= b      -a, -b -> -(a+b)
     product   a,  b ->  a*b         a, /b ->  a/b  where b divides a   /a, /b -> /(a*b)
 
-A node is finished when one member is left, the game when the last node is. No move can spoil the
-game: the positive members of a sum always outweigh the others, and the factors of a product
-always contain its divisors once multiplied out. So random play is a different valid solution
-(``grade.derivation``), and a model's step is right when it is a legal move (``grade.steps``).
+A node is finished when one member is left, the game when the last node is. No legal move makes the
+game impossible to finish: the positive members of a sum are always larger than the others together,
+and the product of the factors of a product is divisible by its divisors. So random play gives a
+different valid solution (``grade.derivation``), and a model's step is right if it is a legal move
+(``grade.steps``).
 Rewriting by the distributive law (3*12+3*5 as 3*17) is outside the game and not recognised.
 
 The structure depends only on the operators and on which step uses which, so it is parsed once
@@ -74,10 +75,10 @@ class Structure:
 
 
 def structure_of(problem: Problem) -> Structure | None:
-    """The problem's derivation, or ``None`` where its steps are not a checkable solution.
+    """The problem's derivation, or ``None`` if its steps cannot be checked.
 
-    They are one when every step is a binary operation on integers with known ``uses``, comes out
-    as it says, and is used later on - but for the last, which is the answer.
+    They can if every step is a binary operation on integers with known ``uses``, has the result
+    that it states, and is used later (except the last, which is the answer).
     """
     steps = problem.steps
     if not 0 < len(steps) <= MAX_STEPS or steps[-1].value != problem.answer:
@@ -92,7 +93,7 @@ def structure_of(problem: Problem) -> Structure | None:
 
 
 def _sound(step: Step) -> bool:
-    """True where a step is one operation on non-negative integers and comes out as it says."""
+    """Whether a step is one operation on non-negative integers with the result that it states."""
     if len(step.operands) != 2 or len(step.uses) != 2:
         return False
     left, right = step.operands
@@ -115,7 +116,7 @@ def _sound(step: Step) -> bool:
 
 @lru_cache(maxsize=4096)
 def _structure(operators: tuple[str, ...], uses: Uses) -> Structure | None:
-    """The structure of a pattern of operators and uses; ``None`` where a result goes unused."""
+    """The structure of a pattern of operators and uses; ``None`` if a result is not used."""
     consumers: list[list[tuple[int, int]]] = [[] for _ in operators]
     for i, pair in enumerate(uses):
         for position, use in enumerate(pair):

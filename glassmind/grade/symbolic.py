@@ -1,13 +1,13 @@
-"""Whether two formulas are the same: asked of a worker process, remembered, and counted.
+"""Whether two formulas are the same, decided in a worker process; verdicts are cached.
 
-A formula that a model wrote may be anything, ``9^{9^{9^9}}`` included, and comparing two may take
-for ever. So it is done by ``symbolic_script`` in a process with limits (``glassmind.worker``),
-which starts when the first two formulas that differ in spelling have to be compared. (Math-Verify
-limits itself by signals, which work in a program's main thread only.)
+A model may write any formula, ``9^{9^{9^9}}`` included, and comparing two may take for ever. So
+``symbolic_script`` does it in a process with limits (``glassmind.worker``), which starts when the
+first two formulas that differ in spelling have to be compared. (Math-Verify limits itself by
+signals, which work only in a program's main thread.)
 
-A comparison that is cut off makes two answers "not the same", and it is counted: ``comparisons``
-tells how many there were, so that nobody takes them for wrong answers without knowing. What
-compares formulas is the extra ``glassmind[math]``; without it formulas are compared as text, and a
+If a comparison is cut off, the two answers count as different. ``comparisons`` says how often that
+happened, because such an answer may be graded wrong although it is right. Comparing formulas needs
+the packages of the extra ``glassmind[math]``; without them formulas are compared as text, and a
 warning says so.
 """
 
@@ -27,7 +27,7 @@ from glassmind.grade.forms import RelationSign
 from glassmind.worker import Worker, WorkerStopped
 
 SECONDS = 5.0
-"""For one comparison, which takes a tenth of a second or less."""
+"""The limit for one comparison, which usually takes a tenth of a second or less."""
 
 _REMEMBERED = 65_536
 _LONGEST_ANSWER = 1_000
@@ -35,7 +35,7 @@ _WORKER = Worker(
     Path(__file__).with_name("symbolic_script.py"),
     seconds=SECONDS,
     memory=1 << 30,
-    cannot_start="the worker that compares formulas does not start; install its packages with "
+    cannot_start="the process that compares formulas does not start; install its packages with "
     f"pip install 'glassmind[math]' for {sys.executable}",
 )
 
@@ -45,7 +45,7 @@ Kind = Literal["formula"] | RelationSign
 @dataclass(frozen=True, slots=True)
 class Comparisons:
     """How many comparisons of formulas the worker was asked for, how many of them it could not
-    finish within its limits (``cut_off``), and how many were made as text for want of a worker."""
+    finish within its limits (``cut_off``), and how many were made as text, without a worker."""
 
     asked: int = 0
     cut_off: int = 0
@@ -62,25 +62,25 @@ class Comparisons:
 _lock = threading.Lock()
 _count = Comparisons()
 _available: bool | None = None
-# (kind, a, b) -> the verdict, None where it was cut off; the least recently used goes first
+# (kind, a, b) -> the verdict, None if it was cut off; the least recently used is dropped first
 _verdicts: OrderedDict[tuple[str, tuple[str, ...], tuple[str, ...]], bool | None] = OrderedDict()
 
 
 def comparisons() -> Comparisons:
-    """The counts since the program began; take the difference of two to know those of a job."""
+    """The counts since the program began; the difference of two are those of a job."""
     return _count
 
 
 class CutOff(Exception):
-    """A comparison took too long, or too much."""
+    """A comparison exceeded its limits of time or memory."""
 
 
 def same_formula(kind: Kind, a: tuple[str, ...], b: tuple[str, ...], deadline: float) -> bool:
-    """Whether the formulas, or the relations' two sides, say the same. Symmetric.
+    """Whether two formulas, or the two sides of two relations, are equal. Symmetric.
 
     ``a`` and ``b`` are LaTeX as ``typesetting.compact`` writes it. ``deadline`` is in seconds of
-    ``time.monotonic``. Verdicts are remembered, cut-offs too: what was too much once is not tried
-    again.
+    ``time.monotonic``. Verdicts are cached, cut-offs too: a comparison that was cut off is not
+    tried again.
 
     Raises:
         CutOff: the worker had to be stopped, or the deadline is past.
@@ -122,14 +122,14 @@ def _ask(kind: Kind, a: tuple[str, ...], b: tuple[str, ...], seconds: float) -> 
 
 
 def _worker_available() -> bool:
-    """Whether formulas can be compared; says once where they cannot."""
+    """Whether formulas can be compared; warns once if not."""
     global _available
     if _available is None:
         _available = all(map(importlib.util.find_spec, ("sympy", "latex2sympy2_extended")))
         if not _available:
             warnings.warn(
-                "formulas are compared as text, so that 2x and x+x are different answers; "
-                "pip install 'glassmind[math]' brings what compares them",
+                "formulas are compared as text, so that 2x and x+x are different answers; to "
+                "compare them as formulas, pip install 'glassmind[math]'",
                 stacklevel=2,
             )
     return _available

@@ -1,12 +1,12 @@
 r"""The script of the worker process in which formulas are compared (see ``glassmind.worker``).
 
-LaTeX is read by ``latex2sympy2_extended``, the parser of Math-Verify, into a ``sympy`` expression.
-Two expressions are the same function when they agree everywhere; it is enough to look at a few
-points. Where two formulas differ, their difference is zero only at points of which a random draw
-finds none (Schwartz 1980, "Fast Probabilistic Algorithms for Verification of Polynomial
-Identities"), so formulas that agree to 40 digits at several random points are taken to be equal.
-This takes bounded time, where simplifying a difference symbolically may take any, and it is
-symmetric. Numbers without variables are one point.
+``latex2sympy2_extended``, the parser of Math-Verify, turns LaTeX into a ``sympy`` expression. Two
+expressions are the same function if they agree everywhere; testing a few points is enough. If two
+formulas differ, a random point is almost surely not one at which they agree (Schwartz 1980, "Fast
+Probabilistic Algorithms for Verification of Polynomial Identities"), so formulas that agree to 40
+digits at several random points are taken to be equal. This takes bounded time, while simplifying a
+difference symbolically may take any amount, and it is symmetric. Formulas without variables need
+one point only.
 
 Decimals are exact fractions here: ``0.33x`` is not ``\frac{1}{3}x``.
 """
@@ -23,7 +23,7 @@ from latex2sympy2_extended.latex2sympy2 import latex2sympy  # type: ignore[impor
 _DIGITS = 50
 _POINTS = 8
 _POSITIVE_POINTS = 4  # where most formulas have a value; the others tell x from |x|
-_ENOUGH = 3  # points where both formulas have a value, or nothing is known
+_ENOUGH = 3  # points at which both formulas must have a value, or they are not compared
 _TOLERANCE = sympy.Float(10) ** -40
 _MAX_POWER = 10_000
 _MAX_FACTORIAL = 2_000
@@ -34,7 +34,7 @@ latex2sympy(r"\frac{x^{2}}{3} + \sqrt{2} \left(y - 1\right)")
 
 
 class _Unreadable(Exception):
-    """The text is no formula, or one too large to look at."""
+    """The text is not a formula, or too large a one."""
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -49,13 +49,13 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"same": _same(a, b)}
         return {"same": _proportional(a, b, positive=request["kind"] in ("<", "\\le"))}
     except MemoryError:
-        raise  # the worker says so, and is replaced
-    except Exception:  # the parser and sympy raise whatever they like for what is no formula
+        raise  # the worker reports it, and is replaced
+    except Exception:  # the parser and sympy raise all kinds of errors for invalid formulas
         return {"same": False}
 
 
 class _Profile(NamedTuple):
-    """An expression, and its values at the points that are looked at (None: it has none)."""
+    """An expression, and its values at the test points (None: it has no value there)."""
 
     expression: sympy.Expr
     values: list[sympy.Expr | None]
@@ -81,7 +81,7 @@ def _read(text: str) -> sympy.Expr:
 
 
 def _check_size(node: sympy.Basic) -> None:
-    """Refuses a power or factorial that would be a number of many thousand digits."""
+    """Refuse powers and factorials that would be numbers of many thousand digits."""
     if node in (sympy.zoo, sympy.nan):
         raise _Unreadable
     if isinstance(node, sympy.Pow) and node.exp.is_number and abs(node.exp.evalf(5)) > _MAX_POWER:
@@ -96,7 +96,7 @@ def _check_size(node: sympy.Basic) -> None:
 def _coordinate(name: str, point: int) -> sympy.Rational:
     """The variable ``name`` at a point: positive at the first, negative at one, then of any sign.
 
-    It depends on nothing else, so that every formula is evaluated once, whatever it meets.
+    It depends on nothing else, so each formula is evaluated once, whatever it is compared with.
     """
     draw = random.Random(f"{name} {point}")
     size = sympy.Rational(draw.randint(1, 4000), 997)
@@ -106,7 +106,7 @@ def _coordinate(name: str, point: int) -> sympy.Rational:
 
 
 def _value(expression: sympy.Expr, point: int) -> sympy.Expr | None:
-    """The number that the expression is at a point, or None where it has no value there."""
+    """The value of the expression at a point, or None if it has none there."""
     at = {symbol: _coordinate(symbol.name, point) for symbol in expression.free_symbols}
     value = expression.xreplace(at).evalf(_DIGITS, maxn=4 * _DIGITS)
     real, imaginary = value.as_real_imag()
@@ -133,14 +133,15 @@ def _same(a: _Profile, b: _Profile) -> bool:
         close = bool(abs(x - y) <= _TOLERANCE * (abs(x) + abs(y)))
         if x.is_real and not close:
             return False
-        # Roots of negative numbers, which people transform freely, count where nothing is real.
+        # People often ignore the rules for roots of negative numbers, so complex values count only
+        # if there are no real ones.
         real += bool(x.is_real)
         other += 1 if not x.is_real and close else 0
     if real < _ENOUGH and (real or other < _ENOUGH):
         return False
     if a.expression.free_symbols or b.expression.free_symbols:
         return True
-    # Numbers, which nobody drew at random, are looked at to 1,000 digits.
+    # Numbers without variables, which are not random, are compared to 1,000 digits.
     difference = (a.expression - b.expression).evalf(_DIGITS, maxn=1000)
     return bool(abs(difference) < sympy.Float(10) ** -900)
 

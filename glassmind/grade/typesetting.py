@@ -1,9 +1,9 @@
-r"""LaTeX that changes how an answer looks, and not what it is, is taken out.
+r"""Removes LaTeX that changes only how an answer looks.
 
 ``\left( \dfrac12,\, 3 \right)``, ``(\frac{1}{2},3)`` and ``(1/2, 3)`` are one answer. ``unwrap``
-takes off what stands around an answer (``$...$``, ``\boxed{...}``, ``**...**``, a closing full
-stop); ``plain`` rewrites the answer itself, so that every command is spelled in one way, arguments
-have their braces, and what people type on a keyboard (``sqrt(2)``, ``2*x``, ``π``, ``≤``) is LaTeX.
+removes delimiters around an answer (``$...$``, ``\boxed{...}``, ``**...**``, a closing full stop);
+``plain`` rewrites the answer itself, so that every command has one spelling, arguments have braces,
+and plain-text notation (``sqrt(2)``, ``2*x``, ``π``, ``≤``) becomes LaTeX.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FUNCTIONS = (
     "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "sin", "cos", "tan", "cot", "sec", "csc",
     "log", "ln", "exp", "min", "max", "gcd", "lcm",
 )  # fmt: skip
-"""Words of a formula that LaTeX writes with a backslash, and people without."""
+"""Words in formulas that LaTeX writes with a backslash, and people often without."""
 
 _COMMAND = re.compile(r"\\(\\|[A-Za-z]+|[!,;: ])\s*")
 _TYPED = "|".join(map(re.escape, sorted(_SPELLED, key=len, reverse=True)))
@@ -113,7 +113,7 @@ def compact(formula: str) -> str:
             )
             if not between_digits:
                 continue
-        # {x} behind ^ and _ is x
+        # after ^ and _, {x} is the same as x
         if token == "}" and kept[-3:-1] in (["^", "{"], ["_", "{"]):
             kept[-2:] = kept[-1:]
             continue
@@ -132,7 +132,7 @@ def _command(found: re.Match[str]) -> str:
 
 
 def _copy(tokens: list[str], at: int, out: list[str], depth: int) -> int:
-    """Copies the element at ``at`` with braces around its arguments; says where it ends."""
+    """Copy the element at ``at`` with braces around its arguments; returns where it ends."""
     token = tokens[at]
     at += 1
     out.append(token)
@@ -180,7 +180,7 @@ def _joined(tokens: list[str]) -> str:
 
 
 def closing_brace(text: str, start: int) -> int:
-    """Where the brace that stands open at ``start`` is closed; -1 if nowhere."""
+    """Where the brace that opens at ``start`` is closed; -1 if nowhere."""
     depth = 1
     for position in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[position], 0)

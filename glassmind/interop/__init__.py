@@ -1,20 +1,20 @@
-"""Other people's formats, read and written.
+"""Reading and writing the model formats of other projects.
 
-What comes from elsewhere is not trusted: sizes are bounded, every field is checked, nothing in a
-file is ever executed, and what is wrong is said with the file and the field.
+Files from elsewhere are not trusted: sizes are bounded, every field is checked, nothing in a file
+is ever executed, and errors name the file and the field.
 
-- ``load``: whatever it is, found out and loaded
+- ``load``: detects the format of a path and loads the model
 - ``huggingface``: folders with config.json and safetensors, family by family
-- ``gguf``: files of llama.cpp; ``gguf_header`` reads what stands before the weights
+- ``gguf``: files of llama.cpp; ``gguf_header`` reads the part before the weights
 - ``llama2c``: checkpoints of llama2.c
 - ``peft``: low-rank adapters of Hugging Face's library of that name
 - ``tokenizers``: tokenizer files of Hugging Face, OpenAI, SentencePiece and llama.cpp
-- ``hub``: models from the Hugging Face Hub, downloaded file by file (``resumable``), and found
-  again (``pulled``)
+- ``hub``: models from the Hugging Face Hub, downloaded file by file (``resumable``) to a folder
+  that is found again (``pulled``)
 - ``shipped_packages``: models that are Python packages
 
-Below them lie ``pretrained`` (what a loaded model is), ``building`` (weights into a model, once in
-memory) and ``canonical`` (when two configs mean the same).
+They use ``pretrained`` (a loaded model with its tokenizer), ``building`` (puts weights into a model
+without a second copy) and ``canonical`` (whether two configs describe the same model).
 
-Importing this package imports none of it.
+Importing this package imports none of these modules.
 """

@@ -1,11 +1,11 @@
 """From a config and a stream of tensors to a model, with the weights in memory once.
 
-Building a model the ordinary way fills it with random numbers that are then overwritten: twice the
-memory, and a slow start. Here the model is first built on PyTorch's ``meta`` device, where a tensor
-has a shape and nothing else, and each weight is put in its place as it arrives.
+Building a model in the ordinary way fills it with random numbers that are then overwritten, which
+takes twice the memory and time. Here the model is first built on PyTorch's ``meta`` device, where
+tensors have a shape but no data, and each weight is put in its place as it arrives.
 
-Whoever wrote the file also wrote its config, so the config is believed only as far as the file
-bears it out: the numbers it asks for must be there, before anything of that size is made.
+The config comes from the same untrusted source as the weights. So before anything is allocated, the
+file must be shown to contain as many numbers as the config asks for.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def build(
 ) -> Transformer:
     """A model in evaluation mode with ``tensors``, named as ``Transformer`` names its parameters.
 
-    ``n_tensors`` and ``n_numbers`` say how many tensors, and numbers in them, the source holds.
+    ``n_tensors`` and ``n_numbers`` say how many tensors the source has, and how many numbers they
+    contain together.
 
     Raises:
         UserError: the config asks for more than the source holds; a tensor is unknown, missing,
@@ -45,7 +46,7 @@ def build(
 
 
 def skeleton(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -> Transformer:
-    """The model without weights, which the source has enough numbers for.
+    """The model without weights, if the source has enough numbers for it.
 
     Raises:
         UserError: the config asks for more than the source holds.
@@ -62,12 +63,13 @@ def skeleton(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) 
 def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -> Transformer:
     """The model without weights: every parameter is on the ``meta`` device.
 
-    It is small enough to be made, for a reader that then says which of its tensors is missing.
+    Its sizes are only checked as far as needed to build it, so that the caller can report which
+    tensor is missing.
 
     Raises:
         UserError: a size alone is more than the source holds.
     """
-    # Each layer has at least one tensor of its own, and every width is the side of some matrix.
+    # Each layer has at least one tensor of its own, and every width is a dimension of some matrix.
     sizes = {
         "n_layers": (config.n_layers, n_tensors),
         "n_experts": (config.experts.n_experts, n_numbers),
@@ -86,8 +88,8 @@ def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -
     width = {"rope": config.rotary_dim, "none": 0, "alibi": 0}
     if config.max_tokens * width.get(config.positions.kind, config.d_model) > MOST_TABLE_NUMBERS:
         raise UserError(
-            f"{what}: a context of {config.max_tokens} tokens is more than this program keeps "
-            "a table of positions for; lower it in the config"
+            f"{what}: a context of {config.max_tokens} tokens needs a table of positions above "
+            "the limit of this program; lower it in the config"
         )
     with torch.device("meta"):
         return Transformer(config)
@@ -101,8 +103,8 @@ def fill(
 ) -> Transformer:
     """Put ``tensors`` into a ``skeleton``, one at a time, and return it in evaluation mode.
 
-    Floating-point weights become ``dtype``; one that has it already is used as it is, without a
-    copy, wherever its memory comes from.
+    Floating-point weights are converted to ``dtype``; a weight that has it already is used without
+    a copy.
 
     Raises:
         UserError: as in ``build``.
@@ -113,7 +115,7 @@ def fill(
         if name not in expected:
             raise UserError(f"{what}: the model that its config describes has no tensor {name}")
         if name not in missing:
-            raise UserError(f"{what}: tensor {name} is there twice")
+            raise UserError(f"{what}: tensor {name} occurs twice")
         if tensor.shape != expected[name].shape:
             raise UserError(
                 f"{what}: tensor {name} has shape {tuple(tensor.shape)} "
@@ -121,7 +123,7 @@ def fill(
             )
         missing.remove(name)
         module = model.get_submodule(name.rpartition(".")[0])
-        # The bias for the choice of experts is compared with scores, which are float32 always.
+        # The bias for the choice of experts is added to scores, which are always float32.
         kept = torch.float32 if name.endswith("router.balance") else dtype
         parameter = nn.Parameter(tensor.to(kept), requires_grad=expected[name].requires_grad)
         setattr(module, name.rpartition(".")[2], parameter)

@@ -1,8 +1,8 @@
 """Two configs that describe the same model, made equal.
 
-A ``ModelConfig`` has values that mean "as usual" (``head_dim`` 0) and values that mean nothing in
-the company of others (``rope_theta`` of a model without RoPE). Formats of other people write both
-out, or leave both away. Before two configs are compared, each is brought to one form.
+A ``ModelConfig`` has values that stand for a default (``head_dim`` 0) and values that have no
+effect in combination with others (``rope_theta`` of a model without RoPE). Other formats may write
+such values out or omit them. Before two configs are compared, both are converted to one form.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glassmind.model import (
 T = TypeVar("T")
 
 FlatConfig: TypeAlias = dict[str, Any]
-"""Values of a ``ModelConfig`` by dotted name, from which ``assemble`` makes one."""
+"""The values of a ``ModelConfig`` by dotted name; ``assemble`` turns them into a config."""
 
 _SCALING_FIELDS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -38,7 +38,7 @@ _SCALING_FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def canonical(config: ModelConfig) -> ModelConfig:
-    """``config`` with every "as usual" written out and every value that has no effect at rest."""
+    """``config`` with every default written out and every value without effect at its default."""
     attention, experts = config.attention, config.experts
     n_dense = min(experts.n_dense_layers, config.n_layers) if experts.n_experts else config.n_layers
     windowed = [config.layer(index).window > 0 for index in range(config.n_layers)]
@@ -111,7 +111,7 @@ def assemble(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
 
 
 def differences(a: ModelConfig, b: ModelConfig) -> list[tuple[str, Any, Any]]:
-    """The values in which two configs describe different models: dotted name, of a, of b."""
+    """The values in which two configs describe different models: (dotted name, in a, in b)."""
     values, others = flat(canonical(a)), flat(canonical(b))
     return [
         (name, value, others[name])

@@ -1,16 +1,16 @@
-"""What stands at the front of a GGUF file: facts about the model, and where its tensors lie.
+"""Reads the part of a GGUF file before the weights: facts about the model, and a list of tensors.
 
-GGUF is the format of llama.cpp (ggml-org/ggml, docs/gguf.md): one file that holds the weights,
-the sizes of the architecture, the tokenizer and the chat template. It begins
+GGUF is the format of llama.cpp (ggml-org/ggml, docs/gguf.md): one file with the weights, the sizes
+of the architecture, the tokenizer and the chat template. It begins with
 
     "GGUF"  version  number of tensors  number of facts
     fact:    name  type  value            (a number, a string, or an array of either)
     tensor:  name  sides  type  offset    (offsets count from the end of all this, rounded up)
 
-and then come the tensors' bytes. Every count and length in it is a claim by whoever wrote the
-file; each is checked against the bytes that are really there before anything is made of it, so a
-damaged or hostile file costs no more than a few times its own size. This module reads no weights
-and needs no library, so that a tokenizer can be taken out of a GGUF without loading torch.
+and then come the tensors' bytes. Counts and lengths are not trusted: each is checked against the
+size of the file before anything is allocated, so a damaged or hostile file needs no more memory
+than a few times its own size. This module reads no weights and needs no library, so that a
+tokenizer can be read from a GGUF without importing torch.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ _U32, _U64 = _FIXED[4], _FIXED[10]
 
 
 Metadata: TypeAlias = dict[str, Any]
-"""The facts of a GGUF by name, to be written: texts, booleans, numbers, or lists of one of them."""
+"""Facts of a GGUF by name: texts, booleans, numbers, or lists of one of these."""
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies. ``shape`` is in PyTorch's order: the side that is contiguous last.
+    """A tensor in a file. ``shape`` is in PyTorch's order: the contiguous dimension is last.
 
-    ``type_id`` is ggml's number for how the numbers are packed, ``start`` the first byte's place
-    in the file.
+    ``type_id`` is ggml's number for its format, ``start`` the position of its first byte in the
+    file.
     """
 
     name: str
@@ -65,11 +65,11 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """The front of the GGUF at ``path``: ``metadata`` by name, and every tensor's place.
+    """The header of the GGUF at ``path``: ``metadata`` by name, and the list of tensors.
 
-    Values of ``metadata`` are ``bool``, ``int``, ``float``, ``str``, or a list of one of them.
-    A single number that was stored with 32 bits is the shortest decimal those bits stand for
-    (0.00001, not 0.000009999999747378752).
+    Values of ``metadata`` are ``bool``, ``int``, ``float``, ``str``, or a list of one of these.
+    A single 32-bit float is read as the shortest decimal that rounds to it (0.00001, not
+    0.000009999999747378752).
     """
 
     path: Path
@@ -79,10 +79,10 @@ class Header:
 
 
 def read_header(path: str | Path) -> Header:
-    """Read the front of a GGUF file.
+    """Read the header of a GGUF file.
 
     Raises:
-        UserError: it is not a whole GGUF of version 2 or 3 in one part; the message says where.
+        UserError: it is not a complete GGUF of version 2 or 3 in one part; the message says where.
     """
     path = Path(path)
     try:
@@ -99,7 +99,7 @@ def read_header(path: str | Path) -> Header:
 
 
 class _Reader:
-    """Takes one value after the other from the front of the file."""
+    """Reads one value of the header after the other."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path, self.data, self.at = path, data, len(MAGIC)
@@ -159,7 +159,7 @@ class _Reader:
         self.field = f"tensor {name[:80]!r}"
         n_sides = self.fixed(_U32)
         if not 1 <= n_sides <= MOST_SIDES:
-            raise self.wrong(f"has {n_sides} sides; 1 to {MOST_SIDES} are possible")
+            raise self.wrong(f"has {n_sides} dimensions; 1 to {MOST_SIDES} are possible")
         shape = tuple(self.fixed(_U64) for _ in range(n_sides))[::-1]
         numbers = 1
         for side in shape:
@@ -206,7 +206,7 @@ class _Reader:
         start, self.at = self.at, self.at + n_bytes
         if self.at > self.end:
             if self.end == MOST_HEADER_BYTES:
-                raise self.wrong(f"lies beyond the {self.end} bytes that a header may have")
+                raise self.wrong(f"is beyond the {self.end} bytes that a header may have")
             raise self.wrong(f"is cut off: the file ends after {self.end} bytes")
         return self.data[start : self.at]
 

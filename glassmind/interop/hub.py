@@ -1,13 +1,13 @@
 """A model from the Hugging Face Hub, as a folder of plain files.
 
-``pull`` asks the hub what a repository holds at a revision, chooses the files that this package
-reads, looks whether the disk has room, and fetches them one by one. A broken download goes on where
-it stopped; a file gets its name only when its digest is the one that the hub announced; everything
-comes from one commit. No pickle is ever fetched, since opening one can run any program.
+``pull`` asks the hub which files a repository has at a revision, chooses those that this package
+reads, checks that the disk has room, and fetches them one by one. An interrupted download continues
+where it stopped; a file gets its name only if its digest is the one that the hub announced; all
+files come from one commit. Pickles are never fetched, since opening one can run any program.
 
-The talking is done by ``huggingface_hub`` (which knows about endpoints, tokens and proxies: its
-variables HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work here), but for the bytes of the files. Its
-own download throws away what has arrived when it is interrupted.
+``huggingface_hub`` is used for all requests except the bytes of the files, so its variables
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE and its proxies work here. Its own download discards
+partial files when it is interrupted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
 from glassmind.progress import Progress
 from glassmind.serialization import read_record, write_record
 
-# Beside the weights; those of them that a repository has.
+# Files to fetch in addition to the weights, if a repository has them.
 COMPANIONS = (
     "config.json",
     "generation_config.json",
@@ -78,13 +78,13 @@ def pull(
 ) -> Path:
     """Download the model ``org/name`` and return its folder, or, with ``file``, the one GGUF file.
 
-    ``revision`` is a branch, tag or commit (default: the main branch). What is in ``folder``
-    already, and right, is not fetched again.
+    ``revision`` is a branch, tag or commit (default: the main branch). Files that are in ``folder``
+    already, with the right digest, are not fetched again.
 
     Raises:
         UserError: the hub cannot be reached or refuses; there is no such repository, revision or
-            file; it holds nothing that can be read here; a file arrived damaged; the folder holds
-            something else; the disk has no room.
+            file; the repository has no model that can be read here; a file arrived damaged; the
+            folder has other files; the disk has no room.
     """
     _require_name(name)
     folder = folder or default_folder(name)
@@ -110,7 +110,7 @@ def _require_name(name: str) -> None:
         is_name = False
     if not is_name:
         raise UserError(
-            f"{name[:80]!r} is no repository's name: write org/name, "
+            f"{name[:80]!r} is not the name of a repository: write org/name, "
             "for example HuggingFaceTB/SmolLM2-135M-Instruct"
         )
 
@@ -119,7 +119,7 @@ def _require_name(name: str) -> None:
 
 
 def _listing(name: str, revision: str | None, endpoint: str | None) -> tuple[str, Listing]:
-    """The commit that ``revision`` is now, and every file of it with size and digest."""
+    """The commit that ``revision`` refers to, and all its files with size and digest."""
     api = huggingface_hub.HfApi(endpoint=endpoint)
     try:
         info = api.model_info(name, revision=revision, files_metadata=True, timeout=30)
@@ -136,20 +136,20 @@ def _listing(name: str, revision: str | None, endpoint: str | None) -> tuple[str
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(
             f"{api.endpoint} does not answer as a Hugging Face Hub does; check HF_ENDPOINT, and "
-            "whether a proxy or a login page stands between"
+            "whether a proxy or a login page is in between"
         ) from None
     return commit, files
 
 
 def _readable(name: str, listing: Listing) -> list[str]:
-    """The files of a model in safetensors with what belongs to them."""
+    """The files of a model in safetensors: weights, config and tokenizer."""
     weights = [WHOLE] if WHOLE in listing else []
     if not weights and INDEX in listing:
         weights = [INDEX, *sorted(filter(_SHARD.fullmatch, listing))]
     if not weights:
         raise _no_weights(name, listing)
     if "config.json" not in listing:
-        raise UserError(f"{name} has weights but no config.json, so nobody can know what they are")
+        raise UserError(f"{name} has weights but no config.json, which describes the model")
     return [path for path in COMPANIONS if path in listing] + weights
 
 
@@ -186,7 +186,7 @@ def _one_gguf(name: str, listing: Listing, file: str) -> list[str]:
 
 
 def _refuse_occupied(folder: Path, name: str) -> None:
-    """Never mix a model with other files."""
+    """Refuse a folder that contains other files, so that a model is never mixed with them."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --to")
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -230,15 +230,15 @@ def _fetch_all(
 
 
 class _Arrivals:
-    """Tells ``progress`` the megabytes of all files together, and their rate.
+    """Reports the megabytes of all files together, and their rate, to ``progress``.
 
-    Called with the bytes of the present file; ``before`` are those of the files before it.
+    It is called with the bytes of the current file; ``before`` are those of the files before it.
     """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.before = 0
-        self.first: tuple[float, int] | None = None  # what an earlier attempt left is no speed
+        self.first: tuple[float, int] | None = None  # so that earlier attempts do not count
 
     def __call__(self, done: int) -> None:
         done += self.before
@@ -260,7 +260,7 @@ def _megabytes(n_bytes: int) -> int:
 def _in_plain_words(
     name: str, revision: str | None, folder: Path, endpoint: str | None
 ) -> Iterator[None]:
-    """Turn what the hub, the network and the library say into one sentence with a remedy."""
+    """Turn errors of the hub, the network and the library into one sentence with a remedy."""
     hub = huggingface_hub.HfApi(endpoint=endpoint).endpoint
     try:
         yield
@@ -270,8 +270,8 @@ def _in_plain_words(
         ) from None
     except GatedRepoError:
         raise UserError(
-            f"{name} is given only to those who accept its terms: do so at {hub}/{name}, then "
-            "sign in with `hf auth login` or set HF_TOKEN"
+            f"{name} is available only after accepting its terms: do so at {hub}/{name}, then sign "
+            "in with `hf auth login` or set HF_TOKEN"
         ) from None
     except RevisionNotFoundError:
         raise UserError(
@@ -281,8 +281,9 @@ def _in_plain_words(
         status = error.response.status_code
         if status in (401, 403, 404):
             raise UserError(
-                f"{hub} has no model {name}, or only for others (it answered {status}): check the "
-                "spelling, or, if it is private, sign in with `hf auth login` or set HF_TOKEN"
+                f"{hub} has no model {name}, or you have no access to it (it answered {status}): "
+                "check the spelling, or, if it is private, sign in with `hf auth login` or set "
+                "HF_TOKEN"
             ) from None
         raise UserError(
             f"{hub} answered {status} ({error.response.reason_phrase}) for {name}: try again "

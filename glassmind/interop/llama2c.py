@@ -1,12 +1,12 @@
 """The checkpoints of llama2.c: a Llama in one flat file of 32-bit numbers.
 
-Karpathy's llama2.c runs a small Llama in 700 lines of C, and its first file format (``export.py``,
-version 0) is as plain as a format can be: seven sizes, then every matrix of every layer, kind by
-kind, in a fixed order, with nothing else in between. It has no magic word, so a file is recognised
-by its length: the seven sizes say to the byte how long it must be.
+Karpathy's llama2.c runs a small Llama in 700 lines of C. Its first file format (``export.py``,
+version 0) is very simple: seven sizes, then every matrix of every layer, kind by kind, in a fixed
+order. It has no magic number, so a file is recognised by its length, which follows from the seven
+sizes.
 
-RoPE pairs neighbours there (as in Meta's own code), so the rows of queries and keys are brought
-into our order. The tables of cosines and sines in the file follow from its sizes and are skipped.
+In these files RoPE pairs neighbours (as in Meta's own code), so the rows of queries and keys are
+reordered. The tables of cosines and sines in the file follow from its sizes and are skipped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig
 
 _HEADER = struct.Struct("<7i")
 _MOST = 1 << 24  # of each size
-_BOS, _EOS = 1, 2  # llama2.c begins and ends a text so, with whatever vocabulary
+_BOS, _EOS = 1, 2  # llama2.c begins and ends texts with these, whatever the vocabulary
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class _Sizes:
         )
 
     def parts(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """What stands in the file, in order: our name and the shape. An empty name is skipped, and
-        a name with ``*`` stands for all layers."""
+        """The parts of the file, in order: our name and the shape. A part with an empty name is
+        skipped, and ``*`` in a name stands for all layers."""
         head_dim = self.d_model // self.n_heads
         wide, kv_wide = (self.d_model, self.d_model), (self.n_kv_heads * head_dim, self.d_model)
         up, down = (self.d_hidden, self.d_model), (self.d_model, self.d_hidden)
@@ -92,7 +92,7 @@ def is_llama2c(path: Path) -> bool:
 
 
 def load_llama2c(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrained:
-    """Load a checkpoint of llama2.c, version 0, with the ``tokenizer.model`` beside it, if any.
+    """Load a checkpoint of llama2.c, version 0, with the ``tokenizer.model`` next to it, if any.
 
     Raises:
         UserError: it is not one, or it is cut off.
@@ -129,21 +129,21 @@ def _sizes(path: Path) -> _Sizes:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not a checkpoint of llama2.c") from None
     if len(head) < _HEADER.size:
-        raise UserError(f"{path} is no checkpoint of llama2.c: it has no room for its seven sizes")
+        raise UserError(f"{path} is not a checkpoint of llama2.c: it is too short for seven sizes")
     sizes = _Sizes(*_HEADER.unpack(head))
     positive = (*_HEADER.unpack(head)[:5], abs(sizes.vocab_size), sizes.max_tokens)
     if not all(0 < size < _MOST for size in positive):
-        raise UserError(f"{path} is no checkpoint of llama2.c: its sizes would be {positive}")
+        raise UserError(f"{path} is not a checkpoint of llama2.c: its sizes would be {positive}")
     if sizes.d_model % sizes.n_heads or sizes.n_heads % sizes.n_kv_heads:
         raise UserError(
-            f"{path} is no checkpoint of llama2.c: {sizes.n_heads} heads, {sizes.n_kv_heads} of "
-            f"them for keys, do not divide a width of {sizes.d_model}"
+            f"{path} is not a checkpoint of llama2.c: {sizes.n_heads} heads and "
+            f"{sizes.n_kv_heads} kv heads do not divide a width of {sizes.d_model}"
         )
     expected = _HEADER.size + 4 * sizes.n_numbers
     if file_bytes != expected:
         raise UserError(
-            f"{path} is no whole checkpoint of llama2.c: its sizes {positive} ask for "
-            f"{expected} bytes, and it has {file_bytes}"
+            f"{path} is not a complete checkpoint of llama2.c: its sizes {positive} ask for "
+            f"{expected} bytes, but it has {file_bytes}"
         )
     try:
         _ = sizes.config

@@ -1,7 +1,7 @@
-"""A model from elsewhere, whatever it lies in.
+"""Loads a pretrained model of any supported format.
 
-``load_pretrained`` looks at what is there: a folder of Hugging Face, a GGUF file, a checkpoint of
-llama2.c, or the name of a model that comes as a Python package.
+``load_pretrained`` detects the format: a folder of Hugging Face, a GGUF file, a checkpoint of
+llama2.c, or the name of a model that is shipped as a Python package.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from glassmind.interop.llama2c import is_llama2c, load_llama2c
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
 
-PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # what torch.save writes, and what it once wrote
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # files of torch.save, today and formerly
 
 
 def is_pretrained(model: str | Path) -> bool:
-    """Whether ``load_pretrained`` is for it: a known name, a file, or a folder with config.json."""
+    """Whether ``load_pretrained`` can load it: a known name, a file, a folder with config.json."""
     path = Path(model)
     return str(model) in SHIPPED_MODELS or path.is_file() or (path / "config.json").is_file()
 
@@ -31,7 +31,7 @@ def load_pretrained(model: str | Path, dtype: torch.dtype = torch.float32) -> Pr
     """Load the model at a path, or of a name in ``SHIPPED_MODELS``.
 
     Raises:
-        UserError: nothing is there, it is of no kind that can be read, or it is damaged.
+        UserError: there is nothing, its format is not supported, or it is damaged.
     """
     named = str(model) in SHIPPED_MODELS and not Path(model).exists()
     path = shipped_model(str(model)) if named else Path(model)

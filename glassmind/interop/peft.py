@@ -1,14 +1,14 @@
-"""LoRA adapters in the format of Hugging Face's library ``peft``, both ways.
+"""Reads and writes LoRA adapters in the format of Hugging Face's library ``peft``.
 
-An adapter is a folder beside the model that it changes::
+An adapter is a folder, separate from the model that it changes::
 
     adapter_config.json          rank, alpha, which layers
     adapter_model.safetensors    base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight …
 
-Its names are those of the model as Hugging Face lays it out, so it needs the model's family to be
-translated. Their layer's change is scale · B A, as ours; only where they order the rows of a matrix
-differently has B to follow. A family that keeps several of our layers in one matrix (GPT-2's query,
-key and value) has one pair of factors where we have three: such an adapter is refused.
+Its names are those of the model in Hugging Face's layout, so translating them needs the model's
+family. As here, a layer's change is scale · B A; if the family orders the rows of a matrix
+differently, the rows of B are reordered. A family that has several of our layers in one matrix
+(GPT-2's query, key and value) has one pair of factors for them: such an adapter is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from glassmind.model import Transformer
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
-_LAYERWISE = (Same, Transposed, Unpaired)  # one matrix of theirs for one of ours
+_LAYERWISE = (Same, Transposed, Unpaired)  # with these, one matrix of theirs is one of ours
 _PATTERNS = ("rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication")
 
 Factors = Mapping[str, tuple[Tensor, Tensor]]
@@ -59,8 +59,8 @@ def save_adapter(
 ) -> str:
     """Write an adapter that ``peft`` loads onto ``model`` as ``save_folder`` writes it.
 
-    ``base`` is where that model is to be found, ``family`` its ``model_type`` (by default the one
-    that ``save_folder`` takes), which is returned. Only the names and shapes of ``model`` matter.
+    ``base`` is the path or name of that model, ``family`` its ``model_type`` (by default the one
+    that ``save_folder`` chooses), which is returned. Only the names and shapes of ``model`` matter.
 
     Raises:
         UserError: there is something at ``path``, or the family has no such layers.
@@ -72,7 +72,7 @@ def save_adapter(
     for name, (a, b) in sorted(adapter.factors.items()):
         binding = _layerwise(bindings, name, chosen)
         theirs = binding.theirs[0].removesuffix(".weight")
-        # What only reorders rows does so to B as well; a transposed matrix has the same factors.
+        # Reordering the rows of a matrix reorders those of B; transposing changes no factors.
         if isinstance(binding.how, Unpaired):
             (b,) = binding.how.save([b], model.config)
         tensors[f"{_PREFIX}{theirs}.lora_A.weight"] = a.float()
@@ -100,19 +100,19 @@ def save_adapter(
 
 
 def load_adapter(path: str | Path, model: Transformer, family: str | None = None) -> Adapter:
-    """Read an adapter for ``model``, which is written by this package or by ``peft``.
+    """Read an adapter for ``model``, written by this package or by ``peft``.
 
     ``family`` is the ``model_type`` of the folder that it was trained on, by default the one that
-    ``save_folder`` takes.
+    ``save_folder`` chooses.
 
     Raises:
-        UserError: a file is missing or damaged; it is no LoRA, or a kind that is not computed here;
-            its layers are not those of ``model``.
+        UserError: a file is missing or damaged; it is not a LoRA adapter, or of a kind that is not
+            supported; its layers are not those of ``model``.
     """
     folder = Path(path)
     fields = read_fields(folder / CONFIG)
     if fields.word("peft_type") != "LORA":
-        raise fields.wrong("peft_type", "is not LORA, the one kind of adapter that is read here")
+        raise fields.wrong("peft_type", "is not LORA, the only kind of adapter that is supported")
     for name in ("use_dora", "use_qalora", "lora_bias"):
         if fields.flag(name, False):
             raise fields.wrong(name, "is not supported: give an adapter that is plain LoRA")
@@ -120,10 +120,10 @@ def load_adapter(path: str | Path, model: Transformer, family: str | None = None
         raise fields.wrong("bias", "is not supported: an adapter may change matrices only")
     for name in _PATTERNS:
         if fields.members.get(name):
-            raise fields.wrong(name, "is not supported: all layers must be changed alike")
+            raise fields.wrong(name, "is not supported: all layers must have the same settings")
     rank = fields.size("r")
     if not (folder / WEIGHTS).is_file():
-        raise UserError(f"{folder} has no {WEIGHTS}; other formats of an adapter are not read")
+        raise UserError(f"{folder} has no {WEIGHTS}; other formats of adapters are not supported")
     if not 1 <= rank <= model.config.d_model * model.config.vocab_size:
         raise fields.wrong("r", "must be at least 1")
     chosen = _family_of(model, folder, family)
@@ -138,7 +138,7 @@ def load_adapter(path: str | Path, model: Transformer, family: str | None = None
 
 @torch.no_grad()
 def apply_adapter(model: Transformer, adapter: Adapter) -> None:
-    """Add the adapter's change to the weights of ``model``, for good."""
+    """Add the adapter's change to the weights of ``model`` permanently."""
     for name, (a, b) in adapter.factors.items():
         weight = model.get_parameter(f"{name}.weight")
         weight.add_((b @ a).to(weight), alpha=adapter.scale)
@@ -148,12 +148,12 @@ def _family_of(model: Transformer, folder: Path, name: str | None) -> Family:
     if name is None:
         return choose_family(model.config)
     if name not in FAMILIES:
-        raise UserError(f"{folder}: {shown(name)} is no family that is known here")
+        raise UserError(f"{folder}: {shown(name)} is not a known family")
     return FAMILIES[name]
 
 
 def _by_layer(model: Transformer, family: Family) -> dict[str, Binding]:
-    """How each layer's weight of ours is bound to theirs, by the layer's name."""
+    """The binding of each of our layers' weight to theirs, by the layer's name."""
     config = model.config
     bindings = bind(
         _plain_names(model),
@@ -179,15 +179,15 @@ def _layerwise(bindings: Mapping[str, Binding], name: str, family: Family) -> Bi
     binding = bindings[name]
     if len(binding.theirs) != 1 or not isinstance(binding.how, _LAYERWISE):
         raise UserError(
-            f"a model of type {family.model_type} keeps {name} and others in one matrix, for which "
-            "an adapter has one pair of factors and not several: convert it to hf, merged"
+            f"a model of type {family.model_type} has {name} and others in one matrix, for which "
+            "an adapter has only one pair of factors: merge the adapter and convert to hf"
         )
     return binding
 
 
 def _targets(bindings: Mapping[str, Binding], factors: Factors) -> list[str]:
-    """Which layers have factors, in as few words as ``peft`` takes: the last part of their names,
-    or where not all layers of that name have factors, the whole names."""
+    """``peft``'s ``target_modules``: the last parts of the names of the layers with factors, or, if
+    not all layers with such a name have factors, the full names."""
     whole: dict[str, set[str]] = {}
     for name, binding in bindings.items():
         for theirs in binding.theirs:

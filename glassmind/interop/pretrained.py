@@ -1,4 +1,4 @@
-"""A model that came from somewhere else, with what is needed to talk to it."""
+"""A model from another project, with its tokenizer and chat template."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a folder or file of weights holds.
+    """The contents of a folder or file of weights.
 
-    ``tokenizer`` and ``chat_template`` (Jinja source) are ``None`` where the source has none.
+    ``tokenizer`` and ``chat_template`` (Jinja source) are ``None`` if the source has none.
     Generation ends at any of ``stop_ids``; ``bos_id`` is the token a text begins with, if the
-    model expects one. ``name`` is for people, ``source`` is where the weights lie.
+    model expects one. ``name`` is a display name, ``source`` the path of the weights.
     """
 
     model: Transformer

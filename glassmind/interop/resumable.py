@@ -1,9 +1,9 @@
-"""One file over HTTP: fetched in as many attempts as it takes, and believed only when checked.
+"""Downloads one file over HTTP, resuming after interruptions, and verifies its digest.
 
-Bytes go to a part file whose name carries the digest of the whole, so that an interrupted download,
-in this process or an earlier one, goes on where it stopped and never on the wrong file. Whatever
-went wrong on the way (a cut connection, a proxy's error page, a disk's flipped bit), the digest
-decides at the end, and only then does the file get its name.
+Bytes are written to a part file whose name contains the digest of the whole, so that a download
+that was interrupted, in this process or an earlier one, continues where it stopped and never with
+another file. The file gets its name only if its digest is right at the end, whatever went wrong
+before (a cut connection, a proxy's error page, a flipped bit on the disk).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to be had at ``url``.
+    """A file at ``url``.
 
-    ``digest`` is what Git knows it by: the SHA-256 of a large file (64 hexadecimal digits), or the
-    SHA-1 of a small one with its length in front (40).
+    ``digest`` is Git's: the SHA-256 of a large file (64 hexadecimal digits), or the SHA-1 of a
+    small one with its length in front (40 digits).
     """
 
     url: str
@@ -40,12 +40,12 @@ class RemoteFile:
 
 
 def part_of(path: Path, remote: RemoteFile) -> Path:
-    """Where the bytes of ``path`` gather until they are all there."""
+    """The part file of ``path``, used until the download is complete."""
     return path.with_name(f".{path.name}.{remote.digest[:16]}.part")
 
 
 def is_there(path: Path, remote: RemoteFile) -> bool:
-    """Whether ``path`` is exactly that file."""
+    """Whether ``path`` already is that file, by its size and digest."""
     return path.is_file() and path.stat().st_size == remote.size and _digest(path, remote)
 
 
@@ -55,14 +55,14 @@ def fetch(
     headers: Mapping[str, str],
     arrived: Callable[[int], None],
 ) -> None:
-    """Download to ``path``, going on with what an earlier attempt left.
+    """Download to ``path``, resuming an earlier attempt.
 
-    ``arrived`` is told the bytes that are there, after every piece.
+    ``arrived`` is called after every piece with the number of bytes so far.
 
     Raises:
-        UserError: the digest is wrong; nothing is kept then.
-        httpx2.TransportError, HfHubHTTPError: the server cannot be reached, or refuses; what has
-            arrived is kept.
+        UserError: the digest is wrong; the download is then deleted.
+        httpx2.TransportError, HfHubHTTPError: the server cannot be reached, or refuses; the part
+            file is kept.
     """
     part = part_of(path, remote)
     failures = 0
@@ -85,7 +85,7 @@ def fetch(
         part.unlink()
         raise UserError(
             f"{path.name} arrived damaged: it does not have the digest {remote.digest[:16]}… that "
-            "the hub announces for it; it was thrown away, so run the same command again"
+            "the hub announces for it; it was deleted, so run the same command again"
         )
     part.replace(path)
 
@@ -106,7 +106,8 @@ def _receive(
         goes_on = response.status_code == 206 and there > 0
         done = there if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
-            # As they come: of a piece asked for whole, a cut would lose what had arrived.
+            # Read as it arrives: waiting for pieces of a fixed size would lose part of one if the
+            # connection is cut.
             for chunk in response.iter_bytes():
                 file.write(chunk[: remote.size - done])
                 done = min(done + len(chunk), remote.size)
@@ -118,7 +119,7 @@ def _size(path: Path) -> int:
 
 
 def _digest(path: Path, remote: RemoteFile) -> bool:
-    """Whether the file has the digest it should have."""
+    """Whether the file has the right digest."""
     if len(remote.digest) == 64:
         sha = hashlib.sha256()
     else:

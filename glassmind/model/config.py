@@ -27,11 +27,11 @@ FeedForwardKind = Literal["relu", "relu2", "gelu", "swiglu", "geglu"]
 class LatentConfig:
     """Multi-head latent attention (DeepSeek-V2, Liu et al. 2024, arXiv 2405.04434).
 
-    Keys and values of all heads are unpacked from one short vector a token, and only that vector
-    is cached: ``kv_rank`` numbers, beside ``rope_dim`` of a key that carries the position and that
-    all heads share. ``kv_rank`` 0 means ordinary attention. ``q_rank`` squeezes the queries as
-    well (0: not). ``content_dim`` and ``value_dim`` are the widths of one head's unpacked
-    key and value; a query and key are ``content_dim + rope_dim`` wide.
+    Keys and values of all heads are computed from one short vector per token, and only that vector
+    is cached: ``kv_rank`` numbers, plus ``rope_dim`` of a key that carries the position and that
+    all heads share. ``kv_rank`` 0 means ordinary attention. ``q_rank`` compresses the queries in
+    the same way (0: not). ``content_dim`` and ``value_dim`` are the widths of one head's key and
+    value; with its position, a key or query is ``content_dim + rope_dim`` wide.
     """
 
     kv_rank: int = 0
@@ -43,7 +43,7 @@ class LatentConfig:
 
 @dataclass(frozen=True)
 class AttentionConfig:
-    """How tokens look at each other (Vaswani et al. 2017, arXiv 1706.03762).
+    """How tokens attend to each other (Vaswani et al. 2017, arXiv 1706.03762).
 
     ``n_kv_heads`` < ``n_heads`` is grouped-query attention (Ainslie et al. 2023, 2305.13245):
     several query heads share one key/value head, and the KV cache shrinks by that factor; 0 means
@@ -72,7 +72,7 @@ class AttentionConfig:
 
 @dataclass(frozen=True)
 class RopeScaling:
-    """Stretching RoPE beyond the length it was trained on, without new parameters.
+    """Extending RoPE beyond the length it was trained on, without new parameters.
 
     ``linear`` slows every rotation by ``factor`` (Chen et al. 2023, arXiv 2306.15595). ``llama3``
     slows only those that turn less than ``low_frequency`` times over ``original_tokens``, keeps
@@ -107,9 +107,8 @@ class PositionConfig:
     al. 2017), ``none`` nothing at all (the causal mask alone leaks order; Kazemnejad et al. 2023,
     2305.19466).
 
-    ``scaling`` stretches RoPE, in layers that see everything; those with a window keep plain RoPE
-    with ``local_theta`` (0: ``rope_theta``). Every ``nope_every``-th layer (0: none) does
-    without RoPE.
+    ``scaling`` extends RoPE in layers that see everything; layers with a window keep plain RoPE
+    with ``local_theta`` (0: ``rope_theta``). Every ``nope_every``-th layer (0: none) has no RoPE.
     """
 
     kind: PositionKind = "rope"
@@ -138,14 +137,14 @@ class ExpertsConfig:
     """A mixture of experts in place of one feed-forward network (Shazeer et al. 2017, 1701.06538).
 
     Each token is sent to the ``n_active`` of ``n_experts`` networks (``d_hidden`` wide) that a
-    router scores highest, and beside them through ``n_shared`` that everybody uses (DeepSeekMoE,
-    Dai et al. 2024, 2401.06066). ``n_experts`` 0 means one dense network; the first
-    ``n_dense_layers`` layers always have that.
+    router scores highest, and to ``n_shared`` further ones that all tokens use (DeepSeekMoE, Dai et
+    al. 2024, 2401.06066). ``n_experts`` 0 means one dense network; the first ``n_dense_layers``
+    layers always have that.
 
     ``score`` turns the router's logits into weights; ``normalise`` divides the chosen ones by
-    their sum, ``scale`` multiplies them. ``balance`` adds a bias to the scores, for the choice
-    only, that is raised for idle and lowered for busy experts after every step, so that no loss
-    term has to (Wang et al. 2024, 2408.15664). With ``n_groups`` > 1 only the best
+    their sum, ``scale`` multiplies them. ``balance`` balances the experts without a loss term: a
+    bias, added to the scores for the choice only, is raised for idle and lowered for busy experts
+    after every step (Wang et al. 2024, 2408.15664). With ``n_groups`` > 1 only the best
     ``n_active_groups`` groups of neighbouring experts are considered.
     """
 
@@ -164,7 +163,7 @@ class ExpertsConfig:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """In what one layer differs from its neighbours. ``window`` 0 sees everything."""
+    """The settings in which layers of one model differ. ``window`` 0 sees everything."""
 
     window: int
     rotary: Literal["global", "local", "none"]
@@ -323,7 +322,7 @@ class ModelConfig:
         return (self.head_dim, self.head_dim)
 
     def layer(self, index: int) -> LayerPlan:
-        """What layer ``index`` (from 0) is like."""
+        """The settings of layer ``index`` (from 0)."""
 
         def every(nth: int) -> bool:
             return nth > 0 and (index + 1) % nth == 0

@@ -1,9 +1,9 @@
 """What a model costs, from its config alone: parameters, arithmetic, memory of the KV cache.
 
-Three numbers say most of what an architecture is made for. *Parameters* are what it can know and
-what must be stored. *FLOPs a token* are what it costs to think; a mixture of experts makes them
-smaller than the parameters suggest. *KV bytes* are what it must remember of every token it has
-read; grouped queries, windows and latents are there to shrink them.
+Three numbers describe most of an architecture's costs. *Parameters* have to be stored and bound
+what a model can know. *FLOPs per token* are the cost of computing; a mixture of experts makes them
+smaller than the parameters suggest. *KV bytes* are kept for every token that was read; grouped
+queries, windows and latents reduce them.
 
 All of them follow from the shapes of the matrices, so nothing is built or allocated here, and
 671 billion parameters are counted as fast as a thousand. Shapes: D d_model, H heads, K kv heads,
@@ -23,8 +23,8 @@ from glassmind.model.positions import position_parameters
 class Parameters:
     """Numbers of parameters by what they do.
 
-    ``embedding`` includes trained positions, ``output`` is 0 where the embedding serves as output
-    layer too. Of ``feed_forward``, ``idle`` are those of experts that one token does not pass.
+    ``embedding`` includes trained positions; ``output`` is 0 if the embedding is the output layer
+    too. ``idle`` is the part of ``feed_forward`` in experts that one token does not use.
     """
 
     embedding: int
@@ -42,7 +42,7 @@ class Parameters:
 
     @property
     def active(self) -> int:
-        """All that one token passes: the ``total`` without the experts it is not sent to."""
+        """The parameters that one token uses: ``total`` without the experts it is not sent to."""
         return self.total - self.idle
 
 
@@ -71,20 +71,20 @@ def parameters(config: ModelConfig) -> Parameters:
 def flops_per_token(config: ModelConfig, context: int) -> int:
     """Floating-point operations of one forward pass for the last of ``context`` tokens.
 
-    A multiply and an add are two operations, so every weight of a matrix costs 2 for each token
-    that passes it, and attention costs each head 2 for every coordinate of every key it
-    scores and of every value it adds up: ``context`` of them, or the window's where that is
-    smaller. Norms, activations and softmax are left out, as is usual; they are some percent.
+    A multiply and an add are two operations, so every weight of a matrix costs 2 for each token,
+    and attention costs each head 2 for every coordinate of every key and value: ``context`` of
+    them, or the window if that is smaller. Norms, activations and softmax are left out, as is
+    usual; they are a few percent.
 
-    Training costs 3 times as much: going backwards, every matrix is multiplied twice, once for
-    its input's gradient and once for its own. The well-known "6 N for each token" (Kaplan et al.
-    2020, arXiv 2001.08361) is that with N weights outside the embeddings and without attention's
-    own part: good while the context is short against ``d_model``, too low beyond, and for a
-    mixture N means the active ones. Averaged over a text, where token *i* sees only *i* others,
-    attention's part is half of what the last token pays.
+    Training costs 3 times as much: in the backward pass every matrix is multiplied twice, once for
+    the gradient of its input and once for its own. The well-known "6 N per token" (Kaplan et al.
+    2020, arXiv 2001.08361) is this with N weights outside the embeddings and without attention over
+    keys. It is accurate while the context is short compared with ``d_model`` and too low for longer
+    ones; for a mixture of experts, N are the active weights. Averaged over a text, where token *i*
+    sees only *i* others, attention over keys costs half of what it costs the last token.
 
-    Latent attention is counted as it runs over a whole text. With a cache it trades the unpacking
-    of old keys for wider ones: see ``latent_attention.py``.
+    Latent attention is counted as it runs over a whole text. With a cache, old keys are not
+    unpacked, but keys are wider: see ``latent_attention.py``.
     """
     experts, latent = config.experts, config.attention.latent
     sparse, dense = _sparse_and_dense_layers(config)
@@ -109,8 +109,8 @@ def kv_bytes(config: ModelConfig, tokens: int, bytes_per_number: int = 2) -> int
 
     A layer keeps a key and a value for each kv head, or one latent for all heads; a layer with a
     window keeps no more than the ``window - 1`` tokens that the next one may still see.
-    ``bytes_per_number`` is 2 for float16 and bfloat16. What one further token adds is
-    ``kv_bytes(config, 1)`` as long as no window is full.
+    ``bytes_per_number`` is 2 for float16 and bfloat16. Each further token adds
+    ``kv_bytes(config, 1)`` until a window is full.
     """
     a_layer = config.cached_heads * sum(config.cached_widths) * bytes_per_number
     kept = sum(

@@ -1,11 +1,12 @@
 """A mixture of experts: many feed-forward networks, of which each token uses a few.
 
-A model knows more with more weights, and costs more with every weight a token passes. A mixture
-pulls the two apart (Shazeer et al. 2017, arXiv 1701.06538): a small *router* scores all experts
-for each token, the best few compute, and their outputs are added with the scores as weights.
+A model with more weights can know more, but every weight that a token uses costs time. A mixture of
+experts has many weights and uses few per token (Shazeer et al. 2017, arXiv 1701.06538): a small
+*router* scores all experts for each token, the best few compute, and their outputs are added with
+the scores as weights.
 
-Left alone, routers send everything to a few favourites, which learn more and are chosen more. The
-cure here needs no extra loss (Wang et al. 2024, 2408.15664, used in DeepSeek-V3, 2412.19437): a
+Without balancing, routers send everything to a few experts, which then learn more and are chosen
+more. The remedy here needs no extra loss (Wang et al. 2024, 2408.15664; DeepSeek-V3, 2412.19437): a
 bias per expert, added to the scores for the *choice* only, goes up a little after each training
 step for experts that got less than their share, and down for the others.
 
@@ -26,7 +27,7 @@ from glassmind.model.config import ModelConfig
 from glassmind.model.feed_forward import ACTIVATIONS, FeedForward
 from glassmind.model.probe import Tap
 
-BALANCE_RATE = 0.001  # what the bias moves in one training step (DeepSeek-V3, §4.2)
+BALANCE_RATE = 0.001  # change of the bias per training step (DeepSeek-V3, §4.2)
 
 
 class Router(nn.Module):
@@ -50,7 +51,7 @@ class Router(nn.Module):
         self.scores = Tap()
 
     def forward(self, x_ND: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (N, A) and numbers (N, A) of each token's experts. Tap ``scores`` is (N, X)."""
+        """Weights (N, A) and indices (N, A) of each token's experts. Tap ``scores`` is (N, X)."""
         config = self.config
         logits_NX = nn.functional.linear(x_ND.float(), self.weight.float())
         if config.score == "softmax":
@@ -71,7 +72,7 @@ class Router(nn.Module):
         return weights_NA * config.scale, chosen_NA
 
     def _best_groups(self, wanted_NX: Tensor) -> Tensor:
-        """All but the best groups of experts hidden; a group is as good as its best two."""
+        """The scores with -inf outside the best groups; a group's score is that of its best two."""
         config = self.config
         wanted_NGx = wanted_NX.view(len(wanted_NX), config.n_groups, -1)
         best_two = wanted_NGx.topk(min(2, wanted_NGx.shape[-1]), dim=-1).values.sum(dim=-1)
@@ -81,16 +82,16 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def rebalance(self, rate: float = BALANCE_RATE) -> None:
-        """After a training step: idle experts become easier to choose, busy ones harder."""
+        """Raise the bias of idle experts and lower that of busy ones; call after each step."""
         if self.balance is not None and self.load.any():
             self.balance.add_((self.load.mean() - self.load).sign(), alpha=rate)
         self.load.zero_()
 
 
 class Experts(nn.Module):
-    """(B, T, D) -> (B, T, D): the chosen experts' outputs, weighted, and the shared ones'.
+    """(B, T, D) -> (B, T, D): the weighted outputs of the chosen experts plus the shared ones'.
 
-    The experts' matrices stand stacked, ``up`` and ``gate`` (X, F, D), ``down`` (X, D, F).
+    The experts' matrices are stacked: ``up`` and ``gate`` (X, F, D), ``down`` (X, D, F).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -135,7 +136,7 @@ class Experts(nn.Module):
 
 
 def rebalance(model: nn.Module) -> None:
-    """After a training step: let every router of ``model`` move its bias. No router, no effect."""
+    """Let every router of ``model`` move its bias; call after each training step."""
     for module in model.modules():
         if isinstance(module, Router):
             module.rebalance()

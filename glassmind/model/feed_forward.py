@@ -1,4 +1,4 @@
-"""The feed-forward network: what a token does with what it has gathered.
+"""The feed-forward network: transforms each token's vector separately.
 
 Two matrices with a non-linearity between them, applied to each token alone; the gated kinds have
 a third matrix that decides, through the non-linearity, how much of each hidden number passes.

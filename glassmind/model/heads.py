@@ -1,6 +1,6 @@
-"""Heads: other readings of the same trunk.
+"""Heads: other outputs of the same trunk.
 
-A language model reads its final hidden state as the next token. A verifier reads the whole as one
+A language model turns its final hidden state into the next token. A verifier turns it into one
 number per token: how likely is everything so far to be right? (Cobbe et al. 2021, arXiv
 2110.14168; Lightman et al. 2023, 2305.20050.)
 """
@@ -20,11 +20,11 @@ from glassmind.model.transformer import Block, Transformer
 def surprise(
     trunk: Transformer, hidden_BTD: Tensor, ids_BT: Tensor, previous_BT: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What the trunk thought of every token just before it came, each (B, T).
+    """How well the trunk predicted every token: two tensors (B, T).
 
-    The log-probability of the token, and the entropy (nats) of the distribution it was drawn
-    from. ``previous_BT`` is the index in the row of the token before each; a token that is its own
-    predecessor (the first of a document) is no surprise: 0 and 0.
+    They are the log-probability of the token and the entropy (nats) of its predicted distribution.
+    ``previous_BT`` is the index in the row of the token before each; a token that is its own
+    predecessor (the first of a document) has 0 and 0.
     """
     logp_BTV = trunk.logits(hidden_BTD).float().log_softmax(dim=-1)
     entropy_BT = -(logp_BTV.exp() * logp_BTV).sum(dim=-1)
@@ -35,16 +35,16 @@ def surprise(
 
 
 class TokenScorer(nn.Module):
-    """A verifier: a transformer that reads a chain, and a judge that reads the transformer.
+    """A verifier: a transformer (the trunk) that reads a chain, and a judge on top of it.
 
-    Why a judge of its own? What the model *expected* at a token exists only at the top layer of
-    the position before; no layer of the same trunk is left to compare it with what then came. So
-    the judge is one more block (or more) above the trunk, and is told outright how surprising each
-    token was and how sure the trunk had been. It learns which surprises matter: an unlikely
-    result is an error, an unlikely but valid order of steps is not.
+    Why extra layers? What the trunk *expected* at a token is known only at its top layer, at the
+    position before, so no layer of the trunk can compare it with the token that then came. The
+    judge, one or more blocks above the trunk, gets this as input: the log-probability of each token
+    and the entropy of the prediction. It learns which unlikely tokens matter: an unlikely result is
+    an error, an unlikely but valid order of steps is not.
 
-    ``trunk`` is a whole ``Transformer``: its language-model head says what it expected. The judge
-    starts as the identity and ``score`` at zero, so an untrained scorer says 0.5 everywhere.
+    ``trunk`` is a whole ``Transformer``; its language-model head makes the predictions. The judge
+    starts as the identity and ``score`` at zero, so an untrained scorer gives 0.5 everywhere.
     """
 
     def __init__(self, trunk: Transformer, judge_layers: int = 1) -> None:
@@ -73,7 +73,7 @@ class TokenScorer(nn.Module):
         """
         hidden_BTD = self.trunk.hidden(ids_BT, positions=positions_BT, mask=mask)
         logp_BT, entropy_BT = surprise(self.trunk, hidden_BTD, ids_BT, previous_BT)
-        # Evidence is a fact to weigh, not a thing to bend: no gradient from the judge.
+        # The judge must not change the trunk's predictions to suit itself: no gradient.
         evidence_BT2 = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
         x_BTD = hidden_BTD + self.evidence(evidence_BT2.to(hidden_BTD.dtype))
         rotations = self.trunk.rotations(positions_BT)

@@ -6,13 +6,13 @@ key and value, but makes all of them, by a matrix each, from one latent vector *
 
     c = norm(x · W_down)          k_h = c · W_key_h          v_h = c · W_value_h
 
-and caches only *c*. RoPE cannot be applied to k_h, since a position-dependent rotation would stand
-between W_key and the query, so position travels in a small extra key, shared by all heads.
+and caches only *c*. RoPE cannot be applied to k_h, since a position-dependent rotation would come
+between W_key and the query, so the position is in a small extra key, shared by all heads.
 
-While generating, keys are never unpacked: q_h · (c · W_key_h) = (q_h · W_key_hᵀ) · c, so each
-head carries its query over to the space of the latents instead. There all heads attend with the
-*same* keys (the latents, the rotated part beside them) and the same values: it is
-multi-query attention with one wide head, and the cache needs to know nothing else.
+During generation, keys are never unpacked: q_h · (c · W_key_h) = (q_h · W_key_hᵀ) · c, so each head
+maps its query into the space of the latents instead. There all heads attend with the *same* keys
+(the latents, followed by the rotated part) and the same values: to the cache it is multi-query
+attention with one wide head.
 
 Shapes: B batch, T tokens, H heads, C content width, R rotated width, V value width, L latent.
 """
@@ -92,7 +92,7 @@ class LatentAttention(AttentionLayer):
         key_BT1R: Tensor,
         mask: Tensor | VisibleKeys | None,
     ) -> Tensor:
-        """Keys and values written out for every head: best where many queries use each of them."""
+        """Attention with keys and values computed for every head: best with many queries."""
         batch, tokens, heads, _ = content_BTHC.shape
         k_BTHC = self.key(latent_BTL).view(batch, tokens, heads, -1)
         v_BTHV = self.value(latent_BTL).view(batch, tokens, heads, -1)
@@ -100,7 +100,7 @@ class LatentAttention(AttentionLayer):
         q_BHTE = self.q(torch.cat((content_BTHC, turned_BTHR), dim=-1).transpose(1, 2))
         k_BHTE = self.k(k_BTHE.transpose(1, 2))
         v_BHTV = self.v(v_BTHV.transpose(1, 2))
-        # The fused kernel wants values as wide as keys; zeros more change nothing.
+        # The fused kernel needs values as wide as keys; padding with zeros changes nothing.
         missing = k_BHTE.shape[-1] - self.value_dim
         padded = F.pad(v_BHTV, (0, missing)) if missing > 0 else v_BHTV
         return self.attend(q_BHTE, k_BHTE, padded, mask)[..., : self.value_dim]
@@ -113,7 +113,7 @@ class LatentAttention(AttentionLayer):
         key_BT1R: Tensor,
         cache: Cache,
     ) -> Tensor:
-        """Queries carried over to the latents: best where the past is long and queries are few."""
+        """Attention in the space of the latents: best with a long past and few queries."""
         key_HCL = self.key.weight.view(self.n_heads, self.content_dim, self.kv_rank)
         value_HVL = self.value.weight.view(self.n_heads, self.value_dim, self.kv_rank)
         q_BHTL = torch.einsum("bthc,hcl->bhtl", content_BTHC, key_HCL)

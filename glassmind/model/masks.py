@@ -1,4 +1,4 @@
-"""Who may look at whom: masks as one-line predicates.
+"""Which tokens may attend to which: masks as one-line predicates.
 
 A mask answers, for a query at index ``q`` and a key at index ``kv`` of row ``b``, whether the query
 may see the key. Predicates take index tensors that broadcast and return booleans, compose with
@@ -55,8 +55,8 @@ def sliding_window(width: int) -> Mask:
 def same_document(documents_BT: Tensor) -> Mask:
     """Tokens packed into one row see only their own document, given each token's document number.
 
-    Packing several short documents into a row wastes no padding; this mask makes it exact, as if
-    each had a row of its own.
+    Packing several short documents into a row avoids padding; with this mask the result is the same
+    as if each had a row of its own.
     """
     return Mask(lambda b, q, kv: documents_BT[b, q] == documents_BT[b, kv])
 
@@ -64,7 +64,7 @@ def same_document(documents_BT: Tensor) -> Mask:
 def left_padding(lengths_B: Tensor) -> Mask:
     """Nothing sees the first ``lengths_B[b]`` tokens of its row, which are padding.
 
-    Padding itself sees itself: a softmax over nothing would not be a number.
+    A padding token sees itself, because a softmax over no keys would be NaN.
     """
     return Mask(lambda b, q, kv: (kv >= lengths_B[b]) | (q == kv))
 

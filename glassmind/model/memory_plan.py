@@ -1,9 +1,9 @@
 """What training keeps in memory, from a config alone: the state of weights, and activations.
 
-Two things fill a GPU. The *state* has a fixed number of bytes for each parameter: weights, their
-gradients, and what the optimizer remembers. *Activations* grow with the tokens in flight: whatever
-the forward pass computes and the backward pass will ask for again. Nothing here is allocated; the
-formulas are held against counted bytes of small real models in the tests.
+Two things fill a GPU. The *state* has a fixed number of bytes per parameter: weights, their
+gradients, and the optimizer's moments. *Activations* grow with the tokens of a micro-batch: they
+are what the forward pass computes and the backward pass needs. Nothing here is allocated; tests
+compare the formulas with counted bytes of small real models.
 
 Shapes: D d_model, H heads, K kv heads, E head_dim, F d_hidden, V vocab, X experts.
 """
@@ -49,8 +49,8 @@ class StateBytes:
 
 # The paper's mixed precision, with everything but the optimizer's state in 16 bits.
 ZERO_PAPER = StateBytes(working=2, gradient=2, master=4, moments=8)
-# What this trainer does: float32 weights and gradients; bfloat16 copies live during a step only.
-# Muon remembers one moment instead of AdamW's two, 4 bytes less for each matrix weight.
+# This trainer: float32 weights and gradients; bfloat16 copies exist during a step only. Muon keeps
+# one moment instead of AdamW's two, 4 bytes less for each matrix weight.
 IN_FLOAT32 = StateBytes(working=0, gradient=4, master=4, moments=8)
 IN_BFLOAT16 = StateBytes(working=2, gradient=4, master=4, moments=8)
 
@@ -59,14 +59,14 @@ def activation_bytes(config: ModelConfig, arithmetic: Arithmetic = "bfloat16") -
     """Bytes that one layer keeps of each token until the backward pass has used them.
 
     Counted as Korthikanti et al. 2022 (arXiv 2205.05198, §4.1) do: the input of every matrix
-    product, of every norm and of every non-linearity is kept once. Their 34 D for GPT is what this
-    gives in 16-bit numbers, without their dropout masks; their 5·H·T of attention scores do not
-    exist here, because fused attention (Dao et al. 2022, 2205.14135) forms them again.
+    product, of every norm and of every non-linearity is kept once. In 16-bit numbers this gives
+    their 34 D for GPT, without their dropout masks; their 5·H·T of attention scores are not stored
+    here, because fused attention (Dao et al. 2022, 2205.14135) recomputes them.
 
     ``bfloat16`` is the trainer's autocast: the residual stream and norms stay in float32, and every
     product that reads a norm makes its own 16-bit copy. An RMSNorm also keeps its normalised input
-    (a fused kernel would not: the plan is on the safe side). The mean over layers, where they
-    differ. Latent attention and experts are counted to within some 15 %.
+    (a fused kernel would not, so this may be too high). If layers differ, the result is their mean.
+    Latent attention and experts are counted to within about 15 %.
     """
     wide, narrow = 4, 4 if arithmetic == "float32" else 2
     norms = {"before": 2, "after": 2, "residual": 2, "around": 4}[config.norm_placement]
@@ -102,7 +102,7 @@ def training_flops(config: ModelConfig, sequence: int) -> float:
 
 
 def _attention_bytes(config: ModelConfig, wide: int, narrow: int) -> float:
-    """From the projections' input to the last product's, which is the heads' output."""
+    """Everything from the projections' input to the heads' output, the last product's input."""
     attention, latent = config.attention, config.attention.latent
     heads, queries = attention.n_heads, attention.n_heads * config.head_dim
     readers = 1 if wide == narrow else 2 if latent.kv_rank else 3
@@ -116,7 +116,7 @@ def _attention_bytes(config: ModelConfig, wide: int, narrow: int) -> float:
 
 
 def _dense_bytes(config: ModelConfig, d_hidden: int, wide: int, narrow: int) -> float:
-    """A feed-forward network: its input, and of the hidden layer what its kind needs again."""
+    """A feed-forward network: its input, and what the backward pass of its kind needs."""
     gated = config.feed_forward.kind in GATED
     readers = 2 if gated and wide != narrow else 1
     of_hidden = 4 if gated else 1 if config.feed_forward.kind == "relu" else 2

@@ -1,4 +1,4 @@
-"""Normalisation: keep every token's vector at a scale the next layer expects.
+"""Normalisation: keeps every token's vector at a scale that the next layer expects.
 
 LayerNorm (Ba et al. 2016, arXiv 1607.06450) subtracts the mean and divides by the standard
 deviation; RMSNorm (Zhang & Sennrich 2019, 1910.07467) only divides by the root mean square,
@@ -13,7 +13,7 @@ from glassmind.model.config import ModelConfig
 
 
 def make_norm(config: ModelConfig, width: int | None = None) -> nn.Module:
-    """The norm ``config`` asks for over the last dimension, ``d_model`` wide unless told."""
+    """The norm that ``config`` names, over the last dimension (``d_model`` unless given)."""
     width = width or config.d_model
     if config.norm == "layernorm":
         return nn.LayerNorm(width, eps=config.norm_eps)

@@ -1,10 +1,10 @@
-"""Where a token stands: learned and sinusoidal vectors, rotary embedding (RoPE), ALiBi, T5.
+"""Positions of tokens: learned and sinusoidal vectors, rotary embedding (RoPE), ALiBi, T5.
 
 Learned and sinusoidal positions are *added* to the token embedding once, at the bottom. RoPE adds
-nothing: in every attention it turns each pair of query and key coordinates by an angle
+nothing: in every attention it rotates each pair of query and key coordinates by an angle
 proportional to the token's position, so that a score depends on the *distance* between two tokens.
-ALiBi does not touch queries and keys at all: it lowers the score itself by the distance. T5 adds to
-the score what it learned for about this distance.
+ALiBi does not change queries and keys: it lowers the score in proportion to the distance. T5 adds
+to the score a number that it learned for distances of about this size.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def rope_frequencies(dim: int, theta: float, scaling: RopeScaling) -> Tensor:
 
 
 def yarn_sharpness(factor: float, weight: float = 1.0) -> float:
-    """How much YaRN raises queries and keys against the flattening of a longer context."""
+    """YaRN's factor on queries and keys, which keeps attention sharp over a longer context."""
     return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
 
 
 def rope_gain(scaling: RopeScaling) -> float:
-    """The factor on cosine and sine: 1, but for YaRN (Peng et al. 2023, eq. 22)."""
+    """The factor on cosine and sine: 1, except for YaRN (Peng et al. 2023, eq. 22)."""
     if scaling.kind != "yarn":
         return 1.0
     if scaling.sharpness and scaling.sharpness_all:
@@ -115,10 +115,10 @@ def alibi_slopes(n_heads: int) -> Tensor:
 
 
 class ScoreBias(nn.Module):
-    """What positions add to every score. A model has at most one, and all its layers ask it.
+    """What positions add to every score. A model has at most one, shared by all its layers.
 
-    ``slopes_H`` is given where the bias falls in proportion to the distance: the one kind that the
-    compiled loops compute by themselves. Every other kind is computed here, for every kernel.
+    ``slopes_H`` is set if the bias is proportional to the distance: the only kind that the compiled
+    loops compute by themselves. Every other kind is computed here, for every kernel.
     """
 
     slopes_H: Tensor | None
@@ -128,12 +128,12 @@ class ScoreBias(nn.Module):
         self.register_buffer("slopes_H", slopes_H, persistent=False)
 
     def forward(self, distance_B1QS: Tensor) -> Tensor:
-        """Positions of queries less those of keys -> floats to add: broadcasts to (B, H, Q, S)."""
+        """Query positions minus key positions -> floats to add; broadcasts to (B, H, Q, S)."""
         raise NotImplementedError
 
     @property
     def learns(self) -> bool:
-        """Whether gradients are wanted: only a table of all pairs passes them on."""
+        """Whether it needs gradients, which only a dense table of all pairs passes on."""
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
 
 
@@ -152,7 +152,7 @@ def t5_bucket(distance: Tensor) -> Tensor:
     """Which of 32 buckets a distance falls into (Raffel et al. 2019, arXiv 1910.10683, §2.1).
 
     0 to 15 have a bucket each; from there to 128 tokens buckets widen by a constant factor, and
-    everything further back is in the last. What is ahead counts as distance 0.
+    all larger distances share the last. Later tokens count as distance 0.
     """
     exact = T5_BUCKETS // 2
     distance = distance.clamp(min=0)
@@ -185,7 +185,7 @@ def score_bias(config: ModelConfig) -> ScoreBias | None:
 
 
 def position_parameters(config: ModelConfig) -> int:
-    """How many trained numbers hold positions."""
+    """The number of trained parameters for positions."""
     if config.positions.kind == "t5":
         return T5_BUCKETS * config.attention.n_heads
     return config.max_tokens * config.d_model if config.positions.kind == "learned" else 0

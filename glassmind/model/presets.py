@@ -1,8 +1,8 @@
-"""Published architectures as rows of values, each in the order the field arrived at it.
+"""Published architectures as configs, in the order in which they appeared.
 
-A new architecture is a new row here plus, at most, one small module for what no row can say yet.
-Where one row is another with a few values changed it is written so. ``glassmind`` is this project's
-own default; its sizes are set by the recipes.
+A new architecture is a new entry here plus, at most, one small module for what ``ModelConfig``
+cannot express yet. An entry that differs from another in a few values is derived from it.
+``glassmind`` is this project's own default; its sizes are set by the recipes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glassmind.model.config import (
     RopeScaling,
 )
 
-# Vaswani et al. 2017 (arXiv 1706.03762), the base model's decoder without its look at an encoder.
+# Vaswani et al. 2017 (arXiv 1706.03762), the base model's decoder without cross-attention.
 _TRANSFORMER = ModelConfig(
     vocab_size=37_000,
     max_tokens=512,
@@ -260,7 +260,7 @@ PRESETS: dict[str, ModelConfig] = {
     "qwen3-moe": _QWEN3_MOE,
     "smollm3": _SMOLLM3,
     "olmo3": _OLMO3,
-    # RoPE, QK-norm and ReLU² each won their place in small-model training speed-runs; biases,
-    # dropout and learned norms' offsets did not.
+    # In speed-runs of training small models RoPE, QK-norm and ReLU² each helped; biases, dropout
+    # and learned offsets of norms did not.
     "glassmind": ModelConfig(),
 }

@@ -1,9 +1,8 @@
-"""Taps: named places where one can watch, replace or silence what flows through the model.
+"""Taps: named places at which tensors inside the model can be read, replaced or zeroed.
 
-A ``Tap`` is a module that returns its input. Its *name* is its path in the model, so
-``blocks.3.attention.weights`` is where block 3's attention weights pass by. Outside ``probe`` a tap
-does nothing; under ``torch.compile`` it leaves no node in the graph, so a watched model and an
-unwatched one are the same program until somebody looks.
+A ``Tap`` is a module that returns its input. Its *name* is its path in the model, so block 3's
+attention weights pass the tap ``blocks.3.attention.weights``. Outside ``probe`` a tap does nothing;
+``torch.compile`` removes it from the graph, so taps cost nothing while no one probes the model.
 
     with probe(model, read=["blocks.*.attention.weights"]) as seen:
         model(ids)
@@ -36,14 +35,14 @@ class Tap(nn.Module):
     def watched(self) -> bool:
         """True inside a ``probe`` that names this tap.
 
-        A fast kernel that never forms the tensor asks this, and computes it the plain way when
-        somebody is looking.
+        A fast kernel that never forms the tensor checks this, and uses the plain formula instead if
+        it is true.
         """
         return len(self._forward_hooks) > 0
 
 
 def tap_names(model: nn.Module) -> list[str]:
-    """Every tap of ``model`` in the order the data passes it."""
+    """The names of all taps of ``model``, in the order in which data passes them."""
     return [name for name, module in model.named_modules() if isinstance(module, Tap)]
 
 
@@ -96,5 +95,5 @@ def probe(
 
 
 def zero(x: Tensor) -> Tensor:
-    """Ablation for ``probe(replace=...)``: silence a tap."""
+    """Ablation for ``probe(replace=...)``: zeros in place of the tensor."""
     return torch.zeros_like(x)

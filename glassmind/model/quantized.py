@@ -1,20 +1,20 @@
 """Linear layers whose weights are frozen, and stored in 4 or 8 bits.
 
-A layer that is no longer trained needs its weights only to compute with. So they can lie in memory
-small and be unpacked, one layer at a time, whenever the layer is called. Two ways to store them:
+The weights of a layer that is no longer trained are only read. So they can be stored in few bits
+and unpacked, one layer at a time, whenever the layer is called. There are two formats:
 
 - ``nf4`` (Dettmers et al. 2023, QLoRA, arXiv 2305.14314): trained weights are close to normally
   distributed, so the sixteen values that four bits can name are the normal distribution's
-  quantiles. In each block of 64 weights (along a row, which goes on in the next) all are divided by
-  the largest, c = max |w|, and rounded to the nearest level. The scales c would still cost half a
-  bit a weight; they are stored in 8 bits themselves ("double quantization"), less their mean, in
-  blocks of 256 with a float each. (The paper takes an 8-bit float there; here it is an integer.)
-  4.127 bits a weight.
-- ``int8``: each row of the matrix divided by its largest, times 127, rounded. 8 bits and a float a
-  row.
+  quantiles. The matrix is read row after row in blocks of 64 weights; each block is divided by its
+  largest, c = max |w|, and rounded to the nearest level. The scales c alone would take half a bit
+  per weight, so they are quantized as well ("double quantization"): their mean is subtracted, and
+  they are stored in 8 bits, in blocks of 256 with a float each. (The paper uses an 8-bit float for
+  this; here it is an integer.) 4.127 bits per weight.
+- ``int8``: each row of the matrix is divided by its largest, times 127, and rounded. 8 bits per
+  weight and a float per row.
 
-The backward pass unpacks once more instead of keeping what the forward pass unpacked: only the
-input's gradient is needed, dL/dx = dL/dy · W.
+The backward pass unpacks the weights again instead of keeping them from the forward pass: only the
+gradient of the input is needed, dL/dx = dL/dy · W.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ NF4_LEVELS = (
 
 
 class QuantizedLinear(nn.Module):
-    """A frozen stand-in for ``linear``; its bias stays as it is.
+    """A frozen replacement for ``linear``; its bias stays as it is.
 
-    Its tensors are buffers that no checkpoint keeps: they are made again from the model that a
-    run starts from. ``kind`` is ``"nf4"`` or ``"int8"``.
+    Its tensors are buffers that checkpoints do not contain: they are computed again from the model
+    that a run starts from. ``kind`` is ``"nf4"`` or ``"int8"``.
     """
 
     packed: Tensor
@@ -69,7 +69,7 @@ class QuantizedLinear(nn.Module):
         self.kind: Quantization = kind
         weight = linear.weight.detach().float()
         if not weight.isfinite().all():
-            raise ValueError("a weight that is no finite number cannot be quantized")
+            raise ValueError("a weight is not finite and cannot be quantized")
         parts = pack_nf4(weight) if kind == "nf4" else pack_int8(weight)
         self.register_buffer("packed", parts[0], persistent=False)
         self.scales: list[str] = []
@@ -142,7 +142,7 @@ def pack_nf4(weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     ranges = grouped.abs().amax(dim=1)
     scales = (grouped / _no_zero(ranges)[:, None] * 127).round().to(torch.int8)
     scales = scales.flatten()[: len(largest)].contiguous()
-    # Rounded with the scales that unpacking will have, so that their error is not added to it.
+    # Rounded with the scales as unpacked, so that the error of the scales is not added.
     shares = (blocks / _no_zero(_nf4_scales(scales, ranges, mean))[:, None]).contiguous()
     levels = torch.tensor(NF4_LEVELS, device=weight.device)
     nearest = torch.bucketize(shares, (levels[1:] + levels[:-1]) / 2).to(torch.uint8).view(-1, 2)
@@ -176,5 +176,5 @@ def unpack_int8(packed: Tensor, scales: Tensor) -> Tensor:
 
 
 def _no_zero(scales: Tensor) -> Tensor:
-    """For dividing: a block of nothing but zeros has the scale 0, and stays zeros."""
+    """The scales with 1 in place of 0, for dividing: a block of zeros stays zeros."""
     return scales.where(scales != 0, 1.0)

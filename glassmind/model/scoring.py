@@ -1,11 +1,11 @@
 """From a dot product to a score: scale, window, and the bias of some kinds of positions.
 
-softmax(q·k) is only the heart of attention. Around it stand a scale, the mask that says who sees
-whom, for some layers a window, for some models a bias for distance. ``Scoring`` holds what a
-layer always does; ``VisibleKeys`` joins it with the mask and positions of one forward pass, and can
-write out any *tile* of the table "which query sees which key, and with what bias". A short
-sequence gets the whole table at once, a long one is processed tile by tile (``chunked.py``), and a
-causal mask with nothing else needs no table.
+Besides softmax(q·k), attention has a scale, a mask, in some layers a window, and in some models a
+bias that depends on the distance. ``Scoring`` holds the settings of a layer; ``VisibleKeys``
+combines them with the mask and positions of one forward pass, and can compute any *tile* of the
+table "which query sees which key, and with what bias". For a short sequence the whole table is
+computed, a long one is processed tile by tile (``chunked.py``), and a plain causal mask needs no
+table.
 
 Shapes: B batch, T tokens, H heads.
 """
@@ -33,13 +33,13 @@ class Scoring:
 
     @property
     def slopes_H(self) -> Tensor | None:
-        """All that there is to the bias, where it is one that falls in proportion."""
+        """The slopes of the bias, if it is proportional to the distance."""
         return None if self.bias is None else self.bias.slopes_H
 
     def lower(
         self, mask: Mask | Tensor | None, positions: Tensor, batch: int, tokens: int
     ) -> Tensor | VisibleKeys | None:
-        """What an attention kernel gets for ``mask`` over ``tokens`` tokens.
+        """The argument of an attention kernel for ``mask`` over ``tokens`` tokens.
 
         ``None`` for plain causal attention; a tensor that broadcasts to (B, H, T, T), boolean
         (True = visible) or floats to add; or, where that would be too large, a ``VisibleKeys``.

@@ -2,11 +2,11 @@
 
 Shapes: B batch, T tokens, S keys, D d_model, V vocabulary.
 
-    x = embed(ids)                           # what each token is
+    x = embed(ids)                           # a vector for each token
     for each block:
         x = x + attention(norm(x))           # gather from the tokens before
-        x = x + feed_forward(norm(x))        # think about it
-    logits = unembed(norm(x))                # what may come next
+        x = x + feed_forward(norm(x))        # transform each token alone
+    logits = unembed(norm(x))                # scores of the next token
 
 That is the pre-norm decoder every current model is a variation of; ``ModelConfig`` says which.
 """
@@ -39,8 +39,8 @@ Rotation = tuple[Tensor, Tensor]
 class Block(nn.Module):
     """Attention, then feed-forward, each added to the residual stream (B, T, D).
 
-    Around each branch stand up to three norms, of which ``ModelConfig.norm_placement`` takes some:
-    on what the branch reads, on what it says, on the sum.
+    A branch can have up to three norms, chosen by ``ModelConfig.norm_placement``: on its input, on
+    its output, and on the sum.
     """
 
     def __init__(self, config: ModelConfig, layer: int, bias: ScoreBias | None = None) -> None:
@@ -98,8 +98,8 @@ class Block(nn.Module):
     def silence(self) -> None:
         """Zero the last matrix of both branches: the block then passes its input on unchanged.
 
-        Only where nothing is normalised after the branch: the norm of zero has no gradient to
-        speak of, and norm(x + 0) is not x.
+        Only if nothing is normalised after the branch: the norm of zero has almost no gradient, and
+        norm(x + 0) is not x.
         """
         if self.attention_norm is None or self.attention_out_norm is not None:
             return
@@ -117,8 +117,8 @@ class Transformer(nn.Module):
 
     Weights are initialised from PyTorch's global generator: linear layers and the embedding
     normal with standard deviation 1/√fan_in (0.02 for a tied embedding), and the last matrix of
-    every residual branch zero, so that the untrained model is the identity from embedding to
-    output and every block earns its contribution (Zhang et al. 2019, arXiv 1901.09321).
+    every residual branch zero, so that at first the blocks pass their input on unchanged (Zhang et
+    al. 2019, arXiv 1901.09321).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -126,7 +126,7 @@ class Transformer(nn.Module):
         if config.vocab_size < 1:
             raise ValueError("vocab_size must be set (it comes from the tokenizer)")
         self.config = config
-        # Keep only what goes into a block for the backward pass, and run the block once more there
+        # Keep only the input of each block for the backward pass, and run the block again there
         # (Chen et al. 2016, arXiv 1604.06174): a third more work for a fraction of the memory.
         self.recompute = False
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
@@ -175,7 +175,7 @@ class Transformer(nn.Module):
         mask: Tensor | Mask | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """The final residual stream after its norm, (B, T, D): what the heads read.
+        """The final residual stream after its norm, (B, T, D), the input of the heads.
 
         ``positions`` is (T,) or (B, T) and counts from 0 unless given (a cache knows its own).
         ``mask`` is a predicate, or (T, T) or (B, T, T), boolean (True = may attend) or additive

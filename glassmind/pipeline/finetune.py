@@ -1,40 +1,71 @@
 """Fine-tuning: train a finished model further.
 
 ``start`` in a recipe names the model: a run, the model that comes with the package, a folder of
-Hugging Face, a GGUF file. Then any objective trains it further, all of it, part of it
-(``finetune.freeze``), or a low-rank change of it (``lora``):
+Hugging Face, a GGUF file. ``objective`` names how it is trained, one of the files of ``tunings``:
+all of the model, part of it (``finetune.freeze``), or a low-rank change of it (``lora``).
 
-    pretrain   more text                           (pipeline/continued_training.py)
-    sft        problems in our own format          (the same; for a model of our own)
-    chat       conversations                       (pipeline/chat_tuning.py)
-    classify   texts with labels                   (pipeline/classify.py)
-
-A model of our own that is trained on problems or text is saved as before. One that has learned to
-chat or to classify is saved as a folder of Hugging Face, right in the run's folder, with every
-change merged into the weights: the run can be asked, converted, started from again, and opened by
-other programs.
+A model of our own that is trained on problems, on text or from reward is saved as before. One that
+has learned to chat or to classify is saved as a folder of Hugging Face, right in the run's folder,
+with every change merged into the weights: the run can be asked, converted, started from again, and
+opened by other programs.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from glassmind.errors import UserError
-from glassmind.pipeline.chat_tuning import tune_chats
-from glassmind.pipeline.classify import train_classifier
-from glassmind.pipeline.continued_training import continue_pretraining, tune_on_problems
+from glassmind.pipeline import tunings
+from glassmind.pipeline.tuning import FineTuning
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.recipe import Recipe
+from glassmind.runs.recipe import Options, Recipe
+from glassmind.serialization import decode, encode_toml
 
-TUNINGS = {
-    "pretrain": continue_pretraining,
-    "sft": tune_on_problems,
-    "chat": tune_chats,
-    "classify": train_classifier,
-}
+
+def objectives() -> tuple[str, ...]:
+    """What ``objective`` in a recipe may be."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(tunings.__path__)))
+
+
+def fine_tuning(objective: str) -> FineTuning:
+    """The kind of fine-tuning of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if objective not in objectives():
+        raise UserError(
+            f"there is no objective {objective[:60]!r}: set it to one of {', '.join(objectives())}"
+        )
+    module = importlib.import_module(f"{tunings.__name__}.{objective}")
+    kind = module.FINE_TUNING
+    assert isinstance(kind, FineTuning)
+    return kind
+
+
+def with_all_options(recipe: Recipe) -> Recipe:
+    """The recipe with every option of its objective written out.
+
+    Raises:
+        UserError: the objective has no such option, or an option has a value that cannot be used.
+    """
+    kind = fine_tuning(recipe.objective)
+    if kind.options is None:
+        if recipe.options:
+            raise UserError(
+                f"the objective {recipe.objective} has no options: leave out "
+                f"{', '.join(f'options.{name}' for name in recipe.options)}"
+            )
+        return recipe
+    given = decode(kind.options, recipe.options, f"the options of {recipe.objective}")
+    options: Options = encode_toml(given)
+    return replace(recipe, options=options)
 
 
 def fine_tune(
@@ -43,14 +74,15 @@ def fine_tune(
     """Train the model at ``recipe.start`` further, into the run ``folder``.
 
     Raises:
-        UserError: there is no such model, it or the data cannot be used for the objective, or
-            ``folder`` holds something else.
+        UserError: there is no such model or objective, the model, the options or the data cannot be
+            used, or ``folder`` holds something else.
     """
+    recipe = with_all_options(recipe)
     if not recipe.start:
         what = "lora.rank is for" if recipe.lora.rank else f"objective {recipe.objective!r} needs"
         raise UserError(
             f"{what} a finished model to start from: set start to a run's folder, a Hugging Face "
             "folder, a .gguf file, smollm2 or word-problems"
         )
-    tune = TUNINGS[recipe.objective]
+    tune = fine_tuning(recipe.objective).tune
     return tune(recipe, folder, resume=resume, device=device, progress=progress)

@@ -1,10 +1,12 @@
-"""One fine-tuning under way, and what every kind of it needs: ``finetune`` lists the kinds."""
+"""What every kind of fine-tuning is, and what it needs. The kinds are the files of ``tunings``."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -23,6 +25,34 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.train import BatchSource, Objective, Pretrain, Trainer
 from glassmind.train.freezing import freeze
 from glassmind.train.lora import add_lora, remove_lora
+
+
+class Tune(Protocol):
+    """Trains the model at ``recipe.start`` further, into the run ``folder``.
+
+    Raises:
+        UserError: there is no such model, it or the data cannot be used, or ``folder`` holds
+            something else.
+    """
+
+    def __call__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        resume: bool,
+        device: torch.device,
+        progress: Progress,
+    ) -> RunFolder: ...
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """A kind of fine-tuning. ``options`` is the dataclass that ``[options]`` of a recipe is read
+    as; ``None`` where the kind has no options of its own."""
+
+    tune: Tune
+    options: type[object] | None = None
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A method's answer to a problem, what it rests on, and what it took.
+    """A method's answer to a problem, the trace it is based on, and its cost.
 
-    ``answer`` is ``None`` where the method found none. ``cost`` is the method's own: of chains that
-    methods share, each counts what it would have drawn and judged alone.
+    ``answer`` is ``None`` if the method found none. Methods share chains; ``cost`` is what the
+    method would have cost alone.
     """
 
     problem_id: str
@@ -38,12 +38,12 @@ class Solution:
 
     @staticmethod
     def of(answer: str | None, trace: Trace) -> Solution:
-        """A solution that cost what its trace did."""
+        """A solution with the cost of its trace."""
         return Solution(trace.problem_id, answer, trace, trace.cost)
 
 
 class Solve(Protocol):
-    """The work of a method: one solution a problem, in order."""
+    """The function of a method: one solution per problem, in order."""
 
     def __call__(
         self, problems: Sequence[Problem], session: Session, budget: Budget
@@ -52,18 +52,18 @@ class Solve(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way of answering, with what tables, reports and commands say about it.
+    """A way of answering, with its description for tables, reports and commands.
 
-    ``name`` is what commands and files call it, ``title`` what people read, and ``explanation`` one
+    ``name`` is used by commands and files, ``title`` is shown to people, and ``explanation`` is one
     sentence that says what it does. ``needs`` is what a session must have for it.
-    ``compared_with`` names the methods that it is tested against on the same problems, first the
-    one that it improves on. ``scales`` says that ``Budget.samples`` changes what it does, so that
-    its accuracy is drawn against the number of samples. ``in_summary`` puts it where there is room
-    for a few methods only.
+    ``compared_with`` names the methods that it is tested against on the same problems, beginning
+    with the one that it improves on. ``scales`` says that the result depends on
+    ``Budget.samples``, so that accuracy is plotted against the number of samples. ``in_summary``
+    says whether the method is shown where there is room for a few only.
 
-    A method that needs the reference answers is a *ceiling*: it answers nothing, and shows what
-    could be reached by choosing well. It is not tested against anything; ``compared_with`` names
-    the method whose distance to it is told.
+    A method that needs the reference answers is a *ceiling*: it cannot be used to answer, and shows
+    what perfect choosing among the chains would reach. It is not tested against other methods;
+    ``compared_with`` names the method whose distance to the ceiling is reported.
     """
 
     name: str
@@ -77,9 +77,9 @@ class Method:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"a method's name has lower-case words with hyphens: {self.name!r}")
+            raise ValueError(f"a method's name is lower-case words and hyphens, not {self.name!r}")
 
     @property
     def ceiling(self) -> bool:
-        """Whether it shows what could be reached instead of answering."""
+        """Whether it shows an upper bound instead of answering."""
         return "answers" in self.needs

@@ -1,4 +1,4 @@
-"""Every method there is, in the order of the ladder.
+"""The list of all methods, in the order of the ladder.
 
 Tables, JSON, the report, ``ask``, ``eval`` and ``/v1/reason`` take the methods from here. A new one
 is a file in ``methods/`` and an entry in ``_BUILT_IN``.
@@ -49,7 +49,7 @@ def methods() -> tuple[Method, ...]:
 
 
 def find(name: str) -> Method | None:
-    """The method of that name, if there is one: a file may come from another version."""
+    """The method of that name; ``None`` if there is none, as in files of other versions."""
     return _registry.get(name)
 
 
@@ -83,33 +83,33 @@ def require(method: Method, has: Collection[Need]) -> None:
 
 
 def missing_in_words(needs: Collection[Need]) -> str:
-    """What is missing, and where it is to be had: the end of a sentence that refuses."""
+    """What is missing and where to find it, as the end of an error message."""
     said = in_words(needs)
     if "answers" in needs:
         return f"{said}, which only glassmind eval and the ladder have"
-    return f"{said}, and this model has none: a run of glassmind ladder has"
+    return f"{said}, and this model has none: use a run of glassmind ladder"
 
 
 def in_words(needs: Collection[Need]) -> str:
-    """Needs as people say them: ``a model that writes its steps and a verifier``."""
+    """Needs in words: ``a model that writes its steps and a verifier``."""
     return " and ".join(said for need, said in _WHAT.items() if need in needs)
 
 
 def best(has: Collection[Need]) -> Method:
-    """The method that answers where nobody names one: the highest of the summary.
+    """The default method: the highest on the ladder that is in the summary and can be used.
 
     Raises:
-        UserError: there is none for what is there.
+        UserError: no method can be used.
     """
     fitting = [m for m in usable(has) if m.in_summary and not m.ceiling]
     if not fitting:
-        raise UserError("no method can answer with what is there")
+        raise UserError("no method can be used with this model")
     return fitting[-1]
 
 
 @contextmanager
 def registered(method: Method) -> Iterator[Method]:
-    """``method`` at the top of the ladder, for as long as the block runs.
+    """Register ``method`` at the top of the ladder while the block runs.
 
     Raises:
         ValueError: the name is taken.

@@ -1,8 +1,8 @@
 """A reward: a number that says how good a completion is, for learning from and for measuring.
 
 A verifiable reward (Lambert et al. 2024, arXiv 2411.15124) compares with the reference answer or
-checks the steps; a learned one asks a model. Either is a function of a problem and one completion
-alone, so that a group of completions can be scored in any order and any number of times.
+checks the steps; a learned one asks a model. Both depend only on a problem and one completion, so
+that a group of completions can be scored in any order and any number of times.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Score = Callable[[Problem, Completion], float]
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A reward, with what tables and commands say about it.
+    """A reward, with its description for tables and commands.
 
-    ``name`` is what commands and files call it, ``title`` what people read, ``explanation`` one
-    sentence that says what it gives. ``needs`` may hold ``"verifier"``: the completions then come
-    with its scores.
+    ``name`` is used by commands and files, ``title`` is shown to people, and ``explanation`` is one
+    sentence that says what it measures. ``needs`` may contain ``"verifier"``: the completions then
+    have the verifier's scores.
     """
 
     name: str
@@ -35,4 +35,4 @@ class Reward:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"a reward's name has lower-case words with hyphens: {self.name!r}")
+            raise ValueError(f"a reward's name is lower-case words and hyphens, not {self.name!r}")

@@ -1,4 +1,4 @@
-"""Every reward there is. A new one is a file in ``rewards/`` and an entry in ``_BUILT_IN``."""
+"""The list of all rewards. A new one is a file in ``rewards/`` and an entry in ``_BUILT_IN``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What methods share while they answer the same problems: the model's chains, drawn once.
+"""What methods share while they answer the same problems: the model's chains, sampled once.
 
-Methods that only choose among chains must choose among the *same* chains, or their comparison
-measures luck. They ask a session for chains, and the first one that asks makes the model write
-them. A method that searches asks the session for the model itself.
+Methods that only choose among chains must choose among the *same* chains, or differences between
+them may be due to chance. They ask a session for chains, which the model writes when they are first
+asked for. A method that searches asks the session for the model itself.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from glassmind.tokenize import Style
 
 
 class Keep(Protocol):
-    """Where a session's traces are kept beyond it, such as a run's folder."""
+    """Storage for traces that outlives the session, such as a run's folder."""
 
     def __call__(
         self, name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
     ) -> list[Trace]:
-        """The traces kept under ``name`` for ``problems``, or those that ``make`` makes."""
+        """The traces stored under ``name`` for ``problems``, or else those of ``make``."""
         ...
 
 
@@ -39,11 +39,10 @@ def _not_kept(
 class Session:
     """Models with the chains that they wrote so far.
 
-    ``models`` are asked by their style, the first of each. ``greedy`` and ``sampled`` say how;
-    ``sampled.samples`` chains are drawn as soon as one is wanted, so that every method has its
-    share of the same ones. ``answers`` says whether the problems come with reference answers.
-    ``label`` stands before what the progress is told, ``keep`` is where traces are kept, ``verify``
-    has them scored.
+    For each style, the first of ``models`` that has it is used. ``greedy`` and ``sampled`` are the
+    sampling parameters; ``sampled.samples`` chains are sampled as soon as one is needed, so that
+    all methods use the same ones. ``answers`` says whether the problems have reference answers.
+    ``label`` is a prefix for progress messages, ``keep`` stores traces, ``verify`` scores them.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Session:
 
     @property
     def has(self) -> frozenset[Need]:
-        """Which needs of methods are met."""
+        """The needs of methods that this session meets."""
         found: set[Need] = {*self._models}
         if any(model.scorer is not None for model in self._models.values()):
             found.add("verifier")
@@ -81,21 +80,21 @@ class Session:
         return self._params["samples"]
 
     def model(self, style: Style) -> Model:
-        """The model that is asked in this style."""
+        """The model for this style."""
         if style not in self._models:
-            raise ValueError(f"this session has no model that is asked for a {style} answer")
+            raise ValueError(f"this session has no model for {style} answers")
         return self._models[style]
 
     def greedy(self, problems: Sequence[Problem], style: Style = "chain") -> list[Trace]:
-        """One chain a problem, of the likeliest token each time."""
+        """One greedy chain per problem."""
         return self._traces("greedy", problems, style, 1)
 
     def samples(self, problems: Sequence[Problem], n: int, style: Style = "chain") -> list[Trace]:
-        """``n`` sampled chains a problem. A smaller number gets the first of a larger one."""
+        """``n`` sampled chains per problem; for a smaller ``n``, the first of the same chains."""
         return self._traces("samples", problems, style, n)
 
     def judged(self, problems: Sequence[Problem], n: int, style: Style = "chain") -> list[Trace]:
-        """The same chains with the verifier's scores, and with what the scores cost."""
+        """The same chains with the verifier's scores; their cost includes the scoring."""
         return self._traces("judged", problems, style, n)
 
     def _traces(self, what: str, problems: Sequence[Problem], style: Style, n: int) -> list[Trace]:

@@ -1,8 +1,8 @@
-"""Verification: what a verifier reads, what it learns from, and its scores.
+"""Verification: a verifier's input, its training data, and its scores.
 
-A verifier sees a question and the chains sampled for it, and gives every step's end and every
-chain's end a probability of being right. The chains of one question share it: they are packed as
-branches of one document, so the question is read once for all of them.
+A verifier reads a question and the chains sampled for it, and gives the end of every step and of
+every chain a probability of being right. The chains of one question are packed as branches of one
+document, so the question is read once for all of them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from glassmind.tokenize import Tokenizer, encode_prompt
 from glassmind.train.batch import to_batch
 
 Prompt = Callable[[str], Sequence[int]]
-"""The ids that ask a question, as the model that wrote the chains was asked."""
+"""The prompt's ids for a question, as the model that wrote the chains was prompted."""
 
 
 class Verify(Protocol):
-    """How traces get a verifier's scores: ``score_traces``, or one that computes elsewhere."""
+    """Scores traces with a verifier: ``score_traces``, or a function that runs elsewhere."""
 
     def __call__(
         self,
@@ -43,10 +43,11 @@ class Verify(Protocol):
 
 
 def chain_labels(problem: Problem, completion: Completion) -> list[tuple[int, float]]:
-    """(token index in the completion, label) of every step's end and of the chain's.
+    """(token index in the completion, label) for the end of every step and of the chain.
 
-    A step is right while it and all before it are legal moves towards the answer; where the
-    problem's steps cannot be checked, only the end is labelled. A chain is right if its answer is.
+    A step is right if it and all steps before it are legal moves towards the answer; if the
+    problem's steps cannot be checked, only the chain's end is labelled. A chain is right if its
+    answer is.
     """
     steps, end = _ends(completion)
     labels = []
@@ -61,7 +62,7 @@ def chain_labels(problem: Problem, completion: Completion) -> list[tuple[int, fl
 
 
 def _ends(completion: Completion) -> tuple[list[int], int | None]:
-    """Where among a completion's tokens each closed step ends, and the whole, if it ended."""
+    """The token indices at which each closed step ends, and the chain itself, if it ended."""
     steps, closing, at = [], set(completion.step_ends), -1
     for index in completion.path:
         at += len(completion.trace.nodes[index].token_ids)
@@ -80,9 +81,9 @@ def chains_document(
 ) -> Document:
     """One question and its chains as one branching document.
 
-    ``prompt`` writes the question as the model was asked; by default, in our own format.
-    With labels, tokens of chains whose answer is right are marked as completion: the ones worth
-    imitating while learning to judge.
+    ``prompt`` encodes the question as the model was prompted; by default, in our own format. With
+    labels, tokens of chains with the right answer are marked as completion, so that the language
+    loss is trained on them.
     """
     if prompt is None:
         ids = encode_prompt(tokenizer, problem.question, "chain")
@@ -120,9 +121,9 @@ def training_documents(
 ) -> list[Document]:
     """Documents to train a verifier on: each problem's distinct chains, ``branches`` to a document.
 
-    A chain sampled twice is kept once. Right and wrong chains are dealt out alternately, and only
-    documents with both are kept, the ones that teach to choose, unless there are none at all.
-    Documents longer than a row are cut down.
+    A chain sampled twice is kept once. Right and wrong chains alternate, and only documents with
+    both are kept (unless there are none), because ranking needs both. Documents longer than a row
+    lose chains until they fit.
     """
     mixed_documents: list[Document] = []
     documents: list[Document] = []
@@ -147,7 +148,7 @@ def training_documents(
 
 
 def _alternate(first: list[Completion], second: list[Completion]) -> list[Completion]:
-    """Both lists in turn, the rest of the longer one behind."""
+    """The elements of both lists in turn, then the rest of the longer one."""
     short = min(len(first), len(second))
     mixed = [c for pair in zip(first, second, strict=False) for c in pair]
     return mixed + first[short:] + second[short:]
@@ -167,8 +168,8 @@ def score_traces(
     """The traces with the verifier's judgement of every closed step and of every leaf.
 
     Equal chains of a problem are read once, and counted once in ``Cost.judged_tokens``. Chains are
-    read in groups, each with the question before it, which counts with the group's first chain.
-    The wall-clock time of all is shared over the tokens read. A chain that never ended scores 0.
+    read in groups, each after the question, whose tokens are counted for the group's first chain.
+    The wall-clock time is divided by the tokens read. A chain that never ended scores 0.
     """
     started = time.perf_counter()
     device = next(scorer.parameters()).device
@@ -212,7 +213,7 @@ def score_traces(
 
 
 def _bounded(chains: Sequence[Completion], limit: int) -> Iterator[list[Completion]]:
-    """Groups of chains of about ``limit`` tokens together; attention is quadratic in a group."""
+    """Groups of chains with about ``limit`` tokens; attention is quadratic in a group's tokens."""
     group: list[Completion] = []
     size = 0
     for chain in chains:
@@ -235,7 +236,7 @@ def _with_scores(
     prompts: Mapping[tuple[int, ...], int],
     seconds_per_token: float,
 ) -> Trace:
-    """``prompts`` holds the tokens of the question, for each chain that was read behind it."""
+    """``prompts`` holds the number of the question's tokens for each chain read with it."""
     scores: dict[int, dict[str, float]] = {}
     read: dict[int, int] = {}
     seen = set()
@@ -246,7 +247,7 @@ def _with_scores(
         scores.setdefault(completion.path[-1], {})[OUTCOME] = score
         if completion.token_ids in judged and completion.token_ids not in seen:
             seen.add(completion.token_ids)
-            for index in completion.path:  # a node that chains share is read with each of them
+            for index in completion.path:  # a shared node is read again with each of its chains
                 read[index] = read.get(index, 0) + len(trace.nodes[index].token_ids)
             read[completion.path[0]] += prompts.get(completion.token_ids, 0)
     costs = {
@@ -262,7 +263,7 @@ def _read(
     tokenizer: Tokenizer,
     device: torch.device,
 ) -> np.ndarray:
-    """Probability at every token, one document a row: (documents, width)."""
+    """The probability at every token, one document per row: (documents, width)."""
     width = max(len(document) for document in documents)
     rows = [pack([document], width, tokenizer.special.get("<|pad|>", 0)) for document in documents]
     batch = to_batch(PackedRows.join(rows), device)
@@ -280,7 +281,7 @@ def _judged(completion: Completion, probabilities: np.ndarray) -> tuple[tuple[fl
 
 
 def verify_function(model: object) -> Verify:
-    """How the chains of ``model`` are scored: after the prompt that it was asked with."""
+    """The function that scores chains of ``model``, with the prompt that the model was given."""
     if isinstance(model, LocalLLM):
         return partial(score_traces, prompt=lambda question: model.prompt(question, "chain"))
     return score_traces

@@ -1,8 +1,8 @@
 """Many samples, one answer: voting and choosing.
 
-Self-consistency (Wang et al. 2022, arXiv 2203.11171) lets the samples vote: a wrong chain can go
-wrong in many ways, right ones meet in one answer. A weight for each vote makes it a weighted vote;
-taking the single best sample is best-of-n (Cobbe et al. 2021, 2110.14168).
+Self-consistency (Wang et al. 2022, arXiv 2203.11171) lets the samples vote: wrong chains have many
+different answers, right ones agree. Votes can have weights; taking the single best sample is
+best-of-n (Cobbe et al. 2021, 2110.14168).
 
 Candidates are classes of equal answers (``grade.classes``): ``18``, ``$18`` and ``18.00`` are one,
 and so are ``x^2-1`` and ``(x-1)(x+1)``.
@@ -16,20 +16,20 @@ from collections.abc import Sequence
 from glassmind.grade import group_answers
 from glassmind.records import Completion
 
-# Judgements of chains of one problem are not independent: they err together, and their odds must
-# not be multiplied at full strength. Of 0.3, 0.5, 0.7, 1 and 2, those from 0.5 to 1 did best on
-# validation problems, within noise of each other.
+# The verifier's errors on chains of one problem are correlated, so their odds must not be
+# multiplied at full strength. Of 0.3, 0.5, 0.7, 1 and 2, those from 0.5 to 1 did best on validation
+# problems, within noise of each other.
 SHARPNESS = 0.7
 
 
 def answer_keys(completions: Sequence[Completion]) -> list[str | None]:
-    """For each completion the spelling that stands for its class of equal answers, a number's in
-    canonical form; ``None`` where it gave no answer."""
+    """For each completion the spelling that represents its class of equal answers, the canonical
+    one for a number; ``None`` if it gave no answer."""
     return group_answers([completion.answer for completion in completions])
 
 
 def answer_key(completion: Completion) -> str | None:
-    """The completion's answer, a number in canonical form; ``None`` where it gave none."""
+    """The completion's answer, a number in canonical form; ``None`` if it gave none."""
     return answer_keys([completion])[0]
 
 
@@ -70,8 +70,8 @@ def verifier_weights(
 ) -> list[float]:
     """The verifier's odds p/(1-p) of each sample to the power ``sharpness``.
 
-    With calibrated and independent judgements, odds would be the right weight of a vote: the rule
-    of naive Bayes. Probabilities are clipped to [0.001, 0.999].
+    With calibrated and independent scores, odds would be the right weights (naive Bayes).
+    Probabilities are clipped to [0.001, 0.999].
 
     Raises:
         ValueError: a completion has not been scored.

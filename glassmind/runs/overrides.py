@@ -79,6 +79,13 @@ def _changed(hint: Any, old: Any, change: Any, path: tuple[str, ...], where: str
     table = type(old) if dataclasses.is_dataclass(old) else table_of(hint)
     if table is not None:
         return _rebuild(table, old, change, path, where)
+    if typing.get_origin(hint) is dict:
+        inner = typing.get_args(hint)[1]
+        changed = {
+            key: _changed(inner, old.get(key), subchange, (*path, key), where)
+            for key, subchange in change.items()
+        }
+        return {**old, **changed}
     if isinstance(old, tuple):
         elements = list(old)
         for key, subchange in change.items():

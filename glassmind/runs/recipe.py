@@ -351,9 +351,16 @@ class ClassifyConfig:
     train: Literal["head", "last-block", "all", "lora"] = "last-block"
 
 
+Options = dict[str, bool | int | float | str]
+"""The options of an objective, by name; the objective's own dataclass says what they mean."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything a run needs to be repeated on the same machine, bit for bit.
+
+    ``objective`` says how the model is trained: ``sft`` and ``pretrain``, or another kind of
+    fine-tuning, which may take ``options``.
 
     ``start`` is a finished model to go on from, where the run is not to begin with random weights:
     a run's folder, a model of Hugging Face, a GGUF file, or a shipped model by its name. The model
@@ -363,7 +370,7 @@ class Recipe:
     name: str = "unnamed"
     about: str = ""
     seed: int = 0
-    objective: Literal["sft", "pretrain", "chat", "classify"] = "sft"
+    objective: str = "sft"
     start: str = ""
     style: Literal["chain", "direct"] = "chain"
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
@@ -377,6 +384,7 @@ class Recipe:
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     chats: ChatsConfig = field(default_factory=ChatsConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    options: Options = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "seed")

@@ -19,14 +19,14 @@ from glassmind.model import Mask, causal, same_document
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B packed rows of T tokens on the device that trains; every tensor is (B, T) but the mask.
+    """B packed rows of T tokens on the training device; every tensor but the mask is (B, T).
 
     ``rows`` are the same rows as NumPy arrays (``data.packing.PackedRows`` explains their fields).
-    What is counted or looked up in them does not have to wait for the device: choose tokens there,
-    and fetch their indices by ``indices``. ``batch[COLUMN]`` is a column on the device.
+    Count and choose tokens there, so that nothing has to wait for the device, and copy their
+    indices to it with ``indices``. ``batch[COLUMN]`` is a column on the device.
 
-    ``mask`` holds additive floats (B, T, T): 0 where a token may attend, -inf where not; ``None``
-    where every row is one document, and causal attention is all that is needed.
+    ``mask`` holds additive floats (B, T, T): 0 where a token may attend, -inf where not. It is
+    ``None`` if every row is one document, so that causal attention is all that is needed.
     """
 
     rows: PackedRows
@@ -50,7 +50,7 @@ class Batch:
         return to_device(rows_N, self.ids.device), to_device(columns_N, self.ids.device)
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """Everything on the device by name, columns by theirs."""
+        """All tensors on the device by name; a column has its own name."""
         named = {
             "ids": self.ids,
             "positions": self.positions,
@@ -62,7 +62,7 @@ class Batch:
 
 
 def to_batch(rows: PackedRows, device: torch.device) -> Batch:
-    """Move packed rows to ``device`` and compute their mask. A GPU is not waited for."""
+    """Move packed rows to ``device`` and compute their mask, without waiting for a GPU."""
     documents = to_device(rows.documents, device, torch.long)
     lowered = None
     if rows.branches.any() or (rows.documents != 1).any():
@@ -85,7 +85,7 @@ def to_batch(rows: PackedRows, device: torch.device) -> Batch:
 def to_device(
     array: NDArray[Any], device: torch.device, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """A copy of ``array`` as a tensor; from pinned memory, so that a GPU is not waited for."""
+    """A copy of ``array`` as a tensor; from pinned memory, so that nothing waits for a GPU."""
     tensor = torch.from_numpy(np.array(array)).to(dtype)
     if device.type == "cuda":
         tensor = tensor.pin_memory()
@@ -110,10 +110,10 @@ def _lower(documents: Tensor, branches: Tensor | None) -> Tensor:
 
 
 def _lower_in_pieces(rows: PackedRows) -> Tensor | None:
-    """``_lower`` for documents one behind the other and without branches, else ``None``.
+    """``_lower`` for consecutive documents without branches; ``None`` for others.
 
-    Such a mask is the causal one in which each document hides one more rectangle, all that lies
-    before it. Filling those takes a tenth of the time of evaluating the predicate for all pairs.
+    Such a mask is the causal mask with one more hidden rectangle per document, everything before
+    it. Filling those takes a tenth of the time of evaluating the predicate for all pairs.
     """
     order = (rows.documents - 1).astype(np.uint16)  # padding, 0, comes last
     if rows.branches.any() or (order[:, 1:] < order[:, :-1]).any():

@@ -1,17 +1,18 @@
-"""Cross-entropy without the table of logits.
+"""Cross-entropy without storing all logits.
 
-The last layer of a language model turns N hidden states into N x V logits: with 50,000 tokens of
-vocabulary by far the largest tensor of training, and it is kept for the backward pass, once more as
-log-probabilities, and once more as its gradient. But each row's loss and gradient depend on that
-row alone. So the rows are worked off in chunks, and each chunk's gradient is taken at once:
+The last layer of a language model turns N hidden states into N x V logits. With a vocabulary of
+50,000 tokens they are by far the largest tensor of training, and they exist three times: as logits
+kept for the backward pass, as log-probabilities, and as their gradient. But each row's loss and
+gradient depend on that row alone. So the rows are processed in chunks, and each chunk's gradient is
+computed together with its loss:
 
     logits = h Wᵀ        L = Σ logsumexp(logits) - logits[target]
     dL/dlogits = softmax(logits) - onehot(target)
     dL/dh = dL/dlogits · W        dL/dW += dL/dlogitsᵀ · h
 
-Three matrix products as ever, in a tenth of the memory (as in Wijmans et al. 2024, arXiv
-2411.09009, and Hsu et al. 2024, 2410.10989, who also fuse them into one kernel), and since a chunk
-of logits fits into the processor's cache, not slower.
+These are the same three matrix products in a tenth of the memory (as in Wijmans et al. 2024, arXiv
+2411.09009, and Hsu et al. 2024, 2410.10989, who also fuse them into one kernel). Since a chunk of
+logits fits into the processor's cache, it is not slower.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ CHUNK_LOGITS = 2**20
 """Logits that exist at once: 4 MiB in float32, which a processor's cache holds."""
 
 FEWEST_ROWS = 512
-"""Rows of a chunk in any case. W is read, and its gradient read and written, for every chunk: with
-a large vocabulary and few rows that takes longer than the arithmetic."""
+"""The fewest rows of a chunk. W is read, and its gradient read and written, for every chunk: with a
+large vocabulary and few rows that takes longer than the arithmetic."""
 
 
 def chunk_rows(vocab_size: int) -> int:
-    """Rows whose logits exist at once."""
+    """The number of rows of a chunk."""
     return max(FEWEST_ROWS, CHUNK_LOGITS // vocab_size)
 
 
@@ -41,8 +42,8 @@ def chunked_cross_entropy(
 ) -> Tensor:
     """Mean of -log p(target) (nats) with logits ``hidden_ND @ weight_VD.T``; a scalar in float32.
 
-    Equal to ``F.cross_entropy`` of those logits up to rounding; its gradient can be taken once.
-    ``rows`` are worked off at once (0: ``chunk_rows``).
+    Equal to ``F.cross_entropy`` of those logits up to rounding; ``backward`` can be called once.
+    ``rows`` is the size of a chunk (0: ``chunk_rows``).
     """
     rows = rows or chunk_rows(len(weight_VD))
     apply: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
@@ -55,7 +56,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, rows: int
     ) -> Tensor:
         for_hidden, for_weight = ctx.needs_input_grad[:2]
-        # An empty batch has no mean; 0 as its loss leaves everything where it is.
+        # An empty batch has no mean; a loss of 0 changes nothing.
         n = max(1, len(targets_N))
         d_hidden_ND = torch.empty_like(hidden_ND) if for_hidden else None
         d_weight_VD = torch.zeros_like(weight_VD) if for_weight else None
@@ -80,7 +81,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         d_hidden_ND, d_weight_VD = ctx.gradients
-        del ctx.gradients  # they are scaled in place, so they serve once
+        del ctx.gradients  # they are scaled in place, so they can be used once
         for gradient in (d_hidden_ND, d_weight_VD):
             if gradient is not None:
                 gradient.mul_(outer[0])

@@ -1,13 +1,13 @@
-"""Classification: read a text to its end, and say which of C kinds it is.
+"""Classification: read a text to its end, and predict its class, one of C.
 
 With h the trunk's hidden state at the text's last token, the only one that has seen all of it:
 
     L = - mean over texts of  log softmax(W h + b)[label]
 
-This is how GPT was first put to use (Radford et al. 2018, "Improving language understanding by
-generative pre-training", §3.2): the pretrained trunk, and one new matrix. What learns beside the
-new head is a choice (``set_trained``): nothing, which shows what the trunk already knows; the last
-block and the final norm; everything; or low-rank changes (``lora``).
+This is how the first GPT was used (Radford et al. 2018, "Improving language understanding by
+generative pre-training", §3.2): the pretrained trunk, and one new matrix. What is trained in
+addition to the new head is a choice (``set_trained``): nothing, which shows what the trunk already
+knows; the last block and the final norm; everything; or low-rank changes (``lora``).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def labelled(rows: PackedRows) -> NDArray[np.bool_]:
 
 
 class TextClassifier(nn.Module):
-    """A trunk and a head of ``n_classes``, which starts at zero: every class is as likely."""
+    """A trunk and a head of ``n_classes``, which starts at zero: all classes are equally likely."""
 
     def __init__(self, trunk: Transformer, n_classes: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class TextClassifier(nn.Module):
 
 
 def set_trained(classifier: TextClassifier, part: Literal["head", "last-block", "all"]) -> None:
-    """Freeze all of the trunk but what is to learn beside the head."""
+    """Freeze all of the trunk except ``part``; the head is always trained."""
     trunk = classifier.trunk
     trunk.requires_grad_(part == "all")
     if part == "last-block":

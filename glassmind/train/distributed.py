@@ -134,7 +134,7 @@ class MultiProcessGroup(ProcessGroup):
         self._turns += 1
         turn = f"turn/{self._turns}"
         if not self.is_first and self._outcome(f"{turn}/0") == "failed":
-            raise SystemExit(2)  # the first process says why
+            raise SystemExit(2)  # the first process reports the reason
         try:
             yield
         except BaseException:

@@ -1,9 +1,9 @@
 """Freezing: parts of a finished model that fine-tuning leaves as they are.
 
 A frozen tensor gets no gradient, so it keeps its bits and needs no optimizer state, and below the
-lowest trained layer there is no backward pass. The early layers of a language model know
-letters and words, which a new task seldom changes (Howard & Ruder 2018, arXiv 1801.06146, unfreeze
-from the top down).
+lowest trained layer there is no backward pass. The early layers of a language model represent
+letters and words, which seldom have to change for a new task (Howard & Ruder 2018, arXiv
+1801.06146, unfreeze from the top down).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The guard: judges every step by its loss and gradient, and says when something is wrong.
+"""The guard: checks the loss and gradient of every step, and reports what is wrong.
 
 Three things go wrong in training. A loss or a gradient is *not a number* (NaN or infinity), and one
 update with it destroys the weights. Training *diverges*: the loss stays far above where it began,
@@ -6,11 +6,11 @@ and whatever was learned is lost as well. Or the loss *spikes* far above its nei
 batch is strange, and its update does harm that takes hundreds of steps to undo. The recipe chooses
 what to do (``train.on_nan`` for the first two, ``train.on_spike`` for the third):
 
-    stop     end the run with a sentence; the last checkpoint is from before
+    stop     end the run with an error; the last checkpoint is from before
     skip     leave the batch out: the weights stay, the next step takes the next batch
-    rewind   go back to the last checkpoint and on with the batches after this one, as PaLM was
-             trained (Chowdhery et al. 2022, arXiv 2204.02311, section 5.1)
-    note     (spikes only) take the step, and write down that it happened
+    rewind   go back to the last checkpoint and continue with the batches after this one, as PaLM
+             was trained (Chowdhery et al. 2022, arXiv 2204.02311, section 5.1)
+    note     (spikes only) take the step, and record that it happened
 
 In any case the batch and the weights are kept in ``trouble/`` of the run's folder.
 
@@ -62,7 +62,7 @@ class Guard:
 
     @property
     def can_lag(self) -> bool:
-        """Whether a step may be taken before it is judged, for none would be left out."""
+        """Whether a step may be taken before it is judged, because no step will be left out."""
         return self.on_nan == "stop" and self.on_spike == "note"
 
     def state(self) -> State:
@@ -76,7 +76,7 @@ class Guard:
         self.above = int(state["guard_above"])
 
     def judge(self, loss: float, gradient_norm: float) -> Trouble | None:
-        """``None`` if all is well; later losses are then compared with this one, too."""
+        """What is wrong with a step; ``None`` if nothing is. A good loss is remembered."""
         if not math.isfinite(loss):
             return Trouble(f"the loss is {loss}", self.on_nan)
         if not math.isfinite(gradient_norm):

@@ -5,9 +5,9 @@ are inspected:
 
 * ``gradients``: the norm of every matrix's gradient, before clipping. Along the depth they show
   whether the signal from the loss still reaches the first layers (Glorot & Bengio 2010).
-* ``updates``: ‖Δw‖ / ‖w‖ of every matrix for the step really taken, momentum, clipping, weight
-  decay and learning rate included, whatever the optimizer. (Vectors, which often start at zero and
-  weigh little, are left out of both.)
+* ``updates``: ‖Δw‖ / ‖w‖ of every matrix for the step as taken, with momentum, clipping, weight
+  decay and learning rate, for any optimizer. (Vectors, which often start at zero and matter little,
+  are left out of both.)
 * ``residual``, ``attention``, ``feed_forward``: root mean square of the residual stream (first the
   embedding, then after every block) and of what each branch adds to it.
 * ``silent``: in each feed-forward, the share of hidden units that are near zero for every token of

@@ -1,4 +1,4 @@
-"""How a process finds out that torchrun started it, and joins the others.
+"""How a process detects that torchrun started it, and joins the others.
 
     with launched() as launch:
         ...                                    # read the recipe, choose the device
@@ -61,7 +61,7 @@ class Launch:
         """The group of all processes, over nccl on GPUs and gloo elsewhere.
 
         Raises:
-            UserError: this build of PyTorch cannot.
+            UserError: this build of PyTorch has no such backend.
         """
         backend = "nccl" if device.type == "cuda" else "gloo"
         available = dist.is_nccl_available() if backend == "nccl" else dist.is_gloo_available()
@@ -104,7 +104,7 @@ def launched() -> Iterator[Launch]:
     """How this process was started; see above.
 
     Raises:
-        UserError: another process of the run went away, or what the block raises.
+        UserError: another process of the run is gone, or the block raised it.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield SingleProcessLaunch()

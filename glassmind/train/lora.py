@@ -1,14 +1,15 @@
-"""LoRA: train a small change of a large model instead of the model.
+"""LoRA: train a small change to a large model instead of the whole model.
 
 Hu et al. (2021, arXiv 2106.09685): the change that fine-tuning makes to a matrix W (out, in) has a
 low rank, so it is written as a product of two thin matrices, and only these are trained:
 
     y = W x  +  (α / r) · B A x          A (r, in) random,  B (out, r) zero at first
 
-With B = 0 the wrapped model is the original, to the bit. What is trained is r · (in + out) numbers
-a layer instead of in · out, and the optimizer's state shrinks with them. In the end the product is
-added into W (``remove_lora``), and the model costs no more than before. ``rank_stabilized`` scales
-by α/√r instead (Kalajdzievski 2023, arXiv 2312.03732), so that a larger rank does not learn slower.
+With B = 0 the wrapped model computes the same as the original, to the bit. Instead of in · out
+numbers per layer, r · (in + out) are trained, and the optimizer's state shrinks accordingly. In the
+end the product is added to W (``remove_lora``), and the model costs no more than before.
+``rank_stabilized`` scales by α/√r instead (Kalajdzievski 2023, arXiv 2312.03732), so that a larger
+rank does not learn more slowly.
 
 W itself may be stored in four or eight bits, since it is only read (QLoRA, Dettmers et al. 2023,
 arXiv 2305.14314; ``model.quantized``).
@@ -35,7 +36,7 @@ from glassmind.runs.recipe import EVERY_LAYER, LoraConfig
 
 
 class LoraLinear(nn.Module):
-    """``base`` (frozen) and a trained change of low rank; see the equation above."""
+    """A frozen layer ``base`` and a trained low-rank change; see the equation above."""
 
     def __init__(
         self, base: nn.Linear | QuantizedLinear, rank: int, scale: float, dropout: float = 0.0
@@ -46,7 +47,7 @@ class LoraLinear(nn.Module):
         device = base.weight.device
         self.lora_a = nn.Parameter(torch.empty(rank, base.in_features, device=device))
         self.lora_b = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
-        # Uniform with variance 1 / (3 in), as Hu et al. and PEFT begin.
+        # Uniform with variance 1 / (3 in), as in Hu et al. and PEFT.
         nn.init.kaiming_uniform_(self.lora_a, a=math.sqrt(5))
         base.requires_grad_(False)
 
@@ -81,9 +82,9 @@ def add_lora(module: nn.Module, config: LoraConfig) -> list[str]:
     """Freeze the transformers in ``module`` and wrap their layers ``config.targets``.
 
     ``module`` is a ``Transformer`` or has some inside (a ``TokenScorer``'s trunk): only in these
-    are layers wrapped; heads above them go on learning. Targets are the names that linear layers
+    are layers wrapped; heads above them stay trainable. Targets are the names that linear layers
     have inside a block, or the word that stands for all of them. With ``config.base`` other than
-    ``"float"`` all linear layers of the blocks are quantized. New numbers come from PyTorch's
+    ``"float"`` all linear layers of the blocks are quantized. Random numbers come from PyTorch's
     global generator. Returns the names of the wrapped layers.
 
     Raises:
@@ -112,7 +113,7 @@ def add_lora(module: nn.Module, config: LoraConfig) -> list[str]:
         transformer.requires_grad_(False)
         scale = config.alpha / (math.sqrt(config.rank) if config.rank_stabilized else config.rank)
         for name in list(layers):
-            layer = layers.pop(name)  # not kept: the quantized one takes its place in memory
+            layer = layers.pop(name)  # so that its memory is freed once it is quantized
             base = layer if config.base == "float" else QuantizedLinear(layer, config.base)
             if name.rpartition(".")[2] in targets:
                 wrapped.append(prefix + name)
@@ -128,7 +129,7 @@ def lora_layers(module: nn.Module) -> dict[str, LoraLinear]:
 
 
 def remove_lora(module: nn.Module) -> None:
-    """Merge for good: every wrapped or quantized layer becomes an ordinary one again."""
+    """Merge permanently: every wrapped or quantized layer becomes an ordinary one again."""
     for name, layer in lora_layers(module).items():
         _replace(module, name, layer.plain())
     for name, layer in list(module.named_modules()):

@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: exactly one line for every logged step, also after a crash.
+"""``metrics.jsonl``: exactly one line per logged step, even after a crash.
 
 A checkpoint notes how long the file was. Resuming from it cuts the file there, and the steps that
 are repeated write their lines again. Only figures that depend on the clock (``CLOCK_FIELDS``)

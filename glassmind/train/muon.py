@@ -2,10 +2,10 @@
 
 A gradient matrix is usually dominated by a few directions. Muon replaces the momentum M = UΣVᵀ of
 every hidden matrix by UVᵀ, the nearest matrix whose directions all have the same strength, and
-steps along that. UVᵀ is not computed by an SVD but approached by five steps of a Newton–Schulz
-iteration, which is nothing but matrix products. Matrices of one shape go through it as a batch.
+steps along that. UVᵀ is not computed by an SVD but approximated by five steps of a Newton–Schulz
+iteration, which consists of matrix products only. Matrices of one shape are processed as a batch.
 
-Embeddings, output heads, norms and biases are no hidden matrices; AdamW trains them.
+AdamW trains everything else: embeddings, output heads, norms and biases.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
 
 
 AT_ONCE = 2**22
-"""Numbers orthogonalised as one batch: enough to keep a machine busy, few enough for its memory."""
+"""Numbers orthogonalised as one batch: enough to use all cores, few enough to fit into memory."""
 
 
 def orthogonalise_together(

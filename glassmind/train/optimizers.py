@@ -1,9 +1,9 @@
 """Which optimizer trains which parameter, and their state by name, so that it can be saved.
 
 Matrices inside a transformer's blocks go to Muon; embeddings, the output layer, norms, biases,
-routers and heads, a verifier's judge included, to AdamW (Loshchilov & Hutter 2017, arXiv
-1711.05101), without weight decay on vectors. So do the factors of a low-rank change (LoRA): what
-matters there is their product, and no factor by itself is to be orthogonal.
+routers and heads (a verifier's judge, too) to AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101),
+without weight decay on vectors. AdamW also trains the factors of a low-rank change (LoRA), because
+only their product matters, and a factor by itself need not be orthogonal.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Optimizers:
     def step(self, factor: float, skip: Tensor | None = None) -> None:
         """One step with every learning rate at ``factor`` times its peak; clears gradients.
 
-        ``skip`` is a float32 scalar on the parameters' device. Where it is 1, weights and
-        moments stay as they are: decided there, without the host waiting to know.
+        ``skip`` is a float32 scalar on the parameters' device. If it is 1, weights and moments stay
+        as they are; this is decided on the device, so that the host need not wait for it.
         """
         for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
             # The attribute by which torch.amp.GradScaler tells fused optimizers to do nothing.

@@ -4,9 +4,9 @@ bfloat16 is faster only where the processor multiplies it natively: AVX-512-BF16
 on Arm, compute capability 8 on NVIDIA. Elsewhere PyTorch emulates it, correctly and many times
 slower (measured on an AVX2 machine: 9 times slower than float32), so the rule says float32 there.
 
-``torch.compile`` is faster on every machine that has what it needs, on a CPU a C++ compiler. Blocks
-are compiled one by one, not the whole model: all layers, and all stages of a run, then share one
-compiled block, and compilation takes seconds instead of half a minute.
+``torch.compile`` is faster wherever it works; on a CPU it needs a C++ compiler. Blocks are compiled
+one by one, not the whole model: all layers, and all stages of a run, then share one compiled block,
+and compilation takes seconds instead of half a minute.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Switch = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """``autocast_dtype`` is ``None`` for plain float32; ``reason`` is a sentence for people."""
+    """``autocast_dtype`` is ``None`` for plain float32; ``reason`` is a sentence for the user."""
 
     autocast_dtype: torch.dtype | None
     compile: bool
@@ -34,7 +34,7 @@ class PrecisionChoice:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """True where matrix products in bfloat16 run natively."""
+    """Whether ``device`` has native matrix products in bfloat16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type == "cpu":
@@ -46,7 +46,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def has_compiler() -> bool:
-    """True where ``torch.compile`` finds what its CPU backend needs: C++ and Python's headers."""
+    """Whether ``torch.compile`` can be used on the CPU: it needs C++ and Python's headers."""
     names = (os.environ.get("CXX", "g++"), "g++", "clang++")
     headers = Path(sysconfig.get_path("include")) / "Python.h"
     return any(shutil.which(name) for name in names) and headers.is_file()
@@ -55,7 +55,7 @@ def has_compiler() -> bool:
 def choose_precision(
     device: torch.device | str = "cpu", precision: Precision = "auto", compile: Switch = "auto"
 ) -> PrecisionChoice:
-    """Apply the rule above; explicit choices are followed where the machine can."""
+    """Apply the rule above; explicit choices are followed if the machine supports them."""
     device = torch.device(device)
     fast = has_fast_bf16(device)
     use_bf16 = precision == "bfloat16" or (precision == "auto" and fast)

@@ -2,8 +2,8 @@
 
     L = - mean over all tokens t of  log p(x[t+1] | x[..t])
 
-(Radford et al. 2018; the loss of every language model since Bengio et al. 2003.) The first
-token of a document has nothing to be predicted from, and no loss.
+(Radford et al. 2018; the loss of every language model since Bengio et al. 2003.) The first token of
+a document cannot be predicted from anything, so it has no loss.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def next_token_loss(
 ) -> Tensor:
     """Mean cross-entropy (nats) of the chosen tokens, each predicted by the one before it.
 
-    Hidden states are picked *before* they are turned into logits: the output layer, a fifth of a
-    small model's work, then runs only where there is something to learn, and never for all at once.
+    Hidden states are selected *before* they are turned into logits. The output layer, a fifth of a
+    small model's work, then runs only for the chosen tokens, and never for all at once.
     """
     rows, columns = batch.indices(chosen_BT)
     predictors = rows * batch.ids.shape[1] + batch.previous[rows, columns]

@@ -69,8 +69,8 @@ class ProcessGroup:
         return rows
 
     def shares(self, weights: Sequence[float], device: torch.device) -> list[float | Tensor]:
-        """What part of the mean over all terms, in all processes, each of this process's batches
-        contributes; ``weights`` are their numbers of terms. Float64, on ``device`` if tensors."""
+        """The share of each of this process's batches in the mean over all terms of all processes;
+        ``weights`` are the batches' numbers of terms. Float64, on ``device`` if tensors."""
         total = sum(weights) or 1.0
         return [weight / total for weight in weights]
 
@@ -100,7 +100,7 @@ class ProcessGroup:
         return orthogonalise_together(matrices)
 
     def sum_router_loads(self, module: nn.Module) -> None:
-        """Tell every router how many tokens all processes together sent to each expert."""
+        """Give every router the number of tokens that all processes sent to each expert."""
 
     # ----------------------------------------------------------------- weights and state
 
@@ -113,11 +113,11 @@ class ProcessGroup:
         return model
 
     def gather_random_states(self, own: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The states of every process's random generators, of which ``own`` are this one's."""
+        """The states of the random generators of all processes; ``own`` are this process's."""
         return own
 
     def own_random_states(self, states: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What this process gave to ``gather_random_states``."""
+        """This process's part of what ``gather_random_states`` returned."""
         return states
 
     # ----------------------------------------------------------------------------- files
@@ -127,7 +127,7 @@ class ProcessGroup:
         return MetricsFile(folder / "metrics.jsonl", stage)
 
     def open_writer(self, folder: Path) -> checkpoint.Writer:
-        """What writes checkpoints below ``folder``."""
+        """The writer of checkpoints below ``folder``."""
         return checkpoint.Writer(folder)
 
     def newest_checkpoint(
@@ -139,7 +139,7 @@ class ProcessGroup:
     # -------------------------------------------------------------------- working together
 
     def broadcast(self, decision: bool) -> bool:
-        """The first process's decision, in all."""
+        """The first process's decision, returned in all processes."""
         return decision
 
     def require_same(self, text: str, what: str) -> None:

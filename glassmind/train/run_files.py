@@ -1,7 +1,7 @@
 """What a trainer writes into its run's folder, and reads back: metrics and checkpoints.
 
-The two belong together. A checkpoint notes how long the metrics file was, so that resuming from it
-also takes the metrics back to that moment.
+The two belong together. A checkpoint records how long the metrics file was, so that resuming from
+it also cuts the metrics back to that point.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@
     objective   tensors of whatever else the objective names in ``saved``
     source      tensors of the source of batches, if it has any
     state.json  counters, losses not logged yet, the guard's memory, what source and objective save
-                that is no tensor, and how long the metrics file was
+                besides tensors, and how long the metrics file was
 
-A trainer that restores this continues bit for bit like the one that wrote it. Whoever gives the
-trainer another thing that changes with the steps adds it here.
+A trainer that restores this continues bit for bit like the one that wrote it. If you add something
+to the trainer that changes from step to step, add it here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def trained_parameters(module: nn.Module) -> dict[str, Tensor]:
 
 @dataclass
 class Counters:
-    """How far a trainer is."""
+    """How far training has come."""
 
     step: int = 0
     tokens: int = 0
@@ -101,7 +101,7 @@ class TrainingState:
         return Checkpoint(tensors | {part: t for part, t in optional.items() if t}, state)
 
     def restore(self, found: Checkpoint) -> int:
-        """Become the trainer that wrote ``found``; returns how long its metrics file was.
+        """Restore the state of the trainer that wrote ``found``; returns its metrics file's length.
 
         Raises:
             UserError: ``found`` is of another model, or lacks a part of the state.

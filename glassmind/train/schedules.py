@@ -2,8 +2,8 @@
 
 Both schedules warm up linearly. ``cosine`` then follows half a cosine down to zero (Loshchilov &
 Hutter 2016, arXiv 1608.03983); ``stable-decay`` stays at the peak and falls linearly to zero over
-the last part (Hu et al. 2024, 2404.06395; Hägele et al. 2024, 2405.18392), which lets a run be
-prolonged without starting over.
+the last part (Hu et al. 2024, 2404.06395; Hägele et al. 2024, 2405.18392), so that a run can be
+extended without starting over.
 """
 
 from __future__ import annotations

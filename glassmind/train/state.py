@@ -1,9 +1,9 @@
-"""State that a checkpoint keeps beside the weights, and the protocol of whoever has some.
+"""State that a checkpoint keeps in addition to the weights, and its protocol.
 
 Anything whose changes influence later steps has to be in the checkpoint, or a resumed run would
-differ from one that was never interrupted. A source of batches and each thing that an objective
-names in ``saved`` give their state as a flat mapping. Its tensors are written as safetensors, all
-else as JSON, so that nothing is pickled.
+differ from one that was never interrupted. A source of batches and each object that an objective
+names in ``saved`` return their state as a flat mapping. Its tensors are written as safetensors,
+everything else as JSON, so that nothing is pickled.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Stateful(Protocol):
     """Something that can be saved and restored."""
 
     def state(self) -> State:
-        """All that later steps depend on."""
+        """Everything that later steps depend on."""
         ...
 
     def restore(self, state: State) -> None:
-        """Become what ``state`` was taken from."""
+        """Return to the ``state`` that was saved."""
         ...
 
 
@@ -43,16 +43,16 @@ class BatchSource(Stateful, Protocol):
     def next(self) -> PackedRows:
         """The rows of the next batch.
 
-        When several processes train together, every one of them calls this, must get the same rows,
-        and trains on its share of them; so whatever is random here is drawn from the source's own
-        generators, never from one that differs between processes.
+        When several processes train together, each of them calls this, must get the same rows, and
+        trains on its share of them. So random numbers must come from the source's own generators,
+        never from one that differs between processes.
         """
         ...
 
 
 Saved = nn.Module | Generator | Stateful
-"""What an objective may name: of a module the parameters and buffers are saved, of a random
-generator its state."""
+"""What an objective may save: a module's parameters and buffers, a random generator's state, or
+anything that is ``Stateful``."""
 
 
 def split(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,13 +70,13 @@ def module_tensors(module: nn.Module) -> dict[str, Tensor]:
 def collect(saved: Mapping[str, Saved]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of all that is saved, as ``name.tensor``, and the JSON of each by its name.
 
-    Generators are left out: several processes have several of them (``generator_states``).
+    Generators are left out, because each process has its own (``generator_states``).
     """
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
     for name, thing in saved.items():
         if "." in name:
-            raise UserError(f"an objective saves {name!r}: the name must not hold a dot")
+            raise UserError(f"an objective saves {name!r}: the name must not contain a dot")
         if isinstance(thing, nn.Module):
             own: Mapping[str, Tensor] = module_tensors(thing)
         elif isinstance(thing, Generator):
@@ -90,7 +90,7 @@ def collect(saved: Mapping[str, Saved]) -> tuple[dict[str, Tensor], dict[str, An
 def distribute(
     saved: Mapping[str, Saved], tensors: Mapping[str, Tensor], values: Mapping[str, Any]
 ) -> None:
-    """Give everything that is saved its part of what ``collect`` returned.
+    """Restore everything that is saved from what ``collect`` returned.
 
     Raises:
         UserError: the tensors of a module do not fit.

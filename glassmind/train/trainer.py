@@ -43,7 +43,7 @@ MOST_REWINDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of the forward and backward passes of one step; tensors are on the device."""
+    """The results of the forward and backward passes of one step; tensors are on the device."""
 
     number: int
     batches: list[Batch]
@@ -62,7 +62,7 @@ class Trainer:
     together.
 
     Raises:
-        UserError: ``config`` asks for the best weights, and there is no ``validate`` to find them.
+        UserError: ``config`` asks for the best weights, but ``validate`` is missing.
     """
 
     def __init__(
@@ -131,8 +131,8 @@ class Trainer:
         """Run to ``config.steps``.
 
         Raises:
-            UserError: a step went wrong and the recipe says to stop, or a checkpoint to resume
-                from is of another model.
+            UserError: a step went wrong and the recipe says to stop, or the checkpoint to resume
+                from belongs to another model.
         """
         self.files.resume(self.config.trackers)
         self.progress.start(self.stage, self.config.steps)
@@ -175,7 +175,7 @@ class Trainer:
                 saved_at = time.monotonic()
 
     def take_step(self) -> Step | None:
-        """One update from the next batches; ``None`` if it sent the run back to a checkpoint.
+        """One update from the next batches; ``None`` if the run went back to a checkpoint.
 
         Raises:
             UserError: the step (or, on a GPU, the one before) went wrong and the recipe says to
@@ -211,7 +211,7 @@ class Trainer:
         return step
 
     def _update(self, step: Step, watched: bool, skip: Tensor | None = None) -> None:
-        """Move the weights; where ``skip`` is 1, leave them as they are."""
+        """Update the weights; if ``skip`` is 1, they stay as they are."""
         if self.config.clip > 0:
             parameters = self.objective.module.parameters()
             nn.utils.clip_grads_with_norm_(parameters, self.config.clip, step.gradient_norm)
@@ -240,13 +240,13 @@ class Trainer:
     # ------------------------------------------------------------------ a step went wrong
 
     def _settle(self) -> None:
-        """Judge the step that was taken before it was judged, if there is one."""
+        """Judge the last step, if it was taken without being judged."""
         step, self._unjudged = self._unjudged, None
         if step is not None:
             self._judge(step)
 
     def _judge(self, step: Step) -> str:
-        """Judge a step and do as the recipe says; the policy, "" if nothing is wrong."""
+        """Judge a step and apply the recipe's policy; returns the policy, "" if all is well."""
         loss, norm = step.loss.item(), step.gradient_norm.item()
         trouble = self.guard.judge(loss, norm)
         if trouble is None:
@@ -272,7 +272,7 @@ class Trainer:
         return trouble.policy
 
     def _keep_evidence(self, trouble: Trouble, step: Step, loss: float, norm: float) -> str:
-        """Save the batch and the weights; the end of a sentence that says where."""
+        """Save the batch and the weights. Returns the end of a sentence that says where."""
         if self.folder is None or not (self.group.is_first and self.group.holds_full_model):
             return ""
         suppressed = bool(self._not_finite.item())  # this step's update, and those after it
@@ -284,11 +284,11 @@ class Trainer:
         return f"; the batch and the weights are in {kept}" if kept else ""
 
     def _rewind(self, sentence: str, where: str) -> None:
-        """Back to the last checkpoint, then on with the batches that follow this one."""
+        """Go back to the last checkpoint and continue with the batches after this one."""
         found = self.files.newest()
         if found is None or self.counters.rewinds == MOST_REWINDS:
             reason = "there is no checkpoint yet" if found is None else "it happened too often"
-            raise UserError(f"{sentence}, and cannot be rewound: {reason}{where}")
+            raise UserError(f"{sentence}, and the run cannot be rewound: {reason}{where}")
         place, came_from = self.source.state(), self.counters.step
         rewinds, seconds = self.counters.rewinds + 1, self.counters.seconds
         self.files.restore(found)
@@ -296,12 +296,13 @@ class Trainer:
         self.source.restore(place)
         self.counters.rewinds, self.counters.seconds = rewinds, seconds
         self.progress.end(
-            f"{sentence}: back to step {self.counters.step}, on with other batches{where}"
+            f"{sentence}: back to step {self.counters.step}, continuing with other batches{where}"
         )
         self.progress.start(self.stage, self.config.steps)
         row = {"trouble": sentence, "policy": "rewind", "rewound_from": came_from}
         self.files.log(self.counters.step, row)
-        self.files.save(self.config.keep_checkpoints)  # or a crash would meet the same batch again
+        # Saved at once, so that a run that is resumed from here does not meet the same batch again.
+        self.files.save(self.config.keep_checkpoints)
 
     # ------------------------------------------------------------------ logging, validation
 

@@ -1,4 +1,4 @@
-"""Evidence: what is kept of a step that went wrong, so that its cause can be found."""
+"""Evidence: the files kept of a step that went wrong, so that its cause can be found."""
 
 from __future__ import annotations
 

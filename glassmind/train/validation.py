@@ -15,8 +15,8 @@ ROWS_AT_ONCE = 16
 def validation_loss(objective: Objective, rows: Rows, device: torch.device) -> float:
     """Mean loss (nats) over all terms of ``rows`` that the objective counts.
 
-    The module is in evaluation mode meanwhile: without dropout, and without counting the validation
-    tokens among those that its routers have to balance.
+    The module is in evaluation mode meanwhile: without dropout, and its routers do not count the
+    validation tokens for balancing.
     """
     total = count = 0.0
     training = [module for module in objective.module.modules() if module.training]

@@ -13,9 +13,9 @@ needs no backward pass, a third of the work, so the head can learn from three ti
 
 Labels stand at the end of every step (1 while everything so far is right: a process label, Lightman
 et al. 2023, arXiv 2305.20050) and at the end of the chain (1 if the answer is right: an outcome
-label, Cobbe et al. 2021, 2110.14168, who also train the language-model loss along). Judging alone
-learns which *problems* are hard; ranking (Bradley & Terry 1952) asks for the difference *within* a
-problem, which is what a vote needs.
+label, Cobbe et al. 2021, 2110.14168, who also add the language-model loss). With ``judge`` alone,
+the verifier mainly learns which *problems* are hard; ranking (Bradley & Terry 1952) trains it on
+the differences *within* a problem, which is what a vote needs.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Verify(Objective):
         scorer.trunk.requires_grad_(language_weight > 0)
 
     def weight(self, batch: Batch) -> float:
-        """The number of labels. Exact for ``judge``, the mean over them; ``rank`` and ``speak`` are
-        means over other terms, which small batches weigh a little differently than a large one.
+        """The number of labels. This is exact for ``judge``. ``rank`` and ``speak`` are means over
+        other terms, so small batches weigh them a little differently from one large batch.
         """
         return float(np.count_nonzero(~np.isnan(batch.rows[LABEL])))
 

@@ -134,7 +134,7 @@ def test_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no model nothing" in complaint(capsys, "nothing", "x")
     assert "folder exists already" in complaint(capsys, "run", "folder")
     assert "q8_0 is for GGUF" in complaint(capsys, "run", "x", "--dtype", "q8_0")
-    assert "is no family" in complaint(capsys, "run", "x", "--family", "lama")
+    assert "is not a family" in complaint(capsys, "run", "x", "--family", "lama")
     assert "not for a GGUF" in complaint(capsys, "run", "x.gguf", "--family", "llama")
     assert "invalid choice" in complaint(capsys, "run", "x", "--to", "onnx")
     Path("file").write_text("not a model")

@@ -105,7 +105,7 @@ def test_filters_tell_what_they_took_away(tmp_path: Path) -> None:
     assert contaminated.examples[0].text == "one two three four five"
     assert decode(FilterReport, encode(report), "here") == report
     assert filters.summary().startswith(
-        "of 5 documents 1 went as near duplicates, 1 went and 1 were"
+        "of 5 documents 1 were removed as near duplicates, 1 were removed and 1"
     )
 
 

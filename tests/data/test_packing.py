@@ -142,7 +142,7 @@ def test_what_cannot_be_packed_is_refused() -> None:
     with pytest.raises(UserError, match="no document"):
         pack([], 10, PAD)
     long = Document(np.arange(11, dtype=np.int32))
-    with pytest.raises(UserError, match="a document has 11 tokens and a row only 10"):
+    with pytest.raises(UserError, match="a document has 11 tokens, but a row only 10"):
         pack([long], 10, PAD)
 
 
@@ -197,9 +197,9 @@ def test_joined_rows_have_the_columns_of_all_parts() -> None:
 
 def test_a_column_that_is_missing_or_too_short_is_named() -> None:
     packed = pack([numbered(10, 5, WORTH)], 6, PAD)
-    with pytest.raises(UserError, match="needs the column 'turn' and the data has worth"):
+    with pytest.raises(UserError, match="needs the column 'turn', but the data has worth"):
         packed[TURN]
-    with pytest.raises(UserError, match="5 tokens and 4 values in its column 'worth'"):
+    with pytest.raises(UserError, match="5 tokens but 4 values in its column 'worth'"):
         Document(np.arange(5, dtype=np.int32), {WORTH: np.zeros(4)})
     with pytest.raises(UserError, match="must be an identifier"):
         Column("old logprob", "float32", 0.0)

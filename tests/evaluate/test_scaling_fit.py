@@ -106,7 +106,7 @@ def test_two_points_have_a_line_and_no_interval() -> None:
 
 
 def test_what_no_law_goes_through_is_refused() -> None:
-    with pytest.raises(UserError, match="1 size is none"):
+    with pytest.raises(UserError, match="1 size is too few"):
         fit_scaling(made(0, 0.1, 1))
     with pytest.raises(UserError, match="depth 2, seed 0 ended with a loss of nan"):
         fit_scaling([replace(p, loss=math.nan) for p in made(0, 0.1, 3)])

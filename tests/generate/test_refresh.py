@@ -78,7 +78,7 @@ def test_what_refresh_refuses_leaves_everything_as_it_was() -> None:
         cast(Block, damaged.blocks[2]).attention.output.weight[3, 4] = torch.nan
     with pytest.raises(UserError, match="not a number"):
         engine.refresh(damaged)
-    with pytest.raises(UserError, match="own config"):
+    with pytest.raises(UserError, match="the same config"):
         engine.refresh(make(replace(PLAIN, n_layers=2)))
     with pytest.raises(ValueError, match="new weights"):
         engine.refresh()

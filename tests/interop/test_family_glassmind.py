@@ -42,7 +42,7 @@ def test_the_value_that_stands_against_it_is_named() -> None:
         choose_family(replace(PRESETS["glassmind"], norm_placement="around"))
     with pytest.raises(UserError, match="llama has no way to say"):
         choose_family(PRESETS["gpt2"], "llama")
-    with pytest.raises(UserError, match="is no family"):
+    with pytest.raises(UserError, match="is not a family"):
         choose_family(PRESETS["gpt2"], "gemma3")
 
 

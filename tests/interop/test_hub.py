@@ -211,9 +211,9 @@ def test_a_wrong_beginning_is_found_out_at_the_end(hub: Hub) -> None:
 def test_no_such_repository_revision_or_access(hub: Hub) -> None:
     hub.repositories["org/gated"] = Repository({}, open_to="gated")
     hub.repositories["org/private"] = Repository({}, open_to="nobody")
-    assert "accept its terms" in complaint(hub, "org/gated")
+    assert "accepting its terms" in complaint(hub, "org/gated")
     for name in ("org/missing", "org/private"):
-        assert f"has no model {name}, or only for others" in complaint(hub, name)
+        assert f"has no model {name}, or you have no access" in complaint(hub, name)
     assert "has no revision 'v9'" in complaint(hub, revision="v9")
     assert not Path("models").exists()
 

@@ -156,7 +156,7 @@ def test_we_load_what_peft_wrote(
 def test_a_family_with_several_layers_in_one_matrix_is_refused(tmp_path: Path) -> None:
     model = load_folder(theirs(tmp_path, GPT2)).model
     adapter = Adapter(random_factors(model, 2, "query"), 2, 4.0)
-    with pytest.raises(UserError, match=r"gpt2 keeps blocks.0.attention.query and others in one"):
+    with pytest.raises(UserError, match=r"gpt2 has blocks.0.attention.query and others in one"):
         save_adapter(adapter, model, tmp_path / "adapter", base="", family="gpt2")
     assert not (tmp_path / "adapter").exists()
 
@@ -176,7 +176,7 @@ def damaged(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         ("peft_type", "IA3", r"peft_type \(IA3\) is not LORA"),
         ("use_dora", True, "use_dora"),
         ("bias", "all", "may change matrices only"),
-        ("rank_pattern", {"q_proj": 4}, "all layers must be changed alike"),
+        ("rank_pattern", {"q_proj": 4}, "all layers must have the same settings"),
         ("r", 0, "must be at least 1"),
         ("r", 7, "is for another model: it has shape"),
         ("lora_alpha", "much", "must be a number"),

@@ -22,10 +22,10 @@ from glassmind.data.loader import Rows
 from glassmind.data.packing import stream
 from glassmind.interop.load import load_pretrained
 from glassmind.model import AttentionConfig, ModelConfig
-from glassmind.pipeline import continued_training
-from glassmind.pipeline.classify import classify, load_classifier
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.training import run_training
+from glassmind.pipeline.tunings import pretrain
+from glassmind.pipeline.tunings.classify import classify, load_classifier
 from glassmind.runs.checkpoint import load_tensors
 from glassmind.runs.models import load
 from glassmind.runs.recipe import read_recipe
@@ -250,13 +250,13 @@ def test_more_text_is_streamed_filtered_and_kept_as_tokens(
 ) -> None:
     """The plain way beside it: encode each document, an end token between two, cut into rows."""
     seen: list[Rows] = []
-    measure = continued_training.train_and_measure
+    measure = pretrain.train_and_measure
 
     def remember(tuning: Any, objective: Any, rows: Rows, *rest: Any, **options: Any) -> None:
         seen.append(rows)
         measure(tuning, objective, rows, *rest, **options)
 
-    monkeypatch.setattr(continued_training, "train_and_measure", remember)
+    monkeypatch.setattr(pretrain, "train_and_measure", remember)
     source, tokenizer = str(start), load(start).tokenizer
     if where == "elsewhere":
         command_line.product(capsys, "convert", source, "theirs")

@@ -184,7 +184,8 @@ def test_filters_are_reported_and_obeyed(tmp_path: Path, trained_rows: list[Rows
     assert report["near_duplicates"]["examples"][0]["where"].endswith("web.jsonl line 7")
     assert report["contamination"]["documents"] == 1
     assert any(
-        "7 documents 1 went as near duplicates, 1 went and 0" in sentence for sentence in said
+        "7 documents 1 were removed as near duplicates, 1 were removed and 0" in sentence
+        for sentence in said
     )
     assert not (run.path / "validation.json").exists()
 

@@ -29,7 +29,7 @@ def test_what_is_there_decides_what_can_be_used() -> None:
     assert registry.best({"direct"}).name == "direct"
     assert registry.best({"chain"}).name == "self-consistency"
     assert registry.best({"direct", "chain", "verifier", "answers"}).name == "verifier-vote"
-    with pytest.raises(UserError, match="no method can answer"):
+    with pytest.raises(UserError, match="no method can be used"):
         registry.best({"verifier"})
     vote = registry.named("verifier-vote")
     registry.require(vote, {"chain", "verifier"})

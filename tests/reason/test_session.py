@@ -63,7 +63,7 @@ def test_a_session_says_what_it_has() -> None:
     direct, written = FixedModel(CHAINS, "direct"), FixedModel(CHAINS, scored=True)
     assert session(direct, answers=False).has == {"direct"}
     assert session(direct, written).has == {"direct", "chain", "verifier", "answers"}
-    with pytest.raises(ValueError, match="no model that is asked for a chain answer"):
+    with pytest.raises(ValueError, match="no model for chain answers"):
         session(direct).samples(PROBLEMS, 1)
     with pytest.raises(ValueError, match="fixed has no verifier"):
         session(direct).judged(PROBLEMS, 1, "direct")

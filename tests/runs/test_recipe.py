@@ -73,7 +73,6 @@ def test_a_shipped_recipe_bears_its_own_name(name: str) -> None:
         ("[train]\nmuon_lr = nan\n", r"train\.muon_lr takes a number"),
         ("train = 3\n", "train must be a table|train takes a table"),
         ("[train]\nschedule = 'cosin'\n", r"train\.schedule takes one of .*did you mean cosine"),
-        ("objective = 'rl'\n", "objective takes one of sft, pretrain"),
         ("[train]\nsteps = 0\n", "train: steps must be at least 1, not 0"),
         ("[train]\nmuon_lr = -1.0\n", "train: muon_lr must lie between 0 and 10"),
         ("[sampling]\nsamples = 0\n", "sampling: samples must be at least 1"),

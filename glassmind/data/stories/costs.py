@@ -1,4 +1,4 @@
-"""The cost of a yard: events and questions shared by *rectangles* and *fences*."""
+"""Costs: events and questions shared by *rectangles* and *fences*."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Sentence:
 def say(*usual: str, held: tuple[str, ...]) -> Sentence:
     """A sentence with its wordings; at least a quarter of them must be held out."""
     if 3 * len(held) < len(usual):
-        raise ValueError(f"too few held-out wordings beside {usual[0]!r}")
+        raise ValueError(f"too few held-out wordings for the sentence {usual[0]!r}")
     return Sentence(usual, held)
 
 
@@ -70,9 +70,9 @@ class Event:
 class Family:
     """A kind of story: openings, events by state, a question for each state to stop in.
 
-    ``number_cap`` and ``result_cap`` tighten the dial where reality does (a person is not 300 years
-    old); 0 means no cap. A story cannot end in a state without a question, and always ends in a
-    state without events.
+    ``number_cap`` and ``result_cap`` lower the dial's limits to realistic numbers (a person is not
+    300 years old); 0 means no cap. A story cannot end in a state without a question, and always
+    ends in a state without events.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Shapes: what an event does to the numbers of a story, with no words in it.
+"""Shapes: what an event does to the numbers of a story, without words.
 
 A story has one *running quantity* ``x`` (pencils in a bag, dollars in a pocket). An event draws one
 or two new numbers and computes one or two steps with them; the last gives the new running quantity.

@@ -1,4 +1,4 @@
-"""The words stories are written with: names, nouns, and the parts of a whole.
+"""The words of stories: names, nouns, and the parts of a whole.
 
 Every noun is given as (singular, plural), and every singular begins with a consonant sound, so
 "a {item}" is always right. A second person in a story is always of the other gender, so "he"
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Pronouns(NamedTuple):
-    """The three forms a story needs of a person's pronoun."""
+    """The three forms of a pronoun that stories use."""
 
     he: str
     him: str

@@ -1,1 +1,1 @@
-"""Just enough drawing for a page: ``svg`` (scales, axes), ``line_chart``."""
+"""Charts as SVG: ``svg`` (elements, scales, axes) and ``line_chart``."""

@@ -1,4 +1,4 @@
-"""Lines over a common axis: the one drawing that curves of training need.
+"""Line charts with a common axis, for training curves.
 
 Like everything in ``svg``, a chart is text that the page's style sheet colours; a line carries a
 class (``tone-0`` to ``tone-7``) instead of a colour.
@@ -26,20 +26,20 @@ WIDTH, HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 44
 
 MAX_POINTS = 300
-"""A line is averaged down to so many points; a screen shows no more."""
+"""A line with more points is averaged down to this many; a screen shows no more."""
 
 FEW_POINTS = 40
-"""A line of at most so many points shows each as a dot that tells its numbers."""
+"""A line of at most this many points shows each as a dot with a tooltip."""
 
 TONES = 8
-"""So many colours the style sheet can tell apart."""
+"""The number of colours in the style sheet."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``points`` are (x, y), x ascending. ``tone`` is a colour's number; ``dashed`` stands back."""
+    """``points`` are (x, y), x ascending. ``tone`` is a colour's number."""
 
     name: str
     points: Sequence[Point]
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A range of y worth knowing, shaded, with a word on it."""
+    """A shaded range of y with a label."""
 
     name: str
     low: float
@@ -67,10 +67,10 @@ def line_chart(
     bands: Sequence[Band] = (),
     from_zero: bool = True,
 ) -> str | None:
-    """The lines as SVG, ``None`` where there is nothing to draw.
+    """The lines as SVG, ``None`` if there is nothing to draw.
 
-    On a ``logarithmic`` axis what is not above zero is left out; the bands are always in view.
-    ``from_zero`` begins the x axis at zero; the y axis spans what the lines do.
+    On a ``logarithmic`` axis values that are not above zero are left out; bands are always in view.
+    ``from_zero`` begins the x axis at zero; the y axis covers the range of the lines.
     """
     kept = [
         (line, [p for p in thinned(line.points) if not logarithmic or p[1] > 0]) for line in lines
@@ -116,7 +116,7 @@ def keys(lines: Sequence[Line]) -> str:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """Averages of neighbours, so that at most ``MAX_POINTS`` remain."""
+    """Averages of neighbouring points, so that at most ``MAX_POINTS`` remain."""
     size = -(-len(points) // MAX_POINTS)
     if size <= 1:
         return list(points)
@@ -125,7 +125,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
 
 
 def _y_scale(low: float, high: float, logarithmic: bool) -> Scale:
-    """A vertical scale with a little air around the values, however close they lie."""
+    """A vertical scale with a small margin around the values."""
     if logarithmic:
         return Scale(low / 1.5, high * 1.5, HEIGHT - _BOTTOM, _TOP, logarithmic=True)
     air = (high - low) * 0.06 or abs(high) * 0.1 or 1.0

@@ -1,8 +1,8 @@
-"""Just enough drawing to put a chart into a page: elements, scales, ticks, an axis frame.
+"""SVG for charts in a page: elements, scales, ticks, an axis frame.
 
-Charts are written as SVG by hand rather than rendered by a plotting library so that the page's own
-style sheet colours them: the same picture serves light and dark, its text is text (selectable,
-searchable, read aloud), and it weighs a few kilobytes. Coordinates are in user units of the
+Charts are written as SVG rather than rendered by a plotting library so that the page's own style
+sheet colours them. The same chart works in light and dark, its text is selectable and searchable
+and can be read aloud, and it takes a few kilobytes. Coordinates are in user units of the
 ``viewBox``, y downwards.
 """
 
@@ -18,7 +18,7 @@ def element(name: str, content: str = "", **attributes: str | float) -> str:
     """An SVG element; ``content`` is markup, attribute values are escaped.
 
     A trailing underscore in a name is dropped (``class_``), others become hyphens. Numbers are
-    rounded to a hundredth of a unit, which no eye can see.
+    rounded to a hundredth of a unit, which makes no visible difference.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value), quote=True)}"'
@@ -33,7 +33,7 @@ def label(x: float, y: float, text: str, **attributes: str | float) -> str:
 
 
 def picture(width: float, height: float, body: str, description: str) -> str:
-    """A whole chart; ``description`` is what a screen reader says in its place."""
+    """A whole chart; ``description`` is its text for screen readers."""
     return element(
         "svg",
         body,
@@ -116,7 +116,7 @@ def error_bar(x: float, low: float, high: float) -> str:
 
 
 def dot(x: float, y: float, tooltip: str, radius: float = 4) -> str:
-    """A marker that tells its numbers when pointed at."""
+    """A marker with a tooltip."""
     return element("circle", element("title", escape(tooltip)), cx=x, cy=y, r=radius, class_="dot")
 
 

@@ -1,4 +1,4 @@
-"""A comparison as one page that needs nothing but itself: the curves laid over each other."""
+"""A comparison as a self-contained HTML page, with the curves of all runs in common charts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Two or more training runs side by side: what differs in their recipes, and who got where when.
+"""Compares two or more training runs: what differs in their recipes, and what each loss cost.
 
 Only files are read (``recipe.toml``, ``run.json``, ``metrics.jsonl``), so runs of other versions
-and other machines can be compared. The fair question about speed is not which loss is lower at the
-end but how much each run spent to reach the same loss: the best loss of the worse run, which all of
-them reached, is that mark, and steps, tokens and seconds until it are counted.
+and other machines can be compared. To compare speed, the question is not which loss is lower at the
+end but what each run spent to reach the same loss. That loss is the best one of the worst run,
+which all runs reached; steps, tokens and seconds until it are reported.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from glassmind.runs.results import RunInfo
 from glassmind.serialization import read_record
 
 MOST_RUNS = 8
-"""So many colours can be told apart."""
+"""The number of colours that can be distinguished."""
 
 AXES: dict[str, str] = {"step": "steps", "tokens": "tokens", "seconds": "seconds"}
-"""What a curve can be drawn against."""
+"""The x axes of curves."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a run had used up at some row; ``None`` where it did not say."""
+    """What a run had spent at some row; ``None`` if it was not recorded."""
 
     step: int
     tokens: float | None = None
@@ -40,7 +40,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """When a run's loss first was at the ``mark`` or below it."""
+    """When a run's loss first was at or below the ``mark``."""
 
     mark: float
     spent: Spent
@@ -48,7 +48,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class RunCurves:
-    """One stage of one run. Curves are lists of (what was spent, value)."""
+    """One stage of one run. Curves are lists of (spent, value)."""
 
     label: str
     stage: str
@@ -60,12 +60,12 @@ class RunCurves:
 
     @property
     def spent(self) -> Spent:
-        """Everything the run used up."""
+        """Everything that the run spent."""
         return self.loss[-1][0]
 
     @property
     def typical_speed(self) -> float | None:
-        """Tokens a second over the whole stage, without validation and pauses where it says so."""
+        """Tokens per second over the whole stage, without validation and pauses if recorded."""
         if self.spent.tokens and self.spent.seconds:
             return self.spent.tokens / self.spent.seconds
         return self.speed[-1][1] if self.speed else None
@@ -73,7 +73,7 @@ class RunCurves:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A value that is not the same in all runs; ``None`` where a run does not have it."""
+    """A value that is not the same in all runs; ``None`` for a run without it."""
 
     key: str
     values: tuple[str | None, ...]
@@ -83,8 +83,8 @@ class Difference:
 class StageComparison:
     """The runs in one stage, and when each reached the best loss of the worst of them.
 
-    ``training`` goes by the smoothed training loss; ``validation`` is ``None`` where a run made no
-    validation.
+    ``training`` uses the smoothed training loss; ``validation`` is ``None`` if a run has no
+    validation loss.
     """
 
     name: str
@@ -95,7 +95,7 @@ class StageComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Everything a comparison tells; ``caution`` is a sentence where losses do not compare."""
+    """The whole comparison; ``caution`` is a warning if losses may not be comparable."""
 
     labels: tuple[str, ...]
     differences: tuple[Difference, ...]
@@ -155,7 +155,7 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, str]:
 
 
 def _labels(folders: Sequence[Path]) -> tuple[str, ...]:
-    """The shortest ends of the paths that tell the runs apart."""
+    """The shortest ends of the paths that distinguish the runs."""
     for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(folder.parts[-depth:]) for folder in folders]
         if len(set(names)) == len(names):
@@ -200,7 +200,7 @@ def _curves(rows: Sequence[Metric], label: str, stage: str) -> RunCurves:
 
 
 def _spending(rows: Sequence[Metric]) -> Callable[[Metric], Spent]:
-    """What was spent at a row; a validation's row does not say, the last one before it does."""
+    """What was spent at a row. Rows of validation do not record it, so the row before is used."""
     known: dict[int, Spent] = {}
     tokens: float | None = None
     seconds: float | None = None
@@ -225,15 +225,15 @@ def _differences(facts: Sequence[dict[str, str]]) -> list[Difference]:
 
 
 def _caution(differences: Sequence[Difference]) -> str:
-    """A loss a token is a matter of the text and of how it is cut into tokens."""
+    """A warning if texts or tokenizers differ, on which a loss per token depends."""
     telling = ("tokenizer.", "pretrain.file", "problems.", "objective", "style", "chats.", "start")
     keys = [d.key for d in differences if d.key.startswith(telling)]
     if not keys:
         return ""
     named = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
     return (
-        f"These runs may have read different texts or tokens ({named}): a loss per token of the "
-        "one then cannot be compared with that of the other."
+        f"These runs may have read different texts or tokens ({named}); if so, their losses per "
+        "token cannot be compared."
     )
 
 
@@ -262,7 +262,7 @@ def _stage(name: str, runs: Sequence[RunCurves]) -> StageComparison:
 
 
 def _race(curves: Sequence[Sequence[tuple[Spent, float]]]) -> tuple[Reached, ...]:
-    """When each run first was as good as the worse run's best."""
+    """When each run first reached the best loss of the worst run."""
     mark = max(min(value for _, value in curve) for curve in curves)
     return tuple(
         Reached(mark, next(spent for spent, value in curve if value <= mark)) for curve in curves
@@ -270,5 +270,5 @@ def _race(curves: Sequence[Sequence[tuple[Spent, float]]]) -> tuple[Reached, ...
 
 
 def points(curve: Sequence[tuple[Spent, float]], axis: str) -> list[Point]:
-    """A curve against ``axis``, a key of ``AXES``, without the rows that do not say."""
+    """A curve against ``axis``, a key of ``AXES``, without the rows that did not record it."""
     return [(at, value) for spent, value in curve if (at := getattr(spent, axis)) is not None]

@@ -1,4 +1,4 @@
-"""A comparison as tables of text, the same cells in the terminal and on the page, and as JSON."""
+"""A comparison as tables for the terminal and the page, and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = tuple[str, ...]
 
 ABSENT = "–"
 LONGEST = 60
-"""A recipe's value is cut here: a line is to be taken in at a glance."""
+"""Longer values of a recipe are cut, so that lines stay readable."""
 
 
 def difference_rows(comparison: Comparison) -> list[Row]:
@@ -50,7 +50,7 @@ def result_rows(stage: StageComparison) -> list[Row]:
 
 
 def race_rows(runs: Sequence[RunCurves], reached: Sequence[Reached]) -> list[Row]:
-    """The headings and a row for each run: what it spent until it was as good as the worst run."""
+    """The headings and a row for each run: what it spent to reach the worst run's best loss."""
     rows: list[Row] = [("run", "steps", "tokens", "time")]
     for run, at in zip(runs, reached, strict=True):
         rows.append((run.label, *_spent_cells(at.spent.step, at.spent.tokens, at.spent.seconds)))
@@ -114,7 +114,7 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRecord:
-    """A comparison for machines: everything but the curves. ``page`` is where those are drawn.
+    """A comparison as JSON: everything but the curves. ``page`` is where those are drawn.
 
     ``differences`` are the values by key and by the run's label.
     """
@@ -164,7 +164,7 @@ def _stage_record(stage: StageComparison) -> StageRecord:
 
 
 def races(stage: StageComparison) -> list[tuple[str, Sequence[Reached]]]:
-    """The validation's race where all runs made one, then that of the training loss."""
+    """The race by validation loss, if all runs have one, then the race by training loss."""
     found: list[tuple[str, Sequence[Reached]]] = []
     if stage.validation is not None:
         found.append(("validation", stage.validation))

@@ -1,5 +1,5 @@
-"""What ails a training run, in plain language.
+"""Diagnoses problems of a training run, in plain language.
 
-``diagnose`` is the whole, ``judgement`` what is said, ``stage_figures`` the figures it is said of,
-``loss_judgements`` and ``layer_judgements`` the rules.
+``diagnose`` is the entry point, ``judgement`` the result, ``stage_figures`` the figures that are
+judged, ``loss_judgements`` and ``layer_judgements`` the rules.
 """

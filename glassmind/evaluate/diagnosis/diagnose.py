@@ -1,15 +1,14 @@
-"""What ails a training run, said in plain language from the figures it recorded.
+"""Diagnoses problems of a training run from the figures that it recorded.
 
     losses, validation losses        -> diverging, not falling, spikes, overfitting
     gradients by block               -> vanishing, exploding
     updates (‖Δw‖ / ‖w‖)             -> a learning rate too high or too low
     activations                      -> a residual stream that grows out of hand, dead units
 
-Every judgement (``loss_judgements``, ``layer_judgements``) is a pure function with its thresholds
-beside it, each with its reason; it reads the figures that ``stage_figures`` sorts out. Where a
-threshold says *measured*, that is on small healthy models of this package (4 to 12 layers, the
-default recipe), and the margin is stated. A diagnosis is advice: it names what was seen and where,
-so that a reader can disagree.
+Every judgement (``loss_judgements``, ``layer_judgements``) is a pure function of the figures that
+``stage_figures`` prepares; its thresholds are defined above it, each with its reason. *Measured*
+means: on small healthy models of this package (4 to 12 layers, the default recipe). A diagnosis is
+advice: it says what was seen and where, so that a reader can disagree.
 """
 
 from __future__ import annotations
@@ -49,13 +48,13 @@ _JUDGES: tuple[Callable[[StageFigures], Diagnosis | None], ...] = (
     flat,
     spikes,
 )
-"""The gravest first."""
+"""The most serious first."""
 
 
 def diagnose(metrics: Sequence[Metric], stage: str) -> list[Diagnosis]:
-    """Everything that is wrong with a stage, the gravest first; else that it looks healthy.
+    """Everything that is wrong with a stage, the most serious first, or that it looks healthy.
 
-    Empty where the stage has no losses at all.
+    Empty if the stage has no losses at all.
     """
     run = stage_figures(metrics, stage)
     if not run.losses and run.lost is None:

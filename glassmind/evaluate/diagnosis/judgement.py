@@ -1,4 +1,4 @@
-"""What is said of a training run, one thing at a time, and how it is worded."""
+"""The result of a diagnosis, and how it is worded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing to know: what was ``seen`` and where, what it ``means``, what to ``try_`` (or "").
+    """One finding: what was ``seen`` and where, what it ``means``, what to ``try_`` (or "").
 
-    ``kind`` is a fixed word (``healthy`` and ``too short`` among them); ``blocks`` and ``steps``
-    (first and last) say where, as far as it is somewhere in particular.
+    ``kind`` is one of a fixed set of names (``healthy`` and ``too short`` among them); ``blocks``
+    and ``steps`` (first and last) say where, if it is not everywhere.
     """
 
     kind: str
@@ -23,7 +23,7 @@ class Diagnosis:
 
     @property
     def well(self) -> bool:
-        """Whether there is nothing to mend."""
+        """Whether nothing is wrong."""
         return self.kind in ("healthy", "too short")
 
 
@@ -47,7 +47,7 @@ def times(events: Sequence[object]) -> str:
 
 
 def share_of(ratio: float) -> str:
-    """``0.12 %``: two digits that matter."""
+    """``0.12 %``: two significant digits."""
     return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
 
 

@@ -1,5 +1,4 @@
-"""What goes wrong inside the layers: gradients that vanish or explode, activations out of hand,
-dead units.
+"""Problems inside the layers: vanishing or exploding gradients, large activations, dead units.
 
 Each judgement is a pure function; its thresholds stand above it, each with its reason.
 """
@@ -30,7 +29,7 @@ RESIDUAL_HIGH = 1e3
 numbers are 4 apart, and what a block adds is rounded away."""
 
 SILENT_HIGH = 0.25
-"""A quarter of a feed-forward's units never wake (measured: below 5 %)."""
+"""A quarter of a feed-forward's units are never active (measured: below 5 %)."""
 
 
 def exploding(run: StageFigures) -> Diagnosis | None:
@@ -72,8 +71,8 @@ def vanishing(run: StageFigures) -> Diagnosis | None:
         "vanishing gradients",
         f"Gradients of {first} are {1 / max(ratio, 1e-30):,.0f} times smaller than those of "
         f"{last}.",
-        "What the loss has to say hardly reaches the first layers: they stay what chance made "
-        "them, or follow rounding noise, and the depth is wasted.",
+        "The signal from the loss hardly reaches the first layers: they stay at their random "
+        "initialisation, or follow rounding noise, and the depth is wasted.",
         'Normalise before each branch (model.norm_placement = "before"), so that the residual '
         "stream carries the gradient past every block unchanged; use fewer layers; lengthen "
         "train.warmup.",
@@ -95,8 +94,8 @@ def large_activations(run: StageFigures) -> Diagnosis | None:
         "activations out of hand",
         f"The residual stream reaches an RMS of {size:.2g} "
         f"{f'after {named_blocks(where)}' if where else 'at the embedding'} (step {step:,}).",
-        "Branches that each add a little can no longer be heard: in bfloat16, numbers of this size "
-        "are several units apart.",
+        "What a branch adds is lost to rounding: in bfloat16, numbers of this size are several "
+        "units apart.",
         "Lower the learning rates; give the model a little train.weight_decay; normalise the "
         'branches\' outputs as well (model.norm_placement = "around").',
         where,
@@ -105,7 +104,7 @@ def large_activations(run: StageFigures) -> Diagnosis | None:
 
 
 def dead(run: StageFigures) -> Diagnosis | None:
-    """Hidden units that no token wakes."""
+    """Hidden units that no token activates."""
     later = later_half(run.looks)
     shares: dict[str, float] = {}
     for i, block in enumerate(later[0][1].blocks if later else ()):
@@ -121,10 +120,10 @@ def dead(run: StageFigures) -> Diagnosis | None:
     worst = max(shares, key=shares.__getitem__)
     return Diagnosis(
         "dead units",
-        f"In {named_blocks(tuple(shares))} many hidden units of the feed-forward answer to no "
+        f"In {named_blocks(tuple(shares))} many hidden units of the feed-forward are active for no "
         f"token of a batch ({named_blocks((worst,))}: {share_of(shares[worst])} of them).",
-        "A unit that never wakes gets no gradient through its activation, so it stays asleep: its "
-        "weights are paid for and add nothing.",
+        "A unit that is never active gets no gradient through its activation, so it stays "
+        "inactive: its weights cost memory and time and contribute nothing.",
         "Lower the learning rates (one overlong step can push a unit out of reach); look for a "
         "large negative bias; or choose an activation with a slope everywhere "
         '(model.feed_forward.kind = "gelu" or "swiglu").',

@@ -1,4 +1,4 @@
-"""What a loss curve tells: a learning rate too high or too low, nothing learned, too much learned.
+"""What a loss curve shows: a learning rate too high or too low, nothing learned, overfitting.
 
 Each judgement is a pure function; its thresholds stand above it, each with its reason.
 """
@@ -24,14 +24,14 @@ FAR = 2.0
 """A loss that doubled has risen, however few its rows."""
 
 STILL = 0.02
-"""A loss that fell by less than this share has not fallen: batches alone differ by as much."""
+"""A loss that fell by less than this share has not fallen: batches differ by as much."""
 
 SPIKE_SHARE, SPIKE_DEVIATIONS, SPIKE_WINDOW = 0.2, 6, 10
 """A spike stands 20 % and 6 standard deviations of a row above the median of the 10 before."""
 
 OVERFIT = 0.02
-"""Validation rose and training fell by this share each since the best validation. The set is
-the same at every check, so that its wavering is much smaller than a batch's."""
+"""Validation rose and training fell by this share each since the best validation. The validation
+set is the same at every check, so its loss is much less noisy than a batch's."""
 
 UPDATE_BAND = (3e-4, 3e-3)
 """Where ‖Δw‖/‖w‖ of AdamW usually lies: around 1e-3 (Karpathy, "Building makemore, part 3")."""
@@ -41,8 +41,8 @@ UPDATE_HIGH = 0.1
 design: measured at 0.9 × its learning rate early on, so 0.018 for 0.02, a fifth of this."""
 
 UPDATE_LOW, LITTLE = 1e-4, 0.1
-"""Even at the fastest moment a tenth of the usual 1e-3, and the loss fell by less than a tenth:
-what such steps do achieve is done by the embedding, whose small numbers move first."""
+"""The largest update is a tenth of the usual 1e-3, and the loss fell by less than a tenth. (Such
+steps change mainly the embedding, whose numbers are small.)"""
 
 
 def too_high(run: StageFigures) -> Diagnosis | None:
@@ -82,9 +82,9 @@ def too_high(run: StageFigures) -> Diagnosis | None:
     return Diagnosis(
         "learning rate too high",
         sentence_of(signs),
-        "Steps are so long that they overshoot what the gradient can see, and the weights grow "
-        "until they drown what was learned. Usual updates are about 0.1 % of a matrix with AdamW, "
-        "1 to 2 % with Muon.",
+        "Steps are so long that they overshoot the range in which the gradient is valid, and "
+        "growing weights destroy what was learned. Usual updates are about 0.1 % of a matrix with "
+        "AdamW, 1 to 2 % with Muon.",
         "Lower train.muon_lr and train.adamw_lr, to a third first and then to a tenth; lengthen "
         "train.warmup if the trouble begins in the first steps.",
         steps=(min(steps), max(steps)),
@@ -108,7 +108,7 @@ def overfitting(run: StageFigures) -> Diagnosis | None:
         "overfitting",
         f"Since step {best_step:,} the validation loss rose from {best:.3g} to {last:.3g}, while "
         f"the training loss fell from {then[-1]:.3g} to {run.smooth[-1]:.3g}.",
-        "The model learns its training data by heart, and what it adds there it loses elsewhere.",
+        "The model memorises its training data, and gets worse on other data.",
         f"Stop near step {best_step:,}, give it more data, make it smaller, or raise "
         "train.weight_decay.",
         steps=(best_step, last_step),
@@ -141,8 +141,8 @@ def flat(run: StageFigures) -> Diagnosis | None:
     return Diagnosis(
         "loss not falling",
         f"{fall(run)}.",
-        "Nothing was learned. Either the steps do not help, or there is nothing in the data that "
-        "this model could learn.",
+        "Nothing was learned. Either the steps do not help, or the data contain nothing that this "
+        "model can learn.",
         "Look at the data first (glassmind data), then try learning rates a third and three times "
         "as large; train.inspect_every records what happens inside.",
         steps=(run.losses[0][0], run.losses[-1][0]),
@@ -150,7 +150,7 @@ def flat(run: StageFigures) -> Diagnosis | None:
 
 
 def spikes(run: StageFigures) -> Diagnosis | None:
-    """Single losses far above their neighbours, or what the trainer's guard noted."""
+    """Single losses far above their neighbours, or spikes that the trainer's guard recorded."""
     found: list[tuple[int, float, float]] = []
     values = [value for _, value in run.losses]
     deviation = noise_of(values)
@@ -158,7 +158,7 @@ def spikes(run: StageFigures) -> Diagnosis | None:
         usual = median(values[i - SPIKE_WINDOW : i])
         bar = usual + max(SPIKE_DEVIATIONS * deviation, SPIKE_SHARE * abs(usual))
         after = values[i + 1 : i + 1 + SPIKE_WINDOW]
-        if values[i] > bar and after and median(after) <= bar:  # what stays up is no spike
+        if values[i] > bar and after and median(after) <= bar:  # else it is not a spike
             found.append((run.losses[i][0], values[i], usual))
     if not found and not run.troubles:
         return None

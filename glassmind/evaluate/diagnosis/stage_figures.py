@@ -1,7 +1,7 @@
-"""One stage's figures, sorted out for those who judge them.
+"""The figures of one stage, prepared for the judgements.
 
-Losses are smoothed before they are compared, and how much a row wavers by itself (``noise``) is
-told from the steps between neighbours, so that a judgement can ask for more than chance.
+Losses are smoothed before they are compared. ``noise``, estimated from the differences between
+neighbouring rows, says by how much they vary by chance, so that a judgement can ask for more.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from statistics import fmean, median
 from glassmind.evaluate.run_files import Inspection, Metric
 
 SMOOTH = 5
-"""Losses are averaged over so many rows, or over a tenth of the run where that is more, before
-they are compared: one lucky batch is no trend."""
+"""Losses are averaged over this many rows, or over a tenth of the run if that is more, before they
+are compared: one lucky batch is not a trend."""
 
 FEWEST_ROWS = 10
-"""Below so many rows of losses a run is too short for its curve to be judged."""
+"""With fewer rows of losses, a run is too short for its curve to be judged."""
 
 RISE, CERTAIN = 0.05, 4
-"""A loss has risen, not wavered, when its mean lies this share, and this many standard errors,
-above its lowest (or its first) value. Four, because the lowest is the best of many."""
+"""A loss has risen, not just varied, if its mean is above its lowest (or first) value by this share
+and by this many standard errors. Four, because the lowest is the best of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class StageFigures:
 
 
 def stage_figures(metrics: Sequence[Metric], stage: str) -> StageFigures:
-    """The figures of ``stage``, out of all that a run recorded."""
+    """The figures of ``stage`` among all that a run recorded."""
     rows = [m for m in metrics if m.stage == stage]
     losses = [(m.step, m.loss) for m in rows if m.loss is not None]
     # A row of a step, with its learning rate, but without a loss: the loss was not a number.
@@ -64,7 +64,7 @@ def smoothed(values: Sequence[float], window: int = SMOOTH) -> list[float]:
 
 
 def block_gradients(look: Inspection) -> list[float | None]:
-    """The gradient norm of each block, over all its matrices; ``None`` where it has none."""
+    """The gradient norm of each block, over all its matrices; ``None`` if it has none."""
     norms: list[float | None] = []
     for block in look.blocks:
         mine = [g for name, g in look.gradients.items() if name.startswith(f"{block}.")]
@@ -80,7 +80,7 @@ def typical_update(look: Inspection) -> float | None:
 
 
 def later_half(looks: list[tuple[int, Inspection]]) -> list[tuple[int, Inspection]]:
-    """The second half of what was looked at: what a run is like once it is under way."""
+    """The second half of the inspections, after the start of the run."""
     return looks[len(looks) // 2 :]
 
 
@@ -93,25 +93,25 @@ def fell_less(run: StageFigures, share: float) -> bool:
 
 
 def fall(run: StageFigures) -> str:
-    """From where to where the loss went, as the beginning of a sentence."""
+    """The first and last loss, as the beginning of a sentence."""
     first = fmean(value for _, value in run.losses[:SMOOTH])
     return f"The loss went from {first:.3g} to {run.smooth[-1]:.3g}"
 
 
 def above(loss: float, run: StageFigures) -> float:
-    """A smoothed loss beyond this has risen above ``loss``, not wavered."""
+    """A smoothed loss beyond this has risen above ``loss``, not just varied."""
     return loss + max(RISE * abs(loss), CERTAIN * run.noise)
 
 
 def noise_of(values: Sequence[float]) -> float:
-    """Standard deviation of one row around the curve, from the steps between neighbours.
+    """Standard deviation of one row around the curve, from the differences between neighbours.
 
-    By their median, so that neither the fall of the curve nor a spike counts as noise.
+    It uses their median, so that neither the fall of the curve nor a spike counts as noise.
     """
     steps = [abs(b - a) for a, b in pairwise(values)]
     return 1.4826 * median(steps) / math.sqrt(2) if steps else 0.0
 
 
 def span(looks: list[tuple[int, Inspection]]) -> tuple[int, int] | None:
-    """The first and the last step that was looked at."""
+    """The first and the last inspected step."""
     return (looks[0][0], looks[-1][0]) if looks else None

@@ -1,8 +1,8 @@
-"""What a ladder shows, said in sentences that the numbers themselves write.
+"""The conclusions from a ladder, as sentences generated from its numbers.
 
-The rule: a step up the ladder is *supported* only where the exact paired test gives p < 0.05 and
-the accuracy rose. Where it fell with p < 0.05, that is said as plainly; anything else is "not
-supported", whichever way the accuracies happen to point.
+A step up the ladder is *supported* only if the exact paired test gives p < 0.05 and the accuracy
+rose. If it fell with p < 0.05, it is *lower*; anything else is *not supported*, whatever the
+accuracies are.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _finding(row: LadderRow, reference: LadderRow, p: float) -> Finding:
 
 
 def summary(ladder: Ladder) -> list[str]:
-    """A few sentences for someone who reads nothing else."""
+    """The ladder in a few sentences."""
     sentences = [_what_was_asked(ladder)]
     found = findings(ladder)
     first = min((f.slice for f in found), key=slice_order, default=None)
@@ -129,7 +129,7 @@ def _best_and_ceiling(ladder: Ladder) -> list[str]:
 
 
 def _ceiling(ladder: Ladder, method: Method, slice: str) -> str:
-    """How far choosing could get, and how much of that distance the top of the summary covers."""
+    """The accuracy of perfect choosing, and how much of the gap the best method closes."""
     ceiling = ladder.row(method.name, slice)
     if ceiling is None:
         return ""

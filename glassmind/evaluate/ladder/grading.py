@@ -10,7 +10,7 @@ from glassmind.records import Problem, Verdict
 
 
 def verdicts(problems: Sequence[Problem], solutions: Sequence[Solution]) -> list[Verdict]:
-    """Grade one solution a problem; a problem without an answer is wrong.
+    """Grade one solution per problem; a solution without an answer is wrong.
 
     Raises:
         ValueError: the solutions are not those of these problems, in order.

@@ -1,4 +1,4 @@
-"""How methods and slices are called and ordered, in tables, pictures and sentences alike.
+"""The names and order of methods and slices in tables, charts and sentences.
 
 Methods come from the registry; a file may name one that this version does not have.
 """
@@ -12,11 +12,11 @@ SLICES = {
     "longer": "more steps than ever trained on",
     "reworded": "wordings never trained on",
 }
-"""The three sets of held-out problems, and what is particular about each."""
+"""The three sets of held-out problems, and how each differs from the training problems."""
 
 
 def title(name: str) -> str:
-    """A method's title; one that is not registered goes by its own name."""
+    """A method's title; its name if it is not registered."""
     method = registry.find(name)
     return name if method is None else method.title
 
@@ -28,13 +28,13 @@ def order(name: str) -> int:
 
 
 def is_ceiling(name: str) -> bool:
-    """Whether a row shows what could be reached instead of a method."""
+    """Whether a row shows an upper bound instead of a method."""
     method = registry.find(name)
     return method is not None and method.ceiling
 
 
 def in_summary(name: str) -> bool:
-    """Whether a method is shown where there is room for a few only."""
+    """Whether a method is shown if there is room for a few only."""
     method = registry.find(name)
     return method is not None and method.in_summary
 

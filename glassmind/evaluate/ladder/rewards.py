@@ -1,8 +1,8 @@
-"""What rewards say of sampled chains: how high they are, and whether there is anything to learn.
+"""Rewards of sampled chains: how high they are, and whether training could learn from them.
 
 Methods that learn from groups of samples (GRPO: Shao et al. 2024, arXiv 2402.03300) compare the
-chains of one problem with each other. A problem whose chains all get the same reward teaches them
-nothing, so the share of problems whose rewards differ is the signal that training would have.
+chains of one problem with each other. They learn nothing from a problem whose chains all get the
+same reward, so the share of problems whose rewards differ says how much signal there is.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _COLUMNS = (
 def reward_row(
     reward: Reward, slice: str, problems: Sequence[Problem], traces: Sequence[Trace]
 ) -> RewardRow:
-    """The reward of every chain, summed up. The interval is over problems, whose mean rewards are
-    independent; with fewer than two of them it is the mean itself."""
+    """The rewards of all chains, summarised. The interval is over problems, whose mean rewards are
+    independent; with fewer than two problems it is the mean itself."""
     means, deviations = [], []
     samples = len(traces[0].completions)
     for problem, trace in zip(problems, traces, strict=True):

@@ -14,8 +14,8 @@ def ladder_row(method: Method, slice: str, results: Mapping[str, Sequence[Verdic
     """One row. ``results`` holds the verdicts of every method on this slice, in the same order.
 
     ``p_value`` is McNemar's exact test against the first of ``compared_with`` that was run;
-    ``comparisons`` has every test made, with the problems gained and lost. A ceiling is not tested:
-    it cannot be below what it is a ceiling of.
+    ``comparisons`` has every test made, with the problems gained and lost. A ceiling is not tested,
+    because it cannot be below the methods that it bounds.
     """
     own = results[method.name]
     n, correct = len(own), sum(v.correct for v in own)
@@ -71,5 +71,5 @@ def votes_row(method: Method, k: int, results: Sequence[Verdict]) -> VotesRow:
 
 
 def total_cost(results: Sequence[Verdict]) -> Cost:
-    """What all answers took together."""
+    """The cost of all answers together."""
     return sum((verdict.cost for verdict in results), Cost())

@@ -1,4 +1,4 @@
-"""The ladder as a table in the terminal: colours for people, aligned text for pipes and logs."""
+"""The ladder as a table: coloured in a terminal, plain aligned text in pipes and logs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ladder_table(ladder: Ladder, width: int | None = None) -> Table:
     """The ladder as a rich ``Table``, a section for each slice; with the columns that fit into
     ``width`` characters, and without lines where these would cost one more.
 
-    Points and p are green where the paired test supports a gain, red where it supports a loss.
+    Points and p are green if the paired test supports a gain, red if it supports a loss.
     """
     from rich.box import HEAVY_HEAD
     from rich.table import Table

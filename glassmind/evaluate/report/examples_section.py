@@ -1,6 +1,6 @@
-"""The report's problems, chain by chain: what is shown of the traces in ``examples.json``.
+"""The report's examples: problems with the traces in ``examples.json``.
 
-A trace of chains that share only the question is a list of chains, identical ones grouped. One that
+A trace of separate chains is shown as a list of chains, with identical ones grouped. A trace that
 branches is drawn as a tree (``trace_tree``).
 """
 
@@ -17,7 +17,7 @@ from glassmind.grade import grade
 from glassmind.records import Completion
 
 MAX_GROUPS = 64
-"""Of one example at most so many different chains are shown, the most frequent first."""
+"""At most this many different chains of an example are shown, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ShownStep:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Chains that say the same, word for word."""
+    """Identical chains."""
 
     steps: tuple[ShownStep, ...]
     answer: str | None
@@ -53,7 +53,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class ShownExample:
-    """An example as the template shows it; ``tree`` is HTML, empty where nothing branches."""
+    """An example as the template shows it; ``tree`` is HTML, empty if nothing branches."""
 
     example: Example
     answers: tuple[tuple[str, str | None], ...]
@@ -100,7 +100,7 @@ def _shown(example: Example) -> ShownExample:
 
 def _group(example: Example, completion: Completion, copies: int) -> Group:
     steps = [ShownStep(text) for text in completion.steps]
-    # Free text has lines for steps, which are no nodes and have no marks.
+    # The steps of free text are its lines, which are not nodes and have no marks.
     for number, index in enumerate(completion.step_ends):
         node = example.nodes[index]
         steps[number] = ShownStep(steps[number].text, node.step_score, node.valid is False)

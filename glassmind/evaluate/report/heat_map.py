@@ -1,4 +1,4 @@
-"""The report's picture of attention: which earlier tokens one head looks at, token by token."""
+"""The report's picture of attention: how much one head attends from each token to the others."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from glassmind.evaluate.charts.svg import element, label, picture
 from glassmind.evaluate.run_files import Attention
 
 MAX_TOKENS = 160
-"""At most so many tokens are shown, the chain's first."""
+"""At most this many tokens are shown, the chain's first."""
 
 
 def attention_map(attention: Attention) -> str:
-    """Heat map: a row for each token that looks, a column for each token it looks at."""
+    """Heat map: a row for each query token, a column for each key token."""
     names = [_readable(token) for token in attention.tokens[:MAX_TOKENS]]
     cell, margin = 13, 92
-    # One path a shade instead of a rectangle a cell: a twentieth of the size.
+    # One path per shade instead of one rectangle per cell takes a twentieth of the size.
     shades: dict[int, list[str]] = {}
     for i, row in enumerate(attention.weights[: len(names)]):
         for j, weight in enumerate(row[: len(names)]):

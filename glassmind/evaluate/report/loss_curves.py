@@ -12,7 +12,7 @@ _WIDTH, _HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
 
 MAX_POINTS = 300
-"""A loss curve is averaged down to so many points; a screen shows no more."""
+"""A loss curve is averaged down to this many points; a screen shows no more."""
 
 
 def loss_panel(metrics: Sequence[Metric], stage: str) -> str | None:
@@ -52,7 +52,7 @@ def _step_frame(
 
 
 def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Averages of neighbours, so that at most ``MAX_POINTS`` remain."""
+    """Averages of neighbouring points, so that at most ``MAX_POINTS`` remain."""
     size = -(-len(points) // MAX_POINTS)
     if size <= 1:
         return points

@@ -1,9 +1,9 @@
-"""A run folder as one page: ``report.html``, which needs nothing but itself.
+"""A run folder as one self-contained page, ``report.html``.
 
-The page is a Jinja template with a style sheet beside it, filled from the folder's files. It holds
-no script and loads nothing (its content security policy forbids both), so it can be mailed,
-archived and opened offline; folding is HTML's own ``<details>``, light and dark are the reader's
-setting. Questions, steps and answers are data from a model and are escaped by the template.
+The page is a Jinja template with a style sheet, filled from the folder's files. It has no script
+and loads nothing (its content security policy forbids both), so it can be mailed, archived and
+opened offline. Folding uses HTML's ``<details>``; light or dark follows the reader's setting.
+Questions, steps and answers are data from a model and are escaped by the template.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def render_report(files: RunFiles) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _TableRow:
-    """A line of the numbers behind the ladder's picture."""
+    """A row of the table below the ladder's chart."""
 
     row: LadderRow
     interval: str
@@ -129,9 +129,9 @@ def _table_row(ladder: Ladder, row: LadderRow) -> _TableRow:
 
 
 def _curve_parts(files: RunFiles) -> dict[str, object]:
-    """Votes and accuracy by steps; ``None`` where the run left no such file."""
+    """Votes and accuracy by steps; ``None`` if the run has no such file."""
     votes = [row for row in files.votes or () if row.n > 0 and row.tokens_per_problem > 0]
-    # A few methods are as many lines as an eye can follow.
+    # More lines than these few methods would be hard to follow.
     by_steps = [r for r in files.by_steps or () if in_summary(r.rung) and r.n > 0]
     slices = sorted({row.slice for row in by_steps}, key=slice_order)
     return {
@@ -143,7 +143,7 @@ def _curve_parts(files: RunFiles) -> dict[str, object]:
 
 
 def _stage_class(stage: str) -> str:
-    """A stage's colour: that of the method of its name, or of the first that needs what it made."""
+    """A stage's colour: that of the method of the same name, or of the first that needs it."""
     if registry.find(stage) is not None:
         return method_class(stage)
     needing = (method_class(m.name) for m in registry.methods() if stage in m.needs)

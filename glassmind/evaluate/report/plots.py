@@ -1,8 +1,8 @@
-"""The report's pictures of accuracy: small panels, one colour for a method everywhere.
+"""The report's charts of accuracy: small panels, in which a method always has the same colour.
 
-Each function takes records and gives an SVG string. Panels are narrow, so that a phone shows them
+Each function takes records and returns an SVG string. Panels are narrow, so that a phone shows them
 one below the other at readable size and a wide screen shows them side by side. The colours are
-classes (``hue-3``, ``ceiling``); the style sheet says what they look like in light and in dark.
+classes (``hue-3``, ``ceiling``), defined by the style sheet for light and dark.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ def ladder_panel(rows: Sequence[LadderRow], slice: str) -> str:
 def tokens_panel(rows: Sequence[LadderRow], slice: str) -> str:
     """Accuracy against tokens per problem (logarithmic), a point for every method of one slice.
 
-    Tokens are those written and those that a verifier read.
+    Tokens are those written and those judged by a verifier.
     """
     rows = [row for row in rows if row.tokens > 0]
     x = _token_scale([row.tokens for row in rows])
     y = Scale(0, 1, _HEIGHT - _BOTTOM, _TOP)
     parts = [_token_frame(x, y)]
     for row in rows:
-        # Methods that use the same samples alike cost the same; they stand a little apart.
+        # Methods with the same cost are drawn slightly apart.
         same = [r.rung for r in rows if r.tokens == row.tokens]
         aside = (sorted(same, key=order).index(row.rung) - (len(same) - 1) / 2) * 8
         at = x(row.tokens) + aside
@@ -98,7 +98,7 @@ def tokens_panel(rows: Sequence[LadderRow], slice: str) -> str:
 
 
 def votes_panel(rows: Sequence[VotesRow]) -> str:
-    """Accuracy against tokens per problem as the number of samples k grows, a line a method."""
+    """Accuracy against tokens per problem as the number of samples k grows, one line per method."""
     rows = [row for row in rows if row.tokens_per_problem > 0 and row.n > 0]
     x = _token_scale([row.tokens_per_problem for row in rows])
     y = _share_scale([s for row in rows for s in (row.ci_low, row.ci_high)])
@@ -115,7 +115,7 @@ def votes_panel(rows: Sequence[VotesRow]) -> str:
             )
             drawn += error_bar(at, y(row.ci_low), y(row.ci_high)) + dot(at, height, words, 3.5)
         parts.append(element("g", drawn, class_=method_class(name)))
-    # How many samples a place on the axis stands for, said once, along the top.
+    # The number of samples at each place of the axis is written once, along the top.
     longest = max(by_rung.values(), key=len)
     parts.extend(
         label(x(r.tokens_per_problem), _TOP - 1, f"k={r.k}", text_anchor="middle", class_="note")
@@ -130,7 +130,7 @@ def votes_panel(rows: Sequence[VotesRow]) -> str:
 
 
 def steps_panel(rows: Sequence[StepsRow], slice: str) -> str:
-    """Accuracy by the number of steps a problem needs, a line a method, on one slice."""
+    """Accuracy by the number of steps that a problem needs, one line per method, on one slice."""
     rows = [row for row in rows if row.slice == slice and row.n > 0]
     lengths = sorted({row.steps for row in rows})
     x = Scale(lengths[0] - 0.5, lengths[-1] + 0.5, _LEFT, _WIDTH - _RIGHT)
@@ -141,7 +141,7 @@ def steps_panel(rows: Sequence[StepsRow], slice: str) -> str:
     by_rung = _grouped(rows)
     for i, (name, group) in enumerate(by_rung.items()):
         group.sort(key=lambda row: row.steps)
-        # Methods stand a little apart, so that intervals at one length do not cover each other.
+        # Methods are drawn slightly apart, so that their intervals do not cover each other.
         aside = (i - (len(by_rung) - 1) / 2) * 5
         places = [(x(row.steps) + aside, y(row.correct / row.n)) for row in group]
         drawn = curve(places)

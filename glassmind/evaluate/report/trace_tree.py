@@ -1,7 +1,7 @@
-"""A trace that branches, as nested lists: what a search wrote, and where it went on.
+"""A branching trace, such as that of a search, as nested HTML lists.
 
-Nodes that continue each other stand below each other; where a node has several continuations, each
-is a list of its own, indented. HTML lists need no script and are read aloud in order.
+Nodes that continue each other are below each other; if a node has several continuations, each is an
+indented list of its own. HTML lists need no script, and screen readers read them in order.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ MAX_DRAWN = 600
 """Nodes drawn of one trace; the rest is counted."""
 
 MAX_DEPTH = 24
-"""Branchings drawn below each other: on a narrow screen more would leave no room for words."""
+"""The depth of nested branches that is drawn: more would leave no room for words on a phone."""
 
 CHIP = "verifier: probability that the solution is right up to here"
 
 
 def branches(trace: Trace) -> bool:
-    """Whether some node has several continuations; roots are only different attempts."""
+    """Whether some node has several continuations. Several roots are not a branch."""
     parents = [node.parent for node in trace.nodes if node.parent is not None]
     return len(set(parents)) < len(parents)
 
@@ -76,7 +76,7 @@ def _span(node: ExampleNode) -> str:
     kind = f"node {node.kind}" + ("" if node.author == "model" else f" {node.author}")
     if node.valid is False:
         kind += " invalid"
-    # The text of an answer is the answer, which stands at the end.
+    # The text of an answer node is not repeated: the answer itself follows at the end.
     shown = node.text and node.text != node.answer
     parts = [f"<code>{escape(node.text)}</code>"] if shown else []
     if node.author != "model":

@@ -1,8 +1,8 @@
-"""The report's pictures of what happened inside the layers while a stage was trained.
+"""The report's charts of what happened inside the layers while a stage was trained.
 
-Drawn from the inspections in ``metrics.jsonl`` (``train.inspect_every``): the flow of gradients and
-the sleeping units as heat maps of depth by step, the size of the updates and of the activations as
-lines. ``diagnosis`` says in words what they show.
+They are drawn from the inspections in ``metrics.jsonl`` (``train.inspect_every``): gradients and
+silent units as heat maps of depth by step, the sizes of updates and activations as lines.
+``diagnosis`` says in words what they show.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from glassmind.evaluate.run_files import Inspection, Metric
 from glassmind.evaluate.wording import count
 
 MUON_BAND = (3e-3, 3e-2)
-"""Muon's updates have the size that its learning rate says, not the gradient: about 0.9 × 0.02
-for a fresh square matrix, less as matrices grow and the schedule falls."""
+"""The size of Muon's updates depends on its learning rate, not on the gradient: about 0.9 × 0.02
+for a fresh square matrix, less as matrices grow and the learning rate falls."""
 
 MAX_COLUMNS = 60
-"""At most so many inspected steps are columns of a heat map, evenly chosen."""
+"""At most this many inspected steps, evenly chosen, are columns of a heat map."""
 
 DECADES = 4
-"""The shades of gradients reach so many powers of ten below the largest: what is smaller has
+"""The shades of gradients cover this many powers of ten below the largest; smaller gradients have
 vanished anyway."""
 
 _SHADES = 12
@@ -48,7 +48,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A line of the numbers behind the pictures: the figures of one matrix at the last look."""
+    """A row of the table below the charts: one matrix at the last inspected step."""
 
     name: str
     gradient: float | None
@@ -61,14 +61,14 @@ def looks_of(metrics: Sequence[Metric], stage: str) -> list[Look]:
 
 
 def inspection_panels(looks: Sequence[Look]) -> list[Panel]:
-    """Every panel these inspections can fill."""
+    """Every panel for which these inspections have data."""
     drawn = (_gradient_panel(looks), _update_panel(looks), _activation_panel(looks),
              _silent_panel(looks))  # fmt: skip
     return [panel for panel in drawn if panel is not None]
 
 
 def matrices(looks: Sequence[Look]) -> list[Matrix]:
-    """Gradient and update of every matrix at the last look."""
+    """Gradient and update of every matrix at the last inspected step."""
     if not looks:
         return []
     last = looks[-1][1]
@@ -168,7 +168,7 @@ def _silent_panel(looks: Sequence[Look]) -> Panel | None:
         lambda share: f"{100 * share:.1f} % silent",
         "Share of silent feed-forward units by block (upwards) and step (to the right).",
     )
-    about = "share of each feed-forward's hidden units that no token of the batch wakes"
+    about = "share of each feed-forward's hidden units that no token of the batch activates"
     return Panel("Silent units", about, svg)
 
 
@@ -177,7 +177,7 @@ def _silent_panel(looks: Sequence[Look]) -> Panel | None:
 
 @dataclass(frozen=True, slots=True)
 class Shading:
-    """From a value to one of ``_SHADES`` strengths of colour; zero is the ground itself."""
+    """From a value to one of ``_SHADES`` strengths of colour; zero is the background."""
 
     low: float
     high: float
@@ -278,7 +278,7 @@ def _group(name: str, look: Inspection) -> str:
 
 
 def _place(name: str) -> str:
-    """What a matrix outside the blocks is called in a picture."""
+    """The name in charts of a matrix outside the blocks."""
     if "unembed" in name:
         return "output layer"
     return "embedding" if "embed" in name else name.removesuffix(".weight")[-11:]
@@ -291,7 +291,7 @@ def _short(block: str) -> str:
 
 
 def _from_the_top(rows: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
-    """Rows in the order of a drawn network: the output above, the blocks, the embedding below."""
+    """Rows with the output at the top, then the blocks, and the embedding at the bottom."""
 
     def height(name: str) -> int:
         return 0 if name == "embedding" else 1 if name.startswith(("block ", "judge ")) else 2

@@ -1,4 +1,4 @@
-"""What a run's metrics tell, stage by stage: for the report's section and for the terminal."""
+"""A summary of a run's metrics by stage, for the report and for the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from glassmind.evaluate.wording import count, duration
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its loss as SVG, if it left any, the diagnoses, and what the layers did."""
+    """One stage: its loss as SVG, if it has any, the diagnoses, and charts of the layers."""
 
     name: str
     loss: str | None
@@ -31,7 +31,7 @@ class Stage:
 
 
 def stages_of(files: RunFiles) -> list[Stage]:
-    """Every stage that left metrics, in the order they began."""
+    """Every stage that has metrics, in the order in which they began."""
     metrics = files.metrics or ()
     found = []
     for name in _trained(metrics):
@@ -71,7 +71,7 @@ def training_summary(files: RunFiles) -> list[str]:
 
 
 def _trained(metrics: Sequence[Metric]) -> list[str]:
-    """The stages that trained, in the order they began; rows of sampling are no stage."""
+    """The stages that trained, in the order in which they began; sampling is not a stage."""
     trained = (m.stage for m in metrics if m.engine_trainer_logprob_diff is None)
     return list(dict.fromkeys(trained))
 

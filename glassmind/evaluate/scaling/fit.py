@@ -3,16 +3,16 @@
     L(C) = E + a · C^-b
 
 (Kaplan et al. 2020, arXiv 2001.08361; Hoffmann et al. 2022, 2203.15556.) C are the floating-point
-operations of a training, a and b say how fast more of them help, and E is what no model can get
-below: the text's own entropy. Over a narrow range of sizes E cannot be told from a slightly smaller
-b. It is kept only where its 95 % interval lies above zero; elsewhere E is 0, and the law a
-straight line on logarithmic axes.
+operations of a training run, a and b describe how the loss falls with them, and E is the loss that
+no model can get below, the entropy of the text. Over a narrow range of sizes E cannot be
+distinguished from a slightly smaller b. It is kept only if its 95 % interval is above zero;
+otherwise E is 0, and the law is a straight line on logarithmic axes.
 
-The sum of the squared residuals of ln L is made smallest: directly for the straight line, and by
-Gauss-Newton steps with Levenberg's damping from several starting values of E otherwise. Intervals
-come from the covariance of the least-squares solution, with Student's t for the few degrees of
-freedom that are left. A fit to the points it was made from proves little; the honest test leaves
-out the largest size, and predicts it.
+The sum of the squared residuals of ln L is minimised: directly for the straight line, and otherwise
+by Gauss-Newton steps with Levenberg's damping from several starting values of E. Intervals come
+from the covariance of the least-squares solution, with Student's t for the few degrees of freedom
+that are left. A good fit to the points it was made from proves little; a better test leaves out the
+largest size and predicts it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ScalingPoint:
-    """One finished run: its size, what was spent on it, and the held-out loss it reached.
+    """One finished run: its size, its compute, and the held-out loss it reached.
 
-    ``parameters`` are the dial's N, ``compute`` is in floating-point operations.
+    ``parameters`` is the N of the depth dial; ``compute`` is in floating-point operations.
     """
 
     depth: int
@@ -55,8 +55,8 @@ class ScalingFit:
 
     ``low`` and ``high`` are the 95 % interval of the exponent, ``r_squared`` is of ln L, and
     ``residuals`` are measured over fitted less 1, in the order of the points. ``covariance`` is of
-    (floor, ln scale, exponent), ``t`` the quantile that turns its roots into intervals; with as
-    many numbers as points there are no intervals, and both are not-a-number.
+    (floor, ln scale, exponent), ``t`` the quantile for intervals. With as many fitted numbers as
+    points there are no intervals, and both are NaN.
     """
 
     floor: float
@@ -101,10 +101,10 @@ class HeldOut:
 
 
 def fit_scaling(points: Sequence[ScalingPoint]) -> ScalingFit:
-    """The law through ``points``: with a floor where they determine one, without elsewhere.
+    """The law through ``points``: with a floor if they determine one, otherwise without.
 
     Raises:
-        UserError: fewer than two sizes, or a loss that is no positive number.
+        UserError: fewer than two sizes, or a loss that is not a positive number.
     """
     for point in points:
         if not (0 < point.loss < math.inf):
@@ -114,7 +114,7 @@ def fit_scaling(points: Sequence[ScalingPoint]) -> ScalingFit:
             )
     sizes = len({point.depth for point in points})
     if sizes < 2:
-        raise UserError(f"a law through {sizes} size is none: give at least {FEWEST_SIZES} depths")
+        raise UserError(f"{sizes} size is too few for a law: give at least {FEWEST_SIZES} depths")
     compute = np.array([point.compute for point in points])
     unit = float(np.exp(np.log(compute).mean()))
     x, y = np.log(compute / unit), np.log([point.loss for point in points])
@@ -123,7 +123,7 @@ def fit_scaling(points: Sequence[ScalingPoint]) -> ScalingFit:
         return straight
     bent = _with_floor(x, y, unit)
     least = bent.floor - bent.t * math.sqrt(bent.covariance[0, 0])
-    certain = least > 1e-6 * min(point.loss for point in points)  # more than rounding leaves
+    certain = least > 1e-6 * min(point.loss for point in points)  # more than rounding errors
     return bent if certain and bent.exponent > 0 else straight
 
 

@@ -1,4 +1,4 @@
-"""A scaling experiment for people: a table, a record for machines, and a page with two drawings."""
+"""The results of a scaling experiment: a table, a JSON record, and a page with two charts."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Everything about one experiment. ``unit`` is that of the losses of ``points``; ``curves`` are
-    (tokens, training loss in nats) of one run of each depth."""
+    """One experiment. ``unit`` is the unit of the losses of ``points``; ``curves`` are (tokens,
+    training loss in nats) of one run of each depth."""
 
     name: str
     unit: str
@@ -56,7 +56,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class FitRecord:
-    """A ``ScalingFit`` for machines, with the law it is of; intervals are at 95 %."""
+    """A ``ScalingFit`` as JSON, with the formula; intervals are at 95 %."""
 
     law: str
     floor: float
@@ -71,7 +71,7 @@ class FitRecord:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutRecord:
-    """A ``HeldOut`` for machines."""
+    """A ``HeldOut`` as JSON."""
 
     depth: int
     compute: float
@@ -112,7 +112,7 @@ def table_rows(scaling: Scaling) -> list[tuple[str, ...]]:
 
 
 def sentences(scaling: Scaling) -> list[str]:
-    """What the fit says, and how it was tested."""
+    """The fit and its test, in sentences."""
     fit, held = scaling.fit, scaling.held_out
     floor = f"{fit.floor:.4f} + " if fit.has_floor else ""
     law = f"loss = {floor}{fit.scale:.4f} · (C / {fit.unit:.3g})^-{fit.exponent:.4f}"
@@ -136,7 +136,7 @@ def sentences(scaling: Scaling) -> list[str]:
 
 
 def scaling_record(scaling: Scaling) -> ScalingRecord:
-    """The whole experiment as ``scaling.json`` holds it; what is not known is ``None``."""
+    """The whole experiment as in ``scaling.json``; an unknown value is ``None``."""
     held = scaling.held_out
     return ScalingRecord(
         name=scaling.name,
@@ -206,8 +206,8 @@ def render_scaling(scaling: Scaling) -> str:
 
 
 def law_panel(scaling: Scaling) -> str:
-    """Loss against compute, both logarithmic: runs, law and band, and the law without the largest
-    size, carried on to it."""
+    """Loss against compute, both logarithmic: runs, law and band, and the law fitted without the
+    largest size and extended to it."""
     fit, held = scaling.fit, scaling.held_out
     low = min(point.compute for point in scaling.points) / 1.5
     high = max(point.compute for point in scaling.points) * 1.5
@@ -263,7 +263,7 @@ def law_panel(scaling: Scaling) -> str:
 
 
 def curves_panel(scaling: Scaling, lines: Sequence[Line]) -> str | None:
-    """Training loss against tokens, a line for every depth; ``None`` where nothing was logged."""
+    """Training loss against tokens, a line for every depth; ``None`` if nothing was logged."""
     ends = "; ".join(f"{line.name} ends at {line.points[-1][1]:.4g}" for line in lines)
     return line_chart(
         lines,

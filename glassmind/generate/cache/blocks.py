@@ -76,10 +76,10 @@ class Blocks:
                     self._empty.append(block)
 
     def remember(self, before: int, block: int, tokens: Sequence[int]) -> int:
-        """``block`` now holds these ``BLOCK`` tokens after what content ``before`` names.
+        """Record that ``block`` now holds these ``BLOCK`` tokens, which follow content ``before``.
 
-        Returns the number of its content (of the block that held it already, if one did), to be
-        given as ``before`` of the next; ``START`` comes before the first.
+        Returns the number of its content, or of the block that already held the same content. Pass
+        it as ``before`` for the next block; ``before`` of the first block is ``START``.
         """
         content = (before, tuple(tokens))
         known = self._block_of.get(content)
@@ -110,7 +110,7 @@ class Blocks:
     def forget_contents(self) -> None:
         """Drop the content of every block without users, so that none is found again.
 
-        For when keys and values are no longer those that the model would compute.
+        Call it when the model has changed, so that it would compute other keys and values.
         """
         for block in self._unused:
             self._forget(block)

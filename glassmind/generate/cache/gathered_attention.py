@@ -1,8 +1,8 @@
-"""Attention over blocks by copying them together: for GPUs, and for watching attention weights.
+"""Attention over blocks by copying them together: for GPUs, and for reading attention weights.
 
-Each row's blocks are gathered into one piece, many rows at once, and the model's own attention runs
-over the result. The copy costs memory traffic that a kernel made for blocks does not need (vLLM's
-reads them in place), but every device can do it with a few large operations.
+Each row's blocks are gathered into one tensor, many rows at once, and the model's own attention
+runs over the result. The copy costs memory traffic that a paged kernel avoids (vLLM's reads blocks
+in place), but every device can do it with a few large operations.
 
 Shapes: T query tokens of the pass, R rows, Q query tokens of each, W blocks, S = W · BLOCK keys,
 H heads, K kv heads, E key width, F value width.
@@ -82,8 +82,8 @@ def _gather(
     if blocks.key_scales is not None:
         k_RKSE = k_RKSE * blocks.key_scales[tables_RW].transpose(1, 2).flatten(2)[..., None]
     keys_S = torch.arange(k_RKSE.shape[2], device=q_THE.device)
-    # A row's table may go on with blocks of others: whatever they hold must not get in, not even
-    # as 0 · NaN.
+    # A row's table may continue with blocks of other rows. Their content must not affect the
+    # result, not even as 0 · NaN.
     foreign_R1S1 = (keys_S >= visible_RQ.amax(1, keepdim=True))[:, None, :, None]
     k_RKSE = k_RKSE.masked_fill(foreign_R1S1, 0)
     v_RKSF = k_RKSE

@@ -1,4 +1,4 @@
-"""How keys and values lie in blocks, and where the tokens of a pass belong.
+"""How keys and values are stored in blocks, and where the tokens of a pass belong.
 
 Shapes: T query tokens, R rows, W blocks of the longest row, N blocks of the store, K kv heads, E
 key width, F value width. Of one group: R rows, Q query tokens of each.
@@ -22,7 +22,7 @@ class LayerBlocks(NamedTuple):
 
     ``keys`` (N, K, E, BLOCK) are transposed within a block. Without ``values`` (N, K, BLOCK, F) the
     keys serve as values too. If both are int8, every key and value has a scale, float32
-    (N, K, BLOCK): its largest number is stored as 127.
+    (N, K, BLOCK), chosen so that its largest number is stored as 127.
     """
 
     keys: Tensor
@@ -34,8 +34,8 @@ class LayerBlocks(NamedTuple):
 class RowGroup(NamedTuple):
     """Rows with about as many query tokens each, to be computed together.
 
-    ``tokens_RQ`` are the places of their query tokens in the pass; a row with fewer repeats its
-    last one. ``visible_RQ`` is how many keys each of them sees, ``tables_RW`` the rows' blocks.
+    ``tokens_RQ`` are the indices of their query tokens in the pass; a row with fewer than Q repeats
+    its last one. ``visible_RQ`` is how many keys each of them sees, ``tables_RW`` the rows' blocks.
     """
 
     tables_RW: Tensor

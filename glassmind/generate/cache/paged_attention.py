@@ -1,12 +1,12 @@
-"""Attention over keys and values that lie scattered in blocks.
+"""Attention over keys and values that are scattered over blocks.
 
-A sequence's past is a list of blocks of ``BLOCK`` tokens anywhere in two big stores
-(PagedAttention: Kwon et al. 2023, arXiv 2309.06180). ``tables_RW[r]`` names the blocks of row *r*
-in order, so token *s* of it lies in block ``tables_RW[r, s // BLOCK]`` at place ``s % BLOCK``.
+A sequence's past is a list of blocks of ``BLOCK`` tokens anywhere in two large tensors
+(PagedAttention: Kwon et al. 2023, arXiv 2309.06180). ``tables_RW[r]`` lists the blocks of row *r*
+in order: its token *s* is in block ``tables_RW[r, s // BLOCK]`` at place ``s % BLOCK``.
 
-There are two ways to attend over such blocks. On a CPU, ``kernels/attention.hpp`` reads them where
-they lie. Elsewhere, and while somebody watches the attention weights, ``gathered_attention.py``
-copies them together and uses the model's own attention. Tests hold both to the plain formula.
+There are two ways to attend over such blocks. On a CPU, ``kernels/attention.hpp`` reads them in
+place. On other devices, and whenever attention weights are asked for, ``gathered_attention.py``
+copies them together and uses the model's own attention. Tests compare both with the plain formula.
 
 Shapes: T query tokens, R rows, W blocks of the longest row, N blocks of the store, H heads, K kv
 heads, E key width, F value width.
@@ -43,10 +43,10 @@ def empty_blocks(
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros, so that a slot not written to yet adds nothing when its weight is zero.
+    """Zeros, so that a slot that is not written to yet adds nothing when its weight is zero.
 
-    On a CPU they are NumPy's: the system provides their memory only when it is first written to,
-    and in large pages, which make scattered reads faster.
+    On a CPU, NumPy allocates them: the system then provides memory only when it is first written
+    to, and in large pages, which make scattered reads faster.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
@@ -97,9 +97,9 @@ def attend(
 ) -> Tensor:
     """Attention of each token over the keys it sees: (T, H, F), float32.
 
-    ``scoring`` has the scale, the window and the bias; of biases the compiled loops know only
-    ALiBi's. With a ``tap``, the attention weights
-    are formed and pass through it, as in ``attend_gathered``.
+    ``scoring`` has the scale, the window and the bias; ALiBi is the only bias that the compiled
+    loops support. With a ``tap``, the attention weights are formed and pass through it, as in
+    ``attend_gathered``.
     """
     native = _native(blocks)
     beyond = scoring.bias is not None and scoring.slopes_H is None
@@ -117,12 +117,12 @@ def attend(
 
 
 def as_native(blocks: LayerBlocks) -> native_calls.CacheLayer:
-    """The blocks for the compiled loops."""
+    """``blocks`` as the compiled loops take them."""
     return native_calls.CacheLayer(*(at(part) for part in blocks))
 
 
 def places_for_native(places: Places) -> native_calls.Places:
-    """The same for the compiled loops."""
+    """``places`` as the compiled loops take them."""
     tables_RW = places.tables_RW
     return native_calls.Places(
         tables_RW.data_ptr(), tables_RW.shape[1], places.row_T.data_ptr(),

@@ -25,7 +25,7 @@ from glassmind.model.attention_kernels import WeightsTap
 
 
 def token_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
-    """Bytes that the keys and values of one token take, in all layers."""
+    """The bytes that the keys and values of one token take in all layers."""
     scales = 4 * len(config.cached_widths) if dtype == torch.int8 else 0
     numbers = sum(config.cached_widths) * dtype.itemsize + scales
     return config.n_layers * config.cached_heads * numbers
@@ -69,7 +69,7 @@ class PagedCache:
 
     @functools.cached_property
     def native_layers(self) -> ctypes.Array[CacheLayer]:
-        """The blocks of all layers for the compiled loops."""
+        """The blocks of all layers, as the compiled loops take them."""
         return (CacheLayer * len(self.layers))(*map(as_native, self.layers))
 
     def copy(self, sources: Sequence[int], targets: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """Constrained output: which tokens may come next.
 
 Read in this order: ``grammar_tokenizer`` (tokens as llguidance walks them), ``vocabulary`` (the
-bytes of every token), ``json_schema`` (a schema checked, and put into the form in which llguidance
-keeps it exactly), ``one_of`` (unions), ``constraint`` (what an output has to be), ``matcher`` (one
-output followed).
+bytes of every token), ``json_schema`` (checks a schema and rewrites it so that llguidance enforces
+it exactly), ``one_of`` (unions), ``constraint`` (what an output has to be), ``matcher`` (follows an
+output).
 """

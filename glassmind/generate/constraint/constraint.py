@@ -152,7 +152,7 @@ def _json_schema(schema: object) -> object:
 
 def _check_length(text: str, most: int, what: str) -> None:
     if len(text) > most:
-        raise UserError(f"the {what} has {len(text)} characters; {most} are the most")
+        raise UserError(f"the {what} has {len(text)} characters; at most {most} are allowed")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise UserError(f"the {what} has half a surrogate pair; it is not text")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Encode = Callable[[str], Sequence[int]]
 
-SPECIAL = b"\xff"  # llguidance takes tokens that begin so for special ones
+SPECIAL = b"\xff"  # llguidance treats tokens that begin with this byte as special
 
 # SentencePiece tokenizers put a space before the beginning of a text. To get the tokens of a text
 # as they are *inside* a text, something that merges with nothing is encoded before it.
@@ -80,7 +80,7 @@ class _Table:
     def __init__(
         self, token_bytes: Sequence[bytes | None], ends: Sequence[int], encode: Encode
     ) -> None:
-        # llguidance would take a token with this first byte for a special one; UTF-8 has no such.
+        # No UTF-8 text contains this byte, and llguidance would treat such a token as special.
         self.tokens = [
             data if data and not data.startswith(SPECIAL) else b"" for data in token_bytes
         ]

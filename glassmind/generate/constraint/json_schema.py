@@ -62,7 +62,7 @@ _NOT_WRITABLE = {
 _BOUNDS = {
     **{f"int{bits}": (-(1 << bits - 1), (1 << bits - 1) - 1) for bits in (8, 16, 32)},
     **{f"uint{bits}": (0, (1 << bits) - 1) for bits in (8, 16, 32)},
-    # llguidance has bounds as float64: a round number within, which it has exactly.
+    # llguidance stores bounds as float64, so these are rounded inwards to numbers it has exactly.
     "int64": (-(10**18), 10**18),
     "uint64": (0, 10**18),
 }
@@ -71,7 +71,7 @@ _BOUNDS = {
 _NARROW = {r"\D": r"[^\p{Nd}]", r"\W": r"[^\p{L}\p{N}_]", r"\S": r"[^\s\x1c-\x1f\ufeff]"}
 _PART_OF_PATTERN = re.compile(r"\\.|\[\^?|.", re.DOTALL)
 
-# Keywords whose values are no schemas.
+# Keywords whose values are not schemas.
 _VALUES = {"const", "enum", "default", "examples", "example", "required", "type"}
 # Keywords whose values are schemas by name.
 _NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
@@ -93,9 +93,9 @@ def prepared_schema(schema: object) -> str:
         text = json.dumps(ready, allow_nan=False, ensure_ascii=False)
         text.encode()
     except (TypeError, ValueError):
-        raise _wrong("#", "it holds what cannot be written as JSON") from None
+        raise _wrong("#", "it contains a value that cannot be written as JSON") from None
     if len(text) > MAX_TEXT:
-        raise _wrong("#", f"it has {len(text)} characters; {MAX_TEXT} are the most")
+        raise _wrong("#", f"it has {len(text)} characters; at most {MAX_TEXT} are allowed")
     return text
 
 
@@ -157,7 +157,7 @@ class _Walk:
 
     def _named(self, schemas: dict[str, object], place: str, depth: int) -> object:
         if len(schemas) > MAX_PROPERTIES and not place.endswith(("$defs", "definitions")):
-            raise _wrong(place, f"it has {len(schemas)} entries; {MAX_PROPERTIES} are the most")
+            raise _wrong(place, f"it has {len(schemas)} entries; the limit is {MAX_PROPERTIES}")
         return {
             name: self.schema(inner, f"{place}/{_step(name)}", depth + 1)
             for name, inner in schemas.items()
@@ -181,8 +181,8 @@ class _Walk:
         if self._values > MAX_VALUES or self._structures > MAX_STRUCTURES:
             raise _wrong(
                 place,
-                f"it lists too much: {MAX_VALUES} values, {MAX_STRUCTURES} of them arrays or "
-                "objects, are the most",
+                f"it lists too many values; the limits are {MAX_VALUES} values and "
+                f"{MAX_STRUCTURES} arrays or objects",
             )
 
     def _multiple(self, value: object) -> None:
@@ -222,7 +222,7 @@ class _Walk:
 
 
 def _and(schema: dict[object, object], more: dict[object, object]) -> dict[object, object]:
-    """``schema`` with further keywords, beside those of the same name that it has."""
+    """``schema`` with further keywords, which apply in addition to its own of the same name."""
     if not more.keys() & schema.keys():
         return {**schema, **more}
     also = schema.get("allOf", [])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COMPILE_FUEL = 500_000  # work on the regular expressions of a grammar: about a second
 MAX_STATES = 50_000  # of a matcher's lexer, 1 to 2 kB each
-TRIED_TOKENS = 3  # many a bomb goes off only when it is walked
+TRIED_TOKENS = 3  # some hostile grammars become expensive only as tokens are consumed
 LONGEST_ERROR = 200  # characters of llguidance's own words
 
 FINISHED = Reaction(finished=True)
@@ -49,7 +49,7 @@ class Masks:
         )
         matcher = LLMatcher(self.tokenizer.tokens, grammar, log_level=0, limits=limits)
         if matcher.is_error():
-            raise UserError(f"the {what} cannot be kept: {_in_one_line(matcher.get_error())}")
+            raise UserError(f"the {what} cannot be enforced: {_in_one_line(matcher.get_error())}")
         return matcher
 
     def try_out(self, matcher: LLMatcher, what: str) -> None:
@@ -64,11 +64,11 @@ class Masks:
             trial.consume_token(int(allowed.int().argmax()))
         if _is_work(trial):
             raise UserError(
-                f"the {what} takes too much work to keep: {_in_one_line(trial.get_error())}"
+                f"the {what} takes too much work to enforce: {_in_one_line(trial.get_error())}"
             )
 
     def allowed(self, matcher: LLMatcher) -> Tensor:
-        """Which tokens may come next: bool (V,); none where it has come to a dead end."""
+        """Which tokens may come next: bool (V,); none at a dead end."""
         return self.allowed_by([matcher])[0]
 
     def allowed_by(self, matchers: list[LLMatcher]) -> Tensor:
@@ -147,12 +147,12 @@ def _executor() -> LLExecutor:
 
 
 def _is_work(matcher: LLMatcher) -> bool:
-    """Whether a matcher gave up because of the work, not because nothing fits."""
+    """Whether a matcher stopped at a work limit, not because no token fits."""
     return matcher.is_error() and "NoExtension" not in matcher.get_error()
 
 
 def _in_one_line(error: str) -> str:
-    """llguidance's words: what is wrong, without the picture of where."""
+    """llguidance's message without its multi-line excerpt of the grammar."""
     told = error.partition("<non-verbose/>")[0]
     told = (told.partition("\nerror: ")[2] or told).partition("\n   ")[0]
     words = " ".join(told.split()).rstrip(".:")

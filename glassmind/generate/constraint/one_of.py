@@ -61,7 +61,7 @@ def _apart(one: object, other: object, document: object, depth: int) -> bool:
 
 
 def _resolved(schema: object, document: object) -> Schema | None:
-    """A schema behind its references; ``None`` where it is no object or they lead elsewhere."""
+    """A schema with its references resolved; ``None`` if it is not an object or they cannot be."""
     for _ in range(_HOPS):
         if not isinstance(schema, dict):
             return None

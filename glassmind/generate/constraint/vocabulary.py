@@ -1,7 +1,7 @@
 """What bytes each token id stands for, as far as an output may contain them.
 
-A constraint, a stop string and a tool all speak of text, and the model of ids. A ``Vocabulary`` is
-the table between them: bytes, not characters, because a token may be half a character.
+Constraints, stop strings and tools work on text, the model on ids. A ``Vocabulary`` maps between
+the two. It has bytes, not characters, because a token may be half a character.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from glassmind.tokenize.special import END
 class Vocabulary:
     """The tokens of a model.
 
-    ``token_bytes[id]`` is what the token stands for; ``None`` for special tokens, for ids that have
-    no token and for tokens that stand for nothing: no constraint allows those. ``end_ids`` are the
-    tokens that end a text; as text they are not allowed either. ``lead`` is what decoding takes
-    from the front of a text, once, if it begins with it (SentencePiece's space). ``encode`` turns
-    text into ids; without it, constraints force no tokens.
+    ``token_bytes[id]`` are the bytes of the token; ``None`` for special tokens, for ids without a
+    token and for tokens without any bytes: no constraint allows those. ``end_ids`` are the tokens
+    that end a text; constraints do not allow them as text either. ``lead`` is the prefix that
+    decoding removes from a text that begins with it (SentencePiece's space). ``encode`` turns text
+    into ids; without it, constraints force no tokens.
 
     Raises ``UserError`` for an end token outside the vocabulary.
     """
@@ -59,10 +59,10 @@ class Vocabulary:
     ) -> Vocabulary:
         """The vocabulary of a tokenizer.
 
-        ``end_ids`` are the model's, where it has more than the tokenizer's one; ``size`` is the
-        number of the model's logits, where it has rows to spare.
+        ``end_ids`` are the model's end tokens, if it has others than the tokenizer's one; ``size``
+        is the number of the model's logits, if that is more than the tokenizer has tokens.
 
-        Raises ``UserError`` where the model has fewer rows than the tokenizer tokens.
+        Raises ``UserError`` if the model has fewer logits than the tokenizer has tokens.
         """
         lead = b""
         special = frozenset(tokenizer.special.values())

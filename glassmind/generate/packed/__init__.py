@@ -1,5 +1,5 @@
-"""A model made small and fast: its weights packed, and one compiled call for all of its blocks.
+"""Smaller and faster models: packed weights, and one compiled call for all blocks.
 
-Read ``matrix``, ``allow_list`` (which models can be packed) and ``model``. ``kernels`` is C++
-for what Python is too slow for: ``native`` compiles it, ``native_calls`` declares it.
+Read ``matrix``, ``allow_list`` (which models can be packed) and ``model``. ``kernels`` is the C++
+code: ``native`` compiles it, ``native_calls`` declares its functions.
 """

@@ -1,12 +1,13 @@
-"""What the compiled pass computes, as a list of what it knows.
+"""The list of what the compiled pass supports.
 
-``kernels/decoder.hpp`` writes out one kind of decoder. Everything it can do is listed here, by
+``kernels/decoder.hpp`` implements one kind of decoder. Everything it can do is listed here, by
 config value and by type of module; a model with anything else keeps its modules. So a value that is
-added to ``ModelConfig`` tomorrow, a new kind of attention, an adapter around a linear layer or a
-replaced ``forward`` can make generation slower, never wrong: whoever teaches the kernel something
-new adds a line here.
+added to ``ModelConfig`` later, a new kind of attention, an adapter around a linear layer or a
+replaced ``forward`` can make generation slower, never wrong. When the kernel learns to do something
+new, add it here.
 
-Hooks are not looked for here, since they come and go: ``PackedModel`` looks before every pass.
+Hooks are not checked here, because they can be added and removed at any time: ``PackedModel``
+checks them before every pass.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ KNOWN_VALUES: dict[str, frozenset[object] | None] = {
     "feed_forward.bias": frozenset({True, False}),
     "experts.n_experts": frozenset({0}),
 }
-"""By field of ``ModelConfig``, the values that the compiled pass knows. A field that is not listed
-must have its default."""
+"""By field of ``ModelConfig``, the values that the compiled pass supports. A field that is not
+listed must have its default."""
 
 KNOWN_MODULES: frozenset[type[nn.Module]] = frozenset(
     {
@@ -94,7 +95,7 @@ KNOWN_MODULES: frozenset[type[nn.Module]] = frozenset(
 
 
 def why_not(model: Transformer) -> str | None:
-    """What keeps ``model`` from being packed, as the end of a sentence; ``None``: nothing."""
+    """Why ``model`` cannot be packed, as the end of a sentence; ``None`` if it can be."""
     device = model.embed.weight.device.type
     if device != "cpu":
         return f"the model is on {device}, and the compiled pass runs on a CPU"
@@ -102,15 +103,15 @@ def why_not(model: Transformer) -> str | None:
         known = KNOWN_VALUES.get(path)
         if path in KNOWN_VALUES:
             if known is not ANY and value not in known:
-                return f"model.{path} is {value!r}, which the compiled pass does not know"
+                return f"model.{path} is {value!r}, which the compiled pass does not support"
         elif not is_default and not _without_effect(path, model.config):
-            return f"model.{path} is {value!r}, a setting that the compiled pass does not know"
+            return f"model.{path} is {value!r}, a setting that the compiled pass does not support"
     for name, module in model.named_modules():
         if type(module) not in KNOWN_MODULES:
             kind = type(module).__name__
-            return f"{name} is a {kind}, which the compiled pass does not know (merge adapters)"
+            return f"{name} is a {kind}, which the compiled pass does not support (merge adapters)"
         if not _as_written(module, model.config):
-            return f"{name or 'the model'} was changed by hand after it was made"
+            return f"{name or 'the model'} was modified after it was created"
     return None
 
 
@@ -139,7 +140,7 @@ def _without_effect(path: str, config: ModelConfig) -> bool:
 
 
 def _as_written(module: nn.Module, config: ModelConfig) -> bool:
-    """Whether a module of a known type still computes what its class says."""
+    """Whether a module of a listed type still computes what its class defines."""
     if "forward" in vars(module):
         return False
     if isinstance(module, FeedForward):

@@ -1,7 +1,7 @@
 """A matrix of weights in 32, 16, 8 or 4 bits each, stored in the order in which they are used.
 
-A model that answers one request spends its time fetching its weights from memory, each of them once
-for every token. Half as many bits are fetched in half the time. The kinds:
+A model that answers one request spends its time reading its weights from memory, all of them for
+every token. Half as many bits take half the time. The kinds:
 
 * ``float32``: as trained; nothing is lost.
 * ``bfloat16``: the upper half of a float32; 8 bits of precision.
@@ -14,9 +14,10 @@ Weights are rounded to the nearest number; no data is needed for it (compare GPT
 2022, arXiv 2210.17323, and AWQ, Lin et al. 2023, 2306.00978, which adapt it to the inputs).
 
 The inputs stay float32 for the first two kinds. For the integer kinds they are rounded to 16 bits,
-with a scale for every 32, so that products are whole numbers, which the processor multiplies two at
-a time; beside the weights' own rounding the loss is negligible. ``kernels/matrix.hpp`` says how
-numbers lie in memory, and why a row's result is the same bits whatever else is in the batch.
+with a scale for every 32, so that products are integers, which the processor multiplies two at a
+time; compared with the rounding of the weights, the loss is negligible. ``kernels/matrix.hpp``
+describes the memory layout, and why a row's result does not depend on the rest of the batch, to the
+bit.
 
 Shapes: N outputs, K inputs, P panels of 16 outputs, T tokens.
 """
@@ -42,8 +43,8 @@ PANEL = 16
 PAIR = 2 * PANEL  # panels come in pairs
 GROUP = 32
 _BITS: dict[WeightKind, int] = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
-# Bytes that belong to a group of a panel beside its numbers: a scale for each output, for int4 also
-# a smallest value, all bfloat16.
+# Bytes per group of a panel in addition to its numbers: a scale for each output, for int4 also a
+# smallest value, all bfloat16.
 _SCALES: dict[WeightKind, int] = {
     "float32": 0, "bfloat16": 0, "int8": 2 * PANEL, "int4": 4 * PANEL,
 }  # fmt: skip
@@ -62,13 +63,13 @@ class PackedMatrix:
         self.bias = None if bias is None else torch.empty(self.outputs)
         self._padded = self.inputs + -self.inputs % GROUP
         n_panels = (self.outputs + -self.outputs % PAIR) // PANEL
-        # (P, bytes): a panel's numbers, then what scales them. What pads stays 0.
+        # (P, bytes): a panel's numbers, then their scales. Padding stays 0.
         a_panel = self._padded * PANEL * _BITS[kind] // 8 + _SCALES[kind] * self._padded // GROUP
         self.panels = torch.zeros((n_panels, a_panel), dtype=torch.uint8)
         self.load(weight, bias)
 
     def load(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        """Pack other weights, finite ones, in the place of these; nothing moves in memory."""
+        """Replace the weights by others, which must be finite. Nothing moves in memory."""
         if self.bias is not None and bias is not None:
             self.bias.copy_(bias)
         if self.kind == "float32":
@@ -102,7 +103,7 @@ class PackedMatrix:
 
     @functools.cached_property
     def native(self) -> Matrix:
-        """The same for the compiled loops."""
+        """This matrix as the compiled loops take it."""
         return Matrix(
             self.panels.data_ptr(), at(self.bias), self._padded, self.outputs,
             KINDS.index(self.kind),
@@ -121,7 +122,7 @@ class PackedMatrix:
         return out_TN
 
     def unpack(self) -> Tensor:
-        """(N, K), float32: the weights that are multiplied with."""
+        """(N, K), float32: the weights as rounded, which the product uses."""
         by_panel_PKN = self._unpacked(lambda part: part)
         return by_panel_PKN.transpose(1, 2).flatten(0, 1)[: self.outputs, : self.inputs]
 

@@ -1,15 +1,15 @@
-"""A model made ready for generation: weights packed, and one call for all of its blocks.
+"""A model prepared for generation: packed weights, and one call for all of its blocks.
 
-``model/transformer.py`` is the definition of what a model computes, and the file to read. It runs
-some thirty small operations of PyTorch a block, each of which takes microseconds to start however
-few tokens there are. ``pack_model`` takes a snapshot of a ``Transformer`` whose blocks are one call
-of ``kernels/decoder.hpp``, with the weights as ``matrix`` rounds them. ``allow_list`` has what that
-call can do, and tests hold it to the modules for every architecture in ``PRESETS``. A model with
-anything else keeps its modules.
+``model/transformer.py`` defines what a model computes; read it first. It runs about thirty small
+PyTorch operations per block, each of which takes microseconds to start however few tokens there
+are. ``pack_model`` takes a snapshot of a ``Transformer`` and computes its blocks in one call of
+``kernels/decoder.hpp``, with the weights as ``matrix`` rounds them. ``allow_list`` lists what that
+call supports, and tests compare it with the modules for every architecture in ``PRESETS``. A model
+with anything else keeps its modules.
 
-While a hook sits on any module of the model, as ``model.probe`` puts one on each tap it watches,
-passes run through modules with the packed weights, so that taps show, and can replace, what is
-really computed. The numbers are then the same to rounding, not to the bit.
+While a hook is registered on any module of the model, as ``model.probe`` does for each tap, passes
+run through modules with the packed weights, so that taps show, and can replace, what is really
+computed. The numbers are then equal up to rounding, not to the bit.
 
 A snapshot does not follow its model: after training, ``PackedModel.refresh`` copies the new weights
 into it, which takes a fraction of the time of packing again.
@@ -52,9 +52,10 @@ _HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always
 def pack_model(model: Transformer, weights: WeightKind = "float32") -> PackedModel | Transformer:
     """``model`` with weights of that kind, ready for an ``Engine``.
 
-    A model that the compiled pass does not know is returned as it is, which is logged once, or,
-    for other weights than float32, refused (``UserError``). So it is without a C++ compiler, but
-    there other kinds are packed and then computed by the modules: small in memory, not fast.
+    If the compiled pass does not support the model, the model itself is returned and the reason is
+    logged once; weights other than float32 then raise ``UserError``. Without a C++ compiler, a
+    float32 model is returned as it is, and other weights are packed but computed by the modules,
+    which saves memory but not time.
     """
     reason = why_not(model)
     if reason is not None:
@@ -73,9 +74,9 @@ def _say_once(what: str) -> None:
 
 
 def head_kind(weights: WeightKind) -> WeightKind:
-    """How the output matrix is kept, often the embedding too.
+    """The kind of the output matrix, which often is the embedding too.
 
-    Four bits hurt it most: its errors reach the scores with no layer after it to make up for them.
+    It suffers most from 4 bits, because no later layer can compensate for its errors.
     """
     return "int8" if weights == "int4" else weights
 
@@ -118,7 +119,7 @@ class PackedModel:
             all_modules._global_forward_hooks, all_modules._global_forward_pre_hooks,
             *(of[kind] for of in self._hooks.values() for kind in (_HOOKS[0], _HOOKS[3])),
         ]  # fmt: skip
-        self._modules: Transformer | None = None  # while somebody watches
+        self._modules: Transformer | None = None  # made when a hook is registered
         self._unembed = self._matrix(modules, "unembed", kind=head_kind(weights))
         self._tied = model.unembed.weight is model.embed.weight
         self._embedding = self._unembed if self._tied else self._vector(modules, "embed.weight")
@@ -145,7 +146,7 @@ class PackedModel:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that the packed matrices take: what a pass over one token fetches."""
+        """Bytes that the packed matrices take, which a pass over one token reads."""
         matrices = (slot.packed for slot in self._slots if isinstance(slot.packed, PackedMatrix))
         return sum(matrix.n_bytes for matrix in matrices)
 
@@ -177,13 +178,13 @@ class PackedModel:
     def refresh(self, model: Transformer) -> None:
         """Take the weights of ``model``, which has the same config, in place.
 
-        Whatever holds keys and values of the old weights must forget them: ``Engine.refresh`` does
-        both. Raises ``UserError``, before anything is changed, where ``pack_model`` would not pack
+        Caches of keys and values of the old weights must be dropped, too; ``Engine.refresh`` does
+        both. Raises ``UserError``, before anything is changed, if ``pack_model`` would not pack
         ``model``, and for weights that are not finite.
         """
         tied = model.unembed.weight is model.embed.weight
         if model.config != self.config or tied != self._tied:
-            raise UserError("a packed model can only take the weights of a model of its own config")
+            raise UserError("a packed model can only take weights of a model with the same config")
         reason = why_not(model)
         if reason is not None:
             raise UserError(f"these weights cannot be packed: {reason}")
@@ -199,8 +200,8 @@ class PackedModel:
     def unpack(self) -> Transformer:
         """A ``Transformer`` with the weights as packed, float32, and the hooks of the original.
 
-        It has the very dictionaries that hooks are registered in, so hooks put on the original
-        model run in this one, too.
+        The two share the dictionaries in which hooks are registered, so hooks on the original model
+        run in this one, too.
         """
         with torch.device("meta"):
             model = Transformer(self.config)

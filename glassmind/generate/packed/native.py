@@ -1,10 +1,10 @@
-"""Compile the C++ of ``kernels`` once, and load it: loops that Python is too slow for.
+"""Compiles the C++ code of ``kernels`` once, and loads it.
 
-Whoever has a C++ compiler (``torch.compile`` on a CPU needs one too) gets the fast loops; everyone
-else the same results from the formula, slower. The library is kept in the user's cache folder
-under a name that depends on the source, the compiler and the machine's instruction set.
+If there is a C++ compiler (``torch.compile`` on a CPU needs one too), the fast loops are used;
+otherwise PyTorch computes the same results more slowly. The library is kept in the user's cache
+folder under a name that depends on the source, the compiler and the machine's instruction set.
 
-``GLASSMIND_NATIVE=0`` does without, and ``CXX`` names another compiler than ``c++``.
+``GLASSMIND_NATIVE=0`` disables the compiled loops, and ``CXX`` names another compiler than ``c++``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pathlib import Path
 
 import torch
 
-# Nothing that lets sums be reordered: a result must not depend on how many rows a loop was
-# compiled for. (And not -ffast-math: linked into a library, that switches off denormal numbers for
-# the whole process.)
+# No flag that allows sums to be reordered: a result must not depend on how many rows a loop was
+# compiled for. Nor -ffast-math: linked into a library, it disables denormal numbers for the whole
+# process.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-signed-zeros",
          "-fno-trapping-math")  # fmt: skip
 FOLDER = Path(__file__).with_name("kernels")
@@ -34,7 +34,7 @@ SECONDS = 300
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The functions of ``kernels.cpp``, or ``None`` where they cannot be compiled here."""
+    """The functions of ``kernels.cpp``; ``None`` if they cannot be compiled on this machine."""
     compiler = shutil.which(os.environ.get("CXX") or "c++")
     if compiler is None or os.environ.get("GLASSMIND_NATIVE") == "0" or sys.platform == "win32":
         return None
@@ -63,7 +63,8 @@ def _fingerprint(compiler: str) -> str:
 
 
 def _processor() -> str:
-    """What this machine can do: a library tuned to one may crash another that shares a home."""
+    """The processor's features. A library compiled for one machine may crash on another that shares
+    its home folder."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
@@ -84,11 +85,11 @@ def _compile(compiler: str, source: Path, target: Path) -> None:
         ]
         for step in steps:
             subprocess.run([compiler, *step], capture_output=True, check=True, timeout=SECONDS)
-        linked.replace(target)  # complete, or not there
+        linked.replace(target)  # so that other processes never see half a file
 
 
 def _thread_library() -> str | None:
-    """The OpenMP runtime that torch has loaded: two of them would fight over the cores."""
+    """The OpenMP runtime that torch has loaded; two of them would compete for the cores."""
     try:
         maps = Path("/proc/self/maps").read_text("utf-8")
     except OSError:

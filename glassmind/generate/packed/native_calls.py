@@ -1,7 +1,7 @@
 """The structures and functions of ``kernels/kernels.cpp``, as Python sees them.
 
-Field for field what the ``.hpp`` files declare; their comments say what each means. Who fills a
-pointer keeps the tensor alive for as long as it is used.
+They have the same fields as in the ``.hpp`` files, whose comments explain them. Code that stores a
+pointer in a structure must keep the tensor alive while the structure is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glassmind.generate.packed.native import library
 _integer, _pointer, _float = ctypes.c_int64, ctypes.c_void_p, ctypes.c_float
 
 STORED = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
-"""How numbers of a KV cache can be stored, and what the compiled loops call it."""
+"""How numbers of a KV cache can be stored, and the number of each format in the compiled loops."""
 
 
 class CacheLayer(ctypes.Structure):
@@ -78,7 +78,7 @@ class Decoder(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Calls:
-    """The compiled functions; ``None`` is returned by each."""
+    """The compiled functions. Each returns ``None``."""
 
     paged_attend: Callable[..., None]
     paged_store: Callable[..., None]
@@ -88,7 +88,7 @@ class Calls:
 
 @functools.cache
 def calls() -> Calls | None:
-    """The compiled functions, or ``None`` where they cannot be compiled here."""
+    """The compiled functions; ``None`` if they cannot be compiled on this machine."""
     loaded = library()
     if loaded is None:
         return None
@@ -106,10 +106,10 @@ def calls() -> Calls | None:
 
 
 def at(tensor: Tensor | None) -> int | None:
-    """Where a tensor's numbers begin."""
+    """The address of a tensor's data; ``None`` for no tensor."""
     return None if tensor is None else tensor.data_ptr()
 
 
 def address(structure: ctypes.Structure | ctypes.Array[ctypes.Structure]) -> int:
-    """Where a structure lies."""
+    """The address of a structure."""
     return ctypes.addressof(structure)

@@ -2,14 +2,14 @@
 
 An ordinary generator is a queue: who draws first gets the first number, so adding one request to a
 batch would change the tokens of every other. Here a number is a *function* of (seed, sample index,
-step), computed by scrambling those three into 64 bits. Any row can be computed alone, in a crowd,
-in any order, on any device, and always sees the same randomness (the idea of Salmon et al. 2011,
-"Parallel random numbers: as easy as 1, 2, 3"; JAX works this way throughout).
+step), computed by scrambling those three into 64 bits. A row gets the same random numbers alone or
+in a batch, in any order, on any device (the idea of Salmon et al. 2011, "Parallel random numbers:
+as easy as 1, 2, 3"; JAX works this way throughout).
 
 The scrambler is SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
 generators"): step a counter by an odd constant, then mix. torch has no unsigned 64-bit arithmetic,
-but int64 multiplication wraps around just the same; only the right shift needs a mask against
-dragging the sign bit in.
+but int64 multiplication wraps around in the same way. Only the right shift needs a mask, because it
+copies the sign bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-# Uses of a stream beside drawing tokens; each gets a ``branch`` of its own.
+# Uses of a stream other than drawing tokens; each gets a ``branch`` of its own.
 GUESSING, JUDGING = 1, 2
 
 _GAMMA = _signed(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
@@ -77,7 +77,7 @@ def land(weights_RV: Tensor, darts_R: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def derive_seed(seed: int, *indices: int) -> int:
-    """A seed in [0, 2^63) for item ``indices`` (of stage ...) of whatever runs under ``seed``.
+    """A seed in [0, 2^63) for the item ``indices`` (one or more numbers) of a run with ``seed``.
 
     ``derive_seed(7, 0)``, ``derive_seed(7, 1)``, ... are unrelated seeds; the order of indices
     matters.

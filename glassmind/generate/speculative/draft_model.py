@@ -9,8 +9,8 @@ which are kept.
 The draft's keys and values are in a cache of its own *under the same block numbers*. When a sample
 shares a prompt's blocks, forks, or is preempted or cancelled, that holds for both caches, and no
 second bookkeeping is needed. For this the draft reads everything that the large model reads, also
-of samples that it does not guess for, up to the length of its own context. Only its own last guess
-it does not read; if that guess is accepted, the next pass reads it.
+of samples that it does not guess for, up to the length of its own context. It does not read its own
+last guess; if that guess is accepted, the next pass reads it.
 
 How many guesses a sample gets depends on that sample alone (``Sample.drafts``), not on what else is
 running. Whether a guess was made decides which random numbers a token is drawn with, and a request

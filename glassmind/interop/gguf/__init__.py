@@ -1,8 +1,8 @@
 """GGUF, the format of llama.cpp: read with unpacked weights, and written.
 
-Read in this order: ``../gguf_header.py`` (the file's front, without its weights),
-``architectures`` (a row for each kind of model), ``facts`` and ``sizes`` (between the file's facts
-and a ``ModelConfig``), ``stretched_rope`` (how long contexts are written down), ``slots`` (which
+Read in this order: ``../gguf_header.py`` (the part before the weights), ``architectures`` (an entry
+for each kind of model), ``facts`` and ``sizes`` (conversion between the file's metadata, its
+*facts*, and a ``ModelConfig``), ``stretched_rope`` (RoPE for long contexts), ``slots`` (which
 tensor is which parameter), ``packed`` (unpacking numbers), ``load`` and ``save``.
 """
 

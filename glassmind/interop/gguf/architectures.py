@@ -1,15 +1,14 @@
-"""The architectures of llama.cpp that this package can express, a row each.
+"""The architectures of llama.cpp that this package can express.
 
-A GGUF names its architecture (``general.architecture``), and with the name goes a program in
-llama.cpp that knows everything which the file does not say: that a Llama norms before each branch,
-that a Gemma scales its embeddings. Here that knowledge is ``base``: values of ``ModelConfig`` by
-dotted name. What the file does say is ``fields``: which fact holds which value. The formats of
-facts are in llama.cpp's gguf-py/gguf/constants.py, what each architecture makes of them in
-src/models/.
+A GGUF names its architecture (``general.architecture``). For each name, llama.cpp has code for
+everything that the file does not say: that a Llama normalises before each branch, that a Gemma
+scales its embeddings. Here this is ``base``: values of ``ModelConfig`` by dotted name. ``fields``
+says which of the file's facts (entries of its metadata) has which value. The formats of facts are
+in llama.cpp's gguf-py/gguf/constants.py, their use by each architecture in src/models/.
 
-RoPE turns pairs of numbers. This package, like Hugging Face's transformers, pairs the first half of
-a head with the second; llama.cpp pairs neighbours in some architectures (``neighbours``), and the
-rows of the query and key matrices stand in another order in their files.
+RoPE rotates pairs of numbers. This package, like Hugging Face's transformers, pairs the first half
+of a head with the second; llama.cpp pairs neighbours in some architectures (``neighbours``), and
+their files have the rows of the query and key matrices in another order.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _SIZES = {
 _RMS = {"attention.layer_norm_rms_epsilon": "norm_eps"}
 _LAYER_NORM = {"attention.layer_norm_epsilon": "norm_eps"}
 REQUIRED = frozenset((*_SIZES, *_RMS, *_LAYER_NORM))
-"""Facts that a file of an architecture which has them must hold; others have a usual value."""
+"""Facts that must be in a file if its architecture has them; all others have a default."""
 
 _GROUPED = {"attention.head_count_kv": "attention.n_kv_heads"}
 _HEADS = {"attention.key_length": "attention.head_dim"}
@@ -57,11 +56,11 @@ _LATENT = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """One row. ``scalings`` are the kinds of stretched RoPE that its program understands.
+    """One architecture. ``scalings`` are the kinds of stretched RoPE that it supports.
 
-    ``fused`` keeps query, key and value as one matrix. ``one_width`` gives experts the width of
-    the dense network. ``own_output`` wants an output matrix even where it is the embedding.
-    ``constants`` are facts, by their full names, with only one value that can be expressed here.
+    ``fused``: query, key and value are one matrix. ``one_width``: experts have the width of the
+    dense network. ``own_output``: the file needs an output matrix even if it equals the embedding.
+    ``constants`` are facts, by their full names, of which only one value can be expressed here.
     """
 
     base: Mapping[str, object]
@@ -84,8 +83,8 @@ _CLASSIC: Mapping[str, object] = {
     "feed_forward.bias": True,
 }
 # Apertus bends with xIELU (Huang & Schlag 2024, 2411.13010): a x^2 + b x above 0, and below it
-# c (exp(x) - 1 - x) + b x. With a = 1 and b = c = 0 that is ReLU squared. What a file holds goes
-# through softplus, log(1 + exp(y)), except b.
+# c (exp(x) - 1 - x) + b x. With a = 1 and b = c = 0 that is ReLU squared. Except for b, softplus,
+# log(1 + exp(y)), is applied to the numbers in a file.
 _XIELU = {
     "xielu.alpha_p": 0.54132485,
     "xielu.alpha_n": -100.0,

@@ -1,8 +1,8 @@
-"""The facts of one architecture in a GGUF, asked for one by one.
+"""The facts of one architecture in a GGUF, read one by one.
 
-Whoever reads a fact says which type it must have. What nobody has asked for in the end is either
-harmless or refused by name: a model that is almost the one in the file would answer, and nobody
-would see that its logits are wrong.
+Each fact is read with the type that it must have. Facts that were not read in the end are either
+harmless or refused by name: a model that is almost the one in the file would still answer, and its
+wrong logits might go unnoticed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KINDS = {int: "whole number", float: "number from 0 up", bool: "yes or no", str
 
 
 class Facts:
-    """The facts of one architecture, each asked for with the type it must have."""
+    """The facts of one architecture; each is read with the type that it must have."""
 
     def __init__(self, metadata: Mapping[str, object], architecture: str, path: Path) -> None:
         self.path, self.prefix = path, f"{architecture}."
@@ -50,14 +50,14 @@ class Facts:
         return float(value) if type(default) is float else value
 
     def must_be(self, name: str, *allowed: object) -> None:
-        """Raise ``UserError`` if the fact is there and none of ``allowed``."""
+        """Raise ``UserError`` if the fact exists and is none of ``allowed``."""
         self.seen.add(name)
         value = self.values.get(name, allowed[0])
         if not any(value == one or _close(value, one) for one in allowed):
             raise self.wrong(name, f"is {value!r:.60}; a model can be loaded with {allowed[0]!r}")
 
     def refuse_others(self) -> None:
-        """Raise ``UserError`` for a fact nobody has asked for, unless it says "no"."""
+        """Raise ``UserError`` for a fact that was not read, unless its value means "off"."""
         for name, value in self.values.items():
             if name not in self.seen and value not in (0, False, "", "none"):
                 raise self.wrong(name, f"is {value!r:.60}, which cannot be expressed here")

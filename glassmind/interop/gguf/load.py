@@ -1,4 +1,4 @@
-"""From a GGUF to a model that can be talked to."""
+"""Loads the model, tokenizer and chat template of a GGUF."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from glassmind.model import ModelConfig, Transformer
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 STOPS = ("eos_token_id", "eot_token_id", "eom_token_id")
-# Many files name but one of them; llama.cpp (src/llama-vocab.cpp) knows others by their spelling.
+# Many files name only one of them; llama.cpp (src/llama-vocab.cpp) finds others by their spelling.
 _STOP_SPELLINGS = frozenset(
     (
         *("<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"),
@@ -36,7 +36,7 @@ _NO_TOKENIZER = ("none", "no_vocab")
 def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrained:
     """Load the model, tokenizer and chat template of a GGUF; quantised weights are unpacked.
 
-    Beside the weights themselves, a few megabytes are needed at a time.
+    In addition to the weights themselves, a few megabytes of memory are needed.
 
     Raises:
         UserError: the file is damaged, incomplete, or of an architecture that this package cannot
@@ -102,7 +102,7 @@ def _weights(
     infos: Mapping[str, TensorInfo],
     dtype: torch.dtype,
 ) -> Iterator[tuple[str, Tensor]]:
-    """Our parameters, one after the other, out of the file."""
+    """Our parameters, one after the other, from the file."""
     expected = dict(model.named_parameters())
     wanted = slots(model, architecture)
     shapes = {
@@ -122,13 +122,13 @@ def _weights(
     for name in infos:
         if name not in used:
             raise UserError(
-                f"{header.path}: tensor {name[:80]!r} is no part of the {architecture} model "
+                f"{header.path}: tensor {name[:80]!r} is not part of the {architecture} model "
                 "that the file describes"
             )
     with header.path.open("rb") as file:
         for slot in wanted:
             info = infos[slot.theirs]
-            plain = dtype if len(info.shape) > 1 else torch.float32  # a few may have to stay exact
+            plain = dtype if len(info.shape) > 1 else torch.float32  # some must stay exact
             tensor = unpack(file, info, header.path, plain)
             yield from zip(slot.ours, slot.unpack(tensor), strict=True)
 

@@ -1,10 +1,9 @@
-"""How the numbers of a tensor are packed, and unpacking them a few rows at a time.
+"""Unpacks quantised tensors a few rows at a time.
 
-A GGUF may keep weights as they are (F32, F16, BF16) or *quantised*: 32 or 256 neighbours share a
-scale and are a few bits each (Q8_0: one byte a number and two a block; Q4_K: four bits and a
-little). What each packing means is the business of the library ``gguf``, which llama.cpp's authors
-keep beside it. We unpack by rows, so that beside the finished tensor only a small piece of it is
-ever in memory.
+A GGUF may store weights as floats (F32, F16, BF16) or *quantised*: 32 or 256 neighbours share a
+scale and take a few bits each (Q8_0: one byte per number and two per block; Q4_K: a little over
+four bits). The library ``gguf``, maintained by llama.cpp's authors, knows every format. We unpack
+by rows, so that only a small piece of a tensor is in memory in addition to the result.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def packed_bytes(info: TensorInfo, path: object) -> int:
     """How many bytes the tensor takes in the file.
 
     Raises:
-        UserError: its packing is not known, or its rows are not whole blocks of that packing.
+        UserError: its type is unknown, or its rows are not whole blocks of that type.
     """
     sizes = gguf_library().GGML_QUANT_SIZES
     if info.type_id not in sizes:
@@ -51,13 +50,13 @@ def packed_bytes(info: TensorInfo, path: object) -> int:
     if info.shape[-1] % block:
         raise UserError(
             f"{path}: tensor {info.name!r} has rows of {info.shape[-1]} numbers, "
-            f"which are no whole blocks of {block}"
+            f"which is not a multiple of its block size {block}"
         )
     return math.prod(info.shape) // block * block_bytes
 
 
 def check_places(header: Header, infos: Iterable[TensorInfo]) -> None:
-    """Raise ``UserError`` unless every tensor lies inside the file, and none in another."""
+    """Raise ``UserError`` unless all tensors are inside the file and none overlap."""
     end, before = 0, "the header"
     for info in sorted(infos, key=lambda info: info.start):
         if info.start < end:
@@ -71,7 +70,7 @@ def check_places(header: Header, infos: Iterable[TensorInfo]) -> None:
 
 
 def unpack(file: BinaryIO, info: TensorInfo, path: object, dtype: torch.dtype) -> Tensor:
-    """The tensor at ``info`` with plain numbers, of shape ``info.shape``.
+    """The tensor described by ``info`` as plain numbers, of shape ``info.shape``.
 
     Raises:
         UserError: the library cannot unpack this type.

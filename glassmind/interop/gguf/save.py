@@ -1,8 +1,9 @@
-"""From a model to a GGUF that llama.cpp runs.
+"""Writes a model as a GGUF that llama.cpp runs.
 
-Matrices are written as they are, in half as many bytes (F16, BF16), or quantised to a byte a number
-(Q8_0: 32 neighbours share a scale). What is small and delicate, vectors, routers and tables of
-positions, stays F32, as in llama.cpp's own converter. One tensor at a time is in memory twice.
+Matrices are written as float32, in half as many bytes (F16, BF16), or quantised to a byte per
+number (Q8_0: 32 neighbours share a scale). Vectors, routers and tables of positions, which are
+small and sensitive to rounding, stay F32, as in llama.cpp's own converter. Only one tensor at a
+time is in memory twice.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from glassmind.model import Transformer
 
 Kind = Literal["f32", "f16", "bf16", "q8_0"]
 _FILE_TYPES: dict[Kind, int] = {"f32": 0, "f16": 1, "q8_0": 7, "bf16": 32}  # LlamaFileType
-_UNUSED = 5  # ggml's type of a token that no text has
+_UNUSED = 5  # ggml's type of a token that is not used
 _ALWAYS_F32 = ("ffn_gate_inp", "position_embd")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor to be written: ``packed`` makes its bytes, of which there are ``n_bytes``."""
+    """A tensor to be written: ``packed`` returns its ``n_bytes`` bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -50,7 +51,8 @@ class Entry:
 def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> None:
     """Write the model with its tokenizer and chat template to ``path`` atomically.
 
-    ``kind`` is how matrices are stored; rows that are no whole blocks of 32 stay F16 in Q8_0.
+    ``kind`` is how matrices are stored; with ``q8_0``, rows whose length is not a multiple of 32
+    are stored as F16.
 
     Raises:
         UserError: no architecture of GGUF expresses the model exactly, or the library is missing.
@@ -78,7 +80,7 @@ def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> N
             if name != "general.architecture":  # the writer has added that
                 _add(writer, name, value)
         for entry in entries:
-            # Any type of two bytes will do beside the explicit one, which is what is written.
+            # Any dtype of two bytes will do here, because the raw type below is what is written.
             writer.add_tensor_info(
                 entry.name, entry.shape, np.uint16, entry.n_bytes, types[entry.kind.upper()]
             )
@@ -93,7 +95,7 @@ def save_gguf(pretrained: Pretrained, path: str | Path, kind: Kind = "f16") -> N
 
 
 def _tensors(model: Transformer, architecture: str) -> dict[str, Callable[[], Tensor]]:
-    """What to write, by name, each made when it is its turn."""
+    """The tensors to write, by name, each computed when it is written."""
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
 
     def pack(slot: Slot) -> Tensor:
@@ -134,11 +136,11 @@ def _entry(name: str, tensor: Callable[[], Tensor], kind: Kind, gguf: Any) -> En
 
 
 def _talking(pretrained: Pretrained) -> Metadata:
-    """The facts about text: the tokenizer, where it begins and ends, the chat template."""
+    """The facts about text: the tokenizer, its begin and end tokens, the chat template."""
     if pretrained.tokenizer is None:
         return {"tokenizer.ggml.model": "none"}
     facts: Metadata = to_gguf_metadata(pretrained.tokenizer)
-    # Models often have rows to spare; llama.cpp wants a token for each.
+    # Models often have more rows than tokens; llama.cpp needs a token for each row.
     tokens = facts["tokenizer.ggml.tokens"]
     spare = range(len(tokens), pretrained.model.config.vocab_size)
     facts["tokenizer.ggml.tokens"] = [*tokens, *(f"[PAD{token}]" for token in spare)]

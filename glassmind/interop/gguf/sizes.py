@@ -1,9 +1,8 @@
-"""Between the facts of a GGUF and a ``ModelConfig``.
+"""Converts between the facts of a GGUF and a ``ModelConfig``.
 
-Reading goes fact by fact, and a fact that is neither used nor harmless is refused by name: a model
-that is almost the one in the file would answer, and nobody would see that its logits are wrong.
-Writing is checked by reading: an architecture can express a config exactly if the facts written for
-it give the same config back, which is also how the architecture to write is found.
+A fact that is neither used nor harmless is refused by name (see ``facts``). Writing is checked by
+reading: an architecture can express a config exactly if the facts written for it give the same
+config back. The architecture to write is found in the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from glassmind.model import ModelConfig, RopeScaling
 
 _SCORES = {"softmax": 1, "sigmoid": 2}
 _SCORE_OF = {number: score for score, number in _SCORES.items()}
-_GEMMA_27B_LAYERS = 62  # llama.cpp knows its unusual scale of scores by that
+_GEMMA_27B_LAYERS = 62  # by this llama.cpp recognises the model with an unusual scale of scores
 
 
 def read_sizes(
@@ -94,14 +93,14 @@ def write_sizes(config: ModelConfig, architecture: str) -> dict[str, object]:
             not every or (index + 1) % every != 0 for index in range(config.n_layers)
         ]
     for fact, value_name in row.fields.items():
-        # No experts, no window, no squeezed queries: llama.cpp wants the fact left out.
+        # llama.cpp expects no fact for no experts, no window, or no compressed queries.
         unused = value_name.startswith("experts.") and not config.experts.n_experts
         if (unused or values[value_name] == 0) and fact not in REQUIRED:
             del facts[fact]
     if "expert_shared_count" in row.fields:
         facts["expert_shared_count"] = config.experts.n_shared
         facts["expert_gating_func"] = _SCORES[config.experts.score]
-        if not config.experts.n_experts:  # to llama.cpp, a mixture of which no layer makes use
+        if not config.experts.n_experts:  # to llama.cpp, a mixture without any layer of experts
             facts["leading_dense_block_count"] = config.n_layers
             facts["expert_feed_forward_length"] = config.d_hidden
     if config.positions.kind == "rope":
@@ -130,7 +129,7 @@ def architecture_for(config: ModelConfig) -> str:
 
 
 def _lost_in(architecture: str, config: ModelConfig) -> list[str]:
-    """What of ``config`` does not survive being written for ``architecture`` and read again."""
+    """The values of ``config`` that are lost if it is written for ``architecture``."""
     row, scaling = ARCHITECTURES[architecture], config.positions.scaling
     stretched = config.positions.kind == "rope" and scaling.kind != "none"
     if stretched and scaling.kind not in row.scalings:
@@ -147,7 +146,7 @@ def _lost_in(architecture: str, config: ModelConfig) -> list[str]:
             vocab_size=config.vocab_size,
             llama3=scaling if stretched and scaling.kind == "llama3" else None,
         )
-    except UserError as error:  # another kind of model altogether
+    except UserError as error:  # a different kind of model
         return [str(error)] * len(flat(config))
     lost = [
         f"{name} = {mine} (there {theirs})" for name, mine, theirs in differences(config, again)
@@ -158,7 +157,7 @@ def _lost_in(architecture: str, config: ModelConfig) -> list[str]:
 
 
 def _read_window(facts: Facts, row: Architecture, values: FlatConfig) -> None:
-    """Which layers have the window: every but each ``global_every``-th."""
+    """Which layers have the window: all but every ``global_every``-th."""
     if "attention.sliding_window" not in row.fields:
         return
     name = "attention.sliding_window_pattern"
@@ -172,7 +171,7 @@ def _read_window(facts: Facts, row: Architecture, values: FlatConfig) -> None:
     every = pattern.index(False) + 1 if False in pattern else 0
     regular = [not every or (index + 1) % every != 0 for index in range(len(pattern))]
     if pattern != regular or len(pattern) != values["n_layers"]:
-        raise facts.wrong(name, "is no pattern that repeats: windows, then one layer without")
+        raise facts.wrong(name, "must repeat a pattern of layers with a window, then one without")
     values["attention.global_every"] = every
 
 
@@ -184,9 +183,9 @@ def _read_experts(facts: Facts, row: Architecture, values: FlatConfig) -> None:
         if number not in _SCORE_OF:
             raise facts.wrong("expert_gating_func", f"is {number}; 1 and 2 are known")
         values["experts.score"] = _SCORE_OF[number]
-        if values["experts.n_experts"]:  # llama.cpp does not run a mixture without a shared one
+        if values["experts.n_experts"]:  # llama.cpp needs at least one shared expert
             values["experts.n_shared"] = max(1, values["experts.n_shared"])
-        # llama.cpp counts no groups as 0, this package as one of all.
+        # Without groups, llama.cpp stores 0 groups; this package has one group.
         for name in ("experts.n_groups", "experts.n_active_groups"):
             values[name] = values[name] or 1
 
@@ -204,7 +203,7 @@ def _read_latent(facts: Facts, row: Architecture, values: FlatConfig) -> None:
 
 
 def _implied(config: ModelConfig) -> dict[str, object]:
-    """Facts that follow from others, and must agree with them where they are there."""
+    """Facts that follow from others, and must agree with them if they are in the file."""
     latent = config.attention.latent
     facts: dict[str, object] = {"vocab_size": config.vocab_size}
     if latent.kv_rank:
@@ -222,5 +221,5 @@ def _implied(config: ModelConfig) -> dict[str, object]:
 
 
 def _gemma_27b_scale(d_model: int, n_heads: int) -> float:
-    """Scores of the largest Gemma 3 are scaled by the width that its heads would usually have."""
+    """The scale of scores in the largest Gemma 3, from d_model / n_heads instead of head_dim."""
     return float((d_model // max(n_heads, 1)) ** -0.5)

@@ -1,9 +1,9 @@
-"""Which tensor of a GGUF is which parameter of ours, and how the one becomes the other.
+"""Which tensor of a GGUF is which parameter of ours, and how each is converted to the other.
 
-llama.cpp gives the same part the same name in every architecture, so one table of names does, and
-each rewriting of numbers is an exact rearrangement with its inverse beside it: rows in another
-order (RoPE pairs), three matrices in one, a matrix seen as one small matrix a head. The list is
-made from the model, not from the file: what the file must hold follows from what it is.
+llama.cpp gives the same part the same name in every architecture, so one table of names suffices.
+Conversions are exact rearrangements, each defined together with its inverse: rows in another order
+(RoPE pairs), three matrices in one, a matrix split into one small matrix per head. The list is
+made from the model, not from the file, so it says which tensors the file must have.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ _FUSED = ("attention.query", "attention.key", "attention.value")
 
 @dataclass(frozen=True)
 class Slot:
-    """One tensor of the file. ``theirs`` is its name there, ``ours`` the parameters it holds.
+    """One tensor of the file. ``theirs`` is its name there, ``ours`` are the parameters in it.
 
-    ``pack`` makes it from the parameters, ``unpack`` the parameters from it.
+    ``pack`` computes it from the parameters, ``unpack`` the parameters from it.
     """
 
     theirs: str
@@ -70,9 +70,9 @@ class Slot:
 
 
 def slots(model: Transformer, architecture: str) -> list[Slot]:
-    """Every tensor of the file that holds ``model``, in the order of its parameters.
+    """Every tensor of a file with ``model``, in the order of its parameters.
 
-    A model without weights (on the ``meta`` device) will do.
+    The model may be without weights (on the ``meta`` device).
     """
     row, config = ARCHITECTURES[architecture], model.config
     found: list[Slot] = []
@@ -114,7 +114,7 @@ Rearrangement = Callable[[Tensor], Tensor]
 def _rearrangement(
     part: str, neighbours: bool, config: ModelConfig
 ) -> tuple[Rearrangement, Rearrangement]:
-    """For a matrix or bias of attention: from our order of rows to the file's, and back."""
+    """For a matrix or bias of attention: functions from our order of rows to theirs, and back."""
     latent = config.attention.latent
     heads, width, kept = config.attention.n_heads, config.head_dim, 0
     if latent.kv_rank:

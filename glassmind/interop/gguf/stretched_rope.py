@@ -1,15 +1,15 @@
-"""How a GGUF says that RoPE is stretched.
+"""How a GGUF stores a RoPE that is stretched for longer contexts.
 
-Linear stretching and YaRN are facts. Llama 3's blend of frequencies is not: the file holds its
-result, a tensor ``rope_freqs`` that divides the frequency of each pair. The numbers behind it can
-be found again: with the fast pairs kept and the slow ones slowed by ``factor``, the share *s* of a
-pair that is kept is a straight line in its frequency *f* (Grattafiori et al. 2024, arXiv
+Linear stretching and YaRN are facts. For Llama 3's blend of frequencies the file has its result
+instead, a tensor ``rope_freqs`` that divides the frequency of each pair. The parameters can be
+recovered from it: fast pairs are kept, slow ones are slowed by ``factor``, and in between the share
+*s* of the original frequency is linear in the frequency *f* (Grattafiori et al. 2024, arXiv
 2407.21783; ``rope_frequencies``),
 
     s = (original_tokens · f / 2π - low) / (high - low),
 
-and the line through two pairs between the borders gives all three, up to a common factor. The
-usual numbers are tried first, which also finds a blend that so small a head has no two pairs in.
+so the line through two such pairs gives all three numbers, up to a common factor. The usual numbers
+are tried first, which also works if a small head has fewer than two such pairs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _USUAL = [(2**power, 1.0, 4.0) for power in range(3, 24)]
 
 
 def read_scaling(facts: Facts, row: Architecture, config: ModelConfig) -> RopeScaling:
-    """How RoPE is stretched; llama.cpp's usual kind is ``linear`` by a factor of 1."""
+    """How RoPE is stretched; llama.cpp's default is ``linear`` with factor 1."""
     kind = facts.get("rope.scaling.type", "linear")
     factor = facts.get("rope.scaling.factor", 0.0) or facts.get("rope.scale_linear", 1.0)
     facts.must_be("rope.scaling.attn_factor", 1.0)
@@ -41,7 +41,7 @@ def read_scaling(facts: Facts, row: Architecture, config: ModelConfig) -> RopeSc
     original = facts.get("rope.scaling.original_context_length", config.max_tokens)
     beta_fast = facts.get("rope.scaling.yarn_beta_fast", 32.0)
     beta_slow = facts.get("rope.scaling.yarn_beta_slow", 1.0)
-    # DeepSeek's share of the sharpness that goes to the scores; stored as a tenth of it.
+    # DeepSeek's mscale_all_dim, which is stored divided by 10.
     share = 10 * facts.get("rope.scaling.yarn_log_multiplier", 0.0)
     if kind == "none" or factor == 1.0:
         return RopeScaling()
@@ -64,7 +64,7 @@ def read_scaling(facts: Facts, row: Architecture, config: ModelConfig) -> RopeSc
 
 
 def scaling_facts(scaling: RopeScaling) -> dict[str, object]:
-    """The inverse, but for the blend that is kept as a tensor."""
+    """The inverse of ``read_scaling``, except for the blend that is stored as a tensor."""
     facts: dict[str, object] = {}
     if scaling.kind in ("linear", "yarn"):
         facts["rope.scaling.type"] = scaling.kind
@@ -79,7 +79,7 @@ def scaling_facts(scaling: RopeScaling) -> dict[str, object]:
 
 
 def factors_of(config: ModelConfig) -> Tensor:
-    """What divides each pair's frequency under Llama 3's blend: (E/2,) float32."""
+    """The divisors of the pairs' frequencies in Llama 3's blend: (E/2,) float32."""
     theta, dim = config.positions.rope_theta, config.rotary_dim
     plain = rope_frequencies(dim, theta, RopeScaling())
     return (plain / rope_frequencies(dim, theta, config.positions.scaling)).float()
@@ -91,7 +91,7 @@ def blend_from(factors: Tensor, dim: int, theta: float, path: object) -> RopeSca
     Raises:
         UserError: there is none.
     """
-    wrong = UserError(f"{path}: tensor {FACTORS} is no blend of frequencies as Llama 3 has it")
+    wrong = UserError(f"{path}: tensor {FACTORS} is not a blend of frequencies as in Llama 3")
     factors = factors.double()
     if factors.shape != (dim // 2,) or not bool((factors.isfinite() & (factors > 0)).all()):
         raise wrong
@@ -108,7 +108,7 @@ def blend_from(factors: Tensor, dim: int, theta: float, path: object) -> RopeSca
             spread = -1 / start  # high - low, with low = 1
             tokens = slope * 2 * math.pi * spread
             if 1 <= tokens < 2**40:
-                # First as somebody would have written it, then as the line has it.
+                # First rounded, as published configs have it, then exactly as on the line.
                 candidates.append((round(tokens), 1.0, float(round(1 + spread, 2))))
                 candidates.append((round(tokens), 1.0, 1 + spread))
     for original, low, high in candidates:

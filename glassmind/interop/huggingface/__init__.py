@@ -1,7 +1,7 @@
-"""Hugging Face folders in and out, for every family in ``FAMILIES``.
+"""Reads and writes Hugging Face folders, for every family in ``FAMILIES``.
 
 Read in this order: ``folder`` (loading and saving), ``families`` (the tables, such as
-``families/llama``), ``family`` (what a table defines), then how tables are applied: to config.json
+``families/llama``), ``family`` (the type of a table), then how tables are applied: to config.json
 in ``config_rules`` and ``rope_rules``, to the weights in ``tensor_names``, ``transforms`` and
 ``weights``. ``safetensors_file`` and ``json_fields`` read untrusted files.
 """

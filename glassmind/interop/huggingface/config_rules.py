@@ -7,8 +7,8 @@ A family's translation is a list of rules, most of them one line of data:
     Always({"norm": "rmsnorm"})                           # what every model of the family has
     Only("attn_logit_softcapping", (None,))               # what we cannot compute
 
-Nothing has to declare what a family can *not* express: ``write`` lets every rule say what it can,
-the result is read back, and where the config that comes back is another, the family cannot.
+Families need not declare what they *cannot* express: every rule writes what it can, the result is
+read back, and if the config is then different, the family cannot express it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from glassmind.interop.canonical import FlatConfig, flat
 from glassmind.interop.huggingface.json_fields import Fields
 from glassmind.model import ModelConfig
 
-Values: TypeAlias = FlatConfig  # of a ModelConfig by dotted name; written, of a config.json
+Values: TypeAlias = FlatConfig  # a ModelConfig's values by dotted name, or those of a config.json
 
-MOST_LAYERS = 10_000  # lists of layers are made before anything else is known about a model
+MOST_LAYERS = 10_000  # bounds lists of layers, which are made before the weights are checked
 
 
 class Rule(Protocol):
@@ -40,8 +40,8 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Field:
-    """A value that only has another name. ``default`` is what transformers assumes where the field
-    is missing (``...``: it must be there), ``null`` what a null stands for (``...``: nothing).
+    """A value under another name. ``default`` is what transformers assumes if the field is missing
+    (``...``: it is required), ``null`` is our value for a null (``...``: a null is an error).
     """
 
     theirs: str
@@ -66,9 +66,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Words:
-    """A word of theirs for a word of ours; of several for one, the first is written.
+    """A string of theirs for a string of ours; if several mean the same, the first is written.
 
-    Where there is none for ours, any is written: read back, it is another, and that is the news.
+    If there is none for ours, any is written: reading it back gives another value, which shows that
+    the family cannot express ours.
     """
 
     theirs: str
@@ -90,8 +91,8 @@ class Words:
 
 @dataclass(frozen=True)
 class Always:
-    """What no field says because every model of the family has it; ``says`` are fields that are
-    always written, and not read."""
+    """Values that have no field because every model of the family has them; ``says`` are fields
+    that are always written, and not read."""
 
     values: Mapping[str, Any]
     says: Mapping[str, Any] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class Always:
 
 @dataclass(frozen=True)
 class Only:
-    """A field that changes what is computed, in ways we cannot follow: other values are refused.
+    """A field that changes what is computed, of which only ``values`` are supported.
 
     The first of ``values`` is what transformers assumes for a missing field, and is not written.
     """
@@ -124,7 +125,7 @@ class Only:
 
 
 def n_layers_of(fields: Fields) -> int:
-    """The number of layers, not more than a list may have."""
+    """The number of layers, at most ``MOST_LAYERS``."""
     n_layers = fields.size("num_hidden_layers")
     if not 1 <= n_layers <= MOST_LAYERS:
         raise fields.wrong("num_hidden_layers", f"must lie between 1 and {MOST_LAYERS}")
@@ -132,7 +133,7 @@ def n_layers_of(fields: Fields) -> int:
 
 
 def every_nth(chosen: Sequence[bool]) -> int | None:
-    """``n`` where exactly the n-th, 2n-th, … are chosen; 0 for none at all; else ``None``."""
+    """``n`` if exactly the n-th, 2n-th, … are chosen; 0 if none are; otherwise ``None``."""
     if not any(chosen):
         return 0
     n = chosen.index(True) + 1
@@ -144,10 +145,10 @@ def every_nth(chosen: Sequence[bool]) -> int | None:
 class Windows:
     """Which layers see only a window, and how wide it is.
 
-    ``layer_types`` may list them; ``usual(fields, n_layers)`` says which are windowed where it
-    does not (``None``: the family has no such list, and either all are or none). ``switch`` is the
-    flag that turns windows on, for families that have one, and ``default`` the width where
-    ``sliding_window`` is missing (``None``: no window).
+    ``layer_types`` may list them; otherwise ``usual(fields, n_layers)`` says which layers have a
+    window (``None``: the family has no such list, and either all layers have one or none).
+    ``switch`` is the flag that turns windows on, for families that have one, and ``default`` is the
+    width if ``sliding_window`` is missing (``None``: no window).
     """
 
     usual: Callable[[Fields, int], list[bool]] | None
@@ -167,7 +168,7 @@ class Windows:
         else:
             windowed = self.usual(fields, n_layers) if width else [False] * n_layers
         if any(windowed) and not width:
-            raise fields.wrong("layer_types", "asks for windows, and sliding_window is off")
+            raise fields.wrong("layer_types", "asks for windows, but sliding_window is off")
         global_every = every_nth([not flag for flag in windowed])
         if global_every is None:
             raise fields.wrong(
@@ -203,7 +204,7 @@ class Windows:
         if self.switch is not None:
             written[self.switch] = any(windowed)
         elif self.usual is not None and not any(windowed):
-            # transformers makes the mask of windowed layers even where there are none.
+            # transformers makes the mask of windowed layers even if there are none.
             written["sliding_window"] = config.max_tokens
         if self.usual is not None:
             kinds = {True: "sliding_attention", False: "full_attention"}
@@ -221,7 +222,7 @@ def after_the_first(count: str, default: int) -> Callable[[Fields, int], list[bo
 
 
 def except_every(nth: int, named: str | None = None) -> Callable[[Fields, int], list[bool]]:
-    """Windows in all layers but every n-th; a field ``named`` may say another number."""
+    """Windows in all layers but every n-th; the field ``named`` may set another number."""
 
     def usual(fields: Fields, n_layers: int) -> list[bool]:
         n = nth if named is None else fields.size(named, nth)
@@ -233,7 +234,7 @@ def except_every(nth: int, named: str | None = None) -> Callable[[Fields, int], 
 
 
 def without_rope(fields: Fields, n_layers: int) -> list[bool]:
-    """Which layers go without positions (SmolLM3); in ``no_rope_layers`` a 1 means *with* RoPE."""
+    """Which layers have no RoPE (SmolLM3); in ``no_rope_layers`` a 1 means *with* RoPE."""
     if fields.has("no_rope_layers"):
         rotary = fields.sizes("no_rope_layers")
         if len(rotary) < n_layers:
@@ -247,7 +248,7 @@ def without_rope(fields: Fields, n_layers: int) -> list[bool]:
 
 @dataclass(frozen=True)
 class NoRopeLayers:
-    """Every n-th layer goes without positions."""
+    """Every n-th layer has no RoPE."""
 
     def read(self, fields: Fields) -> Values:
         every = every_nth(without_rope(fields, n_layers_of(fields)))
@@ -262,7 +263,7 @@ class NoRopeLayers:
 
 @dataclass(frozen=True)
 class DenseLayers:
-    """Qwen3-MoE's layers without experts: it may list any, we know only the first few."""
+    """Qwen3-MoE's layers without experts: it may list any, we support only the first few."""
 
     theirs: str = "mlp_only_layers"
 

@@ -1,4 +1,4 @@
-"""One ``model_type`` of Hugging Face transformers: what it is made of, and what it can express."""
+"""One ``model_type`` of Hugging Face transformers: how its configs and tensors are translated."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Family:
 
     ``rules`` are those of ``config_rules``. ``layouts(config)`` are the tables of ``tensor_names``
     that a file may follow, with any of ``prefixes``; the first of each is written. ``inside`` names
-    the member of config.json that describes the language model, where it is only a part of the
-    whole; such a family is read and not written. Of the tensors that match one of the regular
-    expressions ``ignored(config)`` none is needed; those of ``more(config)`` are written only
-    because transformers looks for them.
+    the member of config.json that describes the language model, if it is only a part of the model;
+    such a family is read and not written. Tensors that match one of the regular expressions
+    ``ignored(config)`` are ignored; those of ``more(config)`` are written only because transformers
+    expects them.
     """
 
     model_type: str
@@ -76,13 +76,13 @@ class Family:
         try:
             return assemble(ModelConfig, values)
         except (ValueError, ArithmeticError) as error:
-            raise UserError(f"{fields.where} describes no possible model: {error}") from None
+            raise UserError(f"{fields.where} does not describe a model: {error}") from None
 
     def write(self, config: ModelConfig) -> Values:
         """The fields of config.json that describe ``config``.
 
         Raises:
-            UserError: the family cannot express it; every value that stands against it is named.
+            UserError: the family cannot express it; the message names every value that it lacks.
         """
         lost = self.cannot_express(config)
         if lost:
@@ -90,9 +90,9 @@ class Family:
         return self._fields(config)
 
     def cannot_express(self, config: ModelConfig) -> list[str]:
-        """What of ``config`` the family cannot express, as ``name = value``; empty if nothing.
+        """The values of ``config`` that the family cannot express, as ``name = value``.
 
-        Whatever the fields say is read back: what does not survive that could not be said.
+        The fields are written and read back; values that are then different cannot be expressed.
         """
         whole: dict[str, object] = json.loads(json.dumps(self._fields(config)))
         if self.inside is not None:

@@ -1,9 +1,9 @@
-"""A model's folder as Hugging Face lays it out, read and written.
+"""Reads and writes a model's folder in Hugging Face's layout.
 
-config.json               the architecture, in the words of its family
+config.json               the architecture, with the field names of its family
 generation_config.json    among other things, the tokens that end an answer
 model.safetensors         the weights, or model.safetensors.index.json and several files
-tokenizer.json            and what belongs to it
+tokenizer.json            the tokenizer, with tokenizer_config.json
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
     if (folder / GENERATION).is_file():
         told.insert(0, read_fields(folder / GENERATION))
     stop_ids = next((ids for source in told if (ids := _ids(source, "eos_token_id"))), set())
-    known = range(config.vocab_size)  # small models often keep the large one's ids
+    known = range(config.vocab_size)  # small models often keep ids of the large one
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
@@ -81,8 +81,8 @@ def _family(fields: Fields) -> Family:
 
 
 def _begins_with(tokenizer: ComposedTokenizer | None, told: Iterable[Fields]) -> Iterable[int]:
-    """What stands before a text: many configs name a token that their tokenizer does not put there,
-    so they are asked only where there is no tokenizer."""
+    """The tokens before a text. Many configs name a token that their tokenizer does not use, so the
+    configs count only if there is no tokenizer."""
     if tokenizer is not None:
         return tokenizer.template.before
     return next((ids for source in told if (ids := _ids(source, "bos_token_id"))), set())
@@ -116,7 +116,7 @@ def save_folder(pretrained: Pretrained, path: str | Path, family: str | None = N
 
 
 def refuse_taken(path: Path) -> None:
-    """Nothing that is there already is written over; an empty folder may be.
+    """Refuse to overwrite anything but an empty folder.
 
     Raises:
         UserError: there is something at ``path``.
@@ -134,8 +134,8 @@ def choose_family(config: ModelConfig, name: str | None = None) -> Family:
     writable = {name: family for name, family in FAMILIES.items() if family.inside is None}
     if name is not None:
         if name not in writable:
-            raise UserError(f"{shown(name)} is no family; it is one of {', '.join(writable)}")
-        writable[name].write(config)  # raises where it cannot
+            raise UserError(f"{shown(name)} is not a family; use one of {', '.join(writable)}")
+        writable[name].write(config)  # raises UserError if it cannot
         return writable[name]
     lacks = {name: family.cannot_express(config) for name, family in writable.items()}
     closest = min(lacks, key=lambda name: len(lacks[name]))
@@ -172,7 +172,7 @@ def _write_tokenizer(pretrained: Pretrained, folder: Path) -> None:
 
         write_tokenizer_json(pretrained.tokenizer, folder / "tokenizer.json")
         if not (folder / TOKENIZER_CONFIG).exists():
-            # Without this, transformers takes the tokenizer that most models of the family have.
+            # Without this, transformers uses the tokenizer that most models of the family have.
             write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"})
     if pretrained.chat_template is not None:
         write_text(folder / "chat_template.jinja", pretrained.chat_template)
@@ -210,13 +210,13 @@ def _tensors(
     parameters: dict[str, torch.nn.Parameter],
     config: ModelConfig,
 ) -> Iterator[Tensor]:
-    """Their tensors, each made when it is its turn."""
+    """Their tensors, each computed when it is written."""
     for binding in bindings:
         yield from binding.how.save([parameters[name].detach() for name in binding.ours], config)
 
 
 def _shards(entries: Iterable[Outline]) -> list[list[Outline]]:
-    """The tensors in files of at most ``MOST_SHARD_BYTES``, or one tensor."""
+    """The tensors divided into files of at most ``MOST_SHARD_BYTES``, or of one tensor."""
     shards: list[list[Outline]] = [[]]
     room = MOST_SHARD_BYTES
     for entry in entries:

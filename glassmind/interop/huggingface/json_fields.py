@@ -1,9 +1,9 @@
 """Reading one field at a time from JSON that other programs define, such as ``config.json``.
 
-Formats of our own are dataclasses, which ``serialization.decode`` reads as a whole. Here the same
-setting has different names in different families, an absent field means what the other library's
-default is, and only the fields that a family knows are looked at. So each is asked for by name,
-with the type it must have and the bounds that keep its value harmless.
+Our own formats are dataclasses, which ``serialization.decode`` reads as a whole. Here the same
+setting has different names in different families, a missing field has the other library's default,
+and only the fields that a family uses are read. So each field is read by name, with a type and
+bounds that keep its value harmless.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read_fields(path: Path) -> Fields:
 
 
 def shown(value: object, most: int = 60) -> str:
-    """A stranger's value as part of a sentence: short, and without control characters."""
+    """An untrusted value for use in a message: short, and without control characters."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -38,10 +38,10 @@ def shown(value: object, most: int = 60) -> str:
 
 @dataclass(frozen=True)
 class Fields:
-    """The members of a JSON object, with the name of the file for complaints.
+    """The members of a JSON object, with the name of the file for error messages.
 
-    Each getter returns ``default`` for a member that is missing, and raises ``UserError`` for one
-    of the wrong type, or missing without a default (``...``).
+    Each getter returns ``default`` if the member is missing, and raises ``UserError`` if it has the
+    wrong type, or is missing without a default (``...``).
     """
 
     members: Mapping[str, object]
@@ -52,7 +52,7 @@ class Fields:
         return self.members.get(name) is not None
 
     def wrong(self, name: str, remedy: str) -> UserError:
-        """The error that says what is wrong with a member: ``remedy`` completes the sentence."""
+        """The error for a member; ``remedy`` completes the sentence."""
         value = shown(self.members[name]) if name in self.members else "missing"
         return UserError(f"{self.where}: {shown(name)} ({value}) {remedy}")
 
@@ -103,7 +103,7 @@ class Fields:
         return value
 
     def table(self, name: str) -> Fields:
-        """An object inside; empty where it is missing or null."""
+        """A nested object; empty if it is missing or null."""
         value = self.members.get(name)
         if value is None:
             value = {}

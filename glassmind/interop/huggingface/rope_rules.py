@@ -1,8 +1,8 @@
-"""How config.json writes down RoPE: the one part of it that has changed its form over the years.
+"""The fields of config.json for RoPE, whose format has changed between versions.
 
-Until version 4 of transformers it was ``rope_theta`` with an optional ``rope_scaling``; since
-version 5 ``rope_parameters`` holds both, in some families once for each kind of layer. Files of
-all ages are about, so all are read, and both forms are written.
+Until version 4 of transformers they were ``rope_theta`` and an optional ``rope_scaling``; since
+version 5 ``rope_parameters`` contains both, in some families once for each kind of layer. Both
+formats are in use, so both are read and written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TYPES = {"default": "none", "linear": "linear", "llama3": "llama3", "yarn": "ya
 class Rope:
     """One RoPE for all layers.
 
-    ``needed``: where the file says nothing, transformers assumes one that is stretched.
+    ``needed``: the field is required, because transformers' default is a stretched RoPE.
     """
 
     default_theta: float = 10_000.0
@@ -73,7 +73,7 @@ class Rope:
 class RopeByLayer:
     """One RoPE for layers that see everything, and a plain one for those with a window.
 
-    ``local_name`` is where version 4 kept the second one's theta (``None``: it had the first's).
+    ``local_name`` is version 4's field for the second theta (``None``: both had the same).
     """
 
     default_theta: float
@@ -121,7 +121,7 @@ class RopeByLayer:
 
 
 def read_theta(fields: Fields, table: Fields, default: float) -> float:
-    """θ from the scaling's own table, else from config.json itself, else the family's usual."""
+    """θ from the scaling's own table, else from config.json itself, else the family's default."""
     source = table if table.has("rope_theta") else fields
     theta = source.number("rope_theta") if source.has("rope_theta") else default
     if theta <= 1:
@@ -137,7 +137,7 @@ def read_scaling(fields: Fields, table: Fields) -> Values:
         raise table.wrong(name, f"is not supported; these are: {', '.join(_TYPES)}")
     for source in (fields, table):
         if source.has("partial_rotary_factor") and source.number("partial_rotary_factor") != 1:
-            raise source.wrong("partial_rotary_factor", "is not supported: RoPE turns whole heads")
+            raise source.wrong("partial_rotary_factor", "must be 1: RoPE rotates whole heads here")
     kind = _TYPES[word]
     if kind != "yarn" and table.has("mscale_all_dim"):
         raise table.wrong("mscale_all_dim", "is not supported: it belongs to yarn")
@@ -166,7 +166,7 @@ def read_scaling(fields: Fields, table: Fields) -> Values:
 
 
 def write_scaling(scaling: RopeScaling) -> Values:
-    """``RopeScaling`` as config.json has it: only ``rope_type`` where nothing is stretched."""
+    """The fields of config.json for ``RopeScaling``: only ``rope_type`` if it is not stretched."""
     written: Values = {
         "rope_type": next(word for word, kind in _TYPES.items() if kind == scaling.kind)
     }

@@ -1,14 +1,14 @@
-"""The safetensors format: a header that says where each tensor lies, then the tensors' bytes.
+"""The safetensors format: a header that says where each tensor is, then the tensors' bytes.
 
     8 bytes   length of the header, little-endian
     header    JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, …}
     bytes     of all tensors, without gaps
 
-It was made so that reading it can do no harm, provided the reader checks what the header claims:
-here every size is compared with the size of the file before anything of that size is made. Tensors
-are then mapped into memory one at a time: a weight that is used as it is costs no copy, and the
-mapping of one that is converted goes away with it. (The library's own reader maps the file
-whole, and what has been read stays resident until the last tensor is gone.)
+Reading it is safe if the reader checks the header: here every size is compared with the size of the
+file before anything of that size is allocated. Tensors are then mapped into memory one at a time: a
+weight that is used as it is needs no copy, and the mapping of one that is converted is released
+afterwards. (The library's own reader maps the whole file, and what has been read stays resident
+until the last tensor is released.)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from glassmind.serialization import parse_object
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
 _PIECE_BYTES = (
     4 << 20
-)  # converted at a time; what is smaller, such as a norm, is never rounded here
+)  # converted at a time; smaller tensors, such as norms, are not converted here
 _BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3"), 1),
     **dict.fromkeys(("I16", "U16", "F16", "BF16"), 2),
@@ -50,7 +50,7 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file: ``n_bytes`` from byte ``start`` of the file on."""
+    """A tensor in a file: ``n_bytes`` bytes, beginning at byte ``start`` of the file."""
 
     file: Path
     name: str
@@ -61,7 +61,7 @@ class StoredTensor:
 
 
 def read_header(path: Path) -> dict[str, StoredTensor]:
-    """Where each tensor of a safetensors file lies.
+    """The tensors of a safetensors file, by name.
 
     Raises:
         UserError: the file is missing, truncated, or its header contradicts itself or the file.
@@ -72,14 +72,14 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(size - 8, MOST_HEADER_BYTES):
                 raise UserError(
-                    f"{path} is damaged or no safetensors file: it claims a header of {length} "
-                    f"bytes, and has {size} in all"
+                    f"{path} is damaged or not a safetensors file: it claims a header of {length} "
+                    f"bytes, but has {size} in all"
                 )
             header = file.read(length)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UserError(f"{path} is missing or not a file") from None
     except struct.error:
-        raise UserError(f"{path} is damaged or no safetensors file: it ends too early") from None
+        raise UserError(f"{path} is damaged or not a safetensors file: it ends too early") from None
     entries = parse_object(header, f"{path}: its header")
     entries.pop("__metadata__", None)
     data = 8 + length
@@ -127,8 +127,8 @@ def _wrong(path: Path, name: str, problem: str) -> UserError:
 def read_tensor(stored: StoredTensor, wanted: torch.dtype | None = None) -> Tensor:
     """The tensor, mapped from its file: writing to it changes memory, never the file.
 
-    A large one of another dtype than ``wanted`` is converted while it is read, a piece at a time,
-    so that it is never there twice.
+    A large tensor whose dtype is not ``wanted`` is converted while it is read, a piece at a time,
+    so that it is never in memory twice.
 
     Raises:
         UserError: its numbers are not floating-point.
@@ -168,7 +168,7 @@ def write_file(
 
     ``outlines`` give the name, dtype and shape of each of ``tensors``, in the same order.
     """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers requires it
     end = 0
     for name, dtype, shape in outlines:
         start, end = end, end + math.prod(shape) * dtype.itemsize

@@ -1,4 +1,4 @@
-"""Which of their tensors become which of ours: a table, and its application to one model.
+"""Which of their tensors correspond to which of ours: tables, and applying them to a model.
 
 A line of the table names our tensors, theirs, and the transform between them:
 
@@ -6,8 +6,8 @@ A line of the table names our tensors, theirs, and the transform between them:
 
 ``*`` stands for the number of the layer, ``#`` for that of the expert (a line with it has as many
 tensors on their side as there are experts). A name that ends in a dot means all parameters of a
-module: its ``weight`` and, where the config has one, its ``bias``. Their names continue the
-family's prefix (``model.``), except after a slash.
+module: its ``weight`` and, if the config has one, its ``bias``. Their names are appended to the
+family's prefix (``model.``), unless they begin with a slash.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Table = tuple[Tensors, ...]
 
 @dataclass(frozen=True)
 class Binding:
-    """The same for one layer of one model, with the names written out."""
+    """A ``Tensors`` for one layer of a model, with the names written out."""
 
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
@@ -43,7 +43,7 @@ class Binding:
 
 
 def renamed(names: Mapping[str, str], how: Transform = SAME) -> Table:
-    """Lines for modules, one of ours against one of theirs."""
+    """Lines for modules, each one of ours for one of theirs."""
     return tuple(Tensors((f"{ours}.",), (f"{theirs}.",), how) for ours, theirs in names.items())
 
 

@@ -1,10 +1,10 @@
-"""What must be done to a tensor beside renaming it, and how to undo it.
+"""Conversions of tensors beyond renaming, with their inverses.
 
-Models agree on what they compute and not on how they store it: GPT-2 has its matrices transposed
-and queries, keys and values in one; Gemma stores the distance of its norms' weights from one;
-mixtures keep every expert apart. Each class here is one such habit. ``load`` turns their tensors
-into ours, ``save`` ours into theirs; both also work on tensors without data, which is how the
-shapes that a file must have are found.
+Models that compute the same may store their weights differently: GPT-2 has transposed matrices, and
+queries, keys and values in one; Gemma stores norms' weights minus one; mixtures may store every
+expert separately. Each class here is one such difference. ``load`` turns their tensors into ours,
+``save`` ours into theirs. Both also work on tensors without data, from which the shapes that a file
+must have are found.
 
 Shapes: D d_model, H heads, E head_dim, X experts, F d_hidden, C content, R rotated, V value, L
 latent width.
@@ -29,12 +29,12 @@ class Transform(Protocol):
         ...
 
     def save(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
-        """Their tensors, likewise."""
+        """Their tensors, in the order in which the table names them."""
         ...
 
 
 class Same:
-    """Nothing to be done."""
+    """No conversion."""
 
     def load(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
         return list(theirs)
@@ -88,7 +88,7 @@ class PlusOne:
 
 
 class Stacked:
-    """One matrix an expert, against ours with all of them: X times (F, D), (X, F, D)."""
+    """One matrix (F, D) per expert; ours is one tensor (X, F, D)."""
 
     def load(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
         return [torch.stack(list(theirs))]
@@ -124,8 +124,8 @@ class KeyAndValue:
 class Unpaired:
     """DeepSeek rotates neighbouring coordinates; we rotate the first half with the second.
 
-    The last ``rope_dim`` rows of each of the blocks are reordered: a block is a head for the
-    queries, and all there is for the one key.
+    The last ``rope_dim`` rows of each block are reordered. For queries a block is a head; the
+    single shared key is one block.
     """
 
     def __init__(self, per_head: bool) -> None:

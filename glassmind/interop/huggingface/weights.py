@@ -1,4 +1,4 @@
-"""The tensors of a folder: found in its files, matched with a model's, handed over one by one."""
+"""Finds the tensors of a folder, matches them with a model's parameters, and loads them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
 
     Raises:
         UserError: there are none, or only pickles; a file is missing or damaged; a tensor is not
-            where the index says, or there twice.
+            in the file that the index names, or occurs twice.
     """
     if (folder / WEIGHTS).is_file():
         return read_header(folder / WEIGHTS)
@@ -39,7 +39,7 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
     for name in sorted({places.word(tensor) for tensor in places.members}):
         if Path(name).name != name or not name.endswith(".safetensors") or "\\" in name:
             raise UserError(
-                f"{folder / INDEX}: {shown(name)} must be the name of a .safetensors file beside it"
+                f"{folder / INDEX}: {shown(name)} must name a .safetensors file in its folder"
             )
         found = read_header(folder / name)
         twice = next(iter(found.keys() & tensors.keys()), None)
@@ -54,7 +54,7 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def refuse_pickle(path: Path) -> UserError:
-    """Why a pickle is not read, and what to do."""
+    """The error for a pickle: why it is not read, and what to do instead."""
     folder = path.parent.absolute()
     return UserError(
         f"{path} is a pickle, which can run any program when it is opened, and is never read here; "
@@ -73,7 +73,7 @@ def _no_weights(folder: Path) -> UserError:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the tensors of one file become a model's."""
+    """How the tensors of a folder are converted to a model's."""
 
     bindings: list[Binding]
     shapes: dict[str, torch.Size]  # of their tensors
@@ -98,7 +98,7 @@ def load_weights(
     ignored = "|".join(family.ignored(config))
     output = _output_name(family, config, prefix)
     if config.tie_embeddings and output in stored:
-        # A file may have both matrices. As in transformers they are one only if they are equal.
+        # A file may have both matrices. As in transformers, they are tied only if they are equal.
         (embedding,) = next(b.theirs for b in plan.bindings if b.ours == ("embed.weight",))
         if embedding not in stored or _equal(stored[embedding], stored[output]):
             ignored = "|".join(filter(None, (ignored, re.escape(output))))
@@ -131,7 +131,7 @@ def _best_plan(
 def shapes_of(
     bindings: Iterable[Binding], parameters: Mapping[str, Tensor], config: ModelConfig
 ) -> dict[str, torch.Size]:
-    """The shapes of their tensors, found by transforming ours without their numbers."""
+    """The shapes of their tensors, found by converting ours without data."""
     shapes: dict[str, torch.Size] = {}
     for binding in bindings:
         ours = [torch.empty_like(parameters[name], device="meta") for name in binding.ours]
@@ -150,7 +150,7 @@ def _equal(a: StoredTensor, b: StoredTensor) -> bool:
 
 
 def _check(plan: _Plan, stored: Mapping[str, StoredTensor], ignored: str, what: str) -> None:
-    """Every tensor there, of the right shape, and no other: before any is read."""
+    """Check, before any is read, that all tensors exist with the right shape, and no others."""
     missing = [name for name in plan.shapes if name not in stored]
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

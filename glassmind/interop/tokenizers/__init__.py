@@ -1,16 +1,16 @@
-"""Other people's tokenizers: read into ``ComposedTokenizer``, and written for them to read.
+"""Reads tokenizers of other projects into a ``ComposedTokenizer``, and writes their formats.
 
-``load_tokenizer`` takes a folder or a file and finds out what it is. The formats, in the order in
-which they are best read:
+``load_tokenizer`` detects the format of a folder or file. The modules, in the order in which they
+are best read:
 
-- ``checked``: reading a file that is not trusted
+- ``checked``: reading untrusted JSON
 - ``gpt2_files``: ``encoder.json`` and ``vocab.bpe``, the simplest
 - ``tiktoken_ranks``: ``*.tiktoken``, tokens in the order they were learned
-- ``components``, ``tokenizer_json``: Hugging Face's, which holds all there is to say
-- ``write_tokenizer_json``: the way back
+- ``components``, ``tokenizer_json``: Hugging Face's format, which describes everything
+- ``write_tokenizer_json``: writes that format
 - ``protobuf``, ``sentencepiece_model``: ``tokenizer.model``
-- ``gguf_tokenizer``: the one inside a GGUF, both ways
-- ``load``: which of them a path is
+- ``gguf_tokenizer``: reads and writes the tokenizer inside a GGUF
+- ``load``: detects the format
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""JSON that is not trusted, with every field looked at.
+"""Reads untrusted JSON with every field checked.
 
-``Checked`` is an object of a tokenizer's file whose fields are asked for with the type they must
-have; whatever is not as it should be ends in one ``UserError`` that names the file and the field.
+``Checked`` is an object of a tokenizer's file whose fields are read with the type that they must
+have; any error is a ``UserError`` that names the file and the field.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_DEPTH = 16
 
 
 class Checked:
-    """A JSON object; ``where`` is the name of its place in the file, empty for the whole."""
+    """A JSON object; ``where`` is its path in the file, empty for the whole."""
 
     def __init__(self, path: Path, where: str, values: JsonObject) -> None:
         self.path, self.where, self.values = path, where, values
@@ -28,7 +28,7 @@ class Checked:
             raise self.wrong("type", "is nested too deeply")
 
     def name(self, field: str) -> str:
-        """The place of ``field`` in the file: ``model.vocab``."""
+        """The path of ``field`` in the file: ``model.vocab``."""
         return f"{self.where}.{field}" if self.where else field
 
     def wrong(self, field: str, problem: str) -> UserError:
@@ -36,7 +36,7 @@ class Checked:
         return wrong(self.path, self.name(field), problem)
 
     def get(self, field: str, kind: type[T]) -> T:
-        """The value of ``field``, which must be there and be of ``kind``."""
+        """The value of ``field``, which is required and must be of ``kind``."""
         value = self.values.get(field)
         if type(value) is not kind:
             raise self.wrong(field, f"must be there and be {_KINDS.get(kind, 'a number')}")
@@ -45,11 +45,11 @@ class Checked:
         return value
 
     def get_or(self, field: str, kind: type[T], default: T) -> T:
-        """The value of ``field``, or ``default`` where it is missing or null."""
+        """The value of ``field``, or ``default`` if it is missing or null."""
         return default if self.values.get(field) is None else self.get(field, kind)
 
     def maybe(self, field: str, kind: type[T]) -> T | None:
-        """The value of ``field``, or ``None`` where it is missing or null."""
+        """The value of ``field``, or ``None`` if it is missing or null."""
         return None if self.values.get(field) is None else self.get(field, kind)
 
     def one_of(self, field: str, allowed: tuple[str, ...]) -> Any:
@@ -60,11 +60,11 @@ class Checked:
         return value
 
     def object(self, field: str) -> Checked:
-        """``field`` as an object that must be there."""
+        """``field`` as an object, which is required."""
         return Checked(self.path, self.name(field), self.get(field, dict))
 
     def maybe_object(self, field: str) -> Checked | None:
-        """``field`` as an object, or ``None`` where it is missing or null."""
+        """``field`` as an object, or ``None`` if it is missing or null."""
         return None if self.values.get(field) is None else self.object(field)
 
     def objects(self, field: str) -> Iterator[Checked]:
@@ -87,7 +87,7 @@ class Checked:
         return values
 
     def check_text(self, field: str, text: str) -> None:
-        """Raises ``UserError`` where ``text``, which stands in ``field``, has no UTF-8."""
+        """Raise ``UserError`` if ``text``, the value of ``field``, cannot be encoded as UTF-8."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:

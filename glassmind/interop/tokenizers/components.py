@@ -1,4 +1,4 @@
-"""The parts of a ``tokenizer.json``, by name: what each is called there and how it is read."""
+"""The parts of a ``tokenizer.json``, by their names there, and how each is read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_decoder(part: Checked) -> Decoder:
 
 
 def read_template(part: Checked) -> Template:
-    """What the post-processor that ``part`` describes puts around one text."""
+    """The tokens that the post-processor described by ``part`` puts around one text."""
     return _read(part, POST_PROCESSORS, "post-processor")
 
 
@@ -62,7 +62,7 @@ def _pattern(part: Checked) -> Pattern:
 
 
 def _steps(part: Checked, field: str, read: Callable[[Checked], P]) -> list[P]:
-    """The parts of a sequence; those of one inside it stand for themselves."""
+    """The parts of a sequence; nested sequences are flattened."""
     steps: list[P] = []
     for step in map(read, part.objects(field)):
         match step:

@@ -1,9 +1,9 @@
-"""The tokenizer inside a GGUF, read and written.
+"""Reads and writes the tokenizer inside a GGUF.
 
-GGUF (llama.cpp's format) keeps the tokenizer among the facts of the model, under names that begin
-with ``tokenizer.ggml``. ``model`` says which of two families it is of: ``gpt2``, byte-level BPE
-with merges, where ``pre`` names how text is cut, and ``llama``, SentencePiece's BPE with scores
-(``sentencepiece_model.py``). How text is cut and normalized under each name is said here as in the
+GGUF (llama.cpp's format) has the tokenizer among the facts of the model, under names that begin
+with ``tokenizer.ggml``. ``model`` names one of two families: ``gpt2``, byte-level BPE with merges,
+where ``pre`` names the way text is split, and ``llama``, SentencePiece's BPE with scores
+(``sentencepiece_model.py``). For each value of ``pre``, text is split and normalized as in the
 ``tokenizer.json`` of the model that the name comes from.
 """
 
@@ -40,7 +40,7 @@ _GPT2 = ByteLevel(add_prefix_space=False, use_regex=True)
 
 @dataclass(frozen=True)
 class Cutting:
-    """What a value of ``tokenizer.ggml.pre`` stands for."""
+    """The normalization and splitting for a value of ``tokenizer.ggml.pre``."""
 
     pre_tokenizer: PreTokenizer
     normalizer: Normalizer | None = None
@@ -91,14 +91,14 @@ CUTTINGS: Mapping[str, Cutting] = {
         )
     ),
 }
-"""How text is cut, by the name that a GGUF gives it."""
+"""How text is split, by the value of ``tokenizer.ggml.pre``."""
 
 
 def read_gguf_tokenizer(metadata: Mapping[str, object], source: object) -> ComposedTokenizer:
     """The tokenizer among the facts of a GGUF.
 
-    ``metadata`` are all facts by name, ``source`` (a path, say) is named in errors. Raises
-    ``UserError``, naming the fact, where they hold no tokenizer or one that Glassmind cannot read.
+    ``metadata`` are all facts by name; errors name ``source``, such as a path. Raises
+    ``UserError``, naming the fact, if they have no tokenizer or one that Glassmind cannot read.
     """
     facts = _Facts(metadata, source)
     model = facts.get("model", str)
@@ -112,7 +112,7 @@ def read_gguf_tokenizer(metadata: Mapping[str, object], source: object) -> Compo
 
 
 class _Facts:
-    """The facts of a tokenizer, each asked for with the type it must have."""
+    """The facts of a tokenizer; each is read with the type that it must have."""
 
     def __init__(self, metadata: Mapping[str, object], source: object) -> None:
         self.metadata, self.source = metadata, source
@@ -138,7 +138,7 @@ class _Facts:
         return values
 
     def token(self, name: str, tokens: list[str]) -> str | None:
-        """The spelling of the token whose id is in ``name``, if it is there."""
+        """The spelling of the token whose id is the fact ``name``; ``None`` without that fact."""
         if PREFIX + name not in self.metadata:
             return None
         token_id = self.get(name, int)
@@ -159,7 +159,7 @@ class _Facts:
         )
 
     def template(self, about: TokenizerFacts, tokens: list[str], add_bos: bool) -> Template:
-        """What is put around a text, unless the file says otherwise its beginning alone."""
+        """The tokens around a text; unless the file says otherwise, only a beginning token."""
         before, after = (
             (tokens.index(token),)
             if token is not None and self.get(f"add_{name}_token", bool, default)
@@ -219,7 +219,7 @@ def _read_byte_level(facts: _Facts) -> ComposedTokenizer:
 def _read_sentencepiece(facts: _Facts) -> ComposedTokenizer:
     tokens = facts.list_of("tokens", str)
     types = facts.list_of("token_type", int, len(tokens))
-    # llama.cpp looks for user-defined tokens before it writes spaces as ▁, and spells them so.
+    # llama.cpp finds user-defined tokens before it replaces spaces by ▁, so they contain spaces.
     for token_id, kind in enumerate(types):
         if kind == PieceType.USER_DEFINED:
             tokens[token_id] = tokens[token_id].replace(" ", "▁")
@@ -236,9 +236,9 @@ def _read_sentencepiece(facts: _Facts) -> ComposedTokenizer:
 
 
 def to_gguf_metadata(tokenizer: ComposedTokenizer) -> Metadata:
-    """The facts that say in a GGUF what ``tokenizer`` is: what ``read_gguf_tokenizer`` reads.
+    """The facts of a GGUF for ``tokenizer``, the inverse of ``read_gguf_tokenizer``.
 
-    Raises ``UserError`` where llama.cpp has no name for the way it cuts text.
+    Raises ``UserError`` if llama.cpp has no name for the way it splits text.
     """
     model = tokenizer.model
     if not isinstance(model, CharacterBPE):
@@ -277,8 +277,8 @@ def to_gguf_metadata(tokenizer: ComposedTokenizer) -> Metadata:
     return metadata
 
 
-# Our own pattern is Qwen's with the English endings spelled out, as llama.cpp, which normalizes
-# nothing, spells them.
+# Our own pattern is Qwen's with the English endings spelled out, as in llama.cpp, which does not
+# normalize text either.
 _OURS = {"qwen2": Cutting(_isolated(PATTERN))}
 
 
@@ -304,7 +304,7 @@ _AT_SPACES = Split(Pattern(" ", is_regex=False), "MergedWithPrevious")  # Gemma'
 def _sentencepiece_facts(
     tokenizer: ComposedTokenizer, model: CharacterBPE, tokens: list[str], types: list[PieceType]
 ) -> Metadata:
-    """Also sets the ``types`` that only show here."""
+    """Also sets the ``types`` that only this family has."""
     with_prefix = Normalizers((Prepend("▁"), _SPACES))
     if (
         tokenizer.normalizer not in (_SPACES, with_prefix)
@@ -323,7 +323,7 @@ def _sentencepiece_facts(
         types[model.vocab[token]] = PieceType.USER_DEFINED
     if model.unk is not None:
         types[model.vocab[model.unk]] = PieceType.UNKNOWN
-    # A token is worth what the first of the merges that make it is: the earlier, the more.
+    # A token's score is that of the first merge that makes it; earlier merges score higher.
     scores = [0.0] * tokenizer.vocab_size
     for rank, (left, right) in reversed(list(enumerate(model.merges))):
         scores[model.vocab[left + right]] = -float(rank)

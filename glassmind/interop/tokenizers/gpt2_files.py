@@ -1,8 +1,8 @@
 """Reading GPT-2's two files: a vocabulary and a list of merges.
 
 OpenAI published GPT-2 with ``encoder.json`` (spellings to ids) and ``vocab.bpe`` (a pair of
-spellings a line, the earliest learned first); elsewhere the same two are called ``vocab.json`` and
-``merges.txt``. How text is cut is not said in them: it is GPT-2's own pattern.
+spellings per line, the earliest learned first); elsewhere the same two are called ``vocab.json``
+and ``merges.txt``. They do not say how text is split: that is GPT-2's own pattern.
 """
 
 from __future__ import annotations

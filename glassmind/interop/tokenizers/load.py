@@ -1,4 +1,4 @@
-"""Finding out what kind of tokenizer a path is."""
+"""Loads a tokenizer of any supported format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANKS = re.compile(rb"[A-Za-z0-9+/]+={0,2} \d+\r?\n")
 
 
 def load_tokenizer(path: str | Path) -> ComposedTokenizer | SavedTokenizer:
-    """The tokenizer at ``path``, whatever kind it is.
+    """The tokenizer at ``path``, in any of these formats.
 
     A file: ``tokenizer.json`` (ours or Hugging Face's), SentencePiece's ``tokenizer.model``,
     tiktoken's rank files, either of GPT-2's two files, a GGUF. A folder that holds one of them (if
@@ -62,7 +62,7 @@ def _load_file(path: Path) -> ComposedTokenizer | SavedTokenizer:
 
 
 def _first_bytes(path: Path) -> bytes:
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would wait for data
         raise UserError(f"there is no tokenizer file {path}")
     try:
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""The wire format of Protocol Buffers, as much of it as a SentencePiece model needs.
+"""The wire format of Protocol Buffers, as far as a SentencePiece model needs it.
 
-A message is a row of fields; each begins with a number that holds the field's own number and how
-long its value is: a *varint* (seven bits a byte, the eighth says that more follow), eight bytes,
-four bytes, or a varint and that many bytes. What the numbers mean is up to the schema.
+A message is a sequence of fields. Each begins with a number that encodes the field's number and the
+type of its value: a *varint* (seven bits per byte; the eighth says that more bytes follow), eight
+bytes, four bytes, or a varint and that many bytes. The schema defines what the fields mean.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 
 
 def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of ``message`` in order: its number, and its value as an integer (varints) or as
-    bytes (all others). Raises ``ValueError`` where the bytes are not a message."""
+    """The fields of ``message`` in order: the number of each, and its value as an integer (varints)
+    or as bytes (all others). Raises ``ValueError`` if the bytes are not a message."""
     position = 0
     while position < len(message):
         key, position = _read_varint(message, position)

@@ -1,10 +1,10 @@
 """Reading SentencePiece's ``tokenizer.model``.
 
 SentencePiece (Kudo and Richardson, 2018, arXiv 1808.06226) treats the space as a letter, written
-``▁``, and cuts the text as a whole, without a pre-split. The file is a Protocol Buffers message
-(``sentencepiece_model.proto``): the pieces with a score and a type each, how the vocabulary was
-trained, and how text is normalized. The same three things, under other names, make the "llama"
-tokenizer of a GGUF, so what builds a tokenizer from them is shared.
+``▁``, and tokenizes the text as a whole, without a pre-tokenizer. The file is a Protocol Buffers
+message (``sentencepiece_model.proto``): the pieces with a score and a type each, how the vocabulary
+was trained, and how text is normalized. The "llama" tokenizer of a GGUF has the same contents under
+other names, so ``build_tokenizer`` is used for both.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PieceType(IntEnum):
 
 @dataclass(frozen=True)
 class Pieces:
-    """A SentencePiece vocabulary, in order of id, and how text is normalized before it."""
+    """A SentencePiece vocabulary, in order of id, and how text is normalized."""
 
     spellings: list[str]
     scores: list[float]
@@ -59,8 +59,8 @@ class Pieces:
 def read_sentencepiece_model(path: str | Path) -> ComposedTokenizer:
     """The tokenizer in a SentencePiece model file, BPE or Unigram.
 
-    Its template is Llama's: the token that begins a text before it. Raises ``UserError``, naming
-    the file and the field, for a file that is not one or asks for what Glassmind lacks.
+    Its template is Llama's: a beginning token before the text. Raises ``UserError``, naming the
+    file and the field, for another kind of file or a setting that is not supported.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -79,8 +79,8 @@ def read_sentencepiece_model(path: str | Path) -> ComposedTokenizer:
 def build_tokenizer(pieces: Pieces, template: Template, facts: TokenizerFacts) -> ComposedTokenizer:
     """The tokenizer of a SentencePiece vocabulary.
 
-    Pieces marked as unused are as good as not there. What is not said in ``facts`` is filled in
-    from ``pieces``. Raises ``ValueError`` for a vocabulary that cannot be one.
+    Pieces marked as unused are ignored. Values missing in ``facts`` are taken from ``pieces``.
+    Raises ``ValueError`` for an invalid vocabulary.
     """
     spellings, types = pieces.spellings, pieces.types
     if not spellings or len(set(spellings)) != len(spellings) or "" in spellings:
@@ -195,7 +195,7 @@ def _read_model(data: bytes) -> Pieces:
     if kind not in (_UNIGRAM, _BPE):
         raise ValueError("it is of a model type other than Unigram and BPE")
     if _integer(trainer.get("space_as_suffix", 0)):
-        raise ValueError("it puts spaces behind words, which is not supported")
+        raise ValueError("it puts spaces after words, which is not supported")
     if not _integer(normalizer.get("escape_spaces", 1)):
         raise ValueError("it keeps spaces as they are, which is not supported")
     charsmap = normalizer.get("charsmap", b"")
@@ -216,13 +216,13 @@ def _read_model(data: bytes) -> Pieces:
 
 
 def _named(message: bytes, names: dict[int, str]) -> dict[str, int | bytes]:
-    """The fields of ``message`` that have a name; of one that is repeated the last."""
+    """The fields of ``message`` that have a name; the last value of a repeated field."""
     return {names[number]: value for number, value in read_fields(message) if number in names}
 
 
 def _integer(value: int | bytes) -> int:
     if not isinstance(value, int):
-        raise ValueError("a number is not one")
+        raise ValueError("a value should be an integer and is not")
     return int(value)
 
 

@@ -1,8 +1,8 @@
 """Reading tiktoken's rank files.
 
-A line holds a token's bytes in base64 and its rank, which is also its id: the lower, the earlier it
-was learned and the sooner it is joined. What the file does not say goes by a name, as it does in
-OpenAI's ``tiktoken``: how text is cut, and which special tokens follow the ranks.
+A line has a token's bytes in base64 and its rank, which is also its id: tokens with lower ranks
+were learned earlier and are merged first. How text is split, and which special tokens follow the
+ranks, is not in the file; as in OpenAI's ``tiktoken``, the name of the encoding stands for both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from glassmind.tokenize.tokenizer_file import read_bytes, wrong
 
 @dataclass(frozen=True)
 class Encoding:
-    """What a rank file leaves out: the pattern, and the special tokens with their ids."""
+    """What a rank file does not contain: the pattern, and the special tokens with their ids."""
 
     pattern: str
     special: Mapping[str, int] = field(default_factory=dict)
@@ -68,21 +68,20 @@ ENCODINGS: Mapping[str, Encoding] = {
     "o200k_base": Encoding(O200K, {"<|endoftext|>": 199_999, "<|endofprompt|>": 200_018}),
     "llama3": Encoding(CL100K, _llama3_special()),
 }
-"""The encodings whose rank files can be read, by the name that goes with the file."""
+"""The encodings whose rank files can be read, by name."""
 
 
 def read_tiktoken_ranks(path: str | Path, encoding: str | None = None) -> ComposedTokenizer:
     """The tokenizer in a rank file.
 
-    ``encoding`` is a name from ``ENCODINGS``; by default the file's own name without its ending.
-    Raises ``UserError``, naming the file and the line, for a file that is not one, and for a name
-    that is not there.
+    ``encoding`` is a name from ``ENCODINGS``, by default the file's name without its suffix. Raises
+    ``UserError``, naming the file and the line, for another kind of file or an unknown encoding.
     """
     path = Path(path)
     name = path.stem if encoding is None else encoding
     if name not in ENCODINGS:
         raise UserError(
-            f"{path} does not say how its tokenizer cuts text, and {name!r} is not an encoding "
+            f"{path} does not say how its tokenizer splits text, and {name!r} is not an encoding "
             f"that Glassmind knows: name the file after one of {', '.join(ENCODINGS)}"
         )
     ranks = _read_ranks(path)

@@ -1,14 +1,14 @@
 """Reading ``tokenizer.json``, the format of Hugging Face's ``tokenizers`` library.
 
-One file holds everything: the parts (``components.py``), the model with its vocabulary, the added
-tokens. What is read gives the ids that the library gives, with three things left out on purpose:
-``truncation`` and ``padding`` (what a batch should look like is not the tokenizer's business), and
-``dropout``, whose ids are random and which is refused. One thing is different on purpose: where the
-model's own vocabulary lists a special token, the library's model may cut that token out of text
-that merely spells it, even when asked not to look for special tokens; here it never does.
+One file has everything: the parts (``components.py``), the model with its vocabulary, the added
+tokens. The ids are those of the library. Three settings are not supported on purpose:
+``truncation`` and ``padding`` are ignored, because they belong to batching, and ``dropout`` is
+refused, because its ids are random. One behaviour differs on purpose: if the model's vocabulary
+contains a special token, the library may find it in text that merely spells it, even when asked not
+to look for special tokens; here this never happens.
 
-Most models' files lie next to a ``tokenizer_config.json``, which says which tokens begin and end a
-text, and how a conversation is written (the chat template).
+Most models have a ``tokenizer_config.json`` in the same folder, which says which tokens begin and
+end a text, and how a conversation is written (the chat template).
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from glassmind.tokenize.tokenizer_json import SavedTokenizer, document_of
 def read_tokenizer_json(path: str | Path) -> ComposedTokenizer:
     """The tokenizer in a ``tokenizer.json`` file, with the facts of the config next to it.
 
-    Raises ``UserError``, naming the file and the field, for anything that is not one, or that has
-    a part which Glassmind lacks.
+    Raises ``UserError``, naming the file and the field, for another kind of file, or a part that is
+    not supported.
     """
     return tokenizer_of(read_json(Path(path)))
 
 
 def composed(tokenizer: SavedTokenizer, facts: TokenizerFacts) -> ComposedTokenizer:
-    """One of this package's own, put together from parts as other people's are; ids are equal."""
+    """A tokenizer of this package as a ``ComposedTokenizer`` with the same ids."""
     return tokenizer_of(Checked(Path("tokenizer.json"), "", document_of(tokenizer)), facts)
 
 
 def tokenizer_of(document: Checked, facts: TokenizerFacts | None = None) -> ComposedTokenizer:
-    """The same, of a file that has been read; ``facts`` instead of those next to it."""
+    """The tokenizer in a parsed ``tokenizer.json``; ``facts`` replace those of the config."""
     model, known = _model(document.object("model"), _special_spellings(document))
     normalizer = document.maybe_object("normalizer")
     pre_tokenizer = document.maybe_object("pre_tokenizer")
@@ -68,12 +68,12 @@ def tokenizer_of(document: Checked, facts: TokenizerFacts | None = None) -> Comp
         raise document.wrong("model.vocab", f"is not a usable vocabulary: {error}") from None
 
 
-_MAX_WORD = 1000  # characters; trying every part of a word takes the square of that
+_MAX_WORD = 1000  # characters; trying every part of a word takes quadratic time
 _KnownIds = Mapping[str, int]
 
 
 def _model(part: Checked, special: frozenset[str]) -> tuple[Model, _KnownIds]:
-    """The model, which makes no text ``special``, and the ids of all spellings in its file."""
+    """The model, which never produces a ``special`` token, and the ids of all spellings."""
     readers: dict[str, Callable[[Checked, frozenset[str]], tuple[Model, _KnownIds]]] = {
         "BPE": _bpe,
         "Unigram": _unigram,
@@ -194,8 +194,8 @@ def _added_tokens(document: Checked, known: _KnownIds) -> tuple[AddedToken, ...]
 
 
 def read_facts(folder: Path) -> TokenizerFacts:
-    """What ``tokenizer_config.json`` and ``chat_template.jinja`` in ``folder`` say, if they are
-    there."""
+    """The facts in ``tokenizer_config.json`` and ``chat_template.jinja`` of ``folder``, if they
+    exist."""
     template_file = folder / "chat_template.jinja"
     template = read_text(template_file) if template_file.is_file() else None
     config_file = folder / "tokenizer_config.json"
@@ -219,7 +219,7 @@ def _token(config: Checked, field: str) -> str | None:
 
 
 def _chat_template(config: Checked) -> str | None:
-    """The template, or of several the one named ``default``."""
+    """The template; if there are several, the one named ``default``."""
     field = "chat_template"
     if not isinstance(config.values.get(field), list):
         return config.maybe(field, str)

@@ -26,8 +26,8 @@ from glassmind.tokenize.composed.wordpiece import WordPiece
 
 
 def write_tokenizer_json(tokenizer: ComposedTokenizer, path: str | Path) -> None:
-    """Write ``tokenizer`` to ``path`` atomically, creating missing folders, and what its facts say
-    to a ``tokenizer_config.json`` next to it."""
+    """Write ``tokenizer`` to ``path`` atomically, creating missing folders, and its facts to a
+    ``tokenizer_config.json`` next to it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, document(tokenizer))
@@ -43,7 +43,7 @@ def document(tokenizer: ComposedTokenizer) -> JsonObject:
     model = tokenizer.model
     added = {token.content: token for token in tokenizer.added_tokens}
     for whole in model.whole if isinstance(model, CharacterBPE) else ():
-        # Where it can be, it is looked for in the normalized text, as it is here.
+        # If possible, it is searched for in the normalized text, as in this package.
         steps = tokenizer.normalizer
         normalized = steps is None or steps.normalize(whole) == whole
         token = AddedToken(whole, model.vocab[whole], special=False, normalized=normalized)
@@ -64,8 +64,8 @@ def document(tokenizer: ComposedTokenizer) -> JsonObject:
 
 
 def _vocab(vocab: Mapping[str, int], added: Mapping[str, AddedToken]) -> dict[str, int]:
-    """``vocab``, with the added tokens where the library would give them other ids: it knows no ids
-    but those of the vocabulary and the next ones after it."""
+    """``vocab``, with those added tokens to which the library would otherwise give other ids: it
+    numbers added tokens that are not in the vocabulary consecutively after it."""
     ids = sorted(token.token_id for spelling, token in added.items() if spelling not in vocab)
     if ids == list(range(len(vocab), len(vocab) + len(ids))):
         return dict(vocab)
@@ -196,7 +196,7 @@ def _byte_level(part: pretokenize.ByteLevel | decoders.ByteLevel) -> JsonObject:
     }
 
 
-# What is not here has its fields under their own names.
+# Parts that are not listed here have fields with the same names.
 _SPECIAL: Mapping[type, Callable[[Any], JsonObject]] = {
     normalize.UnicodeForm: lambda part: {"type": part.form},
     normalize.Replace: lambda part: _replace(part.pattern, part.content),

@@ -1,4 +1,4 @@
-"""An SVG file for a page in Markdown.
+"""SVG files for pages in Markdown.
 
 It includes its own colours, for light and dark mode, because the page has no style sheet for it.
 The elements are those of the report's charts (``evaluate/charts/svg.py``).

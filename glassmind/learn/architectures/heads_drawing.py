@@ -32,7 +32,7 @@ def heads_drawing() -> str:
         x = _MARGIN + number * _PANEL
         parts.append(element("g", body, transform=f"translate({x} 0)"))
     description = (
-        "Eight query heads and the keys and values they look at; what is filled is cached. "
+        "Eight query heads and the keys and values they attend to; filled boxes are cached. "
         "Own: eight of them. Grouped: two, each for four heads. One for all. From a latent: eight "
         "that are not cached but unpacked from a single short vector, which is."
     )

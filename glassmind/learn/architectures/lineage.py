@@ -75,7 +75,7 @@ _IN_USE: Mapping[str, Callable[[ModelConfig], bool]] = {
     "experts": _has_experts,
 }
 
-# What an unused field counts as, where that is not its default. ``None``: always listed.
+# The value that an unused field counts as, if it is not the default. ``None``: always listed.
 _UNUSED: Mapping[str, Value | None] = {
     "attention.n_kv_heads": None,
     "attention.qk_norm": False,
@@ -168,7 +168,7 @@ def sizes(a: ModelConfig, b: ModelConfig) -> list[SizeChange]:
 def _leaves(record: object, prefix: str) -> list[tuple[str, Value]]:
     leaves: list[tuple[str, Value]] = []
     if not is_dataclass(record):
-        raise TypeError(f"{prefix} is no table")
+        raise TypeError(f"{prefix} is not a table")
     for field in fields(record):
         value = getattr(record, field.name)
         if is_dataclass(value):

@@ -78,7 +78,7 @@ def _name(arm: MeasuredArm) -> str:
 
 
 def _apart(arms: list[MeasuredArm], y: Scale) -> list[float]:
-    """The places of the labels: beside the last point, moved apart where they would overlap.
+    """The places of the labels: next to the last point, moved apart where they would overlap.
 
     ``arms`` come from the top down; a label that would leave the frame at the bottom moves the
     others up.

@@ -32,8 +32,8 @@ def norm_drawing() -> str:
             )
         )
     description = (
-        "Half a block in four forms. residual: the norm stands on the sum, where the branch has "
-        "joined. before: on the branch, before attention. after: on the branch, behind attention. "
+        "Half a block in four forms. residual: the norm is on the sum, after the branch has "
+        "joined. before: on the branch, before attention. after: on the branch, after attention. "
         "around: on the branch, on both sides."
     )
     return drawing(4 * _PANEL, _BOTTOM + 62, "".join(panels), description)

@@ -59,9 +59,7 @@ GLU = Paper("Shazeer 2020", "2002.05202")
 MIXTURE = Paper("Shazeer et al. 2017", "1701.06538")
 HYBRID_NOPE = Paper("Yang et al. 2025", "2501.18795")
 
-_HABIT = Reason(
-    "Early fully connected layers had a bias beside every matrix by convention.", VASWANI
-)
+_HABIT = Reason("Early fully connected layers had a bias for every matrix by convention.", VASWANI)
 _NO_BIAS = Reason("Large runs were more stable without biases, at no loss of quality.", PALM)
 _ONE_OF_MANY = Reason(
     "Many small experts can be combined in far more ways than a few large ones at the same cost.",
@@ -138,8 +136,8 @@ REASONS: Mapping[str, Mapping[str, Reason]] = {
     "scale_embedding": {
         "true": Reason(
             "The paper gives no reason; the usual one is that a matrix which is also the output "
-            "layer has small entries, and multiplying by √d_model makes them large enough beside "
-            "the positions that are added.",
+            "layer has small entries, and multiplying by √d_model makes them large enough compared "
+            "with the positions that are added.",
             VASWANI,
         ),
         "false": Reason(
@@ -453,7 +451,7 @@ REASONS: Mapping[str, Mapping[str, Reason]] = {
         "1.0": Reason("The chosen experts' weights are not scaled.", MIXTURE),
         "any": Reason(
             "A constant scales up the chosen experts, whose weights that sum to one may be too "
-            "small beside the shared expert; the report gives no reason.",
+            "small compared with the shared expert; the report gives no reason.",
             DEEPSEEK_V3,
         ),
     },

@@ -16,7 +16,7 @@ _SLOPE = 0.25
 
 
 def visible_keys_drawing() -> str:
-    """Four squares (a row for the token that looks, a column for the one seen), as an SVG file."""
+    """Four squares (a row for each query token, a column for each key token), as an SVG file."""
     place = torch.arange(_TOKENS)
     everything = causal.dense(1, _TOKENS)[0].float()
     near = sliding_window(_WINDOW).dense(1, _TOKENS)[0].float()
@@ -27,7 +27,7 @@ def visible_keys_drawing() -> str:
         (everything, "causal", "all that came before"),
         (fading, "ALiBi", f"fainter with distance, slope {_SLOPE:g}"),
         (near, f"a window of {_WINDOW}", f"itself and {_WINDOW - 1} before it"),
-        (reached, f"{_LAYERS} such layers", "how far news comes"),
+        (reached, f"{_LAYERS} such layers", "how far information travels"),
     )
     panels = []
     for number, (strength, name, words) in enumerate(squares):
@@ -35,7 +35,7 @@ def visible_keys_drawing() -> str:
         x = _GAP / 2 + number * (_SIDE + _GAP)
         panels.append(element("g", body, transform=f"translate({x:g} 12)"))
     description = (
-        "Who sees whom, a row for each token that looks and a column for each that is seen. "
+        "Which tokens see which: a row for each query token and a column for each key token. "
         "causal: the triangle of everything before. ALiBi: the same triangle, fading away from its "
         "diagonal. A window: only a band along the diagonal. Several layers with windows: a wider "
         "band."

@@ -1,4 +1,4 @@
-"""Any of k: whether some sampled chain is right. A ceiling for choosing, and not a method."""
+"""Any of k: whether some sampled chain is right. An upper bound for choosing among them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
-    """The right answer where a sample has it, and none otherwise."""
+    """The right answer if a sample has it, otherwise none."""
     traces = session.samples(problems, budget.samples)
     return [
         Solution.of(_right(problem, trace), trace)

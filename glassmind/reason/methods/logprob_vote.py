@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
-    """The answer whose chains are together the likeliest."""
+    """The answer whose chains have the largest total probability."""
     traces = session.samples(problems, budget.samples)
     return [
         Solution.of(vote(trace.completions, logprob_weights(trace.completions)), trace)

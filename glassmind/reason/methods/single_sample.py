@@ -1,4 +1,4 @@
-"""A single sample: what one of the voting chains is worth alone."""
+"""A single sample: how accurate one of the voting chains is alone."""
 
 from __future__ import annotations
 

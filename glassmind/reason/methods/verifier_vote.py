@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
-    """The answer whose chains have the most of the verifier's trust together."""
+    """The answer whose chains have the largest total weight from the verifier."""
     traces = session.judged(problems, budget.samples)
     return [
         Solution.of(vote(trace.completions, verifier_weights(trace.completions)), trace)

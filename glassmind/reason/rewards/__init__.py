@@ -1,5 +1,5 @@
-"""The rewards, one a file: ``score`` and the ``REWARD`` that ``reason.reward_registry`` lists.
+"""The rewards, one per file: ``score`` and the ``REWARD`` that ``reason.reward_registry`` lists.
 
 Read ``answer`` (is the final answer right?), ``steps`` (how many steps are legal moves?) and
-``verifier`` (what does a verifier say of the chain?).
+``verifier`` (how likely does the verifier think the chain is right?).
 """

@@ -9,7 +9,7 @@ from glassmind.records import Completion, Problem
 
 
 def score(problem: Problem, completion: Completion) -> float:
-    """1 where the answer equals the reference by value; a chain without an answer gets 0."""
+    """1 if the answer equals the reference by value; a chain without an answer gets 0."""
     return float(completion.answer is not None and grade(problem.answer, completion.answer))
 
 

@@ -1,9 +1,8 @@
 """A process reward from exact checking: the share of steps that are legal moves.
 
 Process rewards usually come from people or from a model (Lightman et al. 2023, arXiv 2305.20050).
-Where the steps of a problem are single operations, a checker that makes no mistakes takes their
-place: a step counts while its equation holds and it, and all before it, can still lead to the
-answer.
+If the steps of a problem are single operations, an exact checker can replace them: a step counts if
+its equation holds and it and all steps before it can still lead to the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from glassmind.records import Completion, Problem
 def score(problem: Problem, completion: Completion) -> float:
     """The share of valid steps, in [0, 1].
 
-    Where the problem's steps cannot be checked as moves, a step counts if its arithmetic is right.
+    If the problem's steps cannot be checked as moves, a step counts if its arithmetic is right.
     A completion without steps gets 0.
     """
     checks = check_steps(problem, completion.steps)

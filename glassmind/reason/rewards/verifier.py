@@ -11,7 +11,7 @@ def score(problem: Problem, completion: Completion) -> float:
     """The verifier's score of the whole chain, in [0, 1].
 
     Raises:
-        ValueError: no verifier has read the completion.
+        ValueError: the completion has no verifier's score.
     """
     if completion.score is None:
         raise ValueError(f"completion {completion.sample} of {problem.id} has no verifier's score")

@@ -1,14 +1,14 @@
-// Attention over a paged KV cache: the loops of paged_attention.py's formula, for CPUs.
+// Attention over a paged KV cache, for CPUs; paged_attention.py calls it.
 //
-// A sequence's keys and values lie in blocks of BLOCK tokens that need not be neighbours; its row
-// of `tables` names them in order. Every query token and kv head is worked on by itself, so what
-// comes out for one sequence does not depend, to the bit, on what else is in the batch.
+// A sequence's keys and values are in blocks of BLOCK tokens anywhere in memory; its row of
+// `tables` lists them in order. Every query token and kv head is computed separately, so the result
+// of one sequence does not depend, to the bit, on what else is in the batch.
 //
-//   keys    (blocks, K, E, BLOCK)   a block's keys lie transposed: one load serves BLOCK positions
+//   keys    (blocks, K, E, BLOCK)   transposed within a block: one load serves BLOCK positions
 //   values  (blocks, K, BLOCK, F)
 //   queries (T, H, E), out (T, H, F), H = K * groups; row_of, visible (T)
 //
-// Stored as whole numbers of 8 bits, each key and each value has a scale: (blocks, K, BLOCK) each.
+// If they are stored as int8, each key and each value has a scale: (blocks, K, BLOCK) each.
 #pragma once
 
 #include "lanes.hpp"
@@ -73,7 +73,7 @@ inline void add_values(const float* const* weights, const Stored* values, int co
             for (int p = 0; p < count; ++p) out[m][f] += weights[m][p] * load(values[p * width + f]);
 }
 
-// The same where keys serve as values too (latent attention): a key's numbers lie BLOCK apart.
+// The same if keys serve as values too (latent attention): a key's numbers are BLOCK apart.
 template <int M, typename Stored>
 inline void add_keys(const float* const* weights, const Stored* keys, int64_t width,
                      float* const* out) {
@@ -197,7 +197,7 @@ inline int8_t rounded<int8_t>(float x, float per_scale) {
     return int8_t(std::lrintf(x * per_scale));
 }
 
-// What to multiply a vector with before rounding: 127 / its largest, whose inverse is kept.
+// The factor to multiply a vector with before rounding, 127 / its largest; its inverse is stored.
 template <typename Stored>
 inline float choose_scale(const float* x, int64_t width, float* scale) {
     if (!scale) return 1.0f;
@@ -207,7 +207,7 @@ inline float choose_scale(const float* x, int64_t width, float* scale) {
     return largest > 0 ? 127.0f / largest : 0.0f;
 }
 
-// One token's key and value of one kv head go to its slot.
+// Stores the key and value of one token and kv head in its slot.
 template <typename Stored>
 void store_token(const CacheLayer& cache, const AttentionShape& shape, int64_t slot,
                  int64_t kv_head, const float* key, const float* value) {

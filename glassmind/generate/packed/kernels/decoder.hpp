@@ -1,9 +1,8 @@
-// All blocks of a pre-norm decoder in one call: what model/transformer.py writes out, for CPUs.
+// All blocks of a pre-norm decoder in one call: the computation of model/transformer.py, for CPUs.
 //
-// One team of threads goes through the whole pass; at each step below it divides the work, and
-// meets again at the end. Nothing is allocated, and no Python runs, between two layers. Whatever is
-// divided, it is never a sum: a token's numbers do not depend on how many threads or tokens there
-// are.
+// One team of threads runs the whole pass; each step below divides its work among them and ends
+// with a barrier. Nothing is allocated, and no Python runs, between two layers. The work is never
+// divided within a sum, so a token's numbers do not depend on how many threads or tokens there are.
 #pragma once
 
 #include "attention.hpp"
@@ -33,7 +32,7 @@ struct Decoder {
     float norm_eps, scale;
 };
 
-// The sum of f(x[i]), eight sums side by side.
+// The sum of f(x[i]), as eight partial sums.
 template <typename Function>
 inline float sum_of(const float* x, int64_t width, const Function& f) {
     Lanes sums = {};
@@ -57,7 +56,7 @@ inline void normalise(const float* x, const Norm& norm, int64_t width, bool laye
         for (int64_t i = 0; i < width; ++i) out[i] += norm.bias[i];
 }
 
-// Pairs (x[i], x[i + half]) turned by the position's angles.
+// Rotates pairs (x[i], x[i + half]) by the position's angles.
 inline void rotate(float* x, int64_t half, const float* cos, const float* sin) {
     for (int64_t i = 0; i < half; ++i) {
         const float first = x[i], second = x[i + half];

@@ -1,7 +1,7 @@
 // Weights of 8 or 4 bits, multiplied with inputs of 16 bits.
 //
-// One instruction multiplies sixteen pairs of whole numbers and adds neighbours. Whole numbers add
-// up exactly; what a GROUP of inputs gives is scaled and added as a float, group after group.
+// One instruction multiplies sixteen pairs of integers and adds neighbours. Integers add up
+// exactly; the sum over a GROUP of inputs is scaled and added as a float, group after group.
 #pragma once
 
 #include "panels.hpp"
@@ -57,7 +57,7 @@ struct IntegerKernel {
     const WholeRows& whole;
     int64_t inputs;
 
-    // Rounds the rows; all threads share the work and meet at its end.
+    // Rounds the rows; all threads share the work, which ends with a barrier.
     IntegerKernel(const Rows& rows, WholeRows& whole, int64_t inputs)
         : rows(rows), whole(whole), inputs(inputs) {
         const int64_t n_groups = inputs / GROUP;
@@ -85,7 +85,7 @@ struct IntegerKernel {
             most = std::max(most, largest[i]);
             all_numbers &= !numberless[i];
         }
-        scale = all_numbers ? most / 32767.0f : NAN;  // what is no number must stay so
+        scale = all_numbers ? most / 32767.0f : NAN;  // NaN must stay NaN
         const float per_scale = most > 0 ? 32767.0f / most : 0.0f;
         int32_t total = 0;
         for (int i = 0; i < GROUP; i += WIDE) {

@@ -1,6 +1,6 @@
-// What Python calls (native.py); everything takes plain pointers and counts.
+// The functions that Python calls (native_calls.py). They take plain pointers and counts.
 //
-// Compiled once by a plain C++ compiler; nothing of PyTorch is included.
+// Compiled once by a plain C++ compiler, without any headers of PyTorch.
 
 #include "decoder.hpp"
 

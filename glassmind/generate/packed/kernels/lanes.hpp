@@ -1,4 +1,4 @@
-// Eight numbers at once: GCC's and Clang's vector extension, no machine's own instructions.
+// Eight numbers at once, with the vector extension of GCC and Clang, which works on every machine.
 #pragma once
 
 #include <algorithm>
@@ -85,7 +85,7 @@ inline float load(Bfloat16 x) {
     return result;
 }
 
-// To the nearest, of two equally near the even one; what is no number stays none.
+// Rounds to the nearest, ties to even; NaN stays NaN.
 inline Bfloat16 to_bfloat16(float x) {
     uint32_t bits;
     std::memcpy(&bits, &x, 4);
@@ -101,7 +101,7 @@ inline float sum(Lanes x) {
 
 // exp(x) for x <= 0 to about 1e-7: 2^n by the exponent's bits times a polynomial (Cephes' expf).
 inline Lanes exp_below_zero(Lanes x) {
-    x = x < -87.0f ? Lanes{} - 87.0f : x;  // what is no number stays none
+    x = x < -87.0f ? Lanes{} - 87.0f : x;  // NaN stays NaN
     const IntLanes n = __builtin_convertvector(x * 1.44269504f - 0.5f, IntLanes);
     const Lanes whole = to_float(n);
     const Lanes r = x - whole * 0.693359375f - whole * -2.12194440e-4f;

@@ -1,10 +1,10 @@
 // A batch of rows times a matrix whose weights take 32, 16, 8 or 4 bits.
 //
 // The work is divided by panels and rows, never within a sum, and every sum adds in the order of
-// the inputs: what comes out for a row does not depend, to the bit, on the rest of the batch.
+// the inputs: the result of a row does not depend, to the bit, on the rest of the batch.
 //
-// With few rows, time goes by reading the weights from memory, and small ones are read faster.
-// With many, it goes by multiplying.
+// With few rows, reading the weights from memory takes most of the time, and small weights are read
+// faster. With many rows, multiplying takes most of it.
 #pragma once
 
 #include "float_matrix.hpp"
@@ -12,7 +12,7 @@
 
 namespace {
 
-// To be called by all threads of a parallel region, which meet again at its end.
+// All threads of a parallel region must call it; it ends with a barrier.
 // write(row, first output, number of outputs, sums) gets each result once, biases added.
 template <typename Kernel, typename Write>
 void multiply_all(const Matrix& matrix, const Rows& rows, WholeRows& whole, const Write& write) {
@@ -21,7 +21,7 @@ void multiply_all(const Matrix& matrix, const Rows& rows, WholeRows& whole, cons
     const auto finish = [&](float* sums, int64_t row, int64_t panel) {
         const int64_t first = panel * PANEL;
         const int64_t count = std::min<int64_t>(PANEL, matrix.outputs - first);
-        if (count <= 0) return;  // added to make up a pair
+        if (count <= 0) return;  // padding of the last pair
         if (matrix.bias)
             for (int64_t i = 0; i < count; ++i) sums[i] += matrix.bias[first + i];
         write(row, first, count, sums);

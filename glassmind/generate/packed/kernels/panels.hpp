@@ -1,7 +1,7 @@
-// What all kinds of matrices have in common: panels of outputs, and the rows that meet them.
+// What all kinds of matrices have in common: panels of outputs, and the rows of a batch.
 //
-// A matrix (N outputs, K inputs) lies in *panels* of PANEL outputs; within a panel, input after
-// input, the PANEL weights that it has there. Sums stay in registers while a row goes over a panel.
+// A matrix (N outputs, K inputs) is stored in *panels* of PANEL outputs. A panel has, input after
+// input, its PANEL weights. Sums stay in registers while a row is multiplied with a panel.
 #pragma once
 
 #include "lanes.hpp"
@@ -23,7 +23,7 @@ constexpr int PIECE = 256;  // inputs unpacked at a time: 16 KiB, which the near
 constexpr int ROWS = 6;     // rows at once: 12 sums, 2 weights and 1 input fill 16 registers
 constexpr int SIDE = 4;     // panels side by side for a single row: 8 sums hide an addition's wait
 constexpr int PAIR = 2;     // panels side by side for two or three; what a matrix is made up of
-constexpr int TILE = 32 * ROWS;  // rows that pass over a panel together and stay in the cache
+constexpr int TILE = 32 * ROWS;  // rows multiplied with a panel together; they stay in the cache
 
 enum Format : int64_t { FLOAT32, BFLOAT16, INT8, INT4 };
 

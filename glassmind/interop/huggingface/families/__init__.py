@@ -1,4 +1,4 @@
-"""The tables, one family after the other. ``FAMILIES`` holds them by ``model_type``."""
+"""The tables of all families. ``FAMILIES`` has them by ``model_type``."""
 
 from __future__ import annotations
 

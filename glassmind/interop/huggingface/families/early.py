@@ -32,7 +32,7 @@ _QUERY_KEY_VALUE = (
 
 
 def _encoder_parts(config: ModelConfig) -> tuple[str, ...]:
-    """The look at an encoder, which is skipped without one, and the table of sines."""
+    """The cross-attention, which is skipped without an encoder, and the table of sines."""
     return (
         r"model\.decoder\.layers\.\d+\.encoder_attn(_layer_norm|\.[kqv]_proj|\.out_proj)\..*",
         r"model\.decoder\.embed_positions\.weight",
@@ -40,7 +40,7 @@ def _encoder_parts(config: ModelConfig) -> tuple[str, ...]:
 
 
 def _without_encoder(config: ModelConfig) -> Mapping[str, Tensor]:
-    """The same parts for a model that has none: they see nothing and add nothing."""
+    """The same parts for a model without an encoder: zeros, which add nothing."""
     table = sinusoidal_table(config.max_tokens, config.d_model)
     parts = {"model.decoder.embed_positions.weight": table}
     vector = torch.zeros(1).expand(config.d_model)  # one number, however often it is read
@@ -54,7 +54,7 @@ def _without_encoder(config: ModelConfig) -> Mapping[str, Tensor]:
 
 
 _MARIAN_RULES: tuple[Rule, ...] = (
-    Field("vocab_size", "vocab_size"),  # an embedding of another height is refused for its shape
+    Field("vocab_size", "vocab_size"),  # an embedding of another shape is refused later
     Field("d_model", "d_model"),
     Field("decoder_layers", "n_layers"),
     Field("decoder_attention_heads", "attention.n_heads"),
@@ -108,7 +108,7 @@ MARIAN = Family(
 
 
 def _causal_masks(config: ModelConfig) -> tuple[str, ...]:
-    """The table of who sees whom, which versions of old kept among the weights."""
+    """The causal masks, which older versions stored among the weights."""
     return (r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)",)
 
 

@@ -70,13 +70,13 @@ _TENSORS = renamed(_MATRICES | ATTENTION_NAMES | FEED_FORWARD_NAMES) + renamed(
 
 
 def _eyes(config: ModelConfig) -> tuple[str, ...]:
-    """What a model that also sees has beside its language model."""
+    """The parts of a multimodal model besides its language model."""
     return (r"(model\.)?(vision_tower|multi_modal_projector)\..*",)
 
 
 GEMMA3 = Family("gemma3_text", "Gemma3ForCausalLM", _RULES, fixed(_TENSORS))
 
-# The language model inside one that sees as well; only its text part is read.
+# The multimodal models, of which only the language model is read.
 GEMMA3_SEEING = Family(
     "gemma3",
     "Gemma3ForConditionalGeneration",

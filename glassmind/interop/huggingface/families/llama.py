@@ -1,7 +1,7 @@
-"""Llama and the families that changed only a value or two of it: Mistral, Qwen, SmolLM3, OLMo.
+"""Llama and the families that differ from it in few values: Mistral, Qwen, SmolLM3, OLMo.
 
-What they share is written once; each family then says what its own config.json adds, and which
-values it assumes for a field that is missing (those of the config classes of transformers 5).
+What they share is written once; each family then adds the rules for its own config.json, and the
+defaults for missing fields (those of the config classes of transformers 5).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ OLMO_TENSORS = renamed(
 
 
 def old_tables(*_: object) -> tuple[str, ...]:
-    """RoPE's frequencies, which versions of old kept among the weights."""
+    """RoPE's frequencies, which older versions stored among the weights."""
     return (r".*\.rotary_emb\.inv_freq",)
 
 
@@ -88,7 +88,7 @@ def shared(
     tied: bool = False,
     rope: Rule = PLAIN_ROPE,
 ) -> tuple[Rule, ...]:
-    """Fields that all have, with the values a family assumes where one is missing."""
+    """Fields that all families have, with a family's defaults for missing ones."""
     return (
         Field("max_position_embeddings", "max_tokens", max_tokens),
         Field("num_key_value_heads", "attention.n_kv_heads", kv_heads, null=0),
@@ -156,8 +156,8 @@ QWEN3 = Family(
     fixed(QWEN3_TENSORS),
 )
 
-# The one family whose networks have no gate, and so the one that this package's default is written
-# as. Its published models bend with xIELU, which is refused.
+# The only family whose feed-forward networks have no gate, so this package's default is written as
+# this family. Its published models use the activation xIELU, which is refused.
 APERTUS = Family(
     "apertus",
     "ApertusForCausalLM",

@@ -1,7 +1,7 @@
 """Mixtures of experts: Mixtral, Qwen3-MoE, DeepSeek-V3.
 
-Files on the hub have every expert's matrices apart; transformers 5 keeps them in one tensor, and
-so do files written by it on request. Both are read, the first is written.
+Files on the hub have separate matrices for every expert; transformers 5 can also write the matrices
+of all experts as one tensor. Both are read; separate matrices are written.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UP, _GATE, _DOWN = (f"blocks.*.feed_forward.{part}" for part in ("up", "gate", 
 
 
 def _experts(block: str, up: str, gate: str, down: str) -> Table:
-    """The router and the experts, each apart, in the part ``block`` of a layer."""
+    """The router and the experts, as separate tensors, in the part ``block`` of a layer."""
     names = {_UP: up, _GATE: gate, _DOWN: down}
     return (
         *renamed({"blocks.*.feed_forward.router": f"layers.*.{block}.gate"}),
@@ -122,7 +122,7 @@ _DEEPSEEK_RULES: tuple[Rule, ...] = (
     Field("num_key_value_heads", "attention.n_kv_heads", 0, null=0),
     Field("intermediate_size", "feed_forward.d_hidden"),
     Field("max_position_embeddings", "max_tokens", 4096),
-    # The norms of the latents have this one in transformers, whatever rms_norm_eps says.
+    # In transformers the norms of the latents have this epsilon, whatever rms_norm_eps says.
     Only("rms_norm_eps", (1e-6,)),
     Field("tie_word_embeddings", "tie_embeddings", False, "flag"),
     Words("hidden_act", "feed_forward.kind", GATED, default="silu"),
@@ -195,7 +195,7 @@ _DEEPSEEK_REST = (
 
 
 def _deepseek_layouts(config: ModelConfig) -> tuple[Table, ...]:
-    """The matrix that makes the queries has another name where they are not squeezed."""
+    """The query matrix has another name if queries are not compressed."""
     name = "q_b_proj" if config.attention.latent.q_rank else "q_proj"
     query = renamed({"blocks.*.attention.query": f"layers.*.self_attn.{name}"}, Unpaired(True))
     rest = _DEEPSEEK_REST + query

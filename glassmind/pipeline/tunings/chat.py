@@ -23,6 +23,7 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.tuning import (
+    FineTuning,
     Tuning,
     is_published,
     publish,
@@ -135,3 +136,6 @@ def _counted(n_chats: int, found: ChatDocuments, most: int) -> str:
     if found.too_long:
         sentence += f"; {found.too_long:,} answers end after {most} tokens and were left out"
     return sentence
+
+
+FINE_TUNING = FineTuning(tune_chats)

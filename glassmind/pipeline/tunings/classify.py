@@ -35,7 +35,14 @@ from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.convert import load_any
 from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.tuning import Tuning, is_published, publish, tokenizer_of, with_model_of
+from glassmind.pipeline.tuning import (
+    FineTuning,
+    Tuning,
+    is_published,
+    publish,
+    tokenizer_of,
+    with_model_of,
+)
 from glassmind.progress import Progress
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
 from glassmind.runs.folder import RunFolder, open_run
@@ -321,3 +328,6 @@ def classify(texts: Sequence[str], loaded: LoadedClassifier) -> list[Classified]
         named = {loaded.labels[n]: float(shares[n]) for n in order}
         found.append(Classified(text, next(iter(named)), named))
     return found
+
+
+FINE_TUNING = FineTuning(train_classifier)

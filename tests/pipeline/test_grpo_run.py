@@ -1,0 +1,107 @@
+"""A run that learns from reward: from a recipe to a model, interrupted or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from interrupt import Stop
+from untrained_runs import untrained_run
+
+from glassmind.cli.settings import apply_overrides
+from glassmind.errors import UserError
+from glassmind.llm import LocalLLM
+from glassmind.model import AttentionConfig, ModelConfig
+from glassmind.pipeline.finetune import fine_tuning, objectives
+from glassmind.pipeline.training import run_training
+from glassmind.reason import reward_registry
+from glassmind.reason.reward import Reward
+from glassmind.records import Completion, Problem
+from glassmind.runs.models import load
+from glassmind.runs.recipe import Recipe, read_recipe
+
+SMALL = (
+    *("train.steps=8", "train.row_tokens=192", "train.precision=float32", "train.log_every=1"),
+    *("train.checkpoint_minutes=0", "train.warmup=1", "train.muon_lr=0.02", "sampling.samples=2"),
+    *("train.adamw_lr=0.01", "problems.train=24", "problems.validation=8", "problems.test=8"),
+    *("sampling.max_new_tokens=12", "options.questions=4", "options.group=6", "options.passes=2"),
+    *("options.reward=even", "start=start"),
+)
+
+
+def _even(problem: Problem, completion: Completion) -> float:
+    ids = completion.token_ids
+    return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
+
+
+@pytest.fixture(autouse=True)
+def start(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run to start from, and a reward that a model without training can learn."""
+    even = Reward("even", "even tokens", "The share of even tokens.", _even)
+    monkeypatch.setitem(reward_registry._registry, "even", even)
+    attention = AttentionConfig(n_heads=2)
+    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=2, attention=attention)
+    untrained_run(scratch / "start", "chain-of-thought", model)
+
+
+def recipe(*settings: str) -> Recipe:
+    return apply_overrides(read_recipe("grpo"), [*SMALL, *settings])
+
+
+def logged(run: str, name: str) -> list[float]:
+    rows = map(json.loads, Path(run, "metrics.jsonl").read_text("utf-8").splitlines())
+    return [row[name] for row in rows if name in row]
+
+
+@pytest.mark.parametrize("settings", [(), ("options.kl=0.1", "lora.rank=2")], ids=["all", "lora"])
+def test_an_interrupted_run_ends_like_one_that_was_not(settings: tuple[str, ...]) -> None:
+    run_training(recipe(*settings), Path("whole"))
+    for at in (3, 5):  # between two passes over one set of samples, and before new ones
+        with pytest.raises(KeyboardInterrupt):
+            run_training(recipe(*settings), Path("cut"), resume=at > 3, progress=Stop(at))
+        torch.rand(3)  # a new process has drawn other numbers
+    run_training(recipe(*settings), Path("cut"), resume=True)
+    model = "models/chain-of-thought/model.safetensors"
+    assert (Path("whole") / model).read_bytes() == (Path("cut") / model).read_bytes()
+    for name in ("loss", "reward", "logprob_diff"):
+        assert logged("whole", name) == logged("cut", name)
+    # On the first pass, the trainer has the log-probabilities with which the engine drew.
+    assert all(difference < 1e-4 for difference in logged("whole", "logprob_diff")[::2])
+    assert read_recipe("whole").options["clip_low"] == 0.2  # written out
+
+
+def test_the_reward_rises_and_the_model_can_be_asked() -> None:
+    run = run_training(recipe("train.steps=24", "options.passes=1"), Path("run"))
+    rewards = logged("run", "reward")
+    assert sum(rewards[-6:]) > sum(rewards[:6]) + 6 * 0.1
+    llm = LocalLLM.of_run(load(str(run.path)), "run")
+    assert llm.style == "chain"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (("objective=grop",), "there is no objective 'grop'.*chat.*grpo"),
+        (("options.grup=3",), "grup"),
+        (("options.group=1",), "group must be 2"),
+        (("options.reward=kindness",), "there is no reward 'kindness'"),
+        (("options.reward=verifier",), "needs a verifier"),
+        (("sampling.top_k=5",), "top_k"),
+        (("sampling.temperature=0",), "temperature is 0"),
+        (("sampling.max_new_tokens=192",), "row_tokens"),
+        (("objective=chat",), "the objective chat has no options"),
+        (("start=",), "set start"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(settings: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        run_training(recipe(*settings), Path("run"))
+    assert not Path("run").exists()
+
+
+def test_every_objective_is_a_file_of_the_folder() -> None:
+    assert objectives() == ("chat", "classify", "grpo", "pretrain", "sft")
+    for name in objectives():
+        assert callable(fine_tuning(name).tune)

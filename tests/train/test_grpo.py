@@ -1,0 +1,175 @@
+"""GRPO against its equation, written as a loop over single tokens of single completions."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from glassmind.data.columns import COMPLETION
+from glassmind.data.packing import Document, pack
+from glassmind.model import AttentionConfig, ModelConfig, Transformer
+from glassmind.train import GRPO, Batch, to_batch
+from glassmind.train.grpo import (
+    ADVANTAGE,
+    OLD_LOGPROB,
+    REWARD,
+    Normalisation,
+    group_advantages,
+)
+
+VOCAB, TEMPERATURE, LONGEST = 23, 0.7, 9
+CPU = torch.device("cpu")
+Chain = tuple[list[int], list[bool], list[float], float]  # ids, written by the model, old, A
+
+
+def policy(seed: int) -> Transformer:
+    attention = AttentionConfig(n_heads=2)
+    config = ModelConfig(VOCAB, max_tokens=64, d_model=16, n_layers=2, attention=attention)
+    model = Transformer(config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2, generator=generator)
+    return model
+
+
+@torch.no_grad()
+def logprobs(model: Transformer, prompt: list[int], chain: list[int]) -> list[float]:
+    logits = model(torch.tensor([prompt + chain]))[0].double() / TEMPERATURE
+    logp = logits.log_softmax(-1)
+    return [float(logp[len(prompt) + t - 1, token]) for t, token in enumerate(chain)]
+
+
+def groups(model: Transformer) -> list[tuple[list[int], list[Chain]]]:
+    """Two questions: three and two completions of 1 to 7 tokens, drawn by a model that differs."""
+    rng = np.random.default_rng(1)
+    made = []
+    for n_prompt, lengths in ((3, (7, 1, 4)), (5, (2, 6))):
+        prompt = rng.integers(VOCAB, size=n_prompt).tolist()
+        advantages = group_advantages(rng.normal(size=len(lengths)).tolist())
+        chains: list[Chain] = []
+        for length, advantage in zip(lengths, advantages, strict=True):
+            ids = rng.integers(VOCAB, size=length).tolist()
+            own = [t % 3 != 1 for t in range(length)]  # the others a tool wrote
+            old = [x + rng.normal(scale=1.0) for x in logprobs(model, prompt, ids)]
+            chains.append((ids, own, old, advantage))
+        made.append((prompt, chains))
+    return made
+
+
+def document(prompt: list[int], chains: list[Chain]) -> Document:
+    lengths = [len(ids) for ids, _, _, _ in chains]
+
+    def along(of_prompt: float, values: list[float]) -> list[float]:
+        return [of_prompt] * len(prompt) + values
+
+    own = [x for _, written, _, _ in chains for x in written]
+    return Document(
+        ids=np.array(prompt + [t for ids, _, _, _ in chains for t in ids], np.int32),
+        columns={
+            COMPLETION: np.array(along(False, own)).astype(bool),
+            ADVANTAGE: np.array(along(0, np.repeat([a for *_, a in chains], lengths).tolist())),
+            OLD_LOGPROB: np.array(along(0, [x for _, _, old, _ in chains for x in old])),
+            REWARD: np.zeros(len(prompt) + sum(lengths)),
+        },
+        branches=np.array(
+            along(0, np.repeat(range(1, len(chains) + 1), lengths).tolist()), np.int16
+        ),
+    )
+
+
+def batch_of(made: list[tuple[list[int], list[Chain]]], row: int = 24) -> Batch:
+    return to_batch(pack([document(*group) for group in made], row, pad_id=0), CPU)
+
+
+def expected(
+    model: Transformer,
+    made: list[tuple[list[int], list[Chain]]],
+    normalisation: Normalisation,
+    kl: float,
+    reference: Transformer,
+) -> float:
+    sums: list[tuple[float, int]] = []
+    for prompt, chains in made:
+        for ids, written, old, advantage in chains:
+            now, before = logprobs(model, prompt, ids), logprobs(reference, prompt, ids)
+            total = 0.0
+            for t in range(len(ids)):
+                if not written[t]:
+                    continue
+                ratio = math.exp(now[t] - old[t])
+                clipped = min(max(ratio, 1 - 0.1), 1 + 0.3)
+                behind = before[t] - now[t]
+                total -= min(ratio * advantage, clipped * advantage)
+                total += kl * (math.exp(behind) - behind - 1)
+            sums.append((total, sum(written)))
+    if normalisation == "sequence":
+        return sum(total / n for total, n in sums) / len(sums)
+    if normalisation == "token":
+        return sum(total for total, _ in sums) / sum(n for _, n in sums)
+    return sum(total for total, _ in sums) / (len(sums) * LONGEST)
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.3])
+@pytest.mark.parametrize("normalisation", get_args(Normalisation))
+def test_the_loss_is_the_papers(normalisation: Normalisation, kl: float) -> None:
+    model, other = policy(0), policy(3)
+    made = groups(model)
+    objective = GRPO(
+        model,
+        clip_low=0.1,
+        clip_high=0.3,
+        normalisation=normalisation,
+        constant_length=LONGEST,
+        kl=kl,
+        temperature=TEMPERATURE,
+    )
+    if kl:
+        assert objective.reference is not None
+        objective.reference.load_state_dict(other.state_dict())
+    loss, figures = objective.loss(batch_of(made))
+    assert loss.item() == pytest.approx(expected(model, made, normalisation, kl, other), rel=1e-4)
+    assert 0 < float(figures["clipped"]) < 1
+
+    # Of two batches, weighted, the mean is that of both together.
+    parts = [batch_of([group]) for group in made]
+    weights = [objective.weight(part) for part in parts]
+    each = [objective.loss(part)[0].item() for part in parts]
+    assert np.average(each, weights=weights) == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_before_the_first_update_the_gradient_is_that_of_reinforce() -> None:
+    """With ratios of exactly 1 nothing is clipped: the gradient is that of - mean A log π."""
+    model = policy(0)
+    made = [
+        (p, [(ids, [True] * len(ids), logprobs(model, p, ids), a) for ids, _, _, a in chains])
+        for p, chains in groups(model)
+    ]
+    GRPO(model, temperature=TEMPERATURE).loss(batch_of(made))[0].backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    terms = []
+    for prompt, chains in made:
+        for ids, _, _, advantage in chains:
+            logits = model(torch.tensor([prompt + ids]))[0] / TEMPERATURE
+            at = torch.arange(len(prompt) - 1, len(prompt) + len(ids) - 1)
+            terms.append(-advantage * logits.log_softmax(-1)[at, torch.tensor(ids)])
+    torch.cat(terms).mean().backward()
+    assert found
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-6), name
+
+
+def test_advantages_of_a_group() -> None:
+    rewards = [1.0, 0.0, 0.0, 1.0, 1.0]
+    centred = torch.tensor(rewards) - 0.6
+    scaled = centred / (torch.tensor(rewards).std() + 1e-4)
+    assert group_advantages(rewards) == pytest.approx(scaled.tolist(), abs=1e-6)
+    assert group_advantages(rewards, scaled=False) == pytest.approx(centred.tolist(), abs=1e-6)
+    assert group_advantages([0.5] * 3) == [0.0] * 3  # nothing to learn
+    assert group_advantages([1.0]) == [0.0]
