@@ -33,6 +33,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The log tells of commands that there were. A benchmark takes hours; the pages of the chapter on
 # architectures are made from its code, which tests/learn trains.
 NOT_PARSED, NOT_RUN = {"LOG.md", "CHANGELOG.md"}, {"BENCHMARKS.md", "ARCHITECTURES.md"}
+LONG = {"demo", "train", "ladder", "scaling", "pull"}
 BLOCKS = [b for page in PAGES if page.name not in NOT_PARSED for b in blocks(page)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
@@ -171,6 +172,8 @@ def test_commands_run(
                 if not block.runs(command) or command in done or not arguments(command):
                     continue
                 done.add(command)
+                long = {argv[0] for argv in arguments(command)} & LONG
+                assert not long, f"{block.place}: {command}: a comment must say that it is not run"
                 here = command.replace("http://127.0.0.1:8000", address)
                 here = here.replace("glassmind serve", "glassmind serve --port 0")
                 here = here.replace("glassmind ask --model", "glassmind ask --max-tokens 4 --model")
