@@ -10,6 +10,7 @@ import pytest
 from command_line import product
 from rich.console import Console
 
+from glassmind import model
 from glassmind.cli import plan
 from glassmind.evaluate import columns as module
 from glassmind.evaluate.columns import Column, fitting, no_room, print_table, table_lines
@@ -105,6 +106,8 @@ def test_tables_of_the_command_line_fit_the_window(
         return []
 
     monkeypatch.setattr(module, "print_table", note)
+    few = {name: model.PRESETS[name] for name in ("gpt2", "gemma3", "deepseek-v3")}
+    monkeypatch.setattr(model, "PRESETS", few)
     product(capsys, "models")
     assert [len(columns) for columns, _ in seen] in ([11], [7, 5])
     best = ("zero2 + checkpointing", "1 x 8", *["268.8"] * 9, "does not fit")
