@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def comparison_text(comparison: Comparison, width: int | None = None) -> str:
     else:
         parts.append("The runs have the same recipe.")
     if comparison.caution:
-        parts.append(comparison.caution)
+        caution = comparison.caution
+        parts.append(caution if width is None else textwrap.fill(caution, width))
     for stage in comparison.stages:
         parts.append(f"{stage.name}\n" + _aligned(result_rows(stage), width, _RESULT_RANKS))
         for what, reached in races(stage):
