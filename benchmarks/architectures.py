@@ -1,22 +1,23 @@
-"""Architectures against each other: same data, same compute, several seeds, intervals.
+"""Compare architectures on the same data with the same compute, over several seeds.
 
     python benchmarks/architectures.py --folder runs/architectures --jobs 2
     python benchmarks/architectures.py --folder runs/architectures --write docs/architectures.json
 
 One small model (the recipe ``architectures``) is changed in one respect at a time: positions,
-norms, where the norms stand, the activation, attention, experts. Every arm of a seed gets the same
-batches of books in the same order, and as many steps as the same number of floating-point
-operations buys; that number is what the base spends in ``--seconds``, found out once and then
-kept in the folder. Learning rates are those of the recipe, for all arms.
+norms, the place of the norms, the activation, attention, experts. Every arm of a seed gets the same
+batches of books in the same order, and the same number of floating-point operations, which decides
+its number of steps. This budget is what the base model computes in ``--seconds``; it is measured
+once and then stored in the folder. Learning rates are those of the recipe, for all arms.
 
-Measured on books nobody trained on: bits per byte at the trained length; the same text in rows of
-two and four times that length, which the model never saw while training; and, in the longest
-rows, each quarter for itself. Differences to the base are paired by seed (same data, same order),
-with a t-interval over seeds. Some twenty intervals of 95 % are expected to err about once.
+Measured on books that were not trained on: bits per byte at the trained length; the same text in
+rows of two and four times that length, which the model never saw while training; and each quarter
+of the longest rows separately. Differences to the base are paired by seed (same data, same order),
+with a t-interval over seeds. Of twenty 95 % intervals, about one is expected to be wrong.
 
-Each finished (arm, seed) is a line of ``results.jsonl`` in the folder: interrupt at will, the same
-command goes on. Every arm has one thread, and seconds are those its processor worked, so that
-tokens/s compare also on a busy machine. Prints a table in Markdown, then one JSON line.
+Each finished (arm, seed) is a line of ``results.jsonl`` in the folder, so the benchmark can be
+interrupted and continued with the same command. Every arm has one thread, and seconds are processor
+time, so that tokens/s can be compared even on a busy machine. Prints a table in Markdown, then one
+JSON line.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Arm:
         return replace_many(recipe.model, [(key, value) for key, _, value in pairs], self.name)
 
 
-# Sinusoids have an amplitude of 1, and the embeddings beside them are scaled as in the original.
+# Sinusoids have an amplitude of 1, so the embeddings are scaled as in the original.
 # Gated networks have three matrices instead of two and get two thirds of the width. The three kinds
 # of attention with a small cache hold 48 numbers a token and layer instead of 192. Of 8 experts
 # 2 are active, which together are as wide as the dense network they are compared with.
@@ -130,7 +131,7 @@ class Job:
 
 
 class StepTimes(Silent):
-    """A watcher that notes how much the processor had worked for us when each step ended."""
+    """A watcher that records the processor time of this process at the end of each step."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
@@ -192,8 +193,8 @@ def losses(model: Transformer, rows_RT: Tensor) -> Tensor:
 def bits_per_byte(model: Transformer, job: Job) -> dict[str, list[float]]:
     """``by_length``: in rows of 1, 2 and 4 trained lengths; ``by_quarter`` of the longest.
 
-    At every length the same tokens count: not those that begin a row of the trained length, which
-    nothing there predicts.
+    The same tokens are counted at every length. The first token of each row of the trained length
+    is left out, because nothing predicts it there.
     """
     trained = job.recipe.train.row_tokens
     longest = trained * STRETCHES[-1]
@@ -250,7 +251,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def make_plan(folder: Path, recipe: Recipe, args: argparse.Namespace) -> dict[str, Any]:
-    """How much every arm may compute: measured once, with as many processes as later run."""
+    """The compute budget of every arm: measured once, with as many processes as later run."""
     path, identity = folder / "plan.json", recipe_toml(recipe)
     if path.is_file():
         plan: dict[str, Any] = read_json(path)
@@ -274,13 +275,13 @@ def make_plan(folder: Path, recipe: Recipe, args: argparse.Namespace) -> dict[st
 
 
 def workers(n: int) -> ProcessPoolExecutor:
-    """A new process for every job: the compiler starts afresh, and peaks do not add up."""
+    """A new process for every job, with a fresh compiler and its own peak memory."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(n, mp_context=context, max_tasks_per_child=1)
 
 
 def finished(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Results so far by (arm, changes, seed); a line that a crash cut short is not one."""
+    """Results so far by (arm, changes, seed); a line that a crash cut short is ignored."""
     found = {}
     for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
         try:
@@ -306,7 +307,7 @@ def run_all(folder: Path, recipe: Recipe, plan: dict[str, Any], args: argparse.N
             for n, future in enumerate(as_completed(futures), 1):
                 try:
                     row = future.result()
-                except UserError as error:  # it diverged; the others need not suffer
+                except UserError as error:  # it diverged; the others continue
                     print(f"{n}/{len(missing)} failed: {error}", file=sys.stderr, flush=True)
                     continue
                 with results.open("a", encoding="utf-8") as file:
@@ -326,12 +327,12 @@ def run_all(folder: Path, recipe: Recipe, plan: dict[str, Any], args: argparse.N
 
 
 def spread(values: list[float]) -> list[float]:
-    """Mean and 95 % t-interval over seeds; of one seed, the value alone."""
+    """Mean and 95 % t-interval over seeds; for a single seed, the value alone."""
     return list(mean_and_interval(values)) if len(values) > 1 else values
 
 
 def row(arm: Arm, mine: list[dict[str, Any]], other: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the seeds of an arm come to, beside those of the arm it is compared with."""
+    """The summary of an arm over its seeds, with differences to the arm it is compared with."""
     bits = [[result["by_length"][i] for result in mine] for i in range(len(STRETCHES))]
     base = [[result["by_length"][i] for result in other] for i in range(len(STRETCHES))]
     return {
@@ -352,7 +353,7 @@ def row(arm: Arm, mine: list[dict[str, Any]], other: list[dict[str, Any]]) -> di
 
 
 def summary(folder: Path, recipe: Recipe, plan: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
-    """Everything the table and the documents show, of the arms that finished all seeds."""
+    """All figures of the table and the documents, for the arms that finished all seeds."""
     done = finished(folder / "results.jsonl")
     results: dict[str, list[dict[str, Any]]] = {}
     for arm in ARMS:
@@ -418,9 +419,11 @@ def main() -> int:
     parser.add_argument("--texts", type=Path, help="folder; default $GLASSMIND_DATA/text")
     parser.add_argument("--megabytes", type=float, default=12, help="of books to train on")
     parser.add_argument("--recipe", default="architectures")
-    parser.add_argument("--seconds", type=float, default=90, help="for the base on one thread")
+    parser.add_argument(
+        "--seconds", type=float, default=90, help="budget of the base model on one thread"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="arms at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="arms run at the same time")
     parser.add_argument("--write", type=Path, help="the summary as a JSON file")
     args = parser.parse_args()
     if args.texts is None and "GLASSMIND_DATA" not in os.environ:

@@ -1,15 +1,15 @@
-"""Decoding under a constraint beside free decoding, 32 samples at once, on SmolLM2.
+"""Decoding under a constraint compared with free decoding, 32 samples at once, on SmolLM2.
 
     python benchmarks/constrained.py
     python benchmarks/constrained.py --passes 10
 
 Three engines share one packed model and take turns, pass by pass: *free* decoding; with a *mask*
 (a list of long texts as JSON, so that nearly every token is drawn and none is forced); and with the
-long names of properties *forced*. Two figures say what the mask costs. One is the median over the
-passes of the paired difference to the free one, in elapsed time; on a busy machine it is noise. The
-other adds up what a mask adds to a pass, each part measured beside its counterpart: finding 32
-masks, drawing with them, and following 32 tokens. For forced tokens it is tokens a second beside
-free decoding. The last line is one JSON object.
+long names of properties *forced*. Two figures give the cost of the mask. One is the median over the
+passes of the paired difference to free decoding, in elapsed time; on a busy machine it is noise.
+The other is the sum of the parts that a mask adds to a pass, each measured against its counterpart
+without a mask: finding 32 masks, drawing with them, and following 32 tokens. Forced tokens are
+measured as tokens per second, compared with free decoding. The last line is one JSON object.
 """
 
 from __future__ import annotations

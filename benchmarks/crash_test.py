@@ -1,17 +1,18 @@
-"""The trainer, killed with kill -9 at random moments, ends bit for bit where it would have ended.
+"""A trainer that is killed with kill -9 at random moments ends with bit-identical results.
 
     python benchmarks/crash_test.py [--kills 60]
 
-``glassmind train text`` runs once undisturbed, and once killed again and again: four times of five
-at a random moment after it began to train (it writes a checkpoint after every step, so many hit
-one being written), else while it starts, reads and tokenizes. Then the two run folders are
-compared. Optimizer state and random generators of the last checkpoint are gone by then, so what is
-held together are the finished model's file, the metrics row for row (but for what the clock says),
-the tokens and the validation figures. Every other kill is followed by damage to the newest
-checkpoint, in turn a cut-off file and a flipped bit, which the next process has to notice.
+``glassmind train text`` runs once undisturbed, and once more while it is killed repeatedly. Four of
+five kills come at a random moment after training began (it writes a checkpoint after every step, so
+many interrupt a write), the others while it starts, reads and tokenizes. Then the two run folders
+are compared. The checkpoints with the optimizer state and the random generators are deleted at the
+end of a run, so the comparison covers the finished model's file, the metrics row for row (except
+for times), the tokens and the validation figures. After every other kill the newest checkpoint is
+damaged, alternately by cutting off a file and by flipping a bit, which the next process must
+detect.
 
 Also measured: how long a step waits for a checkpoint that is written in the background, for a model
-of some 30 million parameters with AdamW's state.
+of about 30 million parameters with AdamW's state.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """What must be the same to the bit."""
+    """The results that must be bit-identical."""
     names = ["tokenizer.json", "validation.json", "recipe.toml"]
     found = [folder / name for name in names]
     found += sorted((folder / "tokens").glob("*.bin"))

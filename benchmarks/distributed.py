@@ -3,11 +3,12 @@
     python benchmarks/distributed.py [--steps 200] [--width 64]
 
 Every row is a real ``glassmind train``, started by torchrun with gloo, on the same text and recipe.
-"loss" is the last one logged, "off by" the largest relative difference of any logged loss to the
-run of one process. "sent" is what one process gives its collectives in a step, by the plan's
-formulas, here in float32, with what Muon adds. Of runs that were disturbed, "bits" says
-whether the finished weights are those of the undisturbed run. The hosts are two network namespaces
-joined by a veth pair, which needs root and iproute2; without, the row says why it is missing.
+"loss" is the last logged loss, "off by" the largest relative difference of any logged loss from the
+run with one process. "sent" is the amount of data that one process passes to its collectives per
+step, according to the formulas of ``glassmind.plan`` in float32 and including Muon. For runs that
+were disturbed, "bits" says whether the finished weights are bit-identical to those of the
+undisturbed run. The hosts are two network namespaces joined by a veth pair, which needs root and
+iproute2; if these are missing, the row says so.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def compare(name: str, run: Path, one: Path, sent: float, seconds: float, bits: 
 def sent_bytes(run: Path, parallel: str, size: int) -> float:
     """In float32, one micro-batch: gradients all-reduced, or weights gathered twice and scattered.
 
-    What stands outside the blocks is gathered once, and Muon's matrices once more.
+    Parameters outside the blocks are gathered once, and Muon's matrices once more.
     """
     model = load(run).model
     total = parameters(model.config).total
@@ -138,7 +139,7 @@ def sent_bytes(run: Path, parallel: str, size: int) -> float:
 
 
 def on_two_hosts(recipe: Path, run: Path) -> tuple[float, str]:
-    """One process on each of two hosts, as namespaces; seconds, or why not."""
+    """One process on each of two hosts, as namespaces; returns the seconds, and why it failed."""
     if shutil.which("ip") is None:
         return 0.0, "iproute2 (ip) is not installed"
 
@@ -203,7 +204,7 @@ def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], str]:
         rows.append(compare(f"2 {parallel}, one killed", run, one, sent, seconds, same))
     for before, after in ((2, 4), (4, 2), (2, 1)):
         run, chosen = folder / f"from-{before}-to-{after}", "train.parallel=fsdp"
-        train(recipe, run, before, chosen, kill=True)  # and nobody starts it again
+        train(recipe, run, before, chosen, kill=True)  # and it is not restarted
         port = ("--master-port", "29514")
         seconds = train(recipe, run, after, chosen, resume=True, options=port)
         sent = sent_bytes(run, "fsdp", after)

@@ -5,30 +5,29 @@
     python benchmarks/engine_speed.py --only batch1 ttft --rounds 9
     python benchmarks/engine_speed.py --only gsm8k --share 0.25 --llama-python ...
 
-Every peer sits in a process of its own with its models loaded, and gets the same token ids to
-continue; the sides take turns, never two at once, and medians over the rounds count. The peers'
-files are written by Glassmind from the very weights that our engine runs: a folder of Hugging Face,
-and GGUF files beside the one that the model came in (``--model``, a GGUF).
+Each engine runs in a separate process with its models loaded, and continues the same token ids. The
+engines take turns, never two at once, and the medians over the rounds are compared. The peers'
+files are written by Glassmind from the same weights that our engine runs: a Hugging Face folder,
+and GGUF files in addition to the model's own (``--model``, a GGUF).
 
-- **batch1** a prompt of 32 tokens, continued greedily; and the share of the memory bandwidth that
-  reading the weights for every token comes to. Of ``int8`` and ``int4`` that one is held to the
-  target which is faster among those that lose at most 1 % of perplexity (WikiText-2, validation).
+- **batch1** a prompt of 32 tokens, continued greedily; and the memory bandwidth used for reading
+  the weights at every token, as a share of the machine's. The target applies to ``int8`` or
+  ``int4``, whichever is faster while losing at most 1 % of perplexity (WikiText-2, validation).
 - **perplexity** of every kind of packed weights, by the engine's own log-probabilities: of the
   model above, and of the shipped tiny one, whose weights were never rounded to 4 bits before, on
   the solutions of its own problems.
-- **gsm8k** 64 questions in the chat's form, 8 samples of each, temperature 0.8. The lengths are
-  mixed: a prompt's samples end after 64 to 256 tokens, drawn with a fixed seed, so that all sides
-  make the same number of tokens. transformers knows one limit for a batch, so it runs to the
-  batch's largest and the tokens beyond a prompt's own are not counted, just as the rows of a batch
-  that are done wait for the last. ``gsm8k-natural``, which is only run when named, lets the model
-  end by itself, after 256 tokens at most.
-- **tiny** the shipped model of word problems, 1,000 problems x 8 samples, ended by its own stop.
+- **gsm8k** 64 questions in the chat format, 8 samples of each, temperature 0.8. The lengths are
+  mixed: the samples of a prompt end after 64 to 256 tokens, drawn with a fixed seed, so that all
+  engines produce the same number of tokens. transformers has one limit per batch, so it runs to the
+  largest in the batch, and tokens beyond a prompt's own limit are not counted. ``gsm8k-natural``,
+  which only runs if it is named, lets the model stop by itself, after 256 tokens at most.
+- **tiny** the shipped model of word problems, 1,000 problems x 8 samples, ended by its stop token.
 - **ttft** the time to the first token after a prompt of 1,000.
-- **overhead** what the engine takes beside the model's own forward, decoding 32 rows at once.
+- **overhead** the engine's time besides the model's forward pass, decoding 32 rows at once.
 
-For the batches a peer's width (prompts a batch, sequences a pass, how the cache is laid out) is
-looked for on a part of the work with a quarter of the tokens, and the fastest counts. ``--share``
-lets the peers do only a part of the prompts, every n-th: tokens a second are compared. The last
+For batches, the width of a peer (prompts per batch, sequences per pass, the layout of the cache) is
+searched on a part of the work with a quarter of the tokens, and the fastest is used. With
+``--share``, the peers process only every n-th prompt, and tokens per second are compared. The last
 line is one JSON object.
 """
 
@@ -105,7 +104,7 @@ def in_turn(
 
 
 class Bench:
-    """The rows, and what they share, made when it is first needed."""
+    """The rows of the table, and their shared data, which is made when first needed."""
 
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         self.args, self._folder = args, folder
@@ -151,7 +150,7 @@ class Bench:
         if (model, kind) not in self._ours:
             source = self.real.model if model == "smollm2" else self.tiny.model
             side = self._ours[model, kind] = Ours(source, kind)
-            side(Job([[1, 2, 3]], [2]))  # whatever is only compiled or laid out at first use
+            side(Job([[1, 2, 3]], [2]))  # compiling and allocating happen at first use
         return self._ours[model, kind]
 
     @cached_property
@@ -182,7 +181,7 @@ class Bench:
         return self._warm({name: self._transformers.side(there) for name, there in names.items()})
 
     def llama(self, *files: str) -> dict[str, Side]:
-        """llama.cpp with these files, or none at all where it is not to be asked."""
+        """llama.cpp with these files, or nothing if it is not measured."""
         if not self.args.llama_python:
             return {}
         return self._warm({f"llama.cpp {file}": self._llama.side(file) for file in files})
@@ -203,7 +202,7 @@ class Bench:
     # ------------------------------------------------------------------ measuring
 
     def measure(self, what: str, sides: Mapping[str, Side], job: Job) -> dict[str, Figure]:
-        """Tokens a second of every side, after as many rounds as were asked for."""
+        """Tokens per second of every side, over the requested number of rounds."""
         tasks = {name: lambda side=side: side(job) for name, side in sides.items()}
         runs = in_turn(tasks, self.args.rounds, what)
         return {name: speeds(name, made) for name, made in runs.items()}
@@ -213,7 +212,7 @@ class Bench:
     ) -> dict[str, Figure]:
         """Every side's speed at the width where it is fastest in a trial.
 
-        A side that is less than half as fast as another at that one's best width is left at that.
+        The search ends early for a side that is less than half as fast as the best of another side.
         """
         step = max(1, round(1 / self.args.share))
         figures: dict[str, Figure] = {}
@@ -247,7 +246,7 @@ class Bench:
         return figures
 
     def profile(self, title: str, side: Ours, job: Job) -> None:
-        """Print what our side spends its time on, if that is wanted."""
+        """Print a profile of our side, if requested."""
         if not self.args.profile:
             return
         with cProfile.Profile() as profile:
@@ -314,7 +313,7 @@ class Bench:
         rng = random.Random(0)
         limits = [GSM8K_LIMITS[1] if natural else rng.randint(*GSM8K_LIMITS) for _ in prompts]
         stop = min(real.stop_ids) if natural else -1
-        title = f"{len(prompts)} x {self.args.samples}{', own ends' if natural else ''}"
+        title = f"{len(prompts)} x {self.args.samples}{', natural ends' if natural else ''}"
         job = Job(prompts, limits, self.args.samples, 0.8, stop)
         side = self.ours("smollm2", "bfloat16")
         runs = in_turn({"bfloat16": lambda: side(job)}, self.args.long_rounds, title)["bfloat16"]
@@ -414,7 +413,7 @@ class Bench:
                 )
                 whole = Figure("in all", tuple(total for _, total in pairs))
                 share = statistics.median((total - inside) / total for inside, total in pairs)
-                title = f"{model}, beside the forward"
+                title = f"{model}, besides the forward pass"
                 rows.append(Row(title, "s", beside, whole, share, 0.1, at_most=True))
                 self.profile(f"{title}, {beside.name}", side, job)
         return rows
@@ -434,20 +433,20 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="smollm2", help="a GGUF file, or smollm2")
-    parser.add_argument("--llama-python", help="a Python with llama-cpp-python (else left out)")
+    parser.add_argument("--llama-python", help="a Python with llama-cpp-python; default: skip")
     default = [name for name in ROWS if name != "gsm8k-natural"]
     parser.add_argument("--only", nargs="+", choices=ROWS, default=default, metavar="ROW")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--long-rounds", type=int, default=1, help="of batches, which take minutes")
-    parser.add_argument("--share", type=float, default=1.0, help="of the batches, for the peers")
-    parser.add_argument("--widths", type=int, nargs="+", help="that batches try (each row's own)")
-    parser.add_argument("--tokens", type=int, default=128, help="new ones at batch 1")
-    parser.add_argument("--questions", type=int, default=64, help="of GSM8K")
-    parser.add_argument("--problems", type=int, default=1000, help="for the tiny model")
-    parser.add_argument("--samples", type=int, default=8, help="of each question or problem")
+    parser.add_argument("--long-rounds", type=int, default=1, help="rounds of batches")
+    parser.add_argument("--share", type=float, default=1.0, help="the peers' share of prompts")
+    parser.add_argument("--widths", type=int, nargs="+", help="batch widths to try")
+    parser.add_argument("--tokens", type=int, default=128, help="new tokens at batch 1")
+    parser.add_argument("--questions", type=int, default=64, help="GSM8K questions")
+    parser.add_argument("--problems", type=int, default=1000, help="of the tiny model")
+    parser.add_argument("--samples", type=int, default=8, help="per question or problem")
     parser.add_argument("--perplexity-tokens", type=int, default=8192)
-    parser.add_argument("--profile", action="store_true", help="print where our time goes")
+    parser.add_argument("--profile", action="store_true", help="print a profile of our side")
     args = parser.parse_args()
     if "GLASSMIND_DATA" not in os.environ:
         parser.error("set GLASSMIND_DATA")

@@ -1,9 +1,10 @@
-"""What the sides of ``engine_speed.py`` are asked to do, and how: a line of JSON each way.
+"""The jobs of ``engine_speed.py`` and their protocol: one line of JSON in each direction.
 
 Every row of the comparison is a ``Job``: continue these prompts. One prompt, greedily, is decoding
 at batch 1; with a limit of one token it is the time to the first token; 64 prompts of 8 samples are
-a batch. A side is a process of its own that stays, so loading and importing are never timed.
-Nothing but the standard library is imported here: llama.cpp's Python has neither torch nor us.
+a batch. A side is a separate process that stays alive, so loading and importing are never timed.
+Only the standard library is imported here, because llama.cpp's Python has neither torch nor
+Glassmind.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import Any
 class Job:
     """Continue ``prompts`` (token ids) by at most ``limits`` (of each) tokens, ``samples`` times.
 
-    ``temperature`` 0 is greedy. ``stop``, where it is a token's id, ends a sample. ``width`` is how
-    much the side works on at once: prompts in a batch for transformers, sequences for llama.cpp,
-    whose cache is one buffer for all where ``unified``. Our engine decides that for itself.
+    ``temperature`` 0 is greedy. ``stop``, if it is a token's id, ends a sample. ``width`` is how
+    much the side processes at once: prompts in a batch for transformers, sequences for llama.cpp,
+    whose cache is one buffer for all if ``unified``. Our engine chooses this by itself.
     """
 
     prompts: Sequence[Sequence[int]]
@@ -37,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """The tokens that the job wanted, the stops included, and the seconds until the last."""
+    """The number of tokens that the job asked for, stops included, and the seconds they took."""
 
     tokens: int
     seconds: float
@@ -51,9 +52,9 @@ Side = Callable[[Job], Made]
 
 
 def answer_jobs(sides: Mapping[str, Side], facts: Mapping[str, str]) -> None:
-    """The side's end: say what is there, then do every job that comes in."""
+    """The loop of a side: print what it offers, then do every job that comes in."""
     told = sys.stdout
-    sys.stdout = sys.stderr  # what a library prints is no answer
+    sys.stdout = sys.stderr  # the output of a library must not be taken for an answer
     print(json.dumps(facts), file=told, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -62,7 +63,7 @@ def answer_jobs(sides: Mapping[str, Side], facts: Mapping[str, str]) -> None:
 
 
 class Process:
-    """The benchmark's end: a process with one or several models in it."""
+    """The benchmark's handle of a process with one or several models in it."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115  # as long as the process
@@ -76,7 +77,7 @@ class Process:
         self.facts: dict[str, str] = self._line()
 
     def side(self, name: str) -> Side:
-        """The side that the process knows by this name."""
+        """The side that has this name in the process."""
 
         def do(job: Job) -> Made:
             assert self._process.stdin is not None

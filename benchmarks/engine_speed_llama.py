@@ -2,10 +2,10 @@
 
     /path/to/python benchmarks/engine_speed_llama.py THREADS FILE.gguf... < jobs
 
-Its parallel decoding through the library's own interface: up to ``width`` sequences take one token
-each a pass, a sequence that ends makes room for the next, and the samples of a prompt share its
-reading, which is done once, in a sequence of its own. Everything else is as llama.cpp has it by
-default. Tokens are drawn for all rows together, with the whole vocabulary, in numpy.
+Parallel decoding through the library's own interface: in each pass, up to ``width`` sequences take
+one token each; a sequence that ends is replaced by the next. The samples of a prompt share it: it
+is read once, in a separate sequence. All other settings are llama.cpp's defaults. Tokens are drawn
+for all rows together, from the whole vocabulary, in numpy.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Context:
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
 
     def decode(self, tokens: Iterable[tuple[int, int, int, bool]]) -> Rows:
-        """A pass over (token, position, sequence, whether its logits are wanted): those logits,
-        a view that the next pass overwrites."""
+        """A pass over (token, position, sequence, whether to return logits). The result is a view
+        of those logits that the next pass overwrites."""
         batch, count, wanted = self._batch, 0, 0
         for token, position, sequence, output in tokens:
             batch.token[count], batch.pos[count] = token, position
@@ -62,7 +62,7 @@ class Context:
 
 
 def draw(logits: Rows, temperature: float, random: np.random.Generator) -> list[int]:
-    """A token of every row: the inverse of its cumulative distribution."""
+    """Draw a token of every row, by inverting its cumulative distribution."""
     if temperature == 0:
         return [int(token) for token in logits.argmax(1)]
     weights = (logits - logits.max(1, keepdims=True)) * np.float32(1 / temperature)
@@ -134,7 +134,7 @@ def side(path: Path, threads: int) -> Side:
 
 @llama_cpp.llama_log_callback
 def silent(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
-    """llama.cpp tells much while it loads."""
+    """Silence llama.cpp, which prints a lot while it loads."""
 
 
 def main() -> None:

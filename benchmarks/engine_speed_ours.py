@@ -1,4 +1,4 @@
-"""Our side of ``engine_speed.py``: the engine with packed weights, in the program's own process."""
+"""Our side of ``engine_speed.py``: the engine with packed weights, in the benchmark's process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from glassmind.model.counting import flops_per_token, kv_bytes
 MOST_CACHE = 4 << 30
 
 Text = tuple[Sequence[int], int]
-"""Token ids, and from which on they count; nothing predicts the first."""
+"""Token ids, and the index of the first one that counts; nothing predicts that at 0."""
 
 
 class Ours:
-    """Our side: a model with packed weights, and a new engine, so with an empty cache, a job."""
+    """Our side: a model with packed weights. Each job gets a new engine with an empty cache."""
 
     def __init__(self, model: Transformer, kind: WeightKind) -> None:
         self.config = model.config
@@ -68,9 +68,9 @@ class Ours:
         return engine, requests
 
     def inside(self, job: Job) -> tuple[float, float]:
-        """Seconds in the model's own forward, and in all, once the prompts are read.
+        """Seconds in the model's forward pass, and in total, once the prompts are read.
 
-        The engine goes step by step, as a server lets it: every step tells what came of it.
+        The engine runs step by step, as in a server, which gets the result of every step.
         """
         engine, requests = self._asked(job)
         spent = 0.0
@@ -101,7 +101,7 @@ class Ours:
             return spent, time.perf_counter() - began
 
     def perplexity(self, texts: Sequence[Text]) -> float:
-        """Of every token of the texts that counts."""
+        """The perplexity of the texts over all tokens that count."""
         engine, _ = self._asked(Job([ids for ids, _ in texts], [1] * len(texts)))
         params = SamplingParams(1, temperature=0, prompt_logprobs=True)
         done = engine.generate([Request(tuple(ids), params) for ids, _ in texts])
@@ -114,7 +114,7 @@ class Ours:
 
 
 def matrix_flops(config: ModelConfig, prompt_tokens: int, drawn: int) -> int:
-    """Two for every weight of a matrix that a token passes; only drawn tokens need the head."""
+    """Two for every weight of the matrices that a token uses; only drawn tokens need the head."""
     head = 2 * config.vocab_size * config.d_model
     each = flops_per_token(config, 0)
     return prompt_tokens * (each - head) + drawn * each

@@ -1,4 +1,4 @@
-"""The table of ``engine_speed.py``: ours beside theirs, and beside what is aimed at."""
+"""The table of ``engine_speed.py``: our figures next to those of the peers and the targets."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: ours beside theirs. The ratio has to reach its ``target``, where it has
-    one, or, ``at_most``, not to exceed it."""
+    """A line of the table: our figure and the peer's. If there is a ``target``, the ratio must
+    reach it, or, with ``at_most``, not exceed it."""
 
     job: str
     unit: str

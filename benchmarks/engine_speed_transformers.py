@@ -2,8 +2,8 @@
 
     python benchmarks/engine_speed_transformers.py THREADS FOLDER... < jobs
 
-Every folder's model is there in ``float32`` and in ``bfloat16``. A batch is ``width`` prompts,
-shortest prompts first so that little is padded (on the left), times ``num_return_sequences``.
+Every folder's model is loaded in ``float32`` and in ``bfloat16``. A batch is ``width`` prompts,
+shortest prompts first to need little padding (on the left), times ``num_return_sequences``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def side(folder: Path, dtype: torch.dtype) -> Side:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, local_files_only=True
     ).eval()
-    model.generation_config = transformers.GenerationConfig()  # nothing that the folder suggests
+    model.generation_config = transformers.GenerationConfig()  # ignore the folder's own defaults
 
     def do(job: Job) -> Made:
         shortest = sorted(range(len(job.prompts)), key=lambda i: len(job.prompts[i]))
@@ -35,7 +35,7 @@ def side(folder: Path, dtype: torch.dtype) -> Side:
 
 
 def generate(model: transformers.PreTrainedModel, job: Job, batch: list[int]) -> int:
-    """Continue a batch; how many of its tokens the job wanted."""
+    """Continue a batch; returns how many of its tokens the job asked for."""
     longest = max(len(job.prompts[i]) for i in batch)
     padded = [[0] * (longest - len(job.prompts[i])) + list(job.prompts[i]) for i in batch]
     mask = [[0] * (longest - len(job.prompts[i])) + [1] * len(job.prompts[i]) for i in batch]

@@ -1,15 +1,15 @@
-"""Fine-tuning: what low-rank and quantized training cost, against ``peft`` on ``transformers``.
+"""The cost of low-rank and quantized fine-tuning, compared with ``peft`` on ``transformers``.
 
     python benchmarks/finetuning.py [--model smollm2] [--steps 10] [--tokens 512] [--rank 8]
 
 Every case trains in a process of its own, on the same rows of random tokens, with AdamW, in
-bfloat16 autocast where the machine has it: all weights; LoRA above weights stored as floats, in
-eight and in four bits; and the peer's LoRA on the same model, exported. Columns: trained numbers;
-megabytes that the blocks' matrices take; the process's peak memory over what it had when the model
-was there; tokens a second (median step); and the error that storing makes, the root mean square of
-the change of the logits over their standard deviation. Without --model, a random Llama of
-``--d-model`` and ``--layers``, whose error says little about a trained one's. The last line is one
-JSON object.
+bfloat16 autocast if the machine supports it: all weights; LoRA on weights stored as floats, in
+eight bits and in four; and the peer's LoRA on the same model, exported. The columns are the number
+of trained parameters; the megabytes of the blocks' matrices; the process's peak memory above its
+memory once the model is loaded; tokens per second (median step); and the error of quantization: the
+root mean square of the change of the logits, divided by their standard deviation. Without --model,
+a random Llama of ``--d-model`` and ``--layers`` is used, whose error says little about that of a
+trained model. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CASES = ("all weights", "lora float", "lora int8", "lora nf4", "peft")
 
 
 def write_model(args: argparse.Namespace, folder: Path) -> None:
-    """The model that all cases load, as a folder of Hugging Face."""
+    """The model that all cases load, as a Hugging Face folder."""
     if args.model:
         save_folder(load_pretrained(args.model), folder)
         return
@@ -64,7 +64,7 @@ def write_model(args: argparse.Namespace, folder: Path) -> None:
 
 
 class Resident:
-    """The most memory the process occupies while the block runs, over what it had before."""
+    """The peak memory of the process while the block runs, above its memory before."""
 
     def __enter__(self) -> Resident:
         self.before = self.peak = resident()
@@ -89,7 +89,7 @@ def resident() -> int:
 
 
 def block_bytes(model: nn.Module) -> int:
-    """Bytes of the matrices in the blocks, however they are stored; low-rank factors apart."""
+    """Bytes of the matrices in the blocks as they are stored, without low-rank factors."""
     total = 0
     for name, module in model.named_modules():
         if isinstance(module, QuantizedLinear):

@@ -1,12 +1,12 @@
-"""Tokens sampled per second by the engine, and what its savings are worth.
+"""Tokens sampled per second by the engine, and how much each optimization saves.
 
     python benchmarks/generation.py                  # d_model 128, 4 layers, 512 prompts x 8
     python benchmarks/generation.py --kv-heads 4
 
-The model is random, so its rows would rarely stop by themselves: every prompt gets a limit of its
-own, 30 to 50 tokens, which spreads the ends of rows as real answers do. "unshared" asks for the
-same samples as requests of one sample each with a first token of its own, so that every row has to
-read its prompt itself. "formula" attends without the compiled loops.
+The model is random, so its rows would rarely stop by themselves. Every prompt therefore has its own
+limit of 30 to 50 tokens, so that rows end at different times, as real answers do. "unshared" makes
+one request per sample, each with a different first token, so that every row has to read its prompt
+itself. "formula" computes attention without the compiled loops.
 Prints a table, then one JSON line.
 """
 
@@ -52,7 +52,7 @@ def make_requests(prompts: int, samples: int) -> list[Request]:
 
 
 def one_by_one(requests: list[Request]) -> list[Request]:
-    """The same amount of work with nothing to share: each sample a request of its own."""
+    """The same amount of work with nothing to share: each sample is a separate request."""
     return [
         Request((sample, *request.prompt_ids[1:]), replace(request.params, samples=1, seed=sample))
         for request in requests

@@ -1,11 +1,12 @@
-"""Does a request get the same tokens whatever the engine does beside it, and the trainer's scores?
+"""Does a request get the same tokens whatever else the engine runs, and the trainer's scores?
 
     python benchmarks/generation_exactness.py smollm2          # a name, a .gguf file or a folder
 
-Every request is answered three times: alone, in a crowd that is read in pieces of 37 tokens, and in
-a cache so small that samples are preempted. Half are greedy, half drawn at temperature 0.8. Where
-two answers part, the gap between the two likeliest tokens at that place is noted: a kernel whose
-sums depend on the batch may only decide those below 1e-4.
+Every request is answered three times: alone; together with many others, whose prompts are read in
+pieces of 37 tokens; and in a cache so small that samples are preempted. Half are greedy, half drawn
+at temperature 0.8. If two answers differ, the gap between the two likeliest tokens at the first
+difference is recorded: a kernel whose sums depend on the batch may only cause differences where the
+gap is below 1e-4.
 
 Scores: the log-probabilities that the engine reports, against one forward pass as the trainer runs
 it, in float32: of the same (rounded) weights, and of the model's own.
@@ -38,7 +39,7 @@ and travels at 60 miles an hour arrives before one that leaves an hour later."""
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default="", help="without one, the shipped small model")
+    parser.add_argument("model", nargs="?", default="", help="default: the shipped model")
     parser.add_argument("--requests", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=48)
     args = parser.parse_args()
@@ -64,7 +65,7 @@ def main() -> None:
         packed = pack_model(model, kind)
         same_weights = packed if isinstance(packed, Transformer) else packed.unpack()
         rows.append(measure(f"packed {kind}", packed, same_weights, model, requests))
-    table = Table("engine with", "tokens", "parted: crowd", "preempted", "their largest gap",
+    table = Table("engine with", "tokens", "differ with others", "if preempted", "largest gap",
                   "scores off by", "against float32 by", title="Exactness")  # fmt: skip
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -101,7 +102,7 @@ def measure(
 
 
 def gap(one: Generation, other: Generation) -> float | None:
-    """How far the two likeliest tokens lay apart where two answers part; ``None``: nowhere."""
+    """The gap between the two likeliest tokens where two answers first differ, if they do."""
     for at, (a, b) in enumerate(zip(one.token_ids, other.token_ids, strict=False)):
         if a != b:
             (_, first), (_, second) = one.top_logprobs[at][:2]

@@ -1,18 +1,19 @@
-"""GGUF files that we write, run by llama.cpp: does it say what our model says?
+"""GGUF files written by Glassmind and run by llama.cpp: does it generate the same tokens?
 
     python benchmarks/gguf_export.py --llama-python /path/to/python/with/llama-cpp-python
 
-Every published architecture that a GGUF can express is made small, with random weights, written as
+Every published architecture that a GGUF can express is built small, with random weights, written as
 F32 and run by llama.cpp; then SmolLM2-135M-Instruct (or ``--model``) is written in every kind.
-Compared are, after several prompts, the greedy tokens up to the first that differs (``equal``), how
-often we choose what llama.cpp has chosen, after its own text (``same``), and the largest difference
-of the logits after the prompt, in units of their standard deviation. What is held against a file
-of fewer bits is our model loaded back from that same file. llama.cpp rounds what enters a matrix of
-such a file, to 16 bits (F16, BF16) or 8 (Q8_0), and our model does not: so there are two rows, one
-with our 32-bit arithmetic and one (``rounding``) in which we round as llama.cpp does. Where a
-choice differs, ``gap`` is how far llama.cpp's was from our best logit at most, in the same unit.
+After several prompts, three things are compared: the greedy tokens up to the first that differs
+(``equal``); how often our model chooses the same token as llama.cpp, given llama.cpp's text
+(``same``); and the largest difference of the logits after the prompt, in units of their standard
+deviation. For files of fewer bits, our model is loaded from that same file. llama.cpp rounds the
+inputs of the matrices of such a file to 16 bits (F16, BF16) or 8 (Q8_0), and our model does not, so
+there are two rows: one with our 32-bit arithmetic, and one (``rounding``) in which we round as
+llama.cpp does. If a choice differs, ``gap`` is the largest distance of llama.cpp's choice from our
+best logit, in the same unit.
 
-The last line is one JSON object; the exit code is 1 where an F32 file differs in a token.
+The last line is one JSON object; the exit code is 1 if an F32 file differs in a token.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ YARN = RopeScaling("yarn", factor=4.0, original_tokens=64)
 
 @dataclass(frozen=True)
 class Row:
-    """One file; of ``compared`` tokens, see above."""
+    """The result of one file over ``compared`` tokens; see the top of this file."""
 
     name: str
     kind: str
@@ -64,7 +65,7 @@ class Row:
 
 
 def architectures() -> dict[str, ModelConfig]:
-    """Every preset at a size of nothing, and ways to stretch RoPE that no preset has."""
+    """Every preset at a tiny size, and RoPE extensions that no preset has."""
     small = {
         name: replace(scaled_down(config, d_model=64, max_tokens=256), vocab_size=VOCAB)
         for name, config in PRESETS.items()
@@ -84,7 +85,7 @@ def architectures() -> dict[str, ModelConfig]:
 
 
 def random_model(config: ModelConfig) -> Transformer:
-    """Weights of which every one matters, and texts that do not repeat a token for ever."""
+    """Random weights that all affect the output, and do not repeat one token for ever."""
     torch.manual_seed(1)
     model = Transformer(config).eval()
     for name, weight in model.named_parameters():
@@ -111,7 +112,7 @@ def greedy(model: Transformer, prompt: list[int], n: int) -> tuple[list[int], fl
 
 
 def rounded_q8_0(x: Tensor) -> Tensor:
-    """To 8 bits: 32 neighbours share a scale of 16 bits, and the largest of them becomes 127."""
+    """Round to 8 bits: 32 neighbours share a 16-bit scale, and the largest becomes 127."""
     blocks = x.unflatten(-1, (-1, 32))
     scale = blocks.abs().amax(-1, keepdim=True) / 127
     whole = blocks / scale.where(scale > 0, 1.0)
@@ -129,7 +130,7 @@ ROUNDING: dict[str, Callable[[Tensor], Tensor]] = {
 
 @contextmanager
 def rounding(model: Transformer, kind: str) -> Iterator[None]:
-    """Round what enters a matrix as llama.cpp does for a file of this kind."""
+    """Round the inputs of matrices as llama.cpp does for a file of this kind."""
     hooks = [
         module.register_forward_pre_hook(lambda _, given: (ROUNDING[kind](given[0]),))
         for module in model.modules()
@@ -157,7 +158,7 @@ def ask_llama_cpp(python: str, path: Path, prompts: list[list[int]], n: int) -> 
 def compare(
     name: str, kind: str, path: Path, prompts: list[list[int]], args: argparse.Namespace
 ) -> Iterator[Row]:
-    """A row, and where llama.cpp rounds, one in which we do too."""
+    """A row, and if llama.cpp rounds, one in which our model rounds too."""
     model = load_gguf(path).model
     theirs = ask_llama_cpp(args.llama_python, path, prompts, args.tokens)
     megabytes = round(path.stat().st_size / 1e6, 1)
@@ -233,8 +234,8 @@ def run(args: argparse.Namespace, folder: Path) -> tuple[list[Row], dict[str, st
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--llama-python", required=True, help="a Python with llama-cpp-python")
-    parser.add_argument("--model", default="smollm2", help="written in every kind")
-    parser.add_argument("--tokens", type=int, default=64, help="after each of three prompts")
+    parser.add_argument("--model", default="smollm2", help="the model written in every kind")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens after each of three prompts")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)

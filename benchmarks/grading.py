@@ -1,19 +1,19 @@
-r"""Does the grader know its own answers again, and nothing else?
+r"""Does the grader accept every right answer, and no wrong one?
 
     GLASSMIND_DATA=... python benchmarks/grading.py
 
-Three tables, each beside Math-Verify (``parse`` and ``verify`` on the same texts, its own time
-limits switched on):
+Three tables, each compared with Math-Verify (``parse`` and ``verify`` on the same texts, with its
+own time limits):
 
-* every different right answer of MATH's training split (Hendrycks et al. 2021, arXiv 2103.03874)
-  against itself, written by a model in ten notations;
+* every distinct right answer of MATH's training split (Hendrycks et al. 2021, arXiv 2103.03874)
+  against itself, written in ten notations that models use;
 * every right answer of GSM8K's training split (Cobbe et al. 2021, arXiv 2110.14168) in the forms
-  people write, and the per cent signs its own solutions have;
+  people write, and with the per cent signs of its own solutions;
 * wrong answers: another answer of MATH, the same answer with its last digit changed, and texts
-  meant to break a grader. Each acceptance is a false one, and is printed.
+  meant to break a grader. Every acceptance is wrong, and is printed.
 
-Math-Verify judges a sample (``--theirs``). The last line is one JSON object; the exit code is 1
-where an own answer of GSM8K is refused or a wrong one accepted.
+Math-Verify judges a sample (``--theirs``). The last line is one JSON object; the exit code is 1 if
+a right answer of GSM8K is refused or a wrong one accepted.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def typed(gold: str) -> str:
 
 
 def named(gold: str) -> str:
-    """With a name, where it is a value."""
+    """With a variable's name, if it is a single value."""
     is_value = not re.search(r"=|<|>|\\(?:le|ge|cup|text|mbox)|^[A-Za-z ]+$", gold)
     return f"x = {gold}" if is_value else gold
 
@@ -160,7 +160,7 @@ def theirs(pair: Pair) -> bool:
     gold, text = pair
     try:
         return bool(math_verify.verify(math_verify.parse(f"${gold}$"), math_verify.parse(text)))
-    except Exception:  # it lets a few of its parser's errors through
+    except Exception:  # it does not catch all errors of its parser
         return False
 
 
@@ -216,7 +216,7 @@ def _timed(judge: Callable[[Pair], bool], pairs: list[Pair]) -> tuple[list[Pair]
 
 
 def math_golds() -> list[str]:
-    """Every different right answer of MATH's training split: what is in the last box."""
+    """Every distinct right answer of MATH's training split: the content of the last box."""
     golds: dict[str, None] = {}
     with data_file("math/train.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
@@ -236,7 +236,7 @@ def gsm8k_rows() -> list[tuple[str, str]]:
 
 
 def last_digit_changed(gold: str) -> str | None:
-    """``gold`` with another last digit; not that of ``cm}^2``, since units are not read."""
+    """``gold`` with another last digit, but not that of ``cm}^2``, since units are not graded."""
     found = list(re.finditer(r"(?<!\}\^)\d", gold))
     if not found:
         return None
@@ -256,7 +256,7 @@ def table(title: str, rows: dict[str, Judged]) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--theirs", type=int, default=200, help="pairs a row for Math-Verify")
+    parser.add_argument("--theirs", type=int, default=200, help="pairs per row for Math-Verify")
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # Math-Verify's, of each time-out
     console = Console(width=100)

@@ -1,11 +1,11 @@
-"""What a batch costs before the model sees it: rows from memory, rows from a shard on the disk.
+"""The time to prepare a batch for the model: rows from memory, rows from a shard on the disk.
 
     python benchmarks/input_pipeline.py
 
 For each shape: microseconds (median) of ``RowLoader.next()`` alone and with ``to_batch``, for rows
-held in memory (``packing.stream``), rows mapped from a file (``TokenRows``), and those with their
-documents told apart; beside them nanoGPT's ``get_batch`` (random windows of the mapped file, x and
-y stacked and widened to 64 bits), and the share of a training step of ``--step-ms``.
+held in memory (``packing.stream``), rows mapped from a file (``TokenRows``), and the same rows with
+separate documents. They are compared with nanoGPT's ``get_batch`` (random windows of the mapped
+file, x and y stacked and widened to 64 bits) and with a training step of ``--step-ms``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHAPES = ((12, 64), (16, 512))
 
 
 def microseconds(work: Callable[[], object], repeats: int) -> float:
-    """The median of ``repeats``, after some to warm up."""
+    """The median of ``repeats`` runs, after a warm-up."""
     for _ in range(20):
         work()
     times = []

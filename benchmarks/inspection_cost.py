@@ -1,12 +1,12 @@
-"""What looking inside a training step costs, and that not looking costs nothing.
+"""The cost of inspecting a training step; a run without inspection must cost nothing more.
 
     python benchmarks/inspection_cost.py
 
-Trains the demo's model on random tokens three times from one seed, blocks compiled where the
-machine can: without an inspector, with one that is switched off, and looking at every tenth step.
-Compares the final weights bit by bit, times looked-at and other steps apart, and says how large
-Muon's and AdamW's updates are against the weights while they are at their fastest. Prints a table,
-then one JSON line.
+Trains the demo's model on random tokens three times from one seed, with compiled blocks if the
+machine supports it: without an inspector, with an inspector that is switched off, and inspecting
+every tenth step. Compares the final weights bit by bit, times inspected and other steps separately,
+and reports the size of Muon's and AdamW's updates relative to the weights at the highest learning
+rate. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EVERY = 10
 
 
 def run(steps: int, every: int | None) -> tuple[dict[str, Tensor], dict[bool, list[float]], list]:
-    """Weights, seconds of steps by whether they were looked at, and what was seen."""
+    """The weights, the seconds of steps by whether they were inspected, and the records."""
     recipe = read_recipe("demo")
     torch.manual_seed(0)
     model = Transformer(replace(recipe.model, vocab_size=1024))
@@ -43,7 +43,7 @@ def run(steps: int, every: int | None) -> tuple[dict[str, Tensor], dict[bool, li
             if isinstance(block, Block):
                 block.compile(dynamic=False)
     objective = Pretrain(model)
-    # Skewed like words, so that there is something to learn.
+    # Skewed like word frequencies, so that there is something to learn.
     draws = torch.rand(400_000, generator=torch.Generator().manual_seed(0))
     ids = (1024 ** draws.double()).int().clamp(max=1023).numpy()
     loader = RowLoader(stream(ids, recipe.train.row_tokens), recipe.train.batch_rows, 0)

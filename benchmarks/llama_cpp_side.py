@@ -2,9 +2,9 @@
 
     /path/to/python benchmarks/llama_cpp_side.py < jobs.json
 
-Reads ``[{"path": GGUF, "prompts": [[id, ...], ...], "tokens": n}, ...]`` and prints, a JSON line a
-job, the greedy tokens after each prompt, the logits that followed the prompt, and the processor
-seconds that a token took. One thread; the KV cache is F32, as ours is.
+Reads ``[{"path": GGUF, "prompts": [[id, ...], ...], "tokens": n}, ...]`` and prints one JSON line
+per job: the greedy tokens after each prompt, the logits after the prompt, and the processor seconds
+per token. One thread; the KV cache is F32, as ours is.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Memory for loading a model: ours against ``from_pretrained`` of transformers.
+"""Memory for loading a model, compared with ``from_pretrained`` of transformers.
 
     python benchmarks/load_memory.py --megabytes 500
 
 Writes a folder with a random Llama, stored in bfloat16 and again in float32, then loads it in a
 process of its own for every case, after all imports and with the peak reset. What a process
-occupies has two parts: memory of its own, and pages of files that it has mapped, which the system
-may take back whenever it needs them and which are there only once for all processes. The figure
-that counts is the peak of both together over what was occupied before, divided by the bytes of the
-weights as they are wanted; the target is 1.1. The peak of a process's own memory is sampled, every
-millisecond. After loading, every weight is read once, so that nothing is only promised. The last
-line is one JSON object; the exit code is 1 where the target is missed. Linux only.
+occupies has two parts: its own memory, and pages of mapped files, which the system can reclaim at
+any time and which all processes share. The main figure is the peak of both together above what was
+occupied before, divided by the bytes of the weights in the requested dtype; the target is 1.1. The
+peak of a process's own memory is sampled every millisecond. After loading, every weight is read
+once, so that lazily mapped pages count too. The last line is one JSON object; the exit code is 1 if
+the target is missed. Linux only.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def status(name: str) -> int:
 
 
 def measure(loader: str, folder: Path, dtype: torch.dtype) -> dict[str, float]:
-    """Load in this process: what that took above what was there before, in bytes and seconds."""
+    """Load in this process; returns the peak memory above that before, in bytes, and seconds."""
     if loader == "transformers":
         import transformers
 
@@ -72,7 +72,7 @@ def measure(loader: str, folder: Path, dtype: torch.dtype) -> dict[str, float]:
         config = transformers.LlamaConfig(
             vocab_size=8, hidden_size=8, num_attention_heads=2, num_hidden_layers=1
         )
-        transformers.LlamaForCausalLM(config)  # imports what is imported on first use
+        transformers.LlamaForCausalLM(config)  # triggers the imports that happen on first use
 
     peak_own, over = 0, False
 
@@ -113,7 +113,7 @@ def in_a_process(loader: str, folder: Path, dtype: str) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=500, help="of the weights in float32")
+    parser.add_argument("--megabytes", type=float, default=500, help="size of the float32 weights")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:

@@ -1,20 +1,20 @@
-"""Long contexts: what attention over 32,768 tokens takes beyond its inputs, and what a table would.
+"""Long contexts: memory of attention over 32,768 tokens, compared with a table of all pairs.
 
     python benchmarks/long_context.py             # minutes for each long case, on one core
     python benchmarks/long_context.py --no-peer   # without FlexAttention, which has to be compiled
 
 One layer in SmolLM2's shape (d_model 576, 9 heads of 64, 3 kv heads), float32, one thread, under
 four masks: causal, a window of 1024, ALiBi, and packed documents of 3,000 tokens given as a
-predicate. "ours" is what the model does (``Scoring.lower``, then ``attend``): attention alone, from
-queries, keys and values; the attention layer with its projections; the whole block. "dense" is the
-same attention with all pairs written out: the mask as a table for PyTorch's fused kernel, and for
-plain causal attention, which needs no mask, the formula. It is measured at a length that fits and
-extrapolated by the square of the length. The peer is FlexAttention, compiled, with its block mask
-built anew like ours; on a CPU it has no backward pass.
+predicate. "ours" is the model's own code (``Scoring.lower``, then ``attend``): attention alone,
+from queries, keys and values; the attention layer with its projections; the whole block. "dense" is
+the same attention with a table of all pairs: the mask as a table for PyTorch's fused kernel, and
+for plain causal attention, which needs no mask, the formula. It is measured at a length that fits
+and extrapolated by the square of the length. The peer is FlexAttention, compiled, with its block
+mask built anew like ours; on a CPU it has no backward pass.
 
-Every case runs in a process of its own, after a short row has made what is made once. The peak is
-the most memory resident during the call above what was resident before (Linux); seconds are those
-the processor worked. Prints a table and one JSON line; the exit code is 1 where a bound is broken.
+Every case runs in a separate process, after a short row as warm-up. The peak is the highest
+resident memory during the call above that before it (Linux); seconds are processor time. Prints a
+table and one JSON line; the exit code is 1 if a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def config(mask: str, tokens: int) -> ModelConfig:
 
 
 def predicate(mask: str, tokens: int) -> Mask | None:
-    """The mask that a caller gives beside what the layer does by itself."""
+    """The mask that a caller passes in addition to the layer's own."""
     return (
         causal & same_document((torch.arange(tokens) // DOCUMENT)[None])
         if (mask == "documents")
@@ -153,7 +153,7 @@ def flex_call(mask: str, scoring: Scoring, q: Tensor, k: Tensor, v: Tensor) -> C
 
 
 def layer_call(mask: str, scope: str, tokens: int) -> Call:
-    """The attention layer with its projections, or the whole block, from what it reads."""
+    """The attention layer with its projections, or the whole block, from its input."""
     model = Transformer(config(mask, tokens))
     block = model.blocks[0]
     x_BTD = torch.randn(1, tokens, 576, generator=torch.Generator().manual_seed(0))
@@ -170,7 +170,8 @@ def layer_call(mask: str, scope: str, tokens: int) -> Call:
 
 
 def resident(field: str) -> float:
-    """MB, from this process's status: VmRSS now, VmHWM at most since the last reset."""
+    """A field of this process's status in MB: VmRSS is the current resident memory, VmHWM the peak
+    since the last reset."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) * 1024 / 1e6
@@ -191,7 +192,7 @@ def measure(mask: str, scope: str, way: str, tokens: int, training: bool) -> dic
             answer.backward(answer.detach())
 
     with torch.set_grad_enabled(training):
-        # What is compiled is compiled for one length.
+        # Compiled code is specialized to one length.
         once(tokens if way == "peer" else WARM_UP)
         before = resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
@@ -202,7 +203,7 @@ def measure(mask: str, scope: str, way: str, tokens: int, training: bool) -> dic
 
 
 def run_case(case: dict[str, Any]) -> dict[str, float] | None:
-    """``measure`` in a process of its own; ``None`` where it failed, which is said."""
+    """``measure`` in a separate process; ``None`` after printing the error if it failed."""
     command = [sys.executable, __file__, "--case", json.dumps(case)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -246,7 +247,7 @@ def main() -> int:
         return 0
 
     table = Table(title=f"attention over {args.tokens:,} tokens, 9 heads of 64, float32, one core")
-    for column in ("what", "mask", "way", "pass", "tokens", "MB", "MB if as long", "bound", "s"):
+    for column in ("what", "mask", "way", "pass", "tokens", "MB", "MB scaled", "bound", "s"):
         table.add_column(column, justify="left" if column in ("what", "mask", "way") else "right")
     rows, kept = [], True
     for case in cases(args):

@@ -1,14 +1,14 @@
-"""Published weights as we read them, against transformers reading the same file.
+"""Published weights loaded by Glassmind, compared with transformers reading the same file.
 
     python benchmarks/real_weights.py --gguf smollm2 gemma3-270m.gguf --stories stories15M.bin
 
-Of every GGUF: whether a text of Shakespeare becomes the same ids, how far the logits of its first
-tokens are apart (the largest difference, as a part of the logits' own standard deviation), and how
-many greedy tokens after several prompts are the same; further the processor seconds that loading
-takes, the most memory that ours takes beside the program's own, and tokens a second on one thread.
-Of llama2.c's stories15M, whose tokenizer is under $GLASSMIND_DATA, the story is printed.
+For every GGUF: whether a text of Shakespeare becomes the same ids, the largest difference of the
+logits of its first tokens (in units of the logits' standard deviation), and how many greedy tokens
+after several prompts are the same; also the processor seconds of loading, the peak memory that our
+loading adds to the program's own, and tokens per second on one thread. For llama2.c's stories15M,
+whose tokenizer is under $GLASSMIND_DATA, the story is printed.
 
-The last line is one JSON object; the exit code is 1 where a token differs.
+The last line is one JSON object; the exit code is 1 if a token differs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def generate(model: Any, prompts: list[list[int]], n: int) -> list[list[int]]:
-    """What we go on with, each prompt by itself."""
+    """Our greedy continuation of each prompt, one at a time."""
     engine = Engine(model)
     params = SamplingParams(max_new_tokens=n, temperature=0)
     return [list(engine.generate([Request(tuple(p), params)])[0][0].token_ids) for p in prompts]
@@ -68,14 +68,14 @@ def generate_theirs(model: Any, prompts: list[list[int]], n: int) -> list[list[i
 
 
 def peak_mib(load: Callable[[str], object], path: str) -> float:
-    """The most that a process of its own needs for loading, beside the program."""
+    """The peak memory that loading adds in a separate process."""
     import gguf  # noqa: F401  # the program's own part
 
     torch.set_num_threads(1)
     before = status("VmRSS")
     loaded = load(path)
     peak = status("VmHWM") - before
-    del loaded  # until here it was there
+    del loaded  # keeps it alive until here
     return round(peak / 2**20, 1)
 
 
@@ -129,10 +129,10 @@ def tell_story(path: Path, data: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--gguf", nargs="*", default=["smollm2"], help="files, or smollm2")
+    parser.add_argument("--gguf", nargs="*", default=["smollm2"], help="GGUF files, or smollm2")
     parser.add_argument("--stories", type=Path, help="llama2.c's stories15M.bin")
-    parser.add_argument("--characters", type=int, default=200_000, help="of text to tokenize")
-    parser.add_argument("--tokens", type=int, default=64, help="after each of three prompts")
+    parser.add_argument("--characters", type=int, default=200_000, help="characters to tokenize")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens after each of three prompts")
     args = parser.parse_args()
     if "GLASSMIND_DATA" not in os.environ:
         parser.error("set GLASSMIND_DATA")

@@ -1,4 +1,4 @@
-"""How long a packed model takes to get new weights, beside packing it from scratch.
+"""The time to give a packed model new weights, compared with packing it from scratch.
 
     python benchmarks/refresh.py                    # the shipped model
     python benchmarks/refresh.py smollm2            # a name, a .gguf file or a folder
@@ -6,8 +6,8 @@
 Reinforcement learning samples with weights that change at every step. ``PackedModel.refresh``
 writes them over the old ones; packing from scratch also allocates, and builds the structures that
 the compiled pass reads. Both are timed in turn, in processor time of one thread; the fastest of
-``--repeats`` counts, and the refreshed model must give the very tokens of one packed anew. The
-claim: at most 10 ms for the shipped model as float32.
+``--repeats`` counts, and the refreshed model must generate the same tokens as one packed anew. The
+claim is at most 10 ms for the shipped model as float32.
 
 Prints a table, then one JSON line.
 """
@@ -38,7 +38,7 @@ def seconds(what: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default="", help="without one, the shipped small model")
+    parser.add_argument("model", nargs="?", default="", help="default: the shipped model")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)

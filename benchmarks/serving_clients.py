@@ -1,4 +1,4 @@
-"""The server and other people's programs: schemathesis and lm-eval, each against a real server.
+"""The server tested with two independent clients: schemathesis and lm-eval, on a real server.
 
     python benchmarks/serving_clients.py --programs /path/to/venv/bin
     python benchmarks/serving_clients.py smollm2 --only lm-eval
@@ -9,10 +9,10 @@ request that is accepted.
 
 **lm-eval** grades the model through `local-completions` (log-likelihoods of a multiple choice, and
 texts up to a stop) and `local-chat-completions` (chats), on tasks in local files; its figures are
-held against the log-likelihoods and texts of an engine in this process.
+compared with the log-likelihoods and texts of an engine in this process.
 
-The programs are not installed with Glassmind; `--programs` is the folder they lie in. What is
-printed: what each says. The last line is one JSON object; the exit code is 1 where one complains.
+The programs are not installed with Glassmind; `--programs` is the folder that contains them. The
+result of each is printed. The last line is one JSON object; the exit code is 1 if one fails.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def main() -> int:
     parser.add_argument("model", nargs="?", default="")
     parser.add_argument("--programs", type=Path, default=Path(sys.executable).parent)
     parser.add_argument("--only", choices=("schemathesis", "lm-eval"))
-    parser.add_argument("--examples", type=int, default=100, help="of schemathesis, an endpoint")
+    parser.add_argument("--examples", type=int, default=100, help="examples per endpoint")
     args = parser.parse_args()
     result: dict[str, Any] = {"benchmark": "serving_clients"}
     if args.only != "lm-eval":

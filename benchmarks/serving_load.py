@@ -3,17 +3,16 @@
     python benchmarks/serving_load.py                       the model that comes with the package
     python benchmarks/serving_load.py smollm2 --requests 200 --clients 16
 
-`glassmind serve` runs in a process of its own. Four requests in five are greedy completions, half
-of them streamed; every one has to be the very text that an engine gives offline. A tenth are
-malformed and have to be refused with a 4xx in OpenAI's error shape; a tenth ask for three long
-samples and hang up after a few events. Besides, the storm comes twice, and the second time must not
-need more memory than the first (a leak grows with every request), nor leave a block of the KV cache
-in use.
+`glassmind serve` runs in a separate process. Four of five requests are greedy completions, half of
+them streamed; each must return the same text as an engine offline. A tenth are malformed and must
+be refused with a 4xx in OpenAI's error format; a tenth ask for three long samples and hang up after
+a few events. All requests are sent twice. The second time must not need more memory than the first
+(a leak grows with every request), and no block of the KV cache may stay in use.
 
-What is printed: statuses, texts that differ, seconds to the first token and to the last, tokens
-a second through the server and of the engine alone on the same requests, and the server's memory.
-The last line is one JSON object; the exit code is 1 where a server error, another text or a leaked
-block was seen, or where the server did not end well. Linux only.
+The output is the statuses, the texts that differ, seconds to the first token and to the last,
+tokens per second through the server and of the engine alone on the same requests, and the server's
+memory. The last line is one JSON object; the exit code is 1 after a server error, a different text
+or a leaked block, or if the server did not exit cleanly. Linux only.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ JSON = {"content-type": "application/json"}
 
 @dataclass
 class Outcome:
-    """What came of a storm."""
+    """The results of one storm of requests."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     different: int = 0
@@ -158,7 +157,7 @@ class Storm:
 
 
 def offline(served: LocalLLM, max_tokens: int, requests: int) -> tuple[list[str], float]:
-    """What each text goes on with, and the engine's tokens a second on as many requests."""
+    """The continuation of each text, and the engine's tokens per second on as many requests."""
     engine = served.engine(max_rows=256, max_cache_bytes=1 << 30)
     params = SamplingParams(max_new_tokens=max_tokens, temperature=0, stop=served.stop_ids)
     each = [Request(tuple(served.text_prompt(text)), params) for text in TEXTS]
@@ -177,7 +176,7 @@ def memory_mb(pid: int) -> float:
 
 
 def blocks_in_use(address: str) -> float:
-    """Blocks of the KV cache in use, once nothing runs; at most half a minute is waited."""
+    """Blocks of the KV cache still in use once nothing runs; waits at most half a minute."""
     used = float("nan")
     for _ in range(300):
         text = httpx2.get(f"{address}/metrics", timeout=60).text
@@ -190,7 +189,7 @@ def blocks_in_use(address: str) -> float:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that ``share`` of all do not exceed."""
+    """The value that a ``share`` of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 

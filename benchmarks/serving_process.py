@@ -22,9 +22,9 @@ class Server:
 
 @contextmanager
 def server(model: str, *options: str) -> Iterator[Server]:
-    """A server of ``model`` (the package's own where it is empty), ended with SIGTERM.
+    """A server of ``model`` (the package's own if it is empty), ended with SIGTERM.
 
-    Raises ``SystemExit`` where it does not start, does not end with 0, or shows a stack trace.
+    Raises ``SystemExit`` if it does not start, does not exit with 0, or prints a stack trace.
     """
     command = [sys.executable, "-m", "glassmind", "serve", "--port", "0", *options]
     command += [model] if model else []
@@ -40,6 +40,6 @@ def server(model: str, *options: str) -> Iterator[Server]:
         finally:
             process.send_signal(signal.SIGTERM)
             complaints = process.stderr.read()
-        # uvicorn mentions what is not HTTP at all; only a fault of ours is one.
+        # uvicorn also reports requests that are not HTTP; only a stack trace is a fault.
         if process.wait(60) or "Traceback" in complaints:
             raise SystemExit(f"the server ended with {process.returncode}: {complaints}")

@@ -1,24 +1,24 @@
-"""What guessing ahead saves, and that it changes nothing.
+"""Speculative decoding: how much time it saves, and that it does not change the output.
 
     python benchmarks/speculative.py                          # SmolLM2 and the shipped model
     python benchmarks/speculative.py --gguf model.gguf --draft smaller.gguf
     python benchmarks/speculative.py --skip-large --samples 20000
 
-- **quote**: a chat model (``--gguf``) repeats a text word for word, alone in the batch; without
-  guesses, with look-up, and with a draft: its own weights rounded to 4 bits, and ``--draft``, or,
-  if that is not given, the first ``--exit-layers`` of its own layers (self-speculation by early
-  exit, nothing trained).
+- **quote**: a chat model (``--gguf``) repeats a text word for word, alone in the batch: without
+  guesses, with look-up, and with two drafts: its own weights rounded to 4 bits, and ``--draft``.
+  Without ``--draft``, the second draft is the first ``--exit-layers`` of its own layers
+  (self-speculation by early exit, without training).
 - **sums**: the model that comes with the package answers word problems, one at a time and 32 at
-  once, greedily and at temperature 0.8. Its draft is its own first layer, taught for
-  ``--teach-steps`` steps to say what the whole model says about its own answers (Zhou et al. 2023,
-  arXiv 2310.08461), to other problems than those measured.
+  once, greedily and at temperature 0.8. Its draft is its own first layer, trained for
+  ``--teach-steps`` steps to predict the distributions of the whole model on that model's own
+  answers (Zhou et al. 2023, arXiv 2310.08461). The problems measured are not trained on.
 - **distribution**: ``--samples`` continuations of four tokens, sampled with a random model and an
   unrelated random draft, against the model's exact probabilities: chi-square of the second token,
   of the next two, and of all four.
 
 tokens/pass counts passes of the large model and tokens of one sample; "stood" is the share of
-guesses that did. Sides take turns, the fastest of ``--rounds`` counts. "same" says whether the
-greedy tokens are those without guesses. Prints a table, then one JSON line.
+guesses that were accepted. The sides take turns, and the fastest of ``--rounds`` counts. "same"
+says whether the greedy tokens equal those without guesses. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ trouble of getting up and picking the daisies."""
 
 @dataclass
 class Side:
-    """One way to generate the same requests, and the best that was measured of it."""
+    """One way to answer the same requests, and its best measurement."""
 
     name: str
     model: Transformer
@@ -88,7 +88,7 @@ class Side:
 
 
 def first_layers(model: Transformer, n_layers: int) -> Transformer:
-    """A model of its first layers, with its embedding, last norm and head."""
+    """A model's first layers as a model, with its embedding, last norm and head."""
     cut = Transformer(replace(model.config, n_layers=n_layers)).to(model.embed.weight.dtype)
     names = cut.state_dict().keys()
     cut.load_state_dict({n: w for n, w in model.state_dict().items() if n in names})
@@ -96,7 +96,7 @@ def first_layers(model: Transformer, n_layers: int) -> Transformer:
 
 
 def taught(loaded: Loaded, steps: int) -> Transformer:
-    """The shipped model's first layer, taught to predict what the whole one does."""
+    """The shipped model's first layer, trained to predict the whole model's output."""
     target, prompts = loaded.model, prompts_of(loaded, "validation", 512)
     settings = sums_settings(loaded, 0.8)
     requests = [Request(p, replace(settings, seed=i)) for i, p in enumerate(prompts)]
@@ -275,17 +275,17 @@ def distribution(samples: int) -> list[dict[str, Any]]:
 
 
 def tail(chi_square: float, freedom: int) -> float:
-    """How often chance alone gives so much or more."""
+    """The p-value: how often chance alone gives a value this large."""
     half = torch.tensor([freedom / 2, chi_square / 2], dtype=torch.float64)
     return float(torch.special.gammaincc(half[0], half[1]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--gguf", default="smollm2", help="file, folder, or smollm2")
-    parser.add_argument("--draft", help="a smaller model of the same tokens")
-    parser.add_argument("--exit-layers", type=int, default=0, help="half of them")
-    parser.add_argument("--skip-large", action="store_true", help="without the model of --gguf")
+    parser.add_argument("--gguf", default="smollm2", help="a GGUF file, a folder, or smollm2")
+    parser.add_argument("--draft", help="a smaller model with the same tokenizer")
+    parser.add_argument("--exit-layers", type=int, default=0, help="default: half of the layers")
+    parser.add_argument("--skip-large", action="store_true", help="skip the model of --gguf")
     parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--problems", type=int, default=16)
     parser.add_argument("--teach-steps", type=int, default=1000)

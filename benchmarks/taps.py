@@ -1,10 +1,10 @@
-"""Taps that nobody watches cost nothing: the same compiled graph, the same bits.
+"""Unused taps cost nothing: the compiled graph and the results are identical without them.
 
     python benchmarks/taps.py
 
-Builds the demo's model twice from one seed, once as it is and once with every tap taken out of the
-code path (replaced by a function that returns its argument), captures the graph that
-`torch.compile` sees, compares the two operation by operation, trains both compiled for some steps,
+Builds the demo's model twice from one seed, once unchanged and once with every tap removed
+(replaced by a function that returns its argument), captures the graph that `torch.compile` sees,
+compares the two operation by operation, trains both compiled for some steps and compares them bit
 for bit, and times a step of each in turn. Prints a table, then one JSON line.
 """
 
@@ -23,7 +23,7 @@ from glassmind.runs.recipe import read_recipe
 
 
 class Nothing(nn.Module):
-    """What is left of a tap when it is taken out."""
+    """The replacement of a removed tap."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -34,7 +34,7 @@ def without_taps(model: Transformer) -> Transformer:
         for name, child in list(module.named_children()):
             if isinstance(child, Tap):
                 setattr(module, name, Nothing())
-                if name == "weights":  # attention asks this tap whether somebody is looking
+                if name == "weights":  # attention checks whether this tap is read
                     getattr(module, name).watched = False
     return model
 

@@ -7,18 +7,18 @@ vocabulary that is learned here, and are measured on the same windows of held-ou
 WikiText-2. Ours is the ``text`` recipe at ``--depth``, with the steps that the dial says fit into
 ``--minutes``; the peer's is its ``config/train_shakespeare_char.py`` (optimizer, rates, schedule)
 with the dropout and the rows of its CPU example (0.0; 12 or ``--peer-rows``), and as many
-iterations as fit into the same minutes. *Equal tokens* then gives whoever read more a second run,
-of its own full length, of as many tokens as the other read.
+iterations as fit into the same minutes. For *equal tokens*, the side that read more gets a second
+run, with a complete schedule over as many tokens as the other side read.
 
-The peer's train.py is run as it is, in its own process; only the seed that it gives to torch is
-moved, since it has no option for it. Seconds are those of training steps, without compiling (the
-first step counts as the median) and without evaluations, on both sides. Curves are each side's own
-estimates while it trains; the final figures are of the finished weights, both in float32.
+The peer's train.py is run unchanged, in a separate process; only the seed that it passes to torch
+is shifted, since it has no option for that. Seconds are those of training steps, without compiling
+(the first step counts as the median) and without evaluations, on both sides. Curves are each side's
+own estimates while it trains; the final figures are of the finished weights, both in float32.
 
-Bits a byte: all nats / ln 2 / UTF-8 bytes. Word-level perplexity: exp(all nats / words), where
-words are what whitespace separates plus one end of line (``<eos>``) for every line, and all nats
-are those of every token of the file, its spaces and line ends included. Each token is predicted
-once, by windows of the context's length that overlap by one token.
+Bits per byte: total nats / ln 2 / UTF-8 bytes. Word-level perplexity: exp(total nats / words).
+Words are separated by whitespace, and every line adds one end of line (``<eos>``). The total is
+over every token of the file, including spaces and line ends. Each token is predicted once, in
+windows of the context's length that overlap by one token.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ LogitsOf = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Corpus:
-    """One side's share of the work is to read this; ``texts`` are the held-out ones, by name."""
+    """The data that both sides read; ``texts`` are the held-out texts, by name."""
 
     tokenizer: SavedTokenizer
     train: np.ndarray
@@ -169,7 +169,7 @@ class Clock(Silent):
             self.seconds.append(self.trainer.counters.seconds)
 
     def compiling(self) -> float:
-        """By how much the first step was longer than the others are."""
+        """The time of the first step above that of the others."""
         gaps = np.diff(self.seconds)
         return self.seconds[0] - float(np.median(gaps)) if len(gaps) else 0.0
 
@@ -214,7 +214,7 @@ LAUNCH = (
 
 
 def start_peer(args: argparse.Namespace, seed: int, iterations: int, every: int, out: str) -> str:
-    """What the peer prints; its checkpoint is left in ``out``."""
+    """Run the peer; returns its output. Its checkpoint is left in ``out``."""
     depth, steps = args.depth, iterations
     evaluations = max(1, CURVE_TOKENS // (args.peer_rows * args.context))
     command = [
@@ -260,7 +260,7 @@ def run_peer(args: argparse.Namespace, corpus: Corpus, seed: int, iterations: in
         if int(step) > 0
     ]
     model = peer_model(args.peer, kept)
-    # Only when it is given targets does the peer return the logits of all places.
+    # The peer returns the logits of all positions only if it is given targets.
     measured = measure(lambda ids: model(ids, ids.contiguous())[0], corpus, args.context)
     assert kept["iter_num"] == iterations
     spent = float(seconds[iterations])
@@ -274,7 +274,7 @@ def peer_model(peer: Path, kept: dict[str, Any]) -> nn.Module:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its dataclass looks itself up
     spec.loader.exec_module(module)
-    with contextlib.redirect_stdout(sys.stderr):  # it tells its size
+    with contextlib.redirect_stdout(sys.stderr):  # it prints its size
         model: nn.Module = module.GPT(module.GPTConfig(**kept["model_args"]))
     weights = {name.removeprefix("_orig_mod."): t for name, t in kept["model"].items()}
     model.load_state_dict(weights)
@@ -306,7 +306,7 @@ def seconds_until(run: Result, loss: float) -> float | None:
 
 
 def figure(runs: dict[str, list[Result]], path: Path) -> None:
-    """Both curves of every run on one page that needs nothing else."""
+    """Both curves of every run on one self-contained page."""
     drawn_once = {id(run): name for name, group in reversed(runs.items()) for run in group}
     style = Path(sys.modules["glassmind.evaluate"].__file__ or "").with_name("report.css")
     panels = []
@@ -337,7 +337,7 @@ def figure(runs: dict[str, list[Result]], path: Path) -> None:
 def run_all(
     args: argparse.Namespace, corpus: Corpus, recipe: Recipe, iterations: int
 ) -> dict[str, list[Result]]:
-    """Every run, seed by seed, so that a slow hour of the machine meets both sides."""
+    """Every run, seed by seed, so that a slow hour of the machine affects both sides."""
     runs: dict[str, list[Result]] = {
         "ours, equal time": [], "peer, equal time": [],
         "ours, equal tokens": [], "peer, equal tokens": [],
@@ -379,17 +379,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--peer", type=Path, required=True, help="a nanoGPT checkout")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("GLASSMIND_DATA", ".")))
-    parser.add_argument("--minutes", type=float, default=3.0, help="of each run's training")
+    parser.add_argument("--minutes", type=float, default=3.0, help="training time of each run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--context", type=int, default=256)
     parser.add_argument("--vocab", type=int, default=1024)
     parser.add_argument("--megabytes", type=float, default=24.0, help="of books to train on")
-    parser.add_argument("--valid-megabytes", type=float, default=1.0, help="of books to measure on")
+    parser.add_argument("--valid-megabytes", type=float, default=1.0, help="of held-out books")
     parser.add_argument("--peer-rows", type=int, default=12)
     parser.add_argument("--peer-compile", choices=("True", "False"), default="True")
-    parser.add_argument("--out", type=Path, help="all curves as JSON, and a page beside it")
+    parser.add_argument("--out", type=Path, help="write all curves as JSON and as a page")
     args = parser.parse_args()
     args.peer = args.peer.resolve()
     torch.set_num_threads(args.threads)

@@ -1,16 +1,16 @@
-"""A corpus made into ids on every core: how fast, and in how much memory?
+"""The speed and memory of encoding a corpus on all cores.
 
     python benchmarks/tokenizer_bulk.py
     python benchmarks/tokenizer_bulk.py --megabytes 20
 
-The books, unpacked into a text file, go through ``tokenize_corpus`` with one worker and with one
-for each core; the same with a tenth of them, to see whether the memory grows with the text. On the
-other side ``tokenizers`` encodes the same documents on as many cores (``encode_batch_fast``, as
-many documents at a time as there are cores) and writes the same file. The vocabulary is ours. Every
-run is a process of its own; seconds are those of the clock, from the text file to the file of ids,
-making the tokenizer and starting the workers included; memory is the peak of the process and, with
-workers, that of the largest of them. The last line is one JSON object; the exit code is 1 where
-the files of ids differ.
+The books, unpacked into a text file, are encoded by ``tokenize_corpus`` with one worker and with
+one per core; and again with a tenth of the text, to see whether the memory grows with it. The peer,
+``tokenizers``, encodes the same documents on as many cores (``encode_batch_fast``, as many
+documents at a time as there are cores) and writes the same file. The vocabulary is ours. Every run
+is a separate process. Seconds are wall-clock time from the text file to the file of ids, including
+making the tokenizer and starting the workers; memory is the peak of the process and, with workers,
+that of the largest of them. The last line is one JSON object; the exit code is 1 if the files of
+ids differ.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from glassmind.tokenize.corpus.documents import read_documents
 
 
 class Run(NamedTuple):
-    """What one run took and made. ``worker_bytes`` is 0 without workers."""
+    """The cost and result of one run. ``worker_bytes`` is 0 without workers."""
 
     seconds: float
     peak_bytes: int
@@ -81,7 +81,7 @@ def _run(start: float, ids: Path) -> Run:
 
 
 def unpack_books(path: Path, n_bytes: int) -> int:
-    """Writes the first lines of the books, of about that many bytes. Returns how many it was."""
+    """Writes the first lines of the books, about that many bytes. Returns the exact number."""
     written = 0
     with lzma.open(peers.packed_books()) as packed, path.open("wb") as file:
         for line in packed:

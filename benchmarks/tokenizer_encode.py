@@ -3,12 +3,12 @@
     python benchmarks/tokenizer_encode.py
     python benchmarks/tokenizer_encode.py --megabytes 2 --only gpt2,own --repeats 1
 
-The same books, each a document, in the same vocabulary: three published ones and our own. Every
-tokenizer is made anew for every repeat (not timed), so all begin with empty memories; the repeats
-of the sides take turns, the fastest of each counts, and seconds are those that the processor
-worked. ``tokenizers`` is measured as its ``encode_batch`` and as its ``encode_batch_fast``, which
-leaves out where in the text each token is; ``tiktoken`` is what ``with_tiktoken`` makes of ours.
-The last line is one JSON object; the exit code is 1 where ids differ.
+All sides encode the same books, one document each, in the same vocabulary: three published ones and
+our own. Every tokenizer is made anew for every repeat (not timed), so all begin with empty caches;
+the repeats of the sides take turns, the fastest of each counts, and seconds are processor time.
+``tokenizers`` is measured with ``encode_batch`` and with ``encode_batch_fast``, which does not
+compute the position of each token in the text; ``tiktoken`` is our tokenizer after
+``with_tiktoken``. The last line is one JSON object; the exit code is 1 if ids differ.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ Ids = list[list[int]]
 
 
 def encoder(side: str, vocabulary: peers.Vocabulary) -> Callable[[list[str]], Ids]:
-    """How one side encodes; what is remembered is nothing yet."""
+    """The encoding function of one side, with empty caches."""
     if side in (OURS, TIKTOKEN):
         ours = vocabulary.ours()
         return (ours if side == OURS else with_tiktoken(ours)).encode_batch
     theirs = vocabulary.theirs()
     encode = theirs.encode_batch if side == BATCH else theirs.encode_batch_fast
-    # What these return are not lists of ids yet; making those is counted for none of the sides.
+    # These do not return lists of ids yet; the conversion is not timed for any side.
     return lambda texts: encode(texts, add_special_tokens=False)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megabytes", type=float, default=10)
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
-    parser.add_argument("--only", default=",".join(NAMES), help="vocabularies, with commas")
+    parser.add_argument("--repeats", type=int, default=3, help="runs per side; the fastest counts")
+    parser.add_argument("--only", default=",".join(NAMES), help="vocabularies, separated by commas")
     args = parser.parse_args()
     names = args.only.split(",")
     if not set(names) <= set(NAMES):

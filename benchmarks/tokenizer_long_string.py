@@ -2,11 +2,11 @@
 
     python benchmarks/tokenizer_long_string.py
 
-Everything that the pre-split does not cut is merged as one piece, so a long run of letters is what
-an encoder must fear. Random letters and one letter repeated, in GPT-2's vocabulary, at doubling
-lengths: ours, ``tokenizers`` and ``tiktoken`` (by ``with_tiktoken``). Seconds are those that the
-processor worked; *growth* is the power of the length that they rise with, from the shortest to the
-longest (1: linear, 2: quadratic). The last line is one JSON object; the exit code is 1 where ids
+Text that the pre-split does not cut is merged as one piece, so a long run of letters is the worst
+case of an encoder. Random letters and one letter repeated, in GPT-2's vocabulary, at doubling
+lengths, are encoded by ours, ``tokenizers`` and ``tiktoken`` (by ``with_tiktoken``). Seconds are
+processor time; *growth* is the exponent with which they grow, from the shortest length to the
+longest (1: linear, 2: quadratic). The last line is one JSON object; the exit code is 1 if ids
 differ.
 """
 
@@ -30,8 +30,8 @@ from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=2, help="the longest")
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
+    parser.add_argument("--megabytes", type=float, default=2, help="length of the longest text")
+    parser.add_argument("--repeats", type=int, default=3, help="runs per side; the fastest counts")
     args = parser.parse_args()
 
     vocabulary = peers.vocabulary("gpt2")

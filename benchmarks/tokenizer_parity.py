@@ -1,4 +1,4 @@
-"""Ids compared with the libraries that the tokenizers were made for: how many texts differ?
+"""Compare ids with the libraries that the tokenizers were made for: how many texts differ?
 
     python benchmarks/tokenizer_parity.py
     python benchmarks/tokenizer_parity.py --only gpt2,llama2 --strings 10000 --megabytes 1
@@ -6,11 +6,11 @@
 Nasty strings (emoji sequences, combining marks, every control byte, right-to-left text, long runs,
 spellings of special tokens), books in stretches of about 50,000 characters, and a megabyte without
 a space, through every tokenizer in ``tests/interop/tokenizer_pairs.py``: the real ones under
-$GLASSMIND_DATA, and one trained on the spot in each style in wide use. A text that differs counts
-as explained where it holds a character that the two tokenizers tell apart even alone, because
+$GLASSMIND_DATA, and one of each widely used style, trained by the benchmark. A difference counts as
+explained if the text has a character that the two tokenizers encode differently even alone, because
 one of them has older Unicode tables (these code points are listed), or the spelling of a special
-token that the reference's model makes into the token although it was told not to. The last line is
-one JSON object; the exit code is 1 where a text differs that is not explained.
+token that the reference turns into the token although this is switched off. The last line is one
+JSON object; the exit code is 1 if a difference is not explained.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STRETCH = 50_000  # characters of a book at a time
 
 @dataclass
 class Count:
-    """What came of comparing texts of one kind."""
+    """The result of comparing texts of one kind."""
 
     texts: int = 0
     characters: int = 0
@@ -81,10 +81,12 @@ def stretches(books: Path, n_bytes: int) -> Iterator[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--strings", type=int, default=100_000, help="nasty ones")
+    parser.add_argument("--strings", type=int, default=100_000, help="number of nasty strings")
     parser.add_argument("--megabytes", type=float, default=10, help="of books")
-    parser.add_argument("--seed", type=int, default=0, help="of the nasty strings")
-    parser.add_argument("--only", default=",".join([*REAL, *TRAINED]), help="names, with commas")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the nasty strings")
+    parser.add_argument(
+        "--only", default=",".join([*REAL, *TRAINED]), help="names, separated by commas"
+    )
     args = parser.parse_args()
     if "GLASSMIND_DATA" not in os.environ:
         parser.error("set GLASSMIND_DATA to the folder of real data")

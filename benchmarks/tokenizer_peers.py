@@ -1,6 +1,6 @@
-"""What the tokenizer benchmarks share: the books, and the same vocabulary on both sides.
+"""Shared by the tokenizer benchmarks: the books, and the same vocabulary on both sides.
 
-Import it before anything else that imports ``tokenizers``: it holds that library to one thread.
+Import it before anything else that imports ``tokenizers``: it limits that library to one thread.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def books(megabytes: float, split: str = "train") -> list[str]:
 
 
 def packed_books(split: str = "train") -> Path:
-    """The file of the books, between which stands ``BETWEEN``."""
+    """The file of the books, which are separated by ``BETWEEN``."""
     return data_folder() / "text" / f"books_{split}.txt.xz"
 
 
@@ -85,13 +85,13 @@ def train_own() -> str:
 
 
 def own(content: str) -> Vocabulary:
-    """What ``train_own`` made."""
+    """The file that ``train_own`` made."""
     return Vocabulary(lambda: _read_own(content), lambda: tokenizers.Tokenizer.from_str(content))
 
 
 def processor_seconds(work: Callable[P, T], *args: P.args, **options: P.kwargs) -> tuple[float, T]:
-    """How long the processor worked for this process, and the result; other programs on a busy
-    machine count little."""
+    """The processor time of this process, and the result. Unlike wall-clock time, it depends
+    little on other programs."""
     start = time.process_time()
     result = work(*args, **options)
     return time.process_time() - start, result

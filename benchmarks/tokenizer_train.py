@@ -3,11 +3,11 @@
     python benchmarks/tokenizer_train.py
     python benchmarks/tokenizer_train.py --megabytes 10 --vocab 4096 --repeats 3
 
-Both learn from the same books, each a document, on one core, with the same pre-split and the same
-special tokens, and must arrive at the identical merges and vocabulary. Each training is a process
-of its own, so that its peak memory is its own too (with the text, which is in memory for both); the
-repeats take turns, the fastest counts, and seconds are those that the processor worked, reading
-the text not included. The last line is one JSON object; the exit code is 1 where the merges differ.
+Both learn from the same books, one document each, on one core, with the same pre-split and the same
+special tokens, and must produce identical merges and vocabularies. Each training runs in a separate
+process, so that its peak memory can be measured (including the text, which is in memory for both).
+The repeats take turns, the fastest counts, and seconds are processor time without reading the text.
+The last line is one JSON object; the exit code is 1 if the merges differ.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OURS, THEIRS = SIDES = ("glassmind", "tokenizers")
 
 
 class Trained(NamedTuple):
-    """What came of one training; ``model`` is that part of the ``tokenizer.json``."""
+    """The result of one training; ``model`` is that part of the ``tokenizer.json``."""
 
     seconds: float
     peak_bytes: int
@@ -59,7 +59,7 @@ def train(side: str, megabytes: float, vocab_size: int) -> Trained:
 
 
 def rust_trainer(vocab_size: int) -> tuple[tokenizers.Tokenizer, trainers.BpeTrainer]:
-    """The library's tokenizer, untrained, and what trains it, set as ours is."""
+    """The library's tokenizer, untrained, and its trainer, with the same settings as ours."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -80,7 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megabytes", type=float, default=100)
     parser.add_argument("--vocab", type=int, default=32_768)
-    parser.add_argument("--repeats", type=int, default=1, help="the fastest counts")
+    parser.add_argument("--repeats", type=int, default=1, help="runs per side; the fastest counts")
     args = parser.parse_args()
 
     best: dict[str, Trained] = {}

@@ -1,4 +1,4 @@
-"""Training speed and memory: this package against Hugging Face's Trainer, Llama-style models.
+"""Training speed and memory compared with Hugging Face's Trainer, on Llama-style models.
 
     python benchmarks/train_hf_trainer.py [--sizes 10 30] [--precision float32]
 
@@ -7,10 +7,10 @@ million parameters (RoPE, RMSNorm, SwiGLU, no biases, vocabulary 8,192, tied), p
 tokens of the same random ids, AdamW with clipping, each in a process of its own, in turn and
 several times. The peer runs eager and with ``torch_compile=True``; the ratio is against the faster.
 
-Also printed: model FLOPs utilisation, the arithmetic of the model (6 for every weight that
-multiplies, and attention) for each second over the highest rate this machine reaches on large
-matrix products in that precision; and memory, the highest resident size less what the process had
-after ``import torch``.
+Also printed: model FLOPs utilisation, which is the model's operations per second (6 for every
+weight that multiplies, plus attention) divided by the highest rate that this machine reaches on
+large matrix products in that precision; and memory, the highest resident size minus that after
+``import torch``.
 """
 
 from __future__ import annotations

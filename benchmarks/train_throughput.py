@@ -1,4 +1,4 @@
-"""Training speed and memory: this package against nanoGPT's train.py, same shape, batch, context.
+"""Training speed and memory compared with nanoGPT's train.py: same shape, batch and context.
 
     python benchmarks/train_throughput.py --peer PATH/TO/nanoGPT
 
@@ -9,8 +9,8 @@ Ours runs at its own default precision and compile choice; the peer once eager a
 and the ratio is against the faster of the two. Ours with Muon, its default optimizer, is printed
 too, and ours in float32 where that is not the default.
 
-Speed is the median time of a step after the first ten. Memory is the highest resident size less
-what the process had after ``import torch``.
+Speed is the median time of a step after the first ten. Memory is the highest resident size minus
+that after ``import torch``.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ NAME = "glassmind_bench"
 
 
 class StepTimes:
-    """A progress object that notes when each step ended."""
+    """A progress object that records when each step ended."""
 
     def __init__(self) -> None:
         self.at: list[float] = []

@@ -4,12 +4,13 @@
 
 The peer runs its published configuration for CPUs as it stands in its README (2,000 steps of 12
 rows of 64 characters, 4 layers, d_model 128; it names 1.88 as the loss to expect), once eager and
-once compiled. Ours takes its own recipe for a small budget: 3 layers, d_model 96, Muon at 0.02 and
-AdamW at 0.01, warm up, stay, and fall over the second half of 500 steps of the same 12 rows of 64.
+once compiled. Ours uses its own recipe for a small budget: 3 layers, d_model 96, Muon at 0.02 and
+AdamW at 0.01, and 500 steps of the same 12 rows of 64. The learning rate warms up, stays constant,
+and falls over the second half.
 
-The clock runs from the start of each process: imports, compilation and validation are in it. Ours
-is validated on 240 windows of 64 characters spread over the tenth of the text that the peer draws
-its 240 random windows from, so both losses are of the same kind.
+Time is measured from the start of each process and includes imports, compilation and validation.
+Ours is validated on 240 windows of 64 characters, spread over the same tenth of the text from which
+the peer draws its 240 random windows, so the two losses are comparable.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def main() -> None:
         at = reached(seen)
         first = "never" if at is None else f"{at:.1f} s"
         print(f"{name:22}{first:>12}{seen[-1][0]:>10.1f} s{seen[-1][1]:>12.4f}")
-    # A peer that ends just above the goal is credited with its last moment.
+    # For a peer that ends just above the goal, the time of its last step counts.
     peer = min(reached(c) or c[-1][0] for name, c in curves.items() if name.startswith("nano"))
     times = [reached(c) for name, c in curves.items() if name.startswith("glass")]
     result: dict[str, object] = {

@@ -1,6 +1,6 @@
 """Writing files atomically: a reader finds the old file or the new one, never half of either.
 
-A process may be killed at any moment, and a disk may fill up. Nothing is therefore written in
+A process may be killed at any moment, and a disk may fill up. Files are therefore never written in
 place. The content goes to a temporary file in the same folder, is flushed to the disk, and is then
 renamed to its final name, which the operating system does in one step. If anything fails on the
 way, the temporary file is deleted and the old file is untouched.
@@ -94,7 +94,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, as UTF-8 and with its line ends as they are."""
+    """Write ``text`` to ``path`` atomically, as UTF-8 and with unchanged line ends."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
@@ -108,7 +108,7 @@ def require_space(folder: Path, n_bytes: int) -> None:
     """Check that the disk of ``folder`` has room for ``n_bytes`` more, before writing starts.
 
     Raises:
-        UserError: there is not room for them and a margin of 1 MiB.
+        UserError: there is not enough room for them and a margin of 1 MiB.
     """
     free = shutil.disk_usage(folder).free
     if free < n_bytes + 2**20:

@@ -1,8 +1,8 @@
 """The typed records that pass between folders: Problem → Trace → Verdict.
 
-Every stage of the pipeline reads one of these and hands on the next, so a reader who knows this
-file can follow a question from the generator to the report. They are frozen: a stage that wants
-to say something new makes a new record with ``dataclasses.replace``.
+Every stage of the pipeline reads one of these and returns the next, so a reader who knows this file
+can follow a question from the generator to the report. They are frozen: to change a field, a stage
+makes a new record with ``dataclasses.replace``.
 
 Everything that is written about one question is a *trace*: a forest of nodes, each a span of text
 that continues its parent. One chain of thought is a path from a root to a leaf, a vote is a forest
@@ -21,11 +21,11 @@ from typing import Literal
 class Step:
     """One line of a worked solution, for example ``pencils: 3*12=36``.
 
-    ``text`` is what a chain of thought shows. The other fields are filled where the step is a
-    single binary operation, which makes it checkable: ``operator`` is one of ``+ - * /``,
-    ``operands`` the two numbers as written, ``value`` the result in canonical form, and ``uses``
-    stands beside ``operands``: the index (from 0) of the earlier step an operand came from, or
-    ``None`` where it came from the question or general knowledge.
+    ``text`` is what a chain of thought shows. The other fields are set if the step is a single
+    binary operation, which makes it checkable: ``operator`` is one of ``+ - * /``, ``operands`` are
+    the two numbers as written, and ``value`` is the result in canonical form. For each operand,
+    ``uses`` has the index (from 0) of the earlier step it came from, or ``None`` if it came from
+    the question or general knowledge.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Step:
 
     @property
     def checkable(self) -> bool:
-        """True where the step is one binary operation with a known result."""
+        """Whether the step is one binary operation with a known result."""
         return bool(self.operator and len(self.operands) == 2 and self.value)
 
 
@@ -47,8 +47,8 @@ class Problem:
 
     ``answer`` is the number in canonical form (``grade.numbers.canonical``); ``source`` names
     where it came from (``generated/buying``, ``gsm8k``, a file's name); ``split`` is the slice it
-    belongs to; ``key`` identifies its abstract content (the same story told with other names has
-    the same key), which is what keeps training and test apart.
+    belongs to; ``key`` identifies its abstract content (the same story with other names has the
+    same key) and is used to keep training and test problems apart.
     """
 
     id: str
@@ -61,8 +61,8 @@ class Problem:
 
 
 Author = Literal["model", "tool", "forced"]
-"""Who wrote a span: the model by sampling, a tool (the calculator), or whoever forced the tokens
-(a constraint's only continuation, a budget's end of thinking)."""
+"""Who wrote a span: the model by sampling, a tool (the calculator), or a rule that forced the
+tokens (the only continuation that a constraint allows, the end of a thinking budget)."""
 
 NodeKind = Literal["step", "answer", "text"]
 """What a span is part of: a step of reasoning, the answer, or text that is neither."""
@@ -76,7 +76,7 @@ OUTCOME, PROCESS = "outcome", "process"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something took: tokens read, written and read by a verifier, and wall-clock time.
+    """The cost of something: tokens read, written and judged by a verifier, and wall-clock time.
 
     ``prompt_tokens`` counts a prompt once for all samples that share it. ``judged_tokens`` counts
     what a verifier read, prompts included. ``seconds`` are a share of the wall-clock time of the
@@ -102,21 +102,21 @@ class Cost:
 class Node:
     """One span of a trace: what one author wrote in one piece.
 
-    ``parent`` is the index in ``Trace.nodes`` of the node that this one continues, ``None`` where
-    it follows the prompt. ``token_ids`` are the span's ids, special tokens included; they are empty
-    where only text is known, as with a remote model. ``text`` is what a reader sees of it.
+    ``parent`` is the index in ``Trace.nodes`` of the node that this one continues, ``None`` if it
+    follows the prompt. ``token_ids`` are the span's ids, special tokens included; they are empty if
+    only text is known, as with a remote model. ``text`` is the part that a reader sees.
 
     ``logprobs`` holds the natural log of the probability of each token under the plain model
     (temperature 1, nothing filtered), ``sampled_logprobs`` under the distribution that the token
-    was drawn from (temperature, top-k, top-p, min-p, constraint; 0 where it was forced). Either is
-    empty where it is not known.
+    was drawn from (temperature, top-k, top-p, min-p, constraint; 0 if it was forced). Either is
+    empty if it is not known.
 
     ``closed`` says whether the span ends its step or answer; a step in which a tool wrote is
-    several nodes, of which the last is closed. ``finish`` is set in a leaf where generation ended,
-    ``None`` where a search gave the path up. ``answer`` is set in a leaf: the answer of the path
-    that ends in it, ``None`` where it reached none. ``scores`` maps the name of a judgement
+    several nodes, of which the last is closed. ``finish`` is set in a leaf if generation ended
+    there, and ``None`` if a search gave the path up. ``answer`` is set in a leaf: the answer of the
+    path that ends in it, ``None`` if it has none. ``scores`` maps the name of a judgement
     (``OUTCOME``, ``PROCESS``) to its value for the path up to and including this node. ``cost`` is
-    what this span alone took.
+    the cost of this span alone.
     """
 
     parent: int | None
@@ -137,7 +137,7 @@ class Node:
 class Trace:
     """Everything that was written about one question: a forest, parents before children.
 
-    ``prompt_cost`` is what was spent once for all nodes: the model's reading of the question.
+    ``prompt_cost`` is spent once for all nodes: the model's reading of the question.
     """
 
     problem_id: str
@@ -151,12 +151,12 @@ class Trace:
 
     @cached_property
     def cost(self) -> Cost:
-        """What the whole trace took."""
+        """The cost of the whole trace."""
         return sum((node.cost for node in self.nodes), self.prompt_cost)
 
     @cached_property
     def leaves(self) -> tuple[int, ...]:
-        """Indices of the nodes that nothing continues, in order."""
+        """Indices of the nodes without children, in order."""
         inner = {node.parent for node in self.nodes}
         return tuple(index for index in range(len(self.nodes)) if index not in inner)
 
@@ -179,7 +179,7 @@ class Trace:
     def with_scores(
         self, scores: Mapping[int, Mapping[str, float]], costs: Mapping[int, Cost]
     ) -> Trace:
-        """The trace with a verifier's values, and with what judging took; keys are node indices."""
+        """The trace with a verifier's values and the cost of judging; keys are node indices."""
         nodes = list(self.nodes)
         for index in scores.keys() | costs.keys():
             node = nodes[index]
@@ -239,7 +239,7 @@ class Completion:
 
     @cached_property
     def token_ids(self) -> tuple[int, ...]:
-        """All ids, the closing token included where it was reached."""
+        """All ids, including the closing token if it was reached."""
         return tuple(token for node in self.nodes for token in node.token_ids)
 
     @cached_property
@@ -256,7 +256,7 @@ class Completion:
     def steps(self) -> tuple[str, ...]:
         """The texts of the closed steps. Of free text, each line that is not blank is a step."""
         found, text, free = [], "", ""
-        for node in self.nodes:  # a step or a line that a tool wrote in is several nodes
+        for node in self.nodes:  # a step or line with a tool's text is several nodes
             if node.kind == "text":
                 free += node.text
             elif node.kind == "step":
@@ -274,7 +274,7 @@ class Completion:
 
     @property
     def answer(self) -> str | None:
-        """The answer as written; ``None`` where the path never reached one."""
+        """The answer as written; ``None`` if the path has none."""
         return self.nodes[-1].answer
 
     @property
@@ -290,18 +290,18 @@ class Completion:
 
     @property
     def score(self) -> float | None:
-        """The outcome judgement, in [0, 1]; ``None`` where no verifier has read it."""
+        """The outcome judgement, in [0, 1]; ``None`` if no verifier has read it."""
         return self.nodes[-1].scores.get(OUTCOME)
 
     @cached_property
     def cost(self) -> Cost:
-        """What this path took, the prompt included."""
+        """The cost of this path, including the prompt."""
         return sum((node.cost for node in self.nodes), self.trace.prompt_cost)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a method answered to a problem, whether that was right, and what it took."""
+    """A method's answer to a problem, whether it was right, and its cost."""
 
     problem_id: str
     answer: str | None
@@ -313,8 +313,8 @@ class Verdict:
 class LogprobDifference:
     """The engine's log-probabilities of ``tokens`` sampled tokens against the trainer's, in nats.
 
-    ``mean`` and ``max`` are of the absolute differences; the ratios are of the probabilities,
-    trainer's over engine's, as importance ratios are.
+    ``mean`` and ``max`` are of the absolute differences. The ratios are importance ratios: the
+    trainer's probability over the engine's.
     """
 
     tokens: int

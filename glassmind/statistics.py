@@ -1,4 +1,4 @@
-"""How sure a number is: intervals and paired tests, as pure functions of plain numbers.
+"""The uncertainty of a measurement: intervals and paired tests, as pure functions of numbers.
 
 An accuracy measured on 500 problems is a coin-tossing experiment: 80 % might be 76 % or 84 % on
 the next 500. So every accuracy here comes with an interval, and "better" is said only where a
@@ -79,8 +79,8 @@ def mean_and_interval(
 ) -> tuple[float, float, float]:
     """Mean of independent repeats (seeds) and Student's t interval: ``(mean, low, high)``.
 
-    Few seeds make a wide interval: with three, t is 4.3 where the normal curve would say 1.96.
-    Raises ``ValueError`` for fewer than two values, from which no spread can be read.
+    Few seeds make a wide interval: with three, t is 4.3 instead of the 1.96 of a normal
+    distribution. Raises ``ValueError`` for fewer than two values, which have no spread.
     """
     n = len(values)
     if n < 2:
@@ -92,7 +92,7 @@ def mean_and_interval(
 
 
 def _upper_quantile(confidence: float) -> float:
-    """0.95 -> 0.975: what lies below the upper end of a two-sided interval."""
+    """0.95 -> 0.975: the probability below the upper end of a two-sided interval."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}")
     return 0.5 + confidence / 2

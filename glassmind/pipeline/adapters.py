@@ -1,7 +1,7 @@
-"""The low-rank change that a fine-tuned run has learned, kept beside the model it was merged into.
+"""The low-rank change that a fine-tuned run has learned, saved next to the merged model.
 
-lora.safetensors     A and B of every layer, by our names
-lora.json            rank, scale, and what was started from
+lora.safetensors     A and B of every layer, by Glassmind's names
+lora.json            rank, scale, and the model that training started from
 
 From these two, ``glassmind convert RUN OUT --to peft`` writes an adapter for the library ``peft``.
 """
@@ -25,7 +25,7 @@ TENSORS, FACTS = "lora.safetensors", "lora.json"
 
 @dataclass(frozen=True, slots=True)
 class KeptAdapter:
-    """``lora.json``. ``base`` is how the weights below the adapter were held during training."""
+    """``lora.json``. ``base`` is how the frozen weights were stored during training."""
 
     start: str
     rank: int
@@ -36,7 +36,7 @@ class KeptAdapter:
 
 
 def keep_adapter(folder: Path, module: nn.Module, recipe: Recipe) -> None:
-    """Write the factors of ``module`` (of its trunk, where it is a classifier) into a run."""
+    """Write the factors of ``module`` (of its trunk, if it is a classifier) into a run."""
     tensors: dict[str, Tensor] = {}
     for name, (a, b) in factors(module).items():
         layer = name.removeprefix("trunk.")
@@ -50,7 +50,7 @@ def keep_adapter(folder: Path, module: nn.Module, recipe: Recipe) -> None:
 
 
 def kept_adapter(source: str) -> tuple[Adapter, str]:
-    """The adapter that a run keeps, and what it was started from.
+    """A run's adapter, and the name of the model that training started from.
 
     Raises:
         UserError: the run has none, or its files are damaged.
@@ -58,8 +58,8 @@ def kept_adapter(source: str) -> tuple[Adapter, str]:
     folder = Path(source)
     if not (folder / FACTS).is_file():
         raise UserError(
-            f"{source} holds no adapter: an adapter is what a run learns that fine-tunes with "
-            "lora.rank above 0"
+            f"{source} holds no adapter: only a run that fine-tunes with lora.rank above 0 "
+            "learns one"
         )
     kept = read_record(KeptAdapter, folder / FACTS)
     tensors = load_tensors(folder / TENSORS)

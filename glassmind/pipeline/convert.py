@@ -1,11 +1,11 @@
-"""From one format to another: load whatever it is, write it as what is wanted.
+"""Converting a model from one format to another.
 
     convert("runs/text", Path("exported"))
     convert("smollm2", Path("smollm2-q8.gguf"), to="gguf", dtype="q8_0")
     convert("runs/tuned", Path("adapter"), to="peft")       what it learned, without the model
 
-Nothing is approximated silently: a format that has no way to say what the model does is refused,
-with the value that stands against it.
+Nothing is approximated silently: if a format cannot express the model, it is refused, and the error
+names the setting that it has no way to express.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _GGUF: dict[DType, Kind] = {"float32": "f32", "float16": "f16", "bfloat16": "bf1
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: where, as what, and how large. ``family`` is a ``model_type`` of Hugging
-    Face, and ``None`` for a GGUF; of an adapter, ``base`` is the model that it changes."""
+    """What was written: where, in which format, and how large. ``family`` is a ``model_type`` of
+    Hugging Face, ``None`` for a GGUF; ``base`` is the model that an adapter changes."""
 
     target: Path
     to: Format
@@ -78,14 +78,14 @@ def convert(
         if value not in known:
             raise UserError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     if to == "hf" and dtype not in _TORCH:
-        raise UserError(f"a folder of Hugging Face holds {', '.join(_TORCH)}; {dtype} is for GGUF")
+        raise UserError(f"a Hugging Face folder holds {', '.join(_TORCH)}; {dtype} is for GGUF")
     if to == "gguf" and family is not None:
-        raise UserError("a family can be chosen for a folder of Hugging Face only, not for a GGUF")
+        raise UserError("a family can be chosen for a Hugging Face folder only, not for a GGUF")
     refuse_taken(target)
     if to == "peft":
         return _convert_adapter(source, target, dtype, family, adapter)
     if to == "gguf":
-        # Whatever the matrices become: vectors stay exact there.
+        # Loaded in float32, because vectors are stored exactly for every dtype of the matrices.
         pretrained, chosen = load_any(source, torch.float32), None
         _merge_adapter(pretrained, adapter, family)
         save_gguf(pretrained, target, _GGUF[dtype])
@@ -120,14 +120,14 @@ def _convert_adapter(
 
 
 def is_own(source: str) -> bool:
-    """Whether ``source`` is a run with a model of our own kind, or the one that is shipped. (A run
-    that fine-tuned a model from elsewhere is a folder of Hugging Face as well.)"""
+    """Whether ``source`` is a run with a model of Glassmind's own kind, or the shipped model. (A
+    run that fine-tuned a model from elsewhere is a Hugging Face folder as well.)"""
     is_run = source == SHIPPED or (Path(source) / "run.json").is_file()
     return is_run and not is_pretrained(source)
 
 
 def load_any(source: str, dtype: torch.dtype = torch.float32) -> Pretrained:
-    """Whatever model is at ``source``, a run's too, as if it came from somewhere else.
+    """The model at ``source``; one of a run is loaded as if it were a model from elsewhere.
 
     Raises:
         UserError: as ``convert``.
@@ -136,7 +136,7 @@ def load_any(source: str, dtype: torch.dtype = torch.float32) -> Pretrained:
 
 
 def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:
-    """A run's best model, as if it came from somewhere else."""
+    """A run's best model, as if it were a model from elsewhere."""
     loaded = load(source)
     weights = {name: weight.detach() for name, weight in loaded.model.named_parameters()}
     model = build(
@@ -147,7 +147,7 @@ def _of_a_run(source: str, dtype: torch.dtype) -> Pretrained:
         n_tensors=len(weights),
         n_numbers=sum(weight.numel() for weight in weights.values()),
     )
-    # What a question is followed by; a model that was only pretrained has never seen one.
+    # The tokens that follow a question; a model that was only pretrained has never seen one.
     opening = {"chain-of-thought": THINK, "direct": ANSWER}.get(loaded.stage)
     asking = f"{QUESTION}{{{{ messages[-1]['content'] }}}}{opening}" if opening else None
     facts = TokenizerFacts(chat_template=asking, eos_token=END, pad_token=PAD)

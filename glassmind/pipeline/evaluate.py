@@ -1,7 +1,7 @@
-"""Grade a model on a task: generated problems, GSM8K files, or a person's own.
+"""Grade a model on a task: generated problems, GSM8K files, or your own.
 
-Any model that can be asked can be graded. It answers by every method whose needs it meets, or by
-those that are named.
+Any model that can be asked can be graded. It answers with every method whose needs it meets, or
+with the methods that are named.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}
 
 
 def task_recipe(llm: LLM) -> Recipe:
-    """Whose generated problems a model is graded on: its run's, or where it has none, those of the
-    model that comes with the package."""
+    """The recipe whose generated problems a model is graded on: that of its run, or if it has none,
+    that of the model that comes with the package."""
     return llm.recipe or shipped_run().recipe()
 
 
@@ -72,14 +72,14 @@ def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
 def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...]:
     """``count`` training problems with worked steps, to be shown before a question of ``task``.
 
-    They are none of the problems that ``task`` asks: the training problems of the same set, and
-    GSM8K's for a file.
+    They never include a problem of ``task``: they are the training problems of the same set, or of
+    GSM8K if ``task`` is a file.
 
     Raises:
         UserError: there are too few, or their data is missing.
     """
     if task.removesuffix("-train") in PROBLEM_SETS and task.endswith("-train"):
-        raise UserError(f"{task} is what examples are taken from: grade another task with them")
+        raise UserError(f"the examples are taken from {task}: use them with another task")
     if task not in GENERATED:
         return chosen_examples(PROBLEM_SETS.get(task, PROBLEM_SETS["gsm8k"]).train(), count)
     if recipe.problems.file:
@@ -155,7 +155,7 @@ def evaluate_task(
 def _chains(
     session: Session, reward: Reward, problems: Sequence[Problem], style: Style
 ) -> list[Trace]:
-    """The session's sampled chains, with the verifier's scores where the reward reads them."""
+    """The session's sampled chains, with the verifier's scores if the reward needs them."""
     get = session.judged if "verifier" in reward.needs else session.samples
     return get(problems, session.sampled.samples, style)
 

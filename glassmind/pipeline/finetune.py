@@ -1,13 +1,14 @@
 """Fine-tuning: train a finished model further.
 
-``start`` in a recipe names the model: a run, the model that comes with the package, a folder of
-Hugging Face, a GGUF file. ``objective`` names how it is trained, one of the files of ``tunings``:
-all of the model, part of it (``finetune.freeze``), or a low-rank change of it (``lora``).
+``start`` in a recipe names the model: a run, the model that comes with the package, a Hugging Face
+folder, or a GGUF file. ``objective`` names how it is trained and is one of the files of
+``tunings``. All of the model is trained, part of it (``finetune.freeze``), or a low-rank change of
+it (``lora``).
 
-A model of our own that is trained on problems, on text or from reward is saved as before. One that
-has learned to chat or to classify is saved as a folder of Hugging Face, right in the run's folder,
-with every change merged into the weights: the run can be asked, converted, started from again, and
-opened by other programs.
+Glassmind's own models that are trained on problems, on text or from reward are saved like the model
+of any run. A model that has learned to chat or to classify is saved in the run's folder as a
+Hugging Face folder, with every change merged into the weights, so that other programs can open it.
+Both can be asked, converted, and trained further.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from glassmind.serialization import decode, encode_toml
 
 
 def objectives() -> tuple[str, ...]:
-    """What ``objective`` in a recipe may be."""
+    """The possible values of ``objective`` in a recipe."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(tunings.__path__)))
 
 

@@ -1,7 +1,7 @@
 """The ladder: direct answer → chain of thought → self-consistency → verifier, measured.
 
-One recipe in, one folder out: two models that differ only in what they were shown, a verifier
-trained on the second one's own mistakes, and the same test problems answered by every method.
+One recipe gives one folder: two models that differ only in their training data, a verifier trained
+on the mistakes of the second model, and the same test problems answered by every method.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def run_ladder(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> RunFolder:
-    """Climb the whole ladder into ``folder`` and write its report.
+    """Run the whole ladder into ``folder`` and write its report.
 
-    A run that was interrupted goes on where it stopped when called again with ``resume``. With
-    ``start``, the models begin with the weights of a finished model. One from elsewhere is asked
-    directly as it is, and fine-tuned on worked solutions for its chains of thought.
+    A run that was interrupted continues where it stopped when called again with ``resume``. With
+    ``start``, the models begin with the weights of a finished model. A model from elsewhere gives
+    direct answers unchanged, and is fine-tuned on worked solutions for its chains of thought.
 
     Raises:
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
@@ -111,7 +111,7 @@ def run_ladder(
 def _own_models(
     run: RunFolder, recipe: Recipe, slices: Slices, device: torch.device, progress: Progress
 ) -> tuple[Job, dict[str, LocalLLM]]:
-    """Two models of our own that differ only in what they were shown."""
+    """Two models of Glassmind's own kind that differ only in their training data."""
     if recipe.start:
         tokenizer = load(recipe.start).tokenizer
         save(tokenizer, run.path / "tokenizer.json")
@@ -130,7 +130,7 @@ def _own_models(
 def climb(
     problems: Sequence[Problem], session: Session, methods: Sequence[Method], budget: Budget
 ) -> SliceResult:
-    """Answer the problems by every one of ``methods``, and grade the answers."""
+    """Answer the problems with every one of ``methods``, and grade the answers."""
     solutions = {method.name: method.solve(problems, session, budget) for method in methods}
     graded = {name: verdicts(problems, found) for name, found in solutions.items()}
     return SliceResult(problems, session, solutions, graded)

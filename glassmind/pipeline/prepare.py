@@ -1,4 +1,4 @@
-"""From a recipe to what training eats: problems, tokenizer, packed rows."""
+"""From a recipe to the input of training: problems, tokenizer, packed rows."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def run_tokenizer(run: RunFolder, recipe: Recipe, train: Sequence[Problem]) -> S
 def solution_texts(
     problem: Problem, solutions: SolutionsConfig, rng: random.Random
 ) -> tuple[str, ...]:
-    """The steps of one valid way to solve ``problem``; the given ones where it has no other."""
+    """The steps of one valid way to solve ``problem``; the given steps if there is no other."""
     if problem.steps and all(step.checkable for step in problem.steps):
         steps = sample_solution(
             problem,
@@ -169,9 +169,9 @@ def validation_rows(
 def _documents(
     recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
 ) -> list[Document]:
-    """Prompt and completion of each problem, those left out that are too long for a row.
+    """Prompt and completion of each problem, without those that are too long for a row.
 
-    Problems without steps teach a chain nothing and are left out of the chain style.
+    In the chain style, problems without steps are left out too.
     """
     rng = random.Random(recipe.seed)
     documents = []

@@ -1,13 +1,13 @@
 """The ladder of a model from elsewhere: how published weights are taught to reason in steps.
 
-    direct            the model as it is, asked for its answer without steps
+    direct            the unchanged model, asked for its answer without steps
     chain of thought  the same weights, fine-tuned on worked solutions (all of them, or LoRA):
-                      a step a line, and the answer in the last line
-    vote, verifier    on the chains of the fine-tuned model, as for a model of our own
+                      one step per line, and the answer in the last line
+    vote, verifier    on the chains of the fine-tuned model, as for Glassmind's own models
 
-A chat model is taught in conversations through its own template. A base model has none: it is
-taught to continue ``Question: ...``, and ``Answer:``. With ``sampling.calculator``, solutions are
-written as the calculator completes them.
+A chat model is taught in conversations that are written by its own template. A base model has none
+and is taught to continue ``Question: ...`` and ``Answer:``. With ``sampling.calculator``, solutions
+are written as the calculator completes them.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def started_recipe(recipe: Recipe) -> Recipe:
     """The recipe with the model that ``start`` names in place of its own.
 
     Raises:
-        UserError: there is no such model, it has no tokenizer, or it cannot be trained so.
+        UserError: there is no such model, it has no tokenizer, or it cannot be trained this way.
     """
     started = load_any(recipe.start)
     tokenizer_of(started)
     if is_own(recipe.start) and (recipe.lora.rank or recipe.finetune.freeze):
         raise UserError(
-            "a ladder trains all weights of a model of our own: lora.rank and finetune.freeze are "
-            "for one from elsewhere"
+            "a ladder trains all weights of Glassmind's own models: lora.rank and finetune.freeze "
+            "are for models from elsewhere"
         )
     if not is_own(recipe.start) and started.chat_template is None and not started.stop_ids:
         raise UserError(f"{recipe.start} has no token that ends a text: it cannot learn to stop")
@@ -70,10 +70,10 @@ def started_recipe(recipe: Recipe) -> Recipe:
 def taught_models(
     run: RunFolder, recipe: Recipe, slices: Slices, device: torch.device, progress: Progress
 ) -> tuple[Job, dict[str, LocalLLM]]:
-    """The model as it is, and fine-tuned on worked solutions (once; found again on resume).
+    """The unchanged model, and the one fine-tuned on worked solutions (loaded on resume).
 
     Raises:
-        UserError: none of the problems can be taught.
+        UserError: none of the problems can be used.
     """
     if not is_published(run):
         _teach(run, recipe, slices, device, progress)
@@ -127,7 +127,7 @@ def _named(started: Pretrained, run: RunFolder) -> Pretrained:
 def solution_documents(
     llm: LocalLLM, recipe: Recipe, problems: Sequence[Problem]
 ) -> list[Document]:
-    """Every problem with one of its solutions, as ``llm`` is asked and is to answer.
+    """Every problem with one of its solutions, as prompt and reply of ``llm``.
 
     Problems without steps, and those too long for a row, are left out.
     """

@@ -2,7 +2,7 @@
 
 rows       the text in tokens, on the disk (``text_rows``)
 train      on rows read from there
-measure    the loss on the validation part, in nats a token and bits a byte
+measure    the loss on the validation part, in nats per token and bits per byte
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run_pretraining(
     if recipe.train.row_tokens > recipe.model.max_tokens:
         raise UserError(
             f"train.row_tokens ({recipe.train.row_tokens}) exceeds the model's context, "
-            f"model.max_tokens ({recipe.model.max_tokens}): lower the one or raise the other"
+            f"model.max_tokens ({recipe.model.max_tokens}): lower the first or raise the second"
         )
     with (
         group.first_process_first(),

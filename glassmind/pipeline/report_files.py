@@ -1,4 +1,4 @@
-"""What a run leaves for its report beside the table: votes by samples, examples, attention."""
+"""The files of a run's report besides the table: votes by samples, examples, attention."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ def rows_by_votes(problems: Sequence[Problem], session: Session, budget: Budget)
 def examples(
     problems: Sequence[Problem], solutions: Mapping[str, Sequence[Solution]]
 ) -> list[Example]:
-    """Four problems that the top of the summary solved and four that it failed.
+    """Four problems that the highest method of the summary solved, and four that it failed.
 
-    Of the solved ones, those come first where the samples disagreed most: there is something to
-    see.
+    Among the solved problems, those whose samples disagreed most come first.
     """
     shown = [
         method.name
@@ -86,7 +85,7 @@ def _nodes(problem: Problem, trace: Trace) -> tuple[ExampleNode, ...]:
     valid: dict[int, bool | None] = {}
     for completion in trace.completions:
         checks = check_steps(problem, completion.steps)
-        # Free text has lines for steps, which are no nodes; only steps that are nodes are marked.
+        # In free text, lines are steps but not nodes; only steps that are nodes are marked.
         for index, check in zip(completion.step_ends, checks, strict=False):
             valid[index] = check.valid
     paths = {completion.path[-1]: completion for completion in trace.completions}
@@ -113,7 +112,7 @@ def _correct(problem: Problem, completion: Completion) -> bool:
 
 
 def sharpest_head(llm: LocalLLM, problem: Problem, completion: Completion) -> Attention | None:
-    """The head that looks back from the chain at single question tokens most sharply.
+    """The head whose attention from the chain to single question tokens is sharpest.
 
     ``None`` if the chain is empty.
     """

@@ -1,9 +1,9 @@
-"""Does the dial hold? Train several depths, and see whether their losses lie on one line.
+"""Test the dial: train several depths, and see whether their losses lie on one line.
 
-Every size is an ordinary run in a folder of its own (``depth-3-seed-0``), so an interrupted scaling
-goes on where it stopped, and each point can be opened, asked and repeated by itself. What is
-measured is the loss on held-out data after the last step: bits a byte for a text, nats a learned
-token for problems.
+Every size is an ordinary run in a separate folder (``depth-3-seed-0``), so an interrupted scaling
+continues where it stopped, and each point can be opened, asked and repeated by itself. The measured
+quantity is the loss on held-out data after the last step: bits per byte for a text, nats per
+learned token for problems.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def run_scaling(
 ) -> Scaling:
     """Train every depth with every seed into ``folder``, fit the law, write ``scaling.html``.
 
-    ``finish`` is what the command line changes: it is applied to the recipe, and has the last word
-    on what the dial makes of it.
+    ``finish`` applies the changes of the command line: to the recipe, and once more to the dial's
+    result, so that they override it.
 
     ``begin`` is called when everything is checked and nothing is trained yet.
 
@@ -144,11 +144,11 @@ def _recipes(
 def _trained(
     recipe: Recipe, folder: Path, device: torch.device | str, progress: Progress
 ) -> RunFolder:
-    """The finished run of ``recipe``: trained now, gone on with, or found."""
+    """The finished run of ``recipe``: trained, resumed, or loaded if it is complete."""
     begun = (folder / "recipe.toml").is_file()
     if begun and _loss(RunFolder(folder)) is not None and any(folder.glob("models/*/model.json")):
-        return open_run(folder, recipe, resume=True)  # refuses that of another recipe
-    torch.compiler.reset()  # every run compiles as if it were the only one
+        return open_run(folder, recipe, resume=True)  # refuses a run of another recipe
+    torch.compiler.reset()  # every run compiles anew, as if it were the only one
     return run_training(recipe, folder, resume=begun, device=device, progress=progress)
 
 

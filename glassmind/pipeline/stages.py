@@ -1,4 +1,4 @@
-"""The stages of a run, each with its result on disk: done once, found again on resume."""
+"""The stages of a run. Each saves its result and is not repeated when the run is resumed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, val
 from glassmind.train.metrics_file import MetricsFile
 from glassmind.train.process_group import ProcessGroup
 
-# One seed drives a run; these keep its uses apart.
+# A run has one seed; these derive a separate one for each use.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
 SCORED_AGAIN = 8  # chains of each sampling whose log-probabilities the trainer checks
 STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
@@ -42,7 +42,7 @@ STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 @dataclass(frozen=True)
 class Job:
-    """What every stage needs: where, how, watched by whom."""
+    """What every stage needs: the run, its recipe and tokenizer, the device and the display."""
 
     run: RunFolder
     recipe: Recipe
@@ -62,7 +62,7 @@ class Job:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note the wall clock of a stage in ``run.json``, interrupted ones included."""
+        """Record the wall-clock time of a stage in ``run.json``, even if it is interrupted."""
         started = time.monotonic()
         try:
             yield
@@ -72,8 +72,8 @@ class Job:
 
 
 def fresh_model(job: Job) -> Transformer:
-    """The recipe's model with the run's initial weights, those of ``start`` where it names one: the
-    same at every call."""
+    """The recipe's model with the run's initial weights, or those of ``start`` if it names a model.
+    They are the same at every call."""
     torch.manual_seed(job.recipe.seed)
     model = Transformer(with_vocabulary(job.recipe.model, job.tokenizer))
     if job.recipe.start:
@@ -126,7 +126,7 @@ def train_language_model(
 
 
 def loaded_transformer(job: Job, stage: str) -> Transformer:
-    """The finished model of a stage, as anybody would load it."""
+    """The finished model of a stage, loaded from the run's folder."""
     model = load_model(job.run.model_folder(stage), job.tokenizer, job.device)
     if not isinstance(model, Transformer):
         raise UserError(f"{job.run.model_folder(stage)} holds a scorer, not a language model")
@@ -141,9 +141,9 @@ def kept(
     make: Callable[[], list[Trace]],
     llm: LocalLLM | None = None,
 ) -> list[Trace]:
-    """The traces that ``make`` makes, or those that an earlier process kept in the run.
+    """The traces that ``make`` returns, or those that an earlier process saved in the run.
 
-    Where ``llm`` has sampled them, a few are scored again as the trainer does.
+    If ``llm`` has sampled them, a few are scored again as the trainer does.
     """
     path = job.run.path / "samples" / f"{name}.safetensors"
     if path.is_file():
@@ -157,7 +157,7 @@ def kept(
 
 
 def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
-    """The finished ``model`` of a stage as one that can be asked; its weights are packed once."""
+    """The finished ``model`` of a stage as an ``LLM``; its weights are packed once."""
     return LocalLLM(
         name=stage,
         model=model,
@@ -179,9 +179,9 @@ def check_agreement(
     traces: Sequence[Trace],
     style: Style,
 ) -> None:
-    """Score a few chains again as the trainer does, and note the difference in ``metrics.jsonl``.
+    """Score a few chains again as the trainer does, and log the difference in ``metrics.jsonl``.
 
-    Raises ``UserError`` where it is above the recipe's bound and the recipe says to stop.
+    Raises ``UserError`` if it is above the recipe's bound and the recipe says to stop.
     """
     prompts: list[list[int]] = []
     chains: list[Completion] = []
@@ -198,7 +198,7 @@ def check_agreement(
     metrics.forget_stage()
     metrics.append(0, {"engine_trainer_logprob_diff": asdict(difference)})
     config = job.recipe.sampling
-    if difference.max <= config.most_logprob_diff:  # never true of what is no number
+    if difference.max <= config.most_logprob_diff:  # false for NaN
         return
     message = (
         f"{stage}: the engine's log-probability of a token is {difference.max:.2g} nats from the "
@@ -212,9 +212,9 @@ def check_agreement(
 def slice_session(
     job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
 ) -> Session:
-    """What the methods share that answer the problems of one slice.
+    """The session that the methods share on the problems of one slice.
 
-    Traces of all of the problems together are kept in the run.
+    The traces of all of its problems are saved in the run.
     """
     whole, sampling = list(problems), job.recipe.sampling
 
@@ -244,7 +244,7 @@ def _seed(job: Job, use: int) -> int:
 def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenScorer:
     """Sample training problems, grade every step, train a scorer above a copy of its weights.
 
-    The problems are the last of the training set, the ones the model has seen least.
+    The problems are the last of the training set, which the model has seen least.
     """
     if job.done(VERIFIER):
         return loaded_scorer(job, llm)
@@ -279,7 +279,7 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
         scorer = TokenScorer(trunk, config.layers)
         if documents:
             _train_scorer(job, scorer, documents, _end_id(llm, traces))
-        else:  # a model that never finishes a chain leaves nothing to judge: every score is 0.5
+        else:  # without a finished chain there is nothing to judge, and every score is 0.5
             job.progress.end("the model finished no chain, so the verifier stays untrained")
         trunk_stage = "" if config.language_weight > 0 else "chain-of-thought"
         folder = job.run.model_folder(VERIFIER)
@@ -289,7 +289,7 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
 
 
 def _end_id(llm: LocalLLM, traces: Sequence[Trace]) -> int:
-    """The token that ends a chain: of several that may, the one that most chains end with."""
+    """The token that ends a chain: if there are several, the one that ends most chains."""
     chains = [c for trace in traces for c in trace.completions]
     ends = Counter(c.token_ids[-1] for c in chains if c.finish == "stop" and c.token_ids)
     return ends.most_common(1)[0][0] if ends else min(llm.stop_ids)
@@ -319,7 +319,7 @@ def _train_scorer(
 
 
 def loaded_scorer(job: Job, llm: LocalLLM) -> TokenScorer:
-    """The finished verifier, above the weights of ``llm`` unless it has a trunk of its own."""
+    """The finished verifier, on top of the weights of ``llm`` unless it has its own trunk."""
     folder = job.run.model_folder(VERIFIER)
     scorer = load_model(folder, job.tokenizer, job.device, llm.model)
     if not isinstance(scorer, TokenScorer):

@@ -1,6 +1,6 @@
-"""From text on the disk to rows of token ids: how pretraining begins, of a new model or a finished.
+"""From text on the disk to rows of token ids, for the pretraining of a new or a finished model.
 
-    survey     read everything once: is it text, how much is there, what do the filters take away
+    survey     read everything once: is it text, how much is there, what do the filters remove
     tokenizer  learn it on the training part (or take the recipe's, or a finished model's)
     tokens     encode the text into ``tokens/train.bin`` and ``validation.bin`` of the run's folder
 
@@ -43,10 +43,10 @@ from glassmind.tokenize import SavedTokenizer, Tokenizer, load, save, train_bpe,
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.corpus.bulk import cores
 
-TOKENIZER_CHARACTERS = 4_000_000  # enough text to learn merges from; more changes little
+TOKENIZER_CHARACTERS = 4_000_000  # enough text to learn merges from; more makes little difference
 VALIDATION_TOKENS = 16_384  # that the loss is measured on while training; in the end, on all
 
-# How families spell the token between documents. Chat models have another that ends a turn.
+# The token between documents in each family. Chat models have another one that ends a turn.
 _ENDS_OF_DOCUMENTS = ("<|endoftext|>", "<|end_of_text|>")
 
 Part = Literal["train", "validation"]
@@ -54,18 +54,18 @@ Part = Literal["train", "validation"]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that are only measured on, and what they were encoded from."""
+    """The rows that are used for validation only, and the shard that has them."""
 
     rows: TokenRows
-    sample: PackedRows  # some of them from everywhere, to be measured again and again
+    sample: PackedRows  # evenly spread rows, for validation during training
     shard: Shard
 
 
 def require_texts(recipe: Recipe) -> None:
-    """Refuse a recipe whose text is not there, before anything is begun.
+    """Refuse a recipe whose text is missing before the run is started.
 
     Raises:
-        UserError: it names none, or one that does not exist.
+        UserError: the recipe names no text, or one that does not exist.
     """
     config = recipe.pretrain
     if not config.file:
@@ -79,8 +79,8 @@ def require_texts(recipe: Recipe) -> None:
 def begun(
     folder: Path, recipe: Recipe, *, resume: bool, first: bool = True
 ) -> Generator[RunFolder, None, None]:
-    """Open the run for what can still turn out to be unusable: if it does, a run that was new is
-    taken away again. ``first`` says whether this process is the one that writes."""
+    """Open the run, and delete it again if it is new and the block raises a ``UserError``, because
+    its text is unusable. ``first`` says whether this process is the one that writes."""
     if not recipe.pretrain.file:
         raise UserError("a recipe that pretrains needs a text: set pretrain.file")
     new = not (folder / "recipe.toml").is_file()
@@ -99,10 +99,10 @@ def text_rows(
     progress: Progress,
     tokenizer: ComposedTokenizer | None = None,
 ) -> tuple[TokenRows, HeldOut | None]:
-    """The recipe's text as rows to train on and to measure on, made where they are not there yet.
+    """The recipe's text as rows to train and to validate on; they are made if they are missing.
 
-    ``tokenizer`` is that of a model from elsewhere; without one it is the run's own, in its
-    ``tokenizer.json``, which is made if it is missing.
+    ``tokenizer`` is that of a model from elsewhere. Without one, the run's ``tokenizer.json`` is
+    used, which is made if it is missing.
 
     Raises:
         UserError: the text cannot be read, or is too short.
@@ -119,11 +119,11 @@ def text_rows(
 
 
 def _forget(run: RunFolder) -> None:
-    """Take away the run that was just begun, and nothing else that its folder may hold."""
+    """Delete the run that was just started, and nothing else in its folder."""
     for name in ("run.json", "recipe.toml", "tokenizer.json", "data-report.json"):
         (run.path / name).unlink(missing_ok=True)
     shutil.rmtree(run.path / "tokens", ignore_errors=True)
-    with suppress(OSError):  # there is something of somebody else's in it
+    with suppress(OSError):  # the folder has other files
         run.path.rmdir()
 
 
@@ -148,7 +148,7 @@ def _rows(run: RunFolder, recipe: Recipe, part: Part, shard: Shard) -> TokenRows
 def _shards(
     run: RunFolder, recipe: Recipe, progress: Progress, given: ComposedTokenizer | None
 ) -> dict[Part, Shard]:
-    """The run's shards, made where they are not there yet, and its tokenizer with them."""
+    """The run's shards; they and the tokenizer are made if they are missing."""
     path, config = run.path / "tokenizer.json", recipe.pretrain
     parts: list[Part] = ["train"]
     if config.validation_file or config.validation_fraction:
@@ -161,7 +161,7 @@ def _shards(
         if whole := {part: shard for part, shard in found.items() if shard}:
             if len(whole) == len(parts):
                 return whole
-            progress.end("the tokens in the run's folder are not whole and are made again")
+            progress.end("the tokens in the run's folder are incomplete and are made again")
     corpus = _survey(recipe, progress)
     if corpus.filters is not None:
         write_record(run.path / "data-report.json", corpus.filters.report())
@@ -169,7 +169,7 @@ def _shards(
     if tokenizer is None:
         save(_make_tokenizer(recipe, corpus, progress), path)
         tokenizer = load(path)
-    shutil.rmtree(run.path / "tokens", ignore_errors=True)  # whatever a kill left there
+    shutil.rmtree(run.path / "tokens", ignore_errors=True)  # left by a process that was killed
     shards: dict[Part, Shard] = {}
     with closing(_cut_in_two(corpus.pieces("tokenizing", progress), corpus.cut)) as pieces:
         for part, group in groupby(pieces, key=itemgetter(0)):
@@ -198,7 +198,7 @@ def _write(
 
 
 def _end_of_document(tokenizer: Tokenizer) -> int | None:
-    """What a model from elsewhere was taught to read between documents; ``None`` if nothing."""
+    """The token between documents in a model from elsewhere; ``None`` if it has none."""
     if not isinstance(tokenizer, ComposedTokenizer):
         return None
     spellings = (*_ENDS_OF_DOCUMENTS, tokenizer.facts.eos_token or "")
@@ -207,7 +207,7 @@ def _end_of_document(tokenizer: Tokenizer) -> int | None:
 
 @dataclass(frozen=True)
 class _Corpus:
-    """A text that was read once: what the filters leave of it, and how much of that is trained on.
+    """A text that was read once: its length after the filters, and how much of it is trained on.
 
     ``characters`` are counted after the filters; the first ``cut`` of them are the training part.
     """
@@ -218,14 +218,14 @@ class _Corpus:
     cut: int
 
     def pieces(self, stage: str, progress: Progress) -> Generator[Piece, None, None]:
-        """What the filters leave."""
+        """The documents after the filters."""
         if self.filters is None:
             return self.texts.pieces(stage, progress)
         return kept(self.texts.documents(stage, progress), self.filters.decisions)
 
 
 def _survey(recipe: Recipe, progress: Progress) -> _Corpus:
-    """Read all of the text once: nothing is begun on a text that cannot be finished."""
+    """Read all of the text once, so that an unusable text is refused before any other work."""
     config = recipe.pretrain
     require_texts(recipe)
     texts = _texts(config, config.file)
@@ -257,7 +257,7 @@ def _texts(config: PretrainConfig, name: str) -> Texts:
 
 
 def _cut_in_two(pieces: Iterator[Piece], cut: int) -> Generator[tuple[Part, Piece], None, None]:
-    """Tell the first ``cut`` characters from the rest, in the midst of a document if need be."""
+    """Split after the first ``cut`` characters, inside a document if necessary."""
     seen = 0
     for piece in pieces:
         here = min(len(piece.text), max(0, cut - seen))

@@ -1,11 +1,11 @@
-"""Minutes into steps: a few real steps are timed, once, and the rest is division.
+"""Minutes into steps: time a few real steps once, and divide.
 
-A run that stopped by the clock would never repeat: a busier machine would train less. So the clock
-is asked at the start only, and what it says is written into the recipe as a number of steps. From
-there on the run is like any other, and is resumed without being timed again.
+A run that stopped at a time limit could not be repeated: a busier machine would train less. So time
+is measured at the start only, and the result is written into the recipe as a number of steps. From
+then on the run is like any other, and is resumed without being timed again.
 
-The steps that are timed are those of the real trainer on a model of the real shape, with made-up
-tokens. The model is thrown away, and the random generators are left as they were found.
+The timed steps are those of the real trainer on a model of the real shape, with made-up tokens. The
+model is discarded, and the state of the random generators is restored.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _WARM_UP, _TIMED, _SECONDS = 3, 25, 2.0
 _DOCUMENTS = 3  # in a packed row of made-up tokens
 
 Finish = Callable[[Recipe], Recipe]
-"""What the command line changes in a recipe after the dial."""
+"""Applies the changes of the command line, after the dial has shaped a recipe."""
 
 
 def vocabulary_size(recipe: Recipe) -> int:
-    """The size of the vocabulary, read from the tokenizer's file where the recipe names one."""
+    """The size of the vocabulary, read from the tokenizer's file if the recipe names one."""
     file = recipe.tokenizer.file
     return load(file).vocab_size if file else vocabulary(recipe)
 
@@ -83,14 +83,14 @@ def within(
     device: torch.device,
     progress: Progress | None = None,
 ) -> Recipe:
-    """The recipe of a run that trains for so many minutes on this machine.
+    """The recipe of a run that trains for this many minutes on this machine.
 
     With a ``depth``, that model is trained for the steps that fit, and the batch is the one for
-    that many tokens. Without, it is the deepest model whose horizon fits. The time counted is that
-    of training, from the first step to the last. ``finish`` has the last word on every value.
+    that many tokens. Without it, the deepest model whose horizon fits is chosen. Only training is
+    counted, from the first step to the last. ``finish`` can override every value.
 
     Raises:
-        UserError: hardly a step fits, or the recipe cannot be dialled.
+        UserError: too few steps fit, or the dial cannot be used with the recipe.
     """
     require_new(recipe)
     watcher = progress or Silent()
@@ -105,7 +105,7 @@ def within(
 
 
 class _Clock:
-    """The recipe at any depth, and what a step of it takes on this machine."""
+    """The recipe at any depth, and the time of one of its steps on this machine."""
 
     def __init__(
         self, recipe: Recipe, finish: Finish, device: torch.device, progress: Progress
@@ -114,7 +114,7 @@ class _Clock:
         self.vocab_size = vocabulary_size(recipe)
 
     def filling(self, depth: int, seconds: float) -> Recipe:
-        """``depth`` with the steps that fit, in the batch that belongs to so many tokens."""
+        """``depth`` with the steps that fit, in the batch for that many tokens."""
         recipe = dialled(self.recipe, depth, vocab_size=self.vocab_size)
         step = self._step(recipe)
         tokens = batch_tokens(recipe) * seconds / step
@@ -129,8 +129,8 @@ class _Clock:
     def deepest(self, seconds: float) -> Recipe:
         """The greatest depth whose horizon fits into ``seconds``.
 
-        One depth is timed, and the others are taken to need time in proportion to their
-        arithmetic; the one that should fit is timed in turn, until the answer stays the same.
+        One depth is timed, and the time of the others is estimated in proportion to their
+        operations. The depth that should fit is timed next, until the result no longer changes.
         """
         steps: dict[int, float] = {}  # depth -> seconds of one step
         depth = FIRST_GUESS
@@ -149,7 +149,7 @@ class _Clock:
         return dialled(self.recipe, depth, vocab_size=self.vocab_size)
 
     def _work(self, depth: int) -> float:
-        """Operations of a whole training."""
+        """Operations of a whole training run."""
         recipe = self._at(depth)
         model = replace(recipe.model, vocab_size=self.vocab_size)
         each = training_flops(model, recipe.train.row_tokens)
@@ -190,7 +190,7 @@ def step_seconds(
         try:
             return _median_step(trainer, watch)
         finally:
-            # The run itself compiles anew, as it will when it is resumed: the same kernels.
+            # The run compiles anew, as it does when it is resumed, so that it has the same kernels.
             torch.compiler.reset()
 
 
@@ -215,7 +215,7 @@ def _rows(recipe: Recipe, vocab_size: int) -> Rows:
     ids = np.random.default_rng(0).integers(0, vocab_size, rows * length, np.int32)
     if recipe.objective == "pretrain" and not recipe.pretrain.document_mask:
         return stream(ids, length)
-    # Several documents a row, of which the latter halves are learned.
+    # Each row has several documents; the second half of each is learned.
     size = max(2, length // _DOCUMENTS)
     document = Document(ids[:size], {COMPLETION: np.arange(size) >= size // 2})
     documents = [document] * (rows * (length // size))

@@ -1,7 +1,7 @@
-"""One training run by itself: pretrain on a text, or teach one style of answering.
+"""A single training run: pretrain on a text, or teach one style of answering.
 
-What ``glassmind train`` does. The result is a run's folder that ``ask``, ``eval`` and ``load``
-open.
+This is what ``glassmind train`` runs. The result is a run's folder that ``ask``, ``eval`` and
+``load`` can open.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run_training(
 ) -> RunFolder:
     """Train the one model the recipe describes into ``folder``.
 
-    Of several processes (``group``), the first one makes the folder and what belongs into it.
+    If there are several processes (``group``), the first one writes the folder.
 
     Raises:
         UserError: the recipe or its data cannot be used, or ``folder`` holds something else.

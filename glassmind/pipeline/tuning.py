@@ -1,4 +1,4 @@
-"""What every kind of fine-tuning is, and what it needs. The kinds are the files of ``tunings``."""
+"""The record of a kind of fine-tuning, and the code that all kinds share (see ``tunings``)."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Tune(Protocol):
 
 @dataclass(frozen=True)
 class FineTuning:
-    """A kind of fine-tuning. ``options`` is the dataclass that ``[options]`` of a recipe is read
-    as; ``None`` where the kind has no options of its own."""
+    """A kind of fine-tuning. ``options`` is the dataclass of ``[options]`` in a recipe; ``None`` if
+    the kind has no options of its own."""
 
     tune: Tune
     options: type[object] | None = None
@@ -57,7 +57,7 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Tuning:
-    """One fine-tuning under way."""
+    """A fine-tuning run in progress."""
 
     run: RunFolder
     recipe: Recipe
@@ -66,14 +66,14 @@ class Tuning:
     stage: str
 
     def prepare(self, module: nn.Module) -> None:
-        """Wrap and freeze what the recipe says, with the run's seed."""
+        """Freeze parameters and add LoRA factors as the recipe says, with the run's seed."""
         torch.manual_seed(self.recipe.seed)
         if self.recipe.lora.rank:
             add_lora(module, self.recipe.lora)
         freeze(module, self.recipe.finetune.freeze)
 
     def loader(self, rows: Rows) -> RowLoader:
-        """Batches of the recipe's size from ``rows``, or of all rows where they are fewer."""
+        """Batches of the recipe's size from ``rows``, or of all rows if there are fewer."""
         batch_rows = min(self.recipe.train.batch_rows, len(rows))
         return RowLoader(rows, batch_rows, self.recipe.seed)
 
@@ -104,10 +104,10 @@ class Tuning:
 
 
 def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
-    """The recipe with the model it really trains.
+    """The recipe with the architecture of the model that it trains.
 
     Raises:
-        UserError: a row has more tokens than that model reads.
+        UserError: a row has more tokens than that model's context.
     """
     config = pretrained.model.config
     if recipe.train.row_tokens > config.max_tokens:
@@ -119,7 +119,7 @@ def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
 
 
 def publish(pretrained: Pretrained, run: RunFolder) -> None:
-    """Make the run's folder a folder of Hugging Face too. ``config.json`` is written last, so a
+    """Make the run's folder a Hugging Face folder as well. ``config.json`` is written last, so a
     folder that has one is complete."""
     temporary = run.path / ".model"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -140,7 +140,7 @@ def tokenizer_of(pretrained: Pretrained) -> ComposedTokenizer:
         UserError: it has none.
     """
     if pretrained.tokenizer is None:
-        raise UserError(f"{pretrained.source} holds no tokenizer, and without one no text is read")
+        raise UserError(f"{pretrained.source} has no tokenizer, which is needed to read text")
     return pretrained.tokenizer
 
 

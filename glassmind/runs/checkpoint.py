@@ -5,7 +5,7 @@ A checkpoint is a folder ``step-000300`` with a ``.safetensors`` file for each p
 name and renamed when complete; ``newest`` skips, and reports, one that was damaged afterwards.
 Beside the newest ones, one ``best-000250`` may be kept.
 
-``Writer`` writes in the background: a step waits only until the tensors are copied.
+``Writer`` writes in the background: a training step waits only until the tensors are copied.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     with atomic_write(path) as temporary:
         try:
             safetensors.torch.save_file(contiguous, temporary)
-        except SafetensorError as error:  # how the library reports, among others, a full disk
+        except SafetensorError as error:  # the library reports a full disk, for example, this way
             raise UserError(f"cannot write {path}: {error}") from None
 
 
@@ -73,7 +73,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        UserError: it is missing, truncated, or no safetensors file at all.
+        UserError: it is missing, truncated, or not a safetensors file.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing")
@@ -94,7 +94,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int, kind: Kind 
     folder.mkdir(parents=True, exist_ok=True)
     require_space(folder, checkpoint.n_bytes)
     unfinished = folder / f".unfinished-{os.getpid()}"
-    for abandoned in folder.glob(".unfinished-*"):  # by a process that was killed
+    for abandoned in folder.glob(".unfinished-*"):  # left by a process that was killed
         shutil.rmtree(abandoned, ignore_errors=True)
     unfinished.mkdir()
     try:
@@ -130,7 +130,7 @@ class Writer:
         self._pending: list[Future[None]] = []
 
     def write(self, step: int, checkpoint: Checkpoint, keep: int, kind: Kind = "step") -> None:
-        """Copy ``checkpoint`` and return; at most one other is still being written then."""
+        """Copy ``checkpoint`` and return. An earlier one may still be written at that time."""
         while len(self._pending) > 1:
             self._pending.pop(0).result()
         copied = checkpoint.copy()
@@ -160,7 +160,7 @@ def header(folder: Path) -> dict[str, Any]:
     """A checkpoint's state, without the tensors.
 
     Raises:
-        UserError: it is none of this format.
+        UserError: it is not a checkpoint of this format.
     """
     state = read_json(folder / "state.json", nonfinite="keep")
     written = state.get("format") if isinstance(state, dict) else None
@@ -170,7 +170,7 @@ def header(folder: Path) -> dict[str, Any]:
         age = "a newer" if written > FORMAT else "an older"
         raise OtherVersion(
             f"{folder} was written by {age} version of Glassmind (format {written}, and this one "
-            f"reads {FORMAT}): go on with that version, or start anew in another folder"
+            f"reads {FORMAT}): continue with that version, or start again in another folder"
         )
     checksums = state.get("checksums")
     if not isinstance(checksums, dict) or any(Path(name).name != name for name in checksums):

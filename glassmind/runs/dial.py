@@ -1,31 +1,32 @@
 """The one dial: from ``depth`` alone to the shape, the batch, the rates and the length of a run.
 
-A model can be enlarged in a dozen ways, and most of them waste the computer. What has been learned
-about the good ones fits into one integer:
+A model can be enlarged in a dozen ways, and most of them waste compute. The good ones follow from
+one integer:
 
     layers         depth
     width D        32 · depth, so that depth and width grow together
     heads          depth, each 32 wide; the feed-forward network 4 · D
-    parameters N   those of the blocks and of the output layer
+    parameters N   of the blocks and of the output layer
     horizon        N · r tokens                      r: ``TOKENS_PER_PARAMETER``
     batch          grows as the root of the horizon
     Muon's rate    the same at every width
     AdamW's rate   shrinks as the root of the width
 
-Why so. *Horizon*: for a given amount of compute, model and data should grow in step (Hoffmann et
-al. 2022, arXiv 2203.15556). N counts the parameters that a token is multiplied with, as Kaplan et
-al. (2020, 2001.08361) do: looking up an embedding computes nothing. The output layer does compute,
-also where it shares its matrix with the embedding, and in a small model it is a large part; left
-out, the smallest models would get too few tokens and bend the line. *Batch*: beyond a critical size
-a larger batch saves no steps (McCandlish et al. 2018, 1812.06162), and that size grows about as the
-root of the tokens trained on, whatever the model's size (Zhang et al. 2024, 2410.21676). A batch
-that stays the same share of it also leaves the best learning rate where it was. *Muon*: its update
-of a matrix has a fixed spectral norm, and that is what has to stay fixed as the width grows (Yang
-et al. 2023, 2310.17813; Bernstein & Newhouse 2024, 2409.20325). *AdamW*'s steps are of fixed size
-for each number of an embedding, so the width has to be made up for.
+The reasons. *Horizon*: for a given amount of compute, model and data should grow together (Hoffmann
+et al. 2022, arXiv 2203.15556). N counts the parameters that a token is multiplied with, as Kaplan
+et al. (2020, 2001.08361) do: looking up an embedding computes nothing. The output layer does
+compute, even if it shares its matrix with the embedding, and it is a large part of a small model.
+Without it, the smallest models would get too few tokens and not fit the scaling law. *Batch*:
+beyond a critical size a larger batch saves no steps (McCandlish et al. 2018, 1812.06162), and that
+size grows about as the root of the number of training tokens, for every model size (Zhang et al.
+2024, 2410.21676). As long as the batch is a fixed fraction of that size, the best learning rate
+does not change. *Muon*: its update of a matrix has a fixed spectral norm, which is what has to stay
+fixed as the width grows (Yang et al. 2023, 2310.17813; Bernstein & Newhouse 2024, 2409.20325).
+*AdamW* changes each number of an embedding by a fixed amount, so its rate has to shrink with the
+width.
 
-The constants are anchored in the demo's recipe, at depth 4. What comes out is an ordinary recipe
-with every value written down; ``--set`` changes it as any other.
+The constants are those of the demo's recipe, at depth 4. The result is an ordinary recipe with
+every value written out; ``--set`` changes it like any other.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ DEEPEST = 64
 HEAD_DIM = 32
 
 TOKENS_PER_PARAMETER = 8.0
-"""Hoffmann et al. put it at 20 of *all* parameters; with Muon, and N as above, others measured
-about 10 as the best use of compute. A little below, a larger model gets a little less training."""
+"""Hoffmann et al. found 20 per parameter, counting *all* parameters; with Muon, and N as above,
+about 10 were measured to be the best use of compute. This is slightly less, in favour of larger
+models."""
 
 # The anchor: the shape, the batch and Muon's rate are those of recipes/demo.toml. AdamW's rate is
 # above its 0.003: on text, two to four times that was better at depths 2 and 3 (docs/LOG.md).
@@ -56,10 +58,10 @@ DECAY = 0.5
 """The share over which they fall."""
 
 FEWEST_ROWS, MOST_ROWS = 4, 64
-"""Rows of one pass; a batch of more is gathered in several (``train.accumulate``)."""
+"""Rows of one pass; a larger batch is accumulated over several (``train.accumulate``)."""
 
 ALPHABET = 128
-"""About so many different characters has a text, where each is a token."""
+"""An estimate of the number of different characters in a text, for character tokenizers."""
 
 
 def dialled(
@@ -71,8 +73,8 @@ def dialled(
 ) -> Recipe:
     """``recipe`` with the shape, batch, rates and steps that follow from ``depth``.
 
-    Data, context and the kinds of layers stay the recipe's. ``vocab_size`` is only needed to count
-    parameters, where the recipe does not say it: for a tokenizer that is read from a file.
+    Data, context and the kinds of layers are not changed. ``vocab_size`` is only needed to count
+    parameters if the recipe does not have it, that is, if the tokenizer is read from a file.
 
     Raises:
         UserError: the depth is out of range, or the recipe is not one of a new, dense model.
@@ -97,7 +99,7 @@ def dialled(
 
 
 def require_new(recipe: Recipe) -> None:
-    """Refuse a recipe whose model is not the dial's to shape.
+    """Refuse a recipe whose model the dial cannot shape.
 
     Raises:
         UserError: it starts from a finished model, or its layers have sizes of their own.
@@ -120,7 +122,7 @@ def require_new(recipe: Recipe) -> None:
 
 
 def with_steps(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with so many steps, and as many of them to warm up as belong to that."""
+    """The recipe with this number of steps, and the warm-up that belongs to it."""
     warmup = max(1, round(WARMUP * steps))
     return replace(recipe, train=replace(recipe.train, steps=steps, warmup=warmup))
 
@@ -137,7 +139,7 @@ def batch_tokens(recipe: Recipe) -> int:
 
 
 def vocabulary(recipe: Recipe) -> int:
-    """The size of the vocabulary, as far as the recipe says it."""
+    """The size of the vocabulary in the recipe, or an estimate for a character tokenizer."""
     if recipe.model.vocab_size:
         return recipe.model.vocab_size
     return ALPHABET if recipe.tokenizer.kind == "char" else recipe.tokenizer.vocab_size
@@ -155,7 +157,8 @@ def _model(model: ModelConfig, depth: int) -> ModelConfig:
 
 
 def _batch(tokens: float, row_tokens: int) -> tuple[int, int]:
-    """Rows of a pass and passes of a step for a horizon of ``tokens``; rows are even, for two."""
+    """Rows per pass and passes per step for a horizon of ``tokens``. Rows are even, so that two
+    processes can share them."""
     anchor = _model(ModelConfig(), _DEPTH)
     horizon = TOKENS_PER_PARAMETER * scaling_parameters(anchor, _VOCABULARY)
     rows = _BATCH_TOKENS * math.sqrt(tokens / horizon) / row_tokens

@@ -1,10 +1,10 @@
 """Checkpoints of sharded models: every process writes its own shards.
 
 PyTorch's distributed checkpoint (DCP) decides who writes what and, on loading, who reads which
-slice of which file, so a checkpoint written by two processes can be read by one or four. It is told
-to write safetensors (whose header says where each shard belongs), so nothing is pickled, and the
-folder has the form of every other checkpoint: tensor files, and
-``state.json`` with their checksums, renamed into place when all of it is there.
+slice of which file, so a checkpoint written by two processes can be read by one or four. It is
+configured to write safetensors (whose header says where each shard belongs), so nothing is pickled,
+and the folder has the form of every other checkpoint: tensor files, and ``state.json`` with their
+checksums, renamed into place when it is complete.
 
     step-000300/shard-00001-model-00001-of-00001.safetensors    written by the first process
     step-000300/shard-00002-model-00001-of-00001.safetensors    by the second
@@ -29,7 +29,7 @@ from glassmind.errors import UserError
 from glassmind.files import require_space, write_json
 
 Place = Callable[[str, str, torch.Size, torch.dtype], Tensor]
-SEPARATOR = "|"  # between a part's name and a tensor's, which never hold one
+SEPARATOR = "|"  # separates a part's name from a tensor's; neither contains it
 
 
 def flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -48,12 +48,13 @@ def parted(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 def write_shards(folder: Path, tensors: Mapping[str, Tensor], device: torch.device) -> list[str]:
     """Write this process's part of ``tensors`` (DTensors, or plain ones that one process has) and
-    return the checksums of all processes' files, in their order; "" for one that wrote none.
+    return the checksums of all processes' files, in order of rank; "" for a process that wrote
+    none.
 
     All processes must call it, with an existing ``folder``.
 
     Raises:
-        UserError: a file could not be written; in every process.
+        UserError: some process could not write a file; it is raised in all of them.
     """
     from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
@@ -113,8 +114,8 @@ def save(
 def read_shards(folder: Path, place: Place | None = None) -> dict[str, dict[str, Tensor]]:
     """The tensors of a sharded checkpoint, by part and name.
 
-    ``place(part, name, shape, dtype)`` gives the tensor (a DTensor, of which each process reads its
-    own part) to read one into; without it they are read whole, by this process alone.
+    ``place(part, name, shape, dtype)`` returns the tensor to read into (of a DTensor, each process
+    reads its own part). Without it, this process alone reads whole tensors.
 
     Raises:
         UserError: the files do not fit together.

@@ -1,4 +1,4 @@
-"""A run is a folder: everything a result came from, beside the result.
+"""A run is a folder that holds a result together with everything that produced it.
 
 runs/demo/
   recipe.toml        the resolved recipe, every value
@@ -31,7 +31,7 @@ from glassmind.runs.results import RunInfo
 from glassmind.serialization import encode_toml, read_record, write_record
 
 FORMER_STAGES = {"direct": "base"}
-"""Stages that have changed their names: a *base* model is a pretrained one to everybody else."""
+"""Stages that were renamed: the model that was called *base* is now called pretrained."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RunFolder:
         return self.path.name
 
     def model_folder(self, stage: str) -> Path:
-        """Where the model of a stage is, in older runs under the stage's former name."""
+        """The folder of a stage's model; older runs use the stage's former name."""
         folder = self.path / "models" / stage
         former = self.path / "models" / FORMER_STAGES.get(stage, stage)
         return former if former.is_dir() and not folder.is_dir() else folder
@@ -54,7 +54,7 @@ class RunFolder:
         return read_recipe(str(self.path))
 
     def info(self) -> RunInfo:
-        """What ``run.json`` says."""
+        """The contents of ``run.json``."""
         return read_record(RunInfo, self.path / "run.json")
 
     def add_seconds(self, stage: str, seconds: float) -> None:
@@ -119,7 +119,7 @@ def holds_run(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> bool:
-    """False for what an attempt to start a run may leave when it is killed at once."""
+    """False for the files that a run may leave if it is killed while it starts."""
     return path.name not in ("run.json", "recipe.toml") and not path.name.startswith(".")
 
 
@@ -161,7 +161,7 @@ def new_info(recipe: Recipe) -> RunInfo:
 
 
 def commit() -> str:
-    """The commit of the source tree this package runs from, or its version where it has none."""
+    """The commit of the source tree that this package runs from, or else its version."""
     here = Path(__file__).resolve().parent
     git = shutil.which("git")
     if git is None or not (here.parent.parent / ".git").exists():

@@ -12,14 +12,14 @@ from glassmind.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock, and there nothing is checked
+except ImportError:  # Windows has no such lock, so nothing is checked there
     fcntl = None  # type: ignore[assignment]
 
 _held: dict[Path, int] = {}
 
 
 def hold(folder: Path) -> None:
-    """Make ``folder`` this process's own until the process ends.
+    """Lock ``folder`` for this process until the process ends.
 
     Raises:
         UserError: another process holds it.

@@ -35,7 +35,7 @@ FORMAT = 1  # of model.json
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """``model.json``: what the tensors beside it are.
+    """``model.json``: describes the tensors next to it.
 
     ``tokenizer`` is the fingerprint of the one they were trained with, ``sha256`` the checksum of
     the tensor file. A scorer has ``judge_layers`` blocks above its trunk; ``trunk`` names the stage
@@ -73,7 +73,7 @@ class Loaded:
 
     @property
     def style(self) -> Style:
-        """How the model was trained to answer."""
+        """The style in which the model was trained to answer."""
         return "direct" if self.stage == "direct" else "chain"
 
 
@@ -123,8 +123,8 @@ def load_model(
 ) -> Transformer | TokenScorer:
     """Read back what ``save_model`` wrote, in evaluation mode.
 
-    A scorer that was written without its trunk takes the weights of ``trunk``, or, where none is
-    given, those of the stage that it names.
+    A scorer that was written without its trunk takes the weights of ``trunk``, or, if none is
+    given, those of the stage that ``model.json`` names.
 
     Raises:
         UserError: the folder is incomplete, damaged, or made for another tokenizer.
@@ -136,7 +136,7 @@ def load_model(
     if not fits or found.tokenizer != _mark(tokenizer):
         raise UserError(
             f"the model in {folder} (vocabulary {config.vocab_size}) was trained with another "
-            f"tokenizer than the one beside it (vocabulary {tokenizer.vocab_size})"
+            f"tokenizer than the one next to it (vocabulary {tokenizer.vocab_size})"
         )
     tensors = load_tensors(folder / "model.safetensors")
     if found.sha256 != sha256(folder / "model.safetensors"):
@@ -147,7 +147,7 @@ def load_model(
         else:
             shared = named_weights(trunk)
         tensors |= {f"trunk.{name}": weight for name, weight in shared.items()}
-    # What model.json asks for must be there before anything of that size is made.
+    # Tensors are only allocated once the file is known to hold tensors of that size.
     skeleton(
         config,
         str(folder),
@@ -165,7 +165,7 @@ def _described(path: Path) -> SavedModel:
     data = read_json(path)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise UserError(f"{path} is not a model of format {FORMAT}")
-    # A setting that this version does not know would be another model: unknown keys are refused.
+    # An unknown setting may change what the model computes, so unknown keys are refused.
     return decode(SavedModel, data, str(path))
 
 

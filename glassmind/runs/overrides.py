@@ -1,8 +1,8 @@
 """Changing single values of a recipe by their dotted names, as ``--set train.steps=300`` does.
 
 A recipe is one nested frozen dataclass. ``replace_at`` and ``replace_many`` return a changed copy
-of it. What is typed on a command line is text; the field's annotation decides what it stands for,
-and the result is checked as if it had been read from a file.
+of it. A value from the command line is text; the field's annotation decides how it is read, and the
+result is checked as if it came from a file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def replace_at(instance: T, key: str, text: str, where: str = "--set") -> T:
 
 
 def replace_many(instance: T, changes: Iterable[tuple[str, str]], where: str = "--set") -> T:
-    """Apply several ``(key, text)`` changes at once; the last one wins where a key comes twice.
+    """Apply several ``(key, text)`` changes at once; if a key is repeated, the last one counts.
 
     The changed tree is checked only when all of them are in place, so two values that are valid
     only together (``d_model`` and ``n_heads``) can be changed in any order.
@@ -73,7 +73,7 @@ def _rebuild(cls: Any, value: Any, tree: dict[str, Any], path: tuple[str, ...], 
 
 
 def _changed(hint: Any, old: Any, change: Any, path: tuple[str, ...], where: str) -> Any:
-    """Return what becomes of one field's value: ``change`` is its new text, or a subtree."""
+    """Return the changed value of one field: ``change`` is its new text, or a subtree."""
     if isinstance(change, str):
         return _parse(hint, change, path, where)
     table = type(old) if dataclasses.is_dataclass(old) else table_of(hint)
@@ -135,7 +135,7 @@ def _readings(hint: Any, text: str) -> list[Any]:
             continue
     tuples = [t for t in union_options(hint) if typing.get_origin(t) is tuple]
     if tuples:
-        # What is not TOML, 1,2,3 without brackets or texts without quotes, is read below.
+        # Text that is not TOML (1,2,3 without brackets, words without quotes) is read below.
         with contextlib.suppress(ValueError, RecursionError):
             readings.append(tomllib.loads(f"value = {text}")["value"])
         inner = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text
@@ -149,5 +149,5 @@ def _readings(hint: Any, text: str) -> list[Any]:
             ]
             if len(elements) == len(pieces):
                 readings.append(elements)
-    # A field of plain text takes 2024 or true as it stands.
+    # A field of plain text takes 2024 or true literally.
     return [text, *readings] if hint is str else [*readings, text]

@@ -1,9 +1,9 @@
 """A recipe: every number of a run, in one tree of dataclasses, read from one TOML file.
 
-The tree's shape is the file's shape: ``Recipe.train.steps`` is ``steps`` under ``[train]``. What
-the file leaves out keeps the default written here, ``--set train.steps=300`` changes a value from
-the command line, and the resolved tree is written into the run's folder, so that a run can always
-be repeated from what lies beside its results.
+The tree's shape is the file's shape: ``Recipe.train.steps`` is ``steps`` under ``[train]``. Values
+that the file leaves out have the defaults written here, ``--set train.steps=300`` changes a value
+from the command line, and the resolved tree is written into the run's folder, so that a run can be
+repeated from its own files.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def _temperature(record: SamplingConfig | VerifierConfig) -> None:
 class SolutionsConfig:
     """How far training solutions depart from the canonical one: probabilities in [0, 1].
 
-    A model that has seen several valid ways to write a solution errs in several ways, and a vote
-    over its samples then corrects errors that one canonical way would repeat.
+    A model trained on several valid ways to write a solution makes different errors in its samples,
+    so that a vote over them can correct errors that one canonical way would repeat.
     """
 
     regroup: float = 0.3
@@ -167,11 +167,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """What is taken out of a pretraining text before it is used; by default nothing.
+    """What is removed from a pretraining text before it is used; by default nothing.
 
-    ``near_duplicates`` is the Jaccard index of two documents' word 5-grams from which on the later
-    one goes (0 keeps all). ``against`` names evaluations (``"gsm8k"``, ``"math"``, a JSONL of
-    problems, a text): what shares ``ngram`` words running with one of them is cut out.
+    If the Jaccard index of two documents' word 5-grams is ``near_duplicates`` or more, the later
+    one is removed (0 keeps all). ``against`` names evaluations (``"gsm8k"``, ``"math"``, a JSONL of
+    problems, a text): passages that share ``ngram`` consecutive words with one of them are removed.
     """
 
     near_duplicates: float = 0.0
@@ -185,15 +185,15 @@ class FilterConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    r"""A pretraining text, or none, and what is measured on.
+    r"""A pretraining text, or none, and the text to validate on.
 
-    ``file`` is a file, a folder, a glob, or ``hub:NAME``; its ``.txt`` and ``.md`` are UTF-8 text,
-    of ``.jsonl`` and ``.parquet`` it takes ``field``, and ``.gz`` and ``.xz`` are unpacked.
-    ``separator`` stands between the documents of a text file (``\x1e`` may be spelled out); empty,
-    a file is one document. ``validation_file`` (the same kinds) is measured on after training; or
-    else ``validation_fraction`` of the characters, from the end, is kept aside for that.
-    ``document_mask`` keeps attention, loss and positions within a document, where otherwise only
-    the end token tells the model that another begins.
+    ``file`` is a file, a folder, a glob, or ``hub:NAME``. ``.txt`` and ``.md`` files are UTF-8
+    text, ``field`` is read from ``.jsonl`` and ``.parquet`` files, and ``.gz`` and ``.xz`` are
+    unpacked. ``separator`` is the text between the documents of a text file (``\x1e`` may be
+    spelled out); if it is empty, a file is one document. After training, the loss is measured on
+    ``validation_file`` (of the same kinds), or else on ``validation_fraction`` of the characters,
+    which are taken from the end and not trained on. ``document_mask`` keeps attention, loss and
+    positions within a document; without it, only the end token separates documents.
     """
 
     file: str = ""
@@ -212,12 +212,12 @@ class PretrainConfig:
 class SamplingConfig:
     """How chains are sampled: ``samples`` for each problem at ``temperature``.
 
-    With ``calculator``, equations are worked out by arithmetic (``generate.calculator``), and a
-    model that is trained on worked solutions is shown them as ``<<48/2=24>>``.
+    With ``calculator``, equations are computed exactly (``generate.calculator``), and a model that
+    is trained on worked solutions sees them as ``<<48/2=24>>``.
 
-    A few chains are scored again as the trainer would. Where a token's log-probability then differs
-    by more than ``most_logprob_diff`` nats from the engine's, the run says so or stops, as
-    ``on_logprob_diff`` has it.
+    A few chains are scored again as the trainer would. If a token's log-probability then differs
+    from the engine's by more than ``most_logprob_diff`` nats, the run warns or stops, depending on
+    ``on_logprob_diff``.
     """
 
     samples: int = 16
@@ -247,9 +247,9 @@ class VerifierConfig:
 
     The chains are drawn at ``temperature``. The loss is the judgement of every step (binary
     cross-entropy), plus ``pair_weight`` times the ranking of right above wrong chains of the same
-    problem, plus ``language_weight`` times the language-model loss on right chains; where that is
-    0, the trunk stays as it is and only the judge learns, at a fraction of the cost. ``branches``
-    chains share one question in a training row; ``layers`` is the judge's own depth.
+    problem, plus ``language_weight`` times the language-model loss on right chains. If that weight
+    is 0, the trunk is not changed and only the judge learns, at a fraction of the cost.
+    ``branches`` chains share one question in a training row; ``layers`` is the depth of the judge.
     """
 
     problems: int = 4_000
@@ -267,7 +267,7 @@ class VerifierConfig:
         _at_least(self, 0, "layers")
         _temperature(self)
         _within(self, 0, 100, "pair_weight", "language_weight")
-        if self.train.weights == "best":  # said before hours of sampling
+        if self.train.weights == "best":  # before hours of sampling
             raise ValueError(
                 'train.weights must be "last": a verifier learns from all of its chains, and none '
                 "are held out to choose the best weights by"
@@ -306,10 +306,10 @@ class LoraConfig:
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """What of a finished model stays as it is.
+    """The parts of a finished model that are not trained.
 
-    ``freeze`` are names of tensors, or of modules for all that is in them, ``*`` standing for any
-    part of a name: ``["embed", "blocks.0", "blocks.*.attention"]``.
+    ``freeze`` are names of tensors, or of modules for all of their tensors; ``*`` matches any part
+    of a name: ``["embed", "blocks.0", "blocks.*.attention"]``.
     """
 
     freeze: tuple[str, ...] = ()
@@ -404,7 +404,7 @@ def read_recipe(name_or_path: str) -> Recipe:
     """Read a recipe from a TOML file, a run's folder, or one of the package's own by name.
 
     Raises:
-        UserError: there is no such recipe, it is not TOML, or it says something no recipe knows.
+        UserError: there is no such recipe, it is not TOML, or it has an unknown key or bad value.
     """
     path = Path(name_or_path)
     if path.is_dir() and (path / "recipe.toml").is_file():

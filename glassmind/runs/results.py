@@ -1,4 +1,4 @@
-"""Small files of a run that later stages and the report read back, as records.
+"""Records of a run in small files, which later stages and the report read back.
 
 ``write_record`` and ``read_record`` (``glassmind.serialization``) write and read them. Fields that
 a kind of run does not know keep their defaults.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """``run.json``: where, when and with what the run was made.
+    """``run.json``: where, when and with which versions the run was made.
 
     ``created`` is in UTC. ``machine`` names the processor, its vector instructions, the threads
     and the system; ``versions`` those of the libraries. ``seconds`` is how long each stage took.
@@ -27,7 +27,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """``validation.json``: how a model does on held-out data, after its training.
+    """``validation.json``: a model's loss on held-out data, after its training.
 
     ``validation_loss`` is in nats a token. Pretraining adds ``bits_per_byte`` and the size of its
     held-out text; fine-tuning adds the loss ``before`` it and the number ``n`` of examples.

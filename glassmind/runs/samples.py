@@ -1,12 +1,12 @@
 """Traces on disk: one safetensors file for everything that was sampled for a list of problems.
 
-The numbers are flat arrays, one entry a node, a token or a judgement, in the order of the problems
-and their nodes. Texts, which repeat a great deal, are a table in JSON, stored once each as bytes
-under the name ``json`` beside the version; nodes refer to them by number. Integers and floats are
-written in the smallest type that holds them exactly, so what is read back equals what was written.
+The numbers are flat arrays with one entry per node, token or judgement, in the order of the
+problems and their nodes. Texts repeat often, so each is stored once, in a JSON table that is saved
+as bytes under the name ``json``, together with the version; nodes refer to them by number. Integers
+and floats are written in the smallest type that holds them exactly, so nothing is lost.
 
-A file comes from a disk, so it is checked as untrusted: sizes agree, numbers are in range, parents
-come before children, and the work of reading it is bounded. Files of format 1 are still read.
+Files are not trusted: sizes must agree, numbers must be in range, parents must come before
+children, and the work of reading is bounded. Files of format 1 can still be read.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FORMAT = 2
 MAX_BYTES = 2**34
 MAX_NODES = 2**26
 MAX_PATH_NODES = 2**27
-"""Nodes of all paths together, a shared node counted once for each path through it: what it takes
-to read every completion of the file."""
+"""Nodes of all paths together, with a shared node counted once for each path through it. This is
+the work of reading every completion of the file."""
 
 KINDS: tuple[NodeKind, ...] = get_args(NodeKind)
 AUTHORS: tuple[Author, ...] = get_args(Author)
@@ -128,7 +128,7 @@ def load_traces(
 
 @dataclass(frozen=True)
 class _Document:
-    """What stands in JSON."""
+    """The JSON part of a file."""
 
     problems: list[str]
     texts: list[str]
@@ -138,7 +138,7 @@ class _Document:
 
 @dataclass
 class _Table:
-    """Texts by the order in which they first came."""
+    """Texts numbered in the order in which they first occur."""
 
     numbers: dict[str, int] = field(default_factory=dict)
 
@@ -171,10 +171,10 @@ def _document(arrays: Arrays) -> _Document:
 
 
 def _check(arrays: Arrays, document: _Document) -> None:
-    """Do all arrays belong together?
+    """Check that all arrays belong together.
 
     Raises:
-        ValueError: they do not, or reading them would take too much.
+        ValueError: they do not, or reading them would take too much work.
     """
     for name in (*_SIZES, "nodes", "scored_nodes", "score_names", "scores", *_COUNTED):
         if name not in arrays or arrays[name].ndim != 1:
@@ -286,7 +286,7 @@ def _traces(arrays: Arrays, document: _Document) -> list[Trace]:
 
 
 def _rows(arrays: Arrays, name: str) -> Iterator[tuple[Any, ...]]:
-    """One tuple a node from an array of all nodes' tokens."""
+    """One tuple per node, from an array of all nodes' tokens."""
     flat = arrays[name].tolist()
     start = 0
     for count in arrays[f"{name}_counts"].tolist():
@@ -306,7 +306,7 @@ def _smallest(values: Sequence[int]) -> NDArray[Any]:
 
 
 def _exact(values: Sequence[float]) -> NDArray[Any]:
-    """Floats in single precision where that changes none of them, else in double."""
+    """Floats in single precision if that changes none of them, else in double."""
     array = np.array(values, np.float64)
     if not np.isfinite(array).all():
         raise ValueError("a trace holds a number that is not finite, which no file may")

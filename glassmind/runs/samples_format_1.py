@@ -1,6 +1,6 @@
-"""Samples as runs of earlier versions kept them: ids, log-probabilities and scores of chains.
+"""Samples as earlier versions stored them: ids, log-probabilities and scores of chains.
 
-Texts were not stored; they are read back from the ids. Nothing writes this format any more.
+Texts were not stored; they are decoded from the ids. This format is only read, never written.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _scored(trace: Trace, step_scores: Sequence[Sequence[float]], scores: Sequen
 
 
 def _consistent(tensors: Mapping[str, NDArray[Any]], n_problems: int) -> bool:
-    """Do all tensors of a file belong together, and to that many problems?"""
+    """Whether all tensors of a file belong together, and to that many problems."""
     if not tensors.keys() >= {"counts", "lengths", "ids", "logprobs", "stopped"}:
         return False
     n_chains, n_tokens = int(tensors["counts"].sum()), int(tensors["lengths"].sum())

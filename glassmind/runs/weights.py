@@ -1,4 +1,4 @@
-"""Weights by name: out of a module and into one, refusing what does not fit."""
+"""Reading and loading a module's weights by name; tensors that do not fit are refused."""
 
 from __future__ import annotations
 

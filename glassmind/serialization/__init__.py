@@ -1,8 +1,8 @@
 """Dataclasses to JSON or TOML and back.
 
-Everything this package writes to disk for machines is a frozen dataclass, and the same class reads
-it back: ``write_record`` and ``read_record`` for a whole file, ``encode`` and ``decode`` for a
-value. Both are directed by the type annotations of the fields, so a new field needs no code here.
+Every file that this package writes for machines is a frozen dataclass, and is read back into the
+same class: ``write_record`` and ``read_record`` for a whole file, ``encode`` and ``decode`` for a
+value. Both follow the type annotations of the fields, so a new field needs no code here.
 
 Read ``decode`` first, then ``encode``, then ``json_files`` (parsing JSON that nobody vouches for);
 ``field_types`` is what they know about annotations, ``json_values`` has the types of plain JSON.

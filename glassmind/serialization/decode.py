@@ -1,16 +1,16 @@
-"""From what ``json`` or ``tomllib`` parsed to instances of dataclasses.
+"""From the output of ``json`` or ``tomllib`` to instances of dataclasses.
 
 A file may have been edited by hand, cut short, or written by another version. It is checked once,
-when it is read, against the annotations of the dataclass it should hold. Whatever does not fit is
-one ``UserError`` that names the file and the place in it::
+when it is read, against the annotations of the dataclass it should hold. A value that does not fit
+raises a ``UserError`` that names the file and the place in it::
 
     recipe demo.toml: train.steps takes an integer such as 300, not 'many'
 
-Understood are ``bool, int, float, str, Path, None``, ``object`` (any value, left as it is),
+The supported types are ``bool, int, float, str, Path, None``, ``object`` (any value, unchanged),
 ``Literal[...]``, ``tuple[X, ...]``, ``tuple[A, B]``, ``list[X]``, ``dict[str, X]``, unions such as
-``int | None``, and dataclasses of these. An integer may stand where a float is asked for; a
-boolean never stands for a number, and NaN is no number. Ranges are each dataclass's own business:
-a ``ValueError`` raised by its ``__post_init__`` is passed on with the place in front.
+``int | None``, and dataclasses of these. An integer is accepted for a float; a boolean is never
+accepted for a number, nor is NaN. Each dataclass checks its own ranges: a ``ValueError`` raised by
+its ``__post_init__`` is passed on with the place in front.
 
 TOML has no null. The text ``"none"`` is therefore read as ``None`` by every field that allows
 ``None`` and does not take texts.
@@ -56,7 +56,7 @@ def decode(kind: type[T], data: object, where: str, *, unknown_keys: UnknownKeys
 
     ``where`` names the origin in every message, for example ``"recipe demo.toml"``. Fields not
     mentioned keep their defaults. ``unknown_keys="ignore"`` is for files that a later version may
-    extend; in what people write, an unknown key is a misspelled one.
+    extend; in files that people write, an unknown key is a spelling mistake.
 
     Raises:
         UserError: a key is unknown or missing, a value has the wrong type, or a dataclass refuses
@@ -72,7 +72,7 @@ def decode(kind: type[T], data: object, where: str, *, unknown_keys: UnknownKeys
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """The rules of one ``decode``, for those who build a tree in another order (``--set``).
+    """The rules of one ``decode``, for code that builds a tree in another order (``--set``).
 
     ``path`` is the keys and indices that lead to a value, from the top.
     """
@@ -101,7 +101,7 @@ class Decoder:
         return self.construct(cls, values, path)
 
     def construct(self, cls: Any, values: dict[str, Any], path: tuple[str, ...]) -> Any:
-        """The dataclass ``cls`` from decoded fields; those without a default must be there."""
+        """The dataclass ``cls`` from decoded fields; fields without a default are required."""
         for name, field in init_fields(cls).items():
             if name not in values and (
                 field.default is dataclasses.MISSING
@@ -174,7 +174,7 @@ class Decoder:
             raise Mismatch
         plain = hints[0] if hints and hints[0] in _PLAIN and len(set(hints)) == 1 else None
         if plain is not None and all(type(element) is plain for element in value):
-            return kind(value)  # long lists of ids: no place to remember for each
+            return kind(value)  # for long lists of ids: the place of each element is not tracked
         return kind(
             self.field(element_hint, element, (*path, str(place)))
             for place, (element_hint, element) in enumerate(zip(hints, value, strict=True))
@@ -182,7 +182,7 @@ class Decoder:
 
 
 def _number(value: object) -> float:
-    if type(value) is float and value == value:  # NaN is the number that is not itself
+    if type(value) is float and value == value:  # only NaN differs from itself
         return value
     if type(value) is int:
         try:

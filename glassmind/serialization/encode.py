@@ -1,4 +1,4 @@
-"""From instances of dataclasses to what ``json`` and ``tomli_w`` can write.
+"""From instances of dataclasses to trees that ``json`` and ``tomli_w`` can write.
 
 The inverse of ``decode``.
 """
@@ -22,7 +22,7 @@ def encode(value: object) -> JsonValue:
     with one exception: JSON has neither NaN nor infinity, so both become ``None``.
 
     Raises:
-        TypeError: there is a value of another type in it, such as a tensor.
+        TypeError: it contains a value of another type, such as a tensor.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value

@@ -1,7 +1,7 @@
-"""What the annotation of a field means: its parts, and how to say it to a person.
+"""Interpreting the annotation of a field: its parts, and its description for error messages.
 
-``typing`` spells types in several ways (``int | None`` is one class, ``Optional[int]`` another);
-these functions are the one place that knows.
+``typing`` represents the same type in several ways (``int | None`` is one class, ``Optional[int]``
+another); only the functions of this file handle the difference.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _init_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
 
 @functools.cache
 def union_options(hint: Any) -> list[Any]:
-    """Return the members of a union, text last: it would take everything."""
+    """Return the members of a union, text last because it accepts every value."""
     if typing.get_origin(hint) not in (Union, types.UnionType):
         return [hint]
     order = {types.NoneType: 0, bool: 1, int: 2, float: 3, Path: 8, str: 9}
@@ -83,10 +83,10 @@ def table_of(hint: Any) -> Any:
 
 
 def describe(hint: Any) -> str:
-    """Say what a field of this type takes, with an example."""
+    """Describe the values that a field of this type takes, with an example."""
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
-        # None is the odd one out in speech: "an integer such as 300, or "none"".
+        # None is described last: "an integer such as 300, or "none"".
         options = sorted(union_options(hint), key=lambda option: option is types.NoneType)
         return ", or ".join(describe(option) for option in options)
     if origin is Literal:

@@ -1,7 +1,7 @@
-"""Reading JSON that nobody vouches for, and records in files of their own.
+"""Reading untrusted JSON, and reading and writing records as JSON files.
 
 A JSON file may come from the internet, from another program or from an interrupted copy. Reading
-one costs bounded memory and either gives a value or raises one ``UserError`` that names the file.
+it takes bounded memory and either returns a value or raises a ``UserError`` that names the file.
 Python's parser is more liberal than the format; here ``NaN``, ``Infinity`` and numbers too large
 for a float are refused, and so is an object that has a key twice, because programs disagree on
 which of the two counts.
@@ -25,7 +25,7 @@ from glassmind.serialization.json_values import JsonObject
 T = TypeVar("T")
 
 MAX_BYTES = 64 << 20
-"""Of a file; larger ones are refused. Configs, indices and results stay below ten megabytes."""
+"""Larger files are refused. Configs, indices and results stay below ten megabytes."""
 
 NonFinite = Literal["refuse", "null", "keep"]
 
@@ -33,8 +33,8 @@ NonFinite = Literal["refuse", "null", "keep"]
 def parse_json(text: str | bytes, where: str, *, nonfinite: NonFinite = "refuse") -> Any:
     """Return the value of a JSON text; ``where`` names its origin in messages.
 
-    ``nonfinite`` says what becomes of ``NaN``, ``Infinity`` and numbers beyond a float, which are
-    no JSON: they are refused, read as ``None``, or kept as Python's own.
+    ``nonfinite`` says how to treat ``NaN``, ``Infinity`` and numbers too large for a float, which
+    are not JSON: they are refused, read as ``None``, or kept as Python reads them.
 
     Raises:
         UserError: it is not UTF-8, not JSON, nested too deeply, or has a key twice.

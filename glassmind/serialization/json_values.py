@@ -8,7 +8,7 @@ JsonValue: TypeAlias = Union[bool, int, float, str, "list[JsonValue]", "dict[str
 """Whatever ``json.loads`` returns and ``json.dumps`` accepts."""
 
 JsonObject: TypeAlias = dict[str, Any]
-"""An object in a format that is somebody else's, such as a tool's schema or a ``config.json``.
-
-Its members are looked at one by one where they are needed. Formats of our own are dataclasses.
+"""An object in a format that Glassmind does not define, such as a tool's schema or a
+``config.json``. Its members are checked one by one where they are used. Glassmind's own formats are
+dataclasses.
 """

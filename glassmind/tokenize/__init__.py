@@ -13,8 +13,8 @@ adding one idea to the ones before:
   untrusted file is read
 - ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace
 
-``composed`` builds other people's tokenizers from parts. ``chat_template`` turns a conversation
-into ids. ``corpus`` encodes large amounts of text.
+``composed`` builds the tokenizers of published models from parts. ``chat_template`` turns a
+conversation into ids. ``corpus`` encodes large amounts of text.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Tokenizer(Protocol):
 
 
 class TokenTable:
-    """The id-to-bytes half of a tokenizer.
+    """The half of a tokenizer that turns ids into bytes.
 
     ``tokens`` are the byte strings of the ids after the special ones, in order of id. They must
     be distinct and not empty (``ValueError``).

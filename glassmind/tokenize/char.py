@@ -1,10 +1,10 @@
 """The character tokenizer: the first rung.
 
-The simplest vocabulary that works: one token per character. Nothing to train but the list of
+The simplest vocabulary that works has one token per character. Training only collects the list of
 characters that occur. Sequences get long (a 150-character problem is 150 tokens instead of 50),
 which byte-pair encoding (``bpe``) improves on.
 
-A character that was not in the training text needs an answer too. Many simple tokenizers emit an
+A character that was not in the training text must be encoded too. Many simple tokenizers emit an
 "unknown" token and lose the text. Here every byte is a token as well (ids 7 to 262, in order), and
 a character outside the list is written as its UTF-8 bytes, so every byte string round-trips. ASCII
 characters *are* their bytes and need no second token; the list holds the others.

@@ -31,8 +31,8 @@ class ParsedCompletion:
 
     ``steps`` are the texts of the closed steps and ``step_token_positions`` the indices, within
     the completion's ids, of the ``<|step|>`` that closes each (equally many). ``answer`` is
-    ``None`` where the completion reached no well-formed one. ``answer_position`` is the index of
-    the first ``<|end|>``, or ``None`` where there is none.
+    ``None`` if the completion has no well-formed answer. ``answer_position`` is the index of the
+    first ``<|end|>``, or ``None`` if there is none.
     """
 
     steps: tuple[str, ...]

@@ -3,8 +3,8 @@
     48/2=24 <|step|> 24+3=27 <|step|> <|/think|> <|answer|> 27 <|end|>
     |--- step -----|---- step ------|------------- answer -----------|
 
-Where a tool wrote some of the tokens, its tokens are a span of their own, so that every node has
-one author; only the last span of a step is closed.
+If a tool wrote some of the tokens, they are a separate span, so that every node has one author;
+only the last span of a step is closed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def chain_nodes(
 ) -> list[Node]:
     """The nodes of one completion, from its first token to its last; at least one, the leaf.
 
-    ``logprobs``, ``sampled_logprobs`` and ``forced`` stand beside ``token_ids``, or are empty.
-    Forced tokens count as a tool's. Any ids can be read, as with ``parse_completion``.
+    ``logprobs``, ``sampled_logprobs`` and ``forced`` have one entry per token of ``token_ids``, or
+    are empty. Forced tokens count as a tool's. Any ids can be read, as with ``parse_completion``.
     """
     ids = tuple(token_ids)
     parsed = parse_completion(tok, ids, style)

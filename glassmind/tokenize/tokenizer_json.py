@@ -6,15 +6,16 @@ read. That library loads our files and encodes to identical ids:
 - **BPE** is its byte-level BPE with our pre-split pattern.
 - **char** is a BPE without merges and with *byte fallback*: a character that is in the vocabulary
   is a token, every other (ASCII too) becomes its bytes, spelled ``<0x41>``. Ids are equal for
-  every string. Decoding differs in one corner: where the bytes are not valid UTF-8 that library
-  writes one U+FFFD per byte, we one per broken character.
+  every string. Decoding differs in one case: if the bytes are not valid UTF-8, that library writes
+  one U+FFFD per byte, and Glassmind one per broken character.
 
 One difference is intended. By default that library looks for special tokens in *user text*;
-ours never does (``special.py``). Set its ``encode_special_tokens = True`` for the same ids there.
+Glassmind never does (``special.py``). Set ``encode_special_tokens = True`` in that library to get
+the same ids there.
 
-A file from elsewhere is not trusted: its size is bounded, every field is checked, and the pre-split
-pattern must be ours, because an unknown regular expression can run forever. Errors name the file
-and the field.
+A file is not trusted: its size is bounded, every field is checked, and the pre-split pattern must
+be Glassmind's, because an unknown regular expression can run forever. Errors name the file and the
+field.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def is_ours(document: Mapping[str, object]) -> bool:
 
 
 def _parts(is_char: bool) -> dict[str, object]:
-    """The fields that say the same in every file of a kind."""
+    """The fields that are the same in every file of a kind."""
     return {
         "normalizer": None,
         "pre_tokenizer": None if is_char else _BPE_PRE_TOKENIZER,
@@ -213,7 +214,7 @@ def _read_vocab(path: Path, vocab: JsonObject) -> list[str]:
 
 
 def _read_bpe(path: Path, spellings: list[str], merges: list[Any]) -> BPETokenizer:
-    """Besides what ``BPETokenizer`` checks: every longer token must be made by some merge."""
+    """Check, besides what ``BPETokenizer`` checks, that some merge makes every longer token."""
     tokens: list[bytes] = []
     for spelling in spellings:
         try:

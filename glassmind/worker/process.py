@@ -1,4 +1,4 @@
-"""The side that asks: a worker process that is started, given a time limit, and killed."""
+"""The parent's side of a worker process: starting it, limiting its time, and killing it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glassmind.serialization import JsonObject
 
 _START_SECONDS = 60.0
 _PROGRAM = Path(__file__).with_name("program.py")
-# Whatever else the environment holds (keys, tokens) is none of the worker's business.
+# All other environment variables, which may hold keys or tokens, are withheld from the worker.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
 
 
@@ -33,8 +33,8 @@ class Worker:
     Args:
         script: a Python file that defines ``answer(request) -> dict``. It is loaded by its path and
             should not import this package, so that the process starts quickly.
-        seconds: for one request. The limit should leave room for a busy machine.
-        memory: address space of the process in bytes, where the system can limit it (Linux; not
+        seconds: time limit for one request. It should leave room for a busy machine.
+        memory: limit on the process's address space in bytes, if the system supports it (Linux; not
             Windows).
         cannot_start: the message of the ``UserError`` for a process that does not start.
     """
@@ -67,7 +67,7 @@ class Worker:
             answer: JsonObject = json.loads(
                 self._exchange(line, self.seconds if seconds is None else seconds, longest)
             )
-            if answer.get("failure") == "memory":  # what it still holds, nobody knows
+            if answer.get("failure") == "memory":  # it may still hold memory
                 self.close()
             return answer
 
@@ -113,7 +113,7 @@ class Worker:
             answer = process.stdout.readline(longest + 1)
         except BrokenPipeError:
             answer = b""
-        except BaseException:  # Ctrl-C: what it is still writing must not answer the next request
+        except BaseException:  # Ctrl-C: a late answer must not answer the next request
             self.close()
             raise
         finally:

@@ -1,8 +1,8 @@
-"""What runs in a worker process (``process.py`` starts it).
+"""The program of a worker process (``process.py`` starts it).
 
-It imports nothing of this package: a small process that starts quickly and has nothing worth
-stealing. A request is a line of JSON on standard input, an answer a line of JSON on standard
-output; the end of the input is the end of the program.
+It imports nothing of this package, so that the process is small, starts quickly and holds no
+secrets. A request is a line of JSON on standard input, an answer a line of JSON on standard output;
+the program ends when its input ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 try:
     import resource
-except ImportError:  # Windows; there the time limit must do
+except ImportError:  # Windows, where only the time limit applies
     resource = None  # type: ignore[assignment]
 
 
@@ -37,7 +37,7 @@ def _limit(memory: int) -> None:
 
 
 def _limit_time(seconds: int) -> None:
-    """For the case that nobody is left to kill this process."""
+    """Limit the processor time, in case the parent is no longer there to kill this process."""
     if resource is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         most = int(used.ru_utime + used.ru_stime) + seconds + 2
@@ -45,11 +45,11 @@ def _limit_time(seconds: int) -> None:
 
 
 def main(script: str, memory: int, seconds: int) -> None:
-    """Answers requests; ``memory`` is in bytes, ``seconds`` of processor time are for each."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    """Answers requests; ``memory`` is in bytes, and each gets ``seconds`` of processor time."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     answer = _load(script)
     _limit(memory)
-    # What a library prints must not be taken for an answer.
+    # The output of a library must not be taken for an answer.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     out.write("ready\n")

@@ -346,7 +346,7 @@ def test_damaged_weights(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_vocabulary_that_does_not_match(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(CharTokenizer("é"), run / "tokenizer.json")
     said = complaint(capsys, "ask", QUESTION, "--model", str(run))
-    assert "was trained with another tokenizer than the one beside it" in said
+    assert "was trained with another tokenizer than the one next to it" in said
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_model_of_our_own_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.recipe().model == open_local(start).model.config
     assert (run.path / "tokenizer.json").read_bytes() == (start / "tokenizer.json").read_bytes()
     assert "direct" in {row.rung for row in read_ladder(run.path / "ladder.json").rows}
-    with pytest.raises(UserError, match="for one from elsewhere"):
+    with pytest.raises(UserError, match="for models from elsewhere"):
         run_ladder(replace(recipe, lora=LoraConfig(rank=2)), Path("no"))
     assert not Path("no").exists()
 

@@ -1,13 +1,13 @@
-"""Classification: a finished model learns to sort texts, and says how well it does.
+"""Classification: a finished model learns to label texts, and its accuracy is measured.
 
     train_classifier(recipe, Path("runs/spam"), ...)
     classify(["Win a prize now!"], load_classifier("runs/spam"))
 
-The run's folder then holds, beside the model::
+Besides the model, the run's folder then has::
 
     classifier.safetensors     the head
     classifier.json            its labels
-    classification.json        how often it is right, on what, and which labels it confuses
+    classification.json        its accuracy on held-out texts, and which labels it confuses
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class LoadedClassifier:
 
 @dataclass(frozen=True)
 class Classified:
-    """What a text was found to be, with the probability of every label, the likeliest first."""
+    """The predicted label of a text, with the probability of every label, the likeliest first."""
 
     text: str
     label: str
@@ -104,7 +104,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Majority:
-    """The commonest label of the training texts, and how often always saying it is right."""
+    """The commonest label of the training texts, and the accuracy of always choosing it."""
 
     label: str
     validation: Accuracy
@@ -113,14 +113,14 @@ class Majority:
 
 @dataclass(frozen=True, slots=True)
 class TrainingTexts:
-    """How many texts the classifier learned from."""
+    """The number of texts that the classifier was trained on."""
 
     n: int
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """``classification.json``. ``confusion[i][j]`` counts texts of label i taken for label j."""
+    """``classification.json``. ``confusion[i][j]`` counts texts of label i classified as j."""
 
     schema: int
     labels: tuple[str, ...]
@@ -212,7 +212,7 @@ def _rows(
 
 
 def _ids(texts: Sequence[str], pretrained: Pretrained) -> list[list[int]]:
-    """Each text's tokens, after the one a text begins with, if the model expects it."""
+    """Each text's tokens, after the token that begins a text, if the model expects one."""
     before = [] if pretrained.bos_id is None else [pretrained.bos_id]
     return [[*before, *ids] for ids in tokenizer_of(pretrained).encode_batch(texts)]
 
@@ -224,7 +224,7 @@ def _measured(
     rows: Sequence[PackedRows],
     device: torch.device,
 ) -> Classification:
-    """How often it is right, on texts it has not learned from."""
+    """Its accuracy on texts that it was not trained on."""
     common, _ = Counter(row.label for row in splits.train).most_common(1)[0]
     right, usual = [], []
     for packed in rows[1:]:
@@ -251,7 +251,7 @@ def _accuracy(correct: int, n: int) -> Accuracy:
 
 
 def summary(result: Classification) -> str:
-    """The result in words, and the table of what was taken for what."""
+    """The result in words, and the confusion table."""
     lines = []
     majority = result.majority
     for name, part, usual in (
@@ -307,7 +307,7 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
 
 
 def classify(texts: Sequence[str], loaded: LoadedClassifier) -> list[Classified]:
-    """What each text is.
+    """The predicted label of each text.
 
     Raises:
         UserError: a text is empty.

@@ -1,13 +1,13 @@
 """Learning from verifiable rewards: sample answers, reward them, make the better ones likelier.
 
-Every step draws ``questions`` training problems, samples ``group`` chains of each with the weights
-as they are now, scores them by a reward (``glassmind eval --reward`` lists them), and trains on
-them with ``train.grpo`` (Shao et al. 2024, arXiv 2402.03300).
+Every step draws ``questions`` training problems, samples ``group`` chains of each with the current
+weights, scores them by a reward (``glassmind methods`` lists the rewards), and trains on them with
+``train.grpo`` (Shao et al. 2024, arXiv 2402.03300).
 
-The completions come from the engine that also answers questions, with all of the distribution kept
-(no top-k or top-p), so that the log-probability of each token as drawn is known exactly. How far it
-is from the trainer's is in ``metrics.jsonl`` as ``logprob_diff``; above
-``sampling.most_logprob_diff`` the run stops, or warns.
+The completions come from the engine that also answers questions, sampling from the whole
+distribution (no top-k or top-p), so that the log-probability with which each token was drawn is
+known exactly. Its difference from the trainer's is in ``metrics.jsonl`` as ``logprob_diff``; above
+``sampling.most_logprob_diff`` the run stops or warns.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ CHECKED = 4  # chains of every sampling whose log-probabilities the trainer comp
 class GRPOOptions:
     """``[options]`` of a recipe with ``objective = "grpo"``.
 
-    ``passes`` is how many steps are taken on one set of samples. ``scaled`` divides advantages by
-    the group's standard deviation. The rest is explained in ``train.grpo``. Temperature and length
-    of the samples are those of ``[sampling]``.
+    ``passes`` is the number of steps on one set of samples. ``scaled`` divides advantages by the
+    group's standard deviation. ``train.grpo`` explains the other options. Temperature and length of
+    the samples are set in ``[sampling]``.
     """
 
     questions: int = 16
@@ -87,8 +87,8 @@ class GRPOOptions:
 class Rollouts:
     """Batches of fresh samples. See ``train.BatchSource``.
 
-    Raises ``UserError`` where a reward is not a finite number, and where engine and trainer
-    disagree more than the recipe allows.
+    Raises ``UserError`` if a reward is not a finite number, or if engine and trainer differ more
+    than the recipe allows.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Rollouts:
         self.reward: Reward = named(options.reward)
         self.progress = progress
         self.drawn = 0  # questions so far
-        self.left = 0  # steps still to be taken on ``rows``
+        self.left = 0  # steps left to take on ``rows``
         self.rows: PackedRows | None = None
         self._warned = False
 
@@ -149,13 +149,13 @@ class Rollouts:
         return pack(documents, self.recipe.train.row_tokens, pad_id=0)
 
     def _problem(self, number: int) -> Problem:
-        """Every problem once in a random order, then again in another one."""
+        """Every problem once in random order, then all of them again in another order."""
         epoch, place = divmod(number, len(self.problems))
         order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(self.problems))
         return self.problems[int(order[place])]
 
     def _documents(self, problem: Problem, group: Sequence[Completion]) -> list[Document]:
-        """A question with its completions as branches, in as many documents as rows can hold."""
+        """A question with its completions as branches, split into documents that fit into rows."""
         prompt = self.llm.prompt(problem.question, self.llm.style)
         rewards = [self.reward.score(problem, completion) for completion in group]
         if not np.isfinite(rewards).all():
@@ -177,7 +177,7 @@ class Rollouts:
         return [*documents, _document(prompt, members)] if members else documents
 
     def _check(self, completions: Sequence[Completion], problems: Sequence[Problem]) -> None:
-        """Hold the engine's log-probabilities against the trainer's."""
+        """Compare the engine's log-probabilities with the trainer's."""
         prompts = [
             self.llm.prompt(problem.question, self.llm.style)
             for problem, _ in zip(problems, completions, strict=False)
@@ -186,7 +186,7 @@ class Rollouts:
             return
         found = logprob_difference(self.llm.model, prompts, completions)
         config = self.recipe.sampling
-        if found.max <= config.most_logprob_diff:  # never true of NaN
+        if found.max <= config.most_logprob_diff:  # false for NaN
             return
         message = (
             f"the engine's log-probability of a token is {found.max:.2g} nats from the trainer's, "
@@ -273,28 +273,28 @@ def tune_by_reward(
 
 
 def _check_sampling(recipe: Recipe) -> None:
-    """Refuse settings with which the drawn distribution is not the one that is trained."""
+    """Refuse settings that sample from another distribution than the one that is trained."""
     sampling = recipe.sampling
     if sampling.temperature == 0:
-        raise UserError("sampling.temperature is 0, and equal chains cannot be compared: raise it")
+        raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
     if sampling.top_k or sampling.top_p < 1:
         raise UserError(
-            "sampling.top_k and sampling.top_p leave tokens out, and the log-probabilities that "
-            "are trained would be others than those drawn from: set them to 0 and 1"
+            "sampling.top_k and sampling.top_p leave tokens out, so chains would be drawn from "
+            "another distribution than the one that is trained: set them to 0 and 1"
         )
 
 
 def _fitting(
     llm: LocalLLM, problems: Sequence[Problem], recipe: Recipe, progress: Progress
 ) -> list[Problem]:
-    """The problems of which a row holds the question and one whole chain."""
+    """The problems whose question and one chain of full length fit into a row."""
     room = recipe.train.row_tokens - recipe.sampling.max_new_tokens
     fitting = [p for p in problems if len(llm.prompt(p.question, llm.style)) <= room]
     if not fitting:
         raise UserError(
             f"train.row_tokens ({recipe.train.row_tokens}) must hold a question and a chain of "
-            f"sampling.max_new_tokens ({recipe.sampling.max_new_tokens}), and there is no problem "
-            "for which it does: raise it"
+            f"sampling.max_new_tokens ({recipe.sampling.max_new_tokens}), and it is too short for "
+            "every problem: raise it"
         )
     if len(fitting) < len(problems):
         progress.end(

@@ -1,4 +1,4 @@
-"""Continued pretraining: more text, for a model of our own or from elsewhere."""
+"""Continued pretraining on more text, of Glassmind's own models and of models from elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from glassmind.train import Pretrain, validation_loss
 def continue_pretraining(
     recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
 ) -> RunFolder:
-    """Continue the pretraining of a model, of our own or from elsewhere, on more text.
+    """Continue the pretraining of a model, Glassmind's own or from elsewhere, on more text.
 
     Raises:
         UserError: as ``fine_tune``.

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a model of our own, on problems in its own format."""
+"""Supervised fine-tuning of one of Glassmind's own models, on problems in its own format."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from glassmind.train import SupervisedFineTuning, validation_loss
 def tune_on_problems(
     recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
 ) -> RunFolder:
-    """Train a model of our own on problems, in its own format.
+    """Train one of Glassmind's own models on problems, in its own format.
 
     Raises:
-        UserError: the model at ``recipe.start`` is not our own, or as ``fine_tune``.
+        UserError: the model at ``recipe.start`` is not Glassmind's own, or as ``fine_tune``.
     """
     if not is_own(recipe.start):
         raise UserError(
             f"{recipe.start} was not made by Glassmind, so it lacks the special tokens of its "
-            'chains: set objective = "chat", which tells the problems as conversations'
+            'chains: set objective = "chat", which teaches the problems as conversations'
         )
     loaded = load(recipe.start)
     recipe = with_model_of(recipe, load_any(recipe.start))

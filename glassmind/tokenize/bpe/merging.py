@@ -16,7 +16,7 @@ import heapq
 import itertools
 from collections.abc import Sequence
 
-_SCAN_LIMIT = 48  # tokens; above it the heap wins
+_SCAN_LIMIT = 48  # tokens; above it the heap is faster
 
 
 class MergeTable:

@@ -56,7 +56,7 @@ class PieceEncoder:
 
     def _encode_rough(self, piece: str) -> list[int]:
         """Ids of a piece that may have to be cut further. A piece that is exact is not cut again,
-        so one memory serves for both."""
+        so one cache serves for both."""
         if not is_word(piece):
             pieces = self._splitter(piece)
             if len(pieces) > 1:

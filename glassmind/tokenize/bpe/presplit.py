@@ -1,6 +1,6 @@
 r"""The pre-split: cutting text into pieces that no token may cross.
 
-Byte-pair encoding left alone would learn tokens such as ``dog.`` and ``dog!`` and ``dog the``:
+Without it, byte-pair encoding would learn tokens such as ``dog.`` and ``dog!`` and ``dog the``:
 wasteful variants of one word. GPT-2 (Radford et al., 2019) therefore first cuts the text with a
 regular expression and merges only inside the pieces. Ours is the pattern of GPT-4 (``cl100k``)
 with one change. The alternatives are tried in this order at each position:
@@ -12,7 +12,7 @@ with one change. The alternatives are tried in this order at each position:
 `` ?[^\s\p{L}\p{N}]+[\r\n]*``                punctuation, with one space before, line ends after
 ``\s*[\r\n]+``                               blank space up to and including line ends
 ``\s+(?!\S)``                                blank space, leaving the last one to the next word
-``\s+``                                      whatever blank space is left
+``\s+``                                      all other blank space
 ===========================================  ====================================================
 
 Single digits are the change that matters for reasoning: with ``\p{N}{1,3}`` the number 1234 is

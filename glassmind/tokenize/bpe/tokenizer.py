@@ -27,8 +27,8 @@ class BPETokenizer(TokenTable):
 
     ``tokens`` are the byte strings of the ids after the special ones, in order of id, and must
     include all 256 single bytes. ``merges`` are pairs of ids, the earliest learned first; a pair
-    becomes the token whose bytes are the two joined. Raises ``ValueError`` where that token or a
-    byte is missing, or where a merge is repeated or names a special token.
+    becomes the token whose bytes are the two joined. Raises ``ValueError`` if that token or a byte
+    is missing, or if a merge is repeated or names a special token.
     """
 
     def __init__(self, tokens: Sequence[bytes], merges: Sequence[tuple[int, int]]) -> None:

@@ -1,14 +1,14 @@
 """The script of the worker process in which chat templates run (see ``glassmind.worker``).
 
-A chat template arrives inside somebody else's model and is a program in Jinja's language. Jinja's
-sandbox keeps it away from the machine, but not from looping for ever or from building a string of
-ten gigabytes; the limits of the process do that.
+A chat template is part of a downloaded model and is a program in Jinja's language. Jinja's sandbox
+denies it access to the machine, but does not prevent it from looping for ever or from building a
+string of ten gigabytes; the limits of the process do that.
 
-What a template sees is what ``transformers`` gives it (``apply_chat_template``), since templates
-are written for that: blocks leave no blank lines, ``break`` and ``continue``, ``raise_exception``,
+A template gets what ``transformers`` provides (``apply_chat_template``), because templates are
+written for that: blocks leave no blank lines, ``break`` and ``continue``, ``raise_exception``,
 ``strftime_now``, a ``tojson`` that does not escape for HTML, and a ``generation`` block that only
-marks which text is the model's. Jinja's immutable sandbox keeps it from attributes with underscores
-and from changing what it was given.
+marks which text is the model's. Jinja's immutable sandbox forbids attributes with underscores and
+changes to the arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Other people's tokenizers, built from parts.
+"""The tokenizers of published models, built from parts.
 
 ``tokenizer`` calls the parts, in this order: ``added_tokens``, ``normalize`` (with ``charsmap``),
 ``pretokenize`` (with ``patterns``), then one of ``character_bpe``, ``unigram`` and ``wordpiece``

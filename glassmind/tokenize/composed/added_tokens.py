@@ -1,9 +1,9 @@
 r"""Added tokens: spellings that are always one token, matched before any other step.
 
-Most of them are *special*: ``<|im_end|>`` is an instruction to the program around the model, and a
-person who types those ten characters has only typed ten characters. Others are ordinary text that
-should never be cut, like ``<tool_call>`` or a run of 24 spaces. They are looked for twice: in the
-text as it came, and (those that are ``normalized``) in the normalized text.
+Most of them are *special*: ``<|im_end|>`` is an instruction to the program around the model, while
+the same ten characters typed by a person are ordinary text. Others are ordinary text that should
+never be cut, like ``<tool_call>`` or a run of 24 spaces. They are looked for twice: in the original
+text, and (those that are ``normalized``) in the normalized text.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class AddedToken:
 class AddedTokenFinder:
     """Finds added tokens in a text: the leftmost, and of those that begin together the longest.
 
-    ``tokens`` are (spelling, token): the spelling to look for is not the token's own where it has
-    been normalized.
+    ``tokens`` are pairs of (spelling, token); the spelling to look for differs from the token's own
+    if it was normalized.
     """
 
     def __init__(self, tokens: Iterable[tuple[str, AddedToken]]) -> None:

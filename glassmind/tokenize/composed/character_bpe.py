@@ -1,4 +1,4 @@
-r"""Byte-pair encoding as other people's files define it: over the characters of a spelled piece.
+r"""Byte-pair encoding as published files define it: over the characters of a spelled piece.
 
 The smallest tokens of our own tokenizer (``bpe``) are bytes. Here they are characters, which covers
 both common families. In GPT-2's, a piece arrives spelled with one visible character per byte. In
@@ -155,7 +155,7 @@ class CharacterBPE:
         """For a model whose pieces are whole texts: a cut that does not change the ids.
 
         SentencePiece-like tokenizers have no pre-tokenizer, and a piece as long as a book cannot be
-        cached. But where their tokens contain ``▁``, it is at the start. If only the characters in
+        cached. But in tokens that contain ``▁``, it is at the start. If only the characters in
         ``inside`` ever precede a ``▁`` within a token, no token crosses a ``▁`` that another
         character precedes, and the text may be cut there. ``None`` where this does not hold.
         """
@@ -181,7 +181,7 @@ def canonical_merges(
 ) -> Iterator[tuple[T, T]]:
     """The pairs to merge, in order, for a vocabulary that ranks tokens.
 
-    tiktoken and SentencePiece merge, of all neighbours that form a token in ``worth``, the pair
+    Of all neighbours that form a token in ``worth``, tiktoken and SentencePiece merge the pair
     whose token is worth most (the leftmost of equals). Several pairs can form the same token, but
     only one of them is ever merged: a token is always built by the same steps, whatever surrounds
     it, because no merge has crossed its ends. So it is enough to build each token once, from the
@@ -192,8 +192,8 @@ def canonical_merges(
     """
     nothing = float("-inf")
     work = 0
-    # Of equal worth the longer comes first: so a run of spaces grows from the left, as it does by
-    # the rule.
+    # Of tokens with equal worth the longer comes first, so that a run of spaces grows from the
+    # left, as the rule requires.
     for token in sorted(worth, key=lambda token: (-worth[token], -len(token))):
         symbols = list(start(token))
         work += len(symbols) ** 2

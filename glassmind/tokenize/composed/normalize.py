@@ -102,7 +102,7 @@ class Nmt:
 
 @dataclass(frozen=True)
 class BertNormalizer:
-    """BERT's own (Devlin et al., 2018, arXiv 1810.04805): controls are removed and white space
+    """BERT's normalizer (Devlin et al., 2018, arXiv 1810.04805): controls are removed, white space
     becomes spaces (``clean_text``), Chinese characters get spaces around them, accents are removed
     (``None``: if ``lowercase``), letters become lower case."""
 

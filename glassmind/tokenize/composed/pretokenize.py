@@ -10,8 +10,8 @@ the names that the ``tokenizers`` library gives them:
 ``Digits``           numbers apart from the rest, whole or digit by digit
 ``Punctuation``      signs apart from the rest
 ``Whitespace``       words and runs of signs, spaces dropped
-``WhitespaceSplit``  what stands between spaces
-``BertPreTokenizer`` what stands between spaces, each sign by itself
+``WhitespaceSplit``  the text between spaces
+``BertPreTokenizer`` the text between spaces, each sign by itself
 ``Sequence``         one after the other
 ==================== ==========================================================================
 
@@ -85,8 +85,8 @@ class Split:
 
 @dataclass(frozen=True)
 class ByteLevel:
-    """GPT-2's pattern (unless ``use_regex`` is false), and a space before each piece that lacks
-    one where ``add_prefix_space`` says so."""
+    """GPT-2's pattern (unless ``use_regex`` is false). With ``add_prefix_space``, a piece that does
+    not begin with a space gets one."""
 
     add_prefix_space: bool = True
     use_regex: bool = True
@@ -159,7 +159,7 @@ class Whitespace:
 
 @dataclass(frozen=True)
 class WhitespaceSplit:
-    """What stands between spaces."""
+    """The text between spaces."""
 
     spells: ClassVar[bool] = False
 
@@ -169,7 +169,7 @@ class WhitespaceSplit:
 
 @dataclass(frozen=True)
 class BertPreTokenizer:
-    """What stands between spaces, each sign by itself (Devlin et al., 2018, arXiv 1810.04805)."""
+    """The text between spaces, each sign by itself (Devlin et al., 2018, arXiv 1810.04805)."""
 
     spells: ClassVar[bool] = False
 
@@ -227,7 +227,7 @@ def _cut(
     text: str, spans: Iterable[tuple[int, int]], behavior: Behavior, invert: bool
 ) -> list[str]:
     """The pieces of one text, given the ``spans`` of its matches."""
-    parts: list[tuple[str, bool]] = []  # what matches and what stands between, in turn
+    parts: list[tuple[str, bool]] = []  # matches and the text between them, in turn
     position = 0
     for start, end in spans:
         if position < start:

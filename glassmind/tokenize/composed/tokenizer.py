@@ -1,4 +1,4 @@
-"""Tokenizers built from parts, as other people's files describe them.
+"""Tokenizers built from parts, as the files of published models describe them.
 
 The steps from text to ids, with their names in a ``tokenizer.json``::
 

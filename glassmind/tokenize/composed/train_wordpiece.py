@@ -3,7 +3,7 @@
 Byte-pair encoding (``bpe/train.py``) merges the most frequent pair. WordPiece (Schuster and
 Nakajima, 2012; Wu et al., 2016, arXiv 1609.08144) merges the pair that raises the likelihood of the
 text under a language model most. Take the simplest model, in which tokens are
-drawn by their frequency, N in all. As two tokens, each ``ab`` has the log-probability
+drawn by their frequency; there are N in total. As two tokens, each ``ab`` has the log-probability
 ``log(count(a)/N) + log(count(b)/N)``; as one, ``log(count(ab)/N)``. Merging them everywhere gains
 (to first order, ignoring that the counts change afterwards)::
 
@@ -13,11 +13,11 @@ A pair scores high if it is frequent *and* more frequent than its parts would me
 Learning ends when the vocabulary is full or no pair has a positive gain.
 
 Two other rules are also called WordPiece. Tutorials use the ratio inside the logarithm alone,
-``count(ab) / (count(a) · count(b))``: the gain of *one* occurrence. Under it, two letters
-that occur once, and together, beat every other pair, and the vocabulary fills with the rarest words
-of the text (3 MB of novels, 4,096 tokens: 3.1 tokens a word instead of 1.35). The trainer in
-the ``tokenizers`` library runs byte-pair encoding and adds ``##`` to the result. The papers' own
-trainer was never published. All share the file format and the encoder.
+``count(ab) / (count(a) · count(b))``: the gain of *one* occurrence. With this rule, two letters
+that occur only once, next to each other, beat every other pair, and the vocabulary fills with the
+rarest words of the text (3 MB of novels, 4,096 tokens: 3.1 tokens per word instead of 1.35). The
+trainer in the ``tokenizers`` library runs byte-pair encoding and adds ``##`` to the result. The
+trainer of the papers was never published. All share the file format and the encoder.
 
 Counting works as in ``bpe/train.py``: distinct words once, one character per token, an index from
 pair to words. That lazy heap relies on scores that only fall (an outdated, higher score is noticed
@@ -54,7 +54,7 @@ from glassmind.tokenize.special import SPECIAL_TOKENS
 _NORMALIZER = BertNormalizer(lowercase=False)
 _PRE_TOKENIZER = BertPreTokenizer()
 _BETWEEN_SPACES = re.compile(r"[^ \t\n\r]+")
-_MAX_WORD = 100  # characters; what is longer is no word
+_MAX_WORD = 100  # characters; anything longer is not a word
 _FIRST = (*SPECIAL_TOKENS, "[UNK]")  # what every vocabulary begins with
 
 
@@ -140,7 +140,7 @@ class _Pairs:
         """The pair with the largest gain; among equals the one with the smallest ids."""
         while self._heap:
             negative_score, pair = heapq.heappop(self._heap)
-            if self._entered.get(pair) != -negative_score:  # entered again since, or gone
+            if self._entered.get(pair) != -negative_score:  # pushed again since, or gone
                 continue
             score = self._score(pair)
             if score == -negative_score:

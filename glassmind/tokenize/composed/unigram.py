@@ -52,7 +52,7 @@ class Unigram:
     token's score for each of their bytes and so are nearly always chosen.
     ``single_precision`` sums in 32-bit floats as SentencePiece does; otherwise in 64 bits, as the
     ``tokenizers`` library does. Raises ``ValueError`` for an empty vocabulary, an ``unk_id``
-    outside it, and extremely long tokens.
+    outside it, and for extremely long tokens.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 """WordPiece encoding: greedy longest match.
 
 WordPiece (Schuster and Nakajima, 2012; named and described in Wu et al., 2016, arXiv 1609.08144)
-cuts a word with nothing but its vocabulary: there are no merges to replay. Take the longest token
+needs only its vocabulary to cut a word; there are no merges to replay. Take the longest token
 the word begins with, then the longest token the rest begins with, and so on (*greedy longest
-match first*; Devlin et al., 2018, arXiv 1810.04805, is where most people met it). A token that
+match first*; made popular by Devlin et al., 2018, arXiv 1810.04805). A token that
 does not begin its word is spelled with a prefix, ``##``, so that "able" the word and "able" the
 ending are different tokens::
 

@@ -2,7 +2,7 @@
 
 Training reads ids by the million, so they are computed once and stored in the simplest format: a
 ``.bin`` file of little-endian integers, two bytes each where the vocabulary allows it, which can be
-mapped into memory and read from any offset. A small JSON file beside it holds the integer type, the
+mapped into memory and read from any offset. A small JSON file next to it has the integer type, the
 tokenizer's fingerprint and the offsets of the documents.
 
 Text is streamed: the files are read a few documents at a time (``documents.py``), encoded by
@@ -43,7 +43,7 @@ _MOST_SMALL_IDS = 1 << 16
 class CorpusFacts:
     """What ``tokenize_corpus`` made.
 
-    ``path`` is the file of ids, ``facts_path`` the JSON beside it, ``dtype`` the ids' type as
+    ``path`` is the file of ids, ``facts_path`` the JSON next to it, ``dtype`` the ids' type as
     numpy names it, ``tokens`` and ``documents`` are counts, and ``fingerprint`` identifies the
     tokenizer.
     """
@@ -66,7 +66,7 @@ def tokenize_corpus(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> CorpusFacts:
-    """Encode the documents of ``files``, in order, into ``target`` and a ``.json`` beside it.
+    """Encode the documents of ``files``, in order, into ``target`` and a ``.json`` next to it.
 
     For the kinds of files and the ``separator`` see ``read_documents``. ``end_of_document`` is the
     id written after each document, if any; ``workers`` the number of processes, by default one per
@@ -79,7 +79,7 @@ def tokenize_corpus(
     """
     facts_path = target.with_suffix(".json")
     if not separator:
-        raise UserError("the separator between documents is empty; give the text that is there")
+        raise UserError("the separator between documents is empty; give the text between them")
     if target == facts_path or target.is_dir():
         raise UserError(f"cannot write the ids to {target}; name a file, as in corpus.bin")
     if target in files or facts_path in files:
@@ -147,7 +147,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoder:
-    """What a worker does."""
+    """The task of a worker."""
 
     tokenizer: Tokenizer
     dtype: str
@@ -185,7 +185,7 @@ def _batches(files: Sequence[Path], separator: str) -> Iterator[Batch]:
 
 
 def encode_all(encoder: Encoder, batches: Iterator[Batch], workers: int) -> Iterator[Encoded]:
-    """Every batch encoded, in order; at most two batches a worker are under way."""
+    """Every batch encoded, in order; each worker has at most two batches at a time."""
     if workers == 1:
         yield from map(encoder.encode, batches)
         return
@@ -194,7 +194,7 @@ def encode_all(encoder: Encoder, batches: Iterator[Batch], workers: int) -> Iter
     under_way: deque[Future[Encoded]] = deque()
     try:
         for batch in batches:
-            with _interrupts_wait():  # here the workers are started
+            with _interrupts_wait():  # this starts the workers
                 under_way.append(pool.submit(_work, batch))
             if len(under_way) >= 2 * workers:
                 yield under_way.popleft().result()
@@ -211,7 +211,7 @@ def encode_all(encoder: Encoder, batches: Iterator[Batch], workers: int) -> Iter
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block, and never reaches a process that is started in it."""
+    """Delay Ctrl-C until the end of the block; processes started in it never receive it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -223,7 +223,7 @@ def _interrupts_wait() -> Iterator[None]:
 
 
 def _begin_work(encoder: Encoder) -> None:
-    """The first thing a worker does. Ctrl-C is left to the process that gives the work."""
+    """Prepare a worker. Ctrl-C is handled by the process that started it."""
     global _encoder
     _encoder = encoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -237,7 +237,7 @@ def _work(batch: Batch) -> Encoded:
 
 
 def _write_facts(file: BinaryIO, head: dict[str, object], starts: array[int]) -> None:
-    """One JSON object, without making a text of all the offsets at once."""
+    """Write one JSON object without building the text of all offsets in memory."""
     file.write(json.dumps(head, indent=1).removesuffix("\n}").encode("ascii"))
     file.write(b',\n "document_offsets": [')
     for at in range(0, len(starts), _BATCH):
@@ -247,7 +247,7 @@ def _write_facts(file: BinaryIO, head: dict[str, object], starts: array[int]) ->
 
 
 def tokenizer_mark(tokenizer: Tokenizer) -> str:
-    """What tells a tokenizer from others; those made from other people's files know their own."""
+    """The tokenizer's fingerprint; composed tokenizers compute their own."""
     if isinstance(tokenizer, SavedTokenizer):
         return fingerprint(tokenizer)
     known: str = getattr(tokenizer, "fingerprint", "")

@@ -46,7 +46,7 @@ def read_documents(
     removed; in a ``.jsonl`` file the text is unchanged. ``on_read`` is called for each block with
     the number of bytes read from the (compressed) file.
 
-    Raises ``UserError`` naming the file, and the line or byte, where it cannot be read.
+    Raises ``UserError``, naming the file and the line or byte, if the file cannot be read.
     """
     for _, text in numbered_documents(path, separator, on_read):
         yield text
@@ -156,7 +156,7 @@ def _from_text(path: Path, parts: Iterator[bytes], between: int) -> Iterator[tup
             _refuse_byte(path, start + error.start, part[error.start])
         _refuse_zero(path, text, start)
         if start == 0:
-            text = text.removeprefix("\ufeff")  # a mark that some editors put before UTF-8
+            text = text.removeprefix("\ufeff")  # a byte order mark, which some editors write
         yield number, text.strip("\r\n")
         start += len(part) + between
 
@@ -191,7 +191,7 @@ def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> It
         if len(rest) > MAX_DOCUMENT:
             raise UserError(
                 f"{path} has a document of more than {MAX_DOCUMENT >> 20} MiB; "
-                f"is {separator.decode('utf-8')!r} what stands between its documents?"
+                f"is {separator.decode('utf-8')!r} the text between its documents?"
             )
         yield from whole
     yield rest

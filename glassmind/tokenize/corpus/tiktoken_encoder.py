@@ -9,7 +9,7 @@ The two work differently. We keep a list of *pairs* and merge the one learned fi
 keeps a list of *tokens* and merges any two neighbours that form a token, the smallest id first. The
 results are equal if every token is formed by one pair only, in any context, and ids follow the
 order of the pairs. ``canonical_merges`` finds those pairs, so this is checked, and a vocabulary for
-which it does not hold is refused. (A token that no merge makes is left out, unless the tokenizer
+which it does not hold is refused. (Tokens that no merge makes are left out, unless the tokenizer
 encodes a piece that equals a token as that token, as ``tiktoken`` does.) The ids can still differ
 for characters that were added to Unicode after one of the two regular expression engines was built.
 """
@@ -44,8 +44,7 @@ def with_tiktoken(tokenizer: AnyBPE) -> AnyBPE:
     """A copy of ``tokenizer`` that encodes with ``tiktoken``. The check that its ids are the same
     takes a second or two for a large vocabulary.
 
-    Raises ``UserError`` where ``tiktoken`` is not installed, and for a tokenizer that it cannot
-    express.
+    Raises ``UserError`` if ``tiktoken`` is not installed, or cannot express the tokenizer.
     """
     try:
         import tiktoken
@@ -106,13 +105,13 @@ def _parts_of_composed(tokenizer: ComposedTokenizer) -> _Parts:
     if not isinstance(model, CharacterBPE):
         raise _refusal(f"it is of the kind {type(model).__name__}, not BPE")
     if pattern is None:
-        raise _refusal("its pre-tokenizer is not one known pattern, and then bytes")
+        raise _refusal("its pre-tokenizer is not one known pattern followed by bytes")
     if model.continuing_subword_prefix or model.end_of_word_suffix or model.whole:
         raise _refusal("it has prefixes, suffixes or whole symbols, not only merges")
     ids = {
         unspell(token): token_id
         for token, token_id in model.vocab.items()
-        if CHARACTER_TO_BYTE.keys() >= set(token)  # no other can come of bytes
+        if CHARACTER_TO_BYTE.keys() >= set(token)  # others cannot be made of bytes
     }
     merges = ((unspell(left), unspell(right)) for left, right in model.merges)
     return _Parts(pattern, ids, merges, model.ignore_merges)
