@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         set_threads(args.threads)
     if args.method:
-        refuse_idle_samples(args.method, args.samples)
+        refuse_idle_options(args.method, args.samples, args.temperature)
     questions = _questions(" ".join(args.question))
     for question in questions:
         check_question(question)
@@ -108,12 +108,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def refuse_idle_samples(method: str, samples: int | None) -> None:
-    """Raise ``UserError`` where there is no such method, or it has no use for ``--samples``."""
+def refuse_idle_options(method: str, samples: int | None, temperature: float | None) -> None:
+    """Raise ``UserError`` where there is no such method, or an option would change nothing."""
     from glassmind.reason import registry
 
     if samples is not None and not registry.named(method).scales:
         raise UserError(f"the method {method} does not take --samples: it has a number of its own")
+    if temperature and registry.named(method).greedy:
+        raise UserError(
+            f"the method {method} does not take --temperature: it takes the likeliest token"
+        )
 
 
 def _questions(question: str) -> list[str]:

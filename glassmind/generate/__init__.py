@@ -5,8 +5,9 @@ Read in this order: ``request`` (what is asked and answered), ``sampling`` (logi
 model with its cache), ``sample`` (one continuation on its way), ``scheduler`` (which samples are
 worked on next), ``admission`` (checking requests), ``scoring`` and ``token_sampler`` (what a pass
 yields), ``best_of`` (choosing among samples), ``engine`` (the whole). Then what is added to it:
-``speculative`` (guessing ahead), the token hooks (``token_hook``, ``stop_texts``, ``calculator``,
-``constraint``), and ``agreement`` (the engine's log-probabilities against the trainer's).
+``speculative`` (guessing ahead), the token hooks (``token_hook``, ``stop_texts``, ``least_tokens``,
+``calculator``, ``constraint``), and ``agreement`` (the engine's log-probabilities against the
+trainer's).
 """
 
 from glassmind.generate.agreement import logprob_difference

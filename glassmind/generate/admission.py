@@ -12,7 +12,8 @@ from glassmind.errors import UserError
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.calculator import Calculator
 from glassmind.generate.constraint.vocabulary import Vocabulary
-from glassmind.generate.request import Request
+from glassmind.generate.least_tokens import LeastTokens
+from glassmind.generate.request import Request, SamplingParams
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import blocks_for
 from glassmind.generate.stop_texts import StopTexts
@@ -48,7 +49,7 @@ class Admission:
         params = request.params
         limit = min(len(request.prompt_ids) + params.max_new_tokens, self._config.max_tokens)
         # No draft where a hook may force tokens or forbid some, or where guesses are looked up.
-        guessed = not (params.lookup or params.calculator or params.constraint is not None)
+        guessed = not (params.lookup or self._follows_tokens(params))
         most_drafts = self._draft_tokens if guessed else 0
         # After the guesses one more token is drawn, and the draft never reads its last guess.
         drafts_end = min(limit - 1, self._draft_context + 1)
@@ -57,11 +58,19 @@ class Admission:
             for number in range(params.drawn_samples)
         ]
 
+    @staticmethod
+    def _follows_tokens(params: SamplingParams) -> bool:
+        """Whether a hook may force tokens or forbid some."""
+        return params.calculator or params.constraint is not None or params.min_new_tokens > 0
+
     def _hooks(self, request: Request) -> list[TokenHook]:
         params = request.params
         hooks: list[TokenHook] = []
         if params.constraint is not None:
             hooks.append(params.constraint.begin())
+        if params.min_new_tokens and params.stop:
+            size = self._config.vocab_size
+            hooks.append(LeastTokens(params.min_new_tokens, params.stop, size))
         if params.stop_texts or params.calculator:
             if self._vocabulary is None:
                 raise UserError(
@@ -98,10 +107,10 @@ class Admission:
                 f"{what} asks for the calculator and for constrained output: the calculator may "
                 "write tokens that the constraint forbids; leave one of them out"
             )
-        if params.lookup and (params.calculator or params.constraint is not None):
+        if params.lookup and self._follows_tokens(params):
             raise UserError(
-                f"{what} asks for lookup together with the calculator or a constraint, which need "
-                "one token at a time; leave one of them out"
+                f"{what} asks for lookup together with the calculator, a constraint or "
+                "min_new_tokens, which need one token at a time; leave one of them out"
             )
         biased = [token for token, _ in params.logit_bias]
         for part, ids in ((what, prompt), (f"the stop set of {what}", params.stop),

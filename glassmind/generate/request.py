@@ -51,10 +51,11 @@ class SamplingParams:
     In 5 and 6, tokens exactly as likely as the last one kept are kept as well. The order is that of
     ``transformers``; vLLM applies 7 before 5.
 
-    A generation ends with the first token in ``stop``, or when its text contains one of
-    ``stop_texts`` (which may span tokens), or after ``max_new_tokens``; the model's context may end
-    it earlier. ``samples`` independent continuations are returned per prompt. With ``best_of``,
-    that many are drawn and the best ``samples`` by mean log-probability returned.
+    A generation ends with the first token in ``stop`` (none of which is drawn before there are
+    ``min_new_tokens``), or when its text contains one of ``stop_texts`` (which may span tokens), or
+    after ``max_new_tokens``; the model's context may end it earlier. ``samples`` independent
+    continuations are returned per prompt. With ``best_of``, that many are drawn and the best
+    ``samples`` by mean log-probability returned.
 
     ``seed`` fixes the outcome of this request, whatever else is running. Requests with the same
     seed use the same random numbers, so give each problem of an evaluation its own:
@@ -64,7 +65,8 @@ class SamplingParams:
     ``prompt_logprobs`` for the log-probabilities of the prompt's tokens. ``calculator`` lets
     arithmetic, instead of the model, complete ``<<48/2=``. ``lookup`` (0 to 32) guesses up to that
     many tokens at a time from the text so far, which changes no token but may save passes (see
-    ``prompt_lookup``); it cannot be combined with a constraint or the calculator.
+    ``prompt_lookup``); it cannot be combined with a constraint, the calculator or
+    ``min_new_tokens``.
 
     Raises ``UserError`` for values outside the ranges above.
     """
@@ -88,10 +90,13 @@ class SamplingParams:
     constraint: Constraint | None = None
     calculator: bool = False
     lookup: int = 0
+    min_new_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise UserError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if self.min_new_tokens < 0:
+            raise UserError(f"min_new_tokens must be 0 or more, not {self.min_new_tokens}")
         if not 1 <= self.samples <= MOST_SAMPLES:
             raise UserError(f"samples must be from 1 to {MOST_SAMPLES}, not {self.samples}")
         if self.best_of and not self.samples <= self.best_of <= MOST_SAMPLES:
@@ -239,7 +244,8 @@ class Generation:
     request with ``stop_texts`` gets ``text``: what comes before the stop text.
 
     ``prompt_logprobs`` and ``prompt_top_logprobs`` have an entry for every token of the prompt but
-    the first, which has nothing before it to predict it.
+    the first, which has nothing before it to predict it. Of the samples of a request, the first
+    has them.
     """
 
     token_ids: tuple[int, ...]

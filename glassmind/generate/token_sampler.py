@@ -117,13 +117,13 @@ class TokenSampler:
         together: Tensor | None = None
         for hook in sample.hooks:
             mask = hook.allowed()
-            if mask is not None:
-                together = mask if together is None else together & mask
-        if together is None:
-            return None
-        # A model's vocabulary may be a little larger than its tokenizer's.
-        spare = self._model.config.vocab_size - len(together)
-        return F.pad(together, (0, spare)) if spare else together
+            if mask is None:
+                continue
+            # A model's vocabulary may be a little larger than its tokenizer's.
+            spare = self._model.config.vocab_size - len(mask)
+            mask = F.pad(mask, (0, spare)) if spare else mask
+            together = mask if together is None else together & mask
+        return together
 
 
 def _to_be_judged(slots: list[Slot], device: torch.device) -> Guesses | None:

@@ -13,8 +13,9 @@ is ever executed, and errors name the file and the field.
   that is found again (``pulled``)
 - ``shipped_packages``: models that are Python packages
 
-They use ``pretrained`` (a loaded model with its tokenizer), ``building`` (puts weights into a model
-without a second copy) and ``canonical`` (whether two configs describe the same model).
+They use ``pretrained`` (a loaded model with its tokenizer), ``turn_ends`` (which tokens end a
+reply), ``building`` (puts weights into a model without a second copy) and ``canonical`` (whether
+two configs describe the same model).
 
 Importing this package imports none of these modules.
 """

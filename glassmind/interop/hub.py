@@ -48,6 +48,7 @@ COMPANIONS = (
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "additional_chat_templates/tool_use.jinja",
     "tokenizer.model",
     "vocab.json",
     "merges.txt",
@@ -92,8 +93,9 @@ def pull(
     with _in_plain_words(name, revision, folder, endpoint):
         commit, listing = _listing(name, revision, endpoint)
         chosen = _one_gguf(name, listing, file) if file else _readable(name, listing)
-        targets = {folder / PurePosixPath(path).name: listing[path] for path in chosen}
-        folder.mkdir(parents=True, exist_ok=True)
+        targets = {folder / (PurePosixPath(p).name if file else p): listing[p] for p in chosen}
+        for parent in {folder, *(target.parent for target in targets)}:
+            parent.mkdir(parents=True, exist_ok=True)
         missing = {path: remote for path, remote in targets.items() if not is_there(path, remote)}
         _require_space(folder, missing)
         write_record(folder / MARK, PulledFrom(name, commit))

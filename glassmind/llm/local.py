@@ -12,7 +12,7 @@ or the ``<think>`` and ``</think>`` of others: ``marks`` says which id does what
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,7 @@ from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.tokenize import SavedTokenizer, Style, chain_nodes, encode_prompt
 from glassmind.tokenize.chat_template.template import ChatTemplate
+from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import ANSWER, END, END_THINK, STEP, THINK
 
@@ -179,6 +180,16 @@ class LocalLLM:
             return self.format == "question" and self.style == "chain"
         return "enable_thinking" in self.template.source
 
+    @property
+    def eos_id(self) -> int | None:
+        """The token that ends a text: of those that end a reply, the one its tokenizer names."""
+        if isinstance(self.tokenizer, ComposedTokenizer):
+            named = self.tokenizer.facts.eos_token
+            known = None if named is None else self.tokenizer.id_of(named)
+            if known in self.stop_ids:
+                return known
+        return min(self.stop_ids, default=None)
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """What each id of the model's output stands for."""
@@ -225,6 +236,11 @@ class LocalLLM:
                 return "reasoning" if mark == "think" else "content"
         return "content"
 
+    def special_ids(self, spellings: Collection[str]) -> frozenset[int]:
+        """The ids of the special tokens that are spelled so."""
+        special = self.tokenizer.special
+        return frozenset(special[one] for one in spellings if one in special)
+
     def spelling(self, token_id: int) -> str:
         """A token for display: its text, or its name if it is special."""
         data = self.token_bytes[token_id]
@@ -265,11 +281,24 @@ class LocalLLM:
             think = False
         return self.chat_prompt(self.prompts.messages(question, style), think=think)
 
-    def text_prompt(self, text: str, *, special: bool = True) -> list[int]:
-        """Ids of a text to continue, behind the token a text begins with, if there is one."""
+    def text_prompt(self, text: str, *, special: bool = True, marked: bool = False) -> list[int]:
+        """Ids of a text to continue, with ``special`` behind the token a text begins with, if there
+        is one.
+
+        With ``marked`` the spelling of a special token in ``text`` is that token, which is only for
+        text that is trusted.
+        """
         self._check_length(len(text))
-        first = [self.bos_id] if special and self.bos_id is not None else []
-        return [*first, *self.tokenizer.encode(text)]
+        ids = [self.bos_id] if special and self.bos_id is not None else []
+        if not marked:
+            return ids + self.tokenizer.encode(text)
+        if isinstance(self.tokenizer, ComposedTokenizer):
+            return ids + self.tokenizer.encode_marked(text)
+        special_tokens = self.tokenizer.special.items()
+        finder = AddedTokenFinder((name, AddedToken(name, i)) for name, i in special_tokens)
+        for part in finder.split(text, special=True):
+            ids += [part.token_id] if isinstance(part, AddedToken) else self.tokenizer.encode(part)
+        return ids
 
     def chat_prompt(
         self,
@@ -278,11 +307,15 @@ class LocalLLM:
         tools: Sequence[Mapping[str, Any]] | None = None,
         think: bool | None = None,
         variables: Mapping[str, Any] | None = None,
+        begin_answer: bool = True,
+        continue_last: bool = False,
     ) -> list[int]:
         """Ids of a conversation, up to where the model's turn begins.
 
-        A model of a run was trained on single questions: it reads the last message of the user, and
-        ``think`` false asks it for the answer without steps. ``variables`` are for the template.
+        Without ``begin_answer`` nothing is put behind the last message; with ``continue_last`` the
+        ids end where its text does, so that the model continues it. ``variables`` are for the
+        template. A model of a run was trained on single questions: it reads the last message of the
+        user, and ``think`` false asks it for the answer without steps.
 
         Raises:
             UserError: the model is not made for conversations, or its template refuses this one.
@@ -291,6 +324,10 @@ class LocalLLM:
         if self.format == "question":
             if tools:
                 raise UserError(f"{self.name} was trained on questions alone and knows no tools")
+            if continue_last or not begin_answer:
+                raise UserError(
+                    f"{self.name} was trained on questions alone: it begins every answer itself"
+                )
             question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), None)
             if not (question or "").strip():
                 raise UserError(
@@ -305,7 +342,12 @@ class LocalLLM:
             )
         given = {} if think is None else {"enable_thinking": think}
         return self.template.encode(
-            self.tokenizer, messages, tools=tools, **{**given, **(variables or {})}
+            self.tokenizer,
+            messages,
+            tools=tools,
+            add_generation_prompt=begin_answer,
+            continue_final_message=continue_last,
+            **{**given, **(variables or {})},
         )
 
     def _check_length(self, characters: int) -> None:

@@ -357,6 +357,7 @@ def _refuse_unknown(params: SamplingParams) -> None:
         ("best_of", not params.best_of),
         ("logit_bias", not params.logit_bias),
         ("lookup", not params.lookup),
+        ("min_new_tokens", not params.min_new_tokens),
         ("prompt_logprobs", not params.prompt_logprobs),
         ("top_logprobs", not params.top_logprobs),
         ("stop_texts", not params.stop_texts),

@@ -9,7 +9,7 @@ of the two the following text belongs.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -41,6 +41,8 @@ class Tokens(Protocol):
 
     def channel_behind(self, prompt_ids: Sequence[int]) -> Channel: ...
 
+    def spelling(self, token_id: int) -> str: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -55,7 +57,8 @@ class ReplyReader:
 
     ``prompt_ids`` decide how it starts: after a prompt that ends in ``<|think|>`` the reply starts
     with reasoning. With ``channels`` false, as for completions, everything is content, markers are
-    dropped, and the text is the tokenizer's decoding.
+    dropped, and the text is the tokenizer's decoding. Tokens in ``silent`` end the reply and are no
+    part of its text; special tokens in ``spelled`` are text, as they are spelled.
     """
 
     def __init__(
@@ -65,7 +68,11 @@ class ReplyReader:
         stop_texts: Sequence[str] = (),
         *,
         channels: bool = True,
+        silent: Collection[int] = (),
+        spelled: Collection[int] = (),
     ) -> None:
+        self._instead = {token_id: llm.spelling(token_id).encode() for token_id in spelled}
+        self._instead |= dict.fromkeys(silent, b"")
         self._bytes = llm.token_bytes
         self._marks = llm.marks if channels else {}
         self._lead = llm.vocabulary.lead
@@ -91,7 +98,7 @@ class ReplyReader:
                     self._step_open, self._at_mark = False, True
                     self.channel = "reasoning" if mark == "think" else "content"
                 continue
-            data = self._bytes[token_id]
+            data = self._instead.get(token_id, self._bytes[token_id])
             if self._lead and data:  # once, at the start
                 data, self._lead = data.removeprefix(self._lead), b""
             self._add(self._decoder.decode(data))

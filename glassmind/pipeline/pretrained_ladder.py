@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from glassmind.data.chats import ASSISTANT, Chat, chat_documents
+from glassmind.data.chats import ASSISTANT, Chat
 from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
@@ -28,6 +28,7 @@ from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.llm import LocalLLM
 from glassmind.llm.prompts import closing_line
+from glassmind.pipeline.answer_ends import AnswerEnd, ended_documents
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import Slices, chain_steps
 from glassmind.pipeline.stages import Job
@@ -62,7 +63,7 @@ def started_recipe(recipe: Recipe) -> Recipe:
             "a ladder trains all weights of Glassmind's own models: lora.rank and finetune.freeze "
             "are for models from elsewhere"
         )
-    if not is_own(recipe.start) and started.chat_template is None and not started.stop_ids:
+    if not is_own(recipe.start) and not started.stop_ids:
         raise UserError(f"{recipe.start} has no token that ends a text: it cannot learn to stop")
     return with_model_of(recipe, started)
 
@@ -133,27 +134,32 @@ def solution_documents(
     """
     rng = random.Random(recipe.seed)
     most = recipe.train.row_tokens
+    tokenizer, end = llm.tokenizer, None
+    if llm.template is not None and isinstance(tokenizer, ComposedTokenizer):
+        end = AnswerEnd.of(llm.template, tokenizer, llm.stop_ids)
     documents: list[Document] = []
     for problem in problems:
         if not problem.steps:
             continue
         lines = [*chain_steps(problem, recipe, rng), closing_line(problem)]
-        found = _document(llm, problem.question, "\n".join(lines), most)
+        found = _document(llm, problem.question, "\n".join(lines), most, end)
         documents += [] if found is None else [found]
     return documents
 
 
-def _document(llm: LocalLLM, question: str, solution: str, most: int) -> Document | None:
+def _document(
+    llm: LocalLLM, question: str, solution: str, most: int, end: AnswerEnd | None
+) -> Document | None:
     tokenizer = llm.tokenizer
-    if llm.template is not None and isinstance(tokenizer, ComposedTokenizer):
+    if end is not None and llm.template is not None and isinstance(tokenizer, ComposedTokenizer):
         asked = llm.prompts.messages(question, "chain")
         chat = Chat((*asked, {"role": ASSISTANT, "content": solution}))
-        found = chat_documents(
-            [chat], tokenizer, llm.template, most_tokens=most, stop_ids=llm.stop_ids
+        found = ended_documents(
+            [chat], tokenizer, llm.template, end, most_tokens=most, stop_ids=llm.stop_ids
         )
         return found.documents[0] if found.documents else None
     prompt = llm.prompt(question, "chain")
-    ids = np.array([*prompt, *tokenizer.encode("\n" + solution), min(llm.stop_ids)], np.int32)
+    ids = np.array([*prompt, *tokenizer.encode("\n" + solution), llm.eos_id], np.int32)
     if len(ids) > most:
         return None
     return Document(ids, {COMPLETION: np.arange(len(ids)) >= len(prompt)})

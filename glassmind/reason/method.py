@@ -58,7 +58,8 @@ class Method:
     sentence that says what it does. ``needs`` is what a session must have for it.
     ``compared_with`` names the methods that it is tested against on the same problems, beginning
     with the one that it improves on. ``scales`` says that the result depends on
-    ``Budget.samples``, so that accuracy is plotted against the number of samples. ``in_summary``
+    ``Budget.samples``, so that accuracy is plotted against the number of samples; ``greedy`` that
+    it always takes the likeliest token, so that a temperature changes nothing. ``in_summary``
     says whether the method is shown where there is room for a few only.
 
     A method that needs the reference answers is a *ceiling*: it cannot be used to answer, and shows
@@ -73,6 +74,7 @@ class Method:
     needs: frozenset[Need] = frozenset()
     compared_with: tuple[str, ...] = ()
     scales: bool = False
+    greedy: bool = False
     in_summary: bool = False
 
     def __post_init__(self) -> None:

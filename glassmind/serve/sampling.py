@@ -10,6 +10,7 @@ from typing import Any
 from glassmind.errors import UserError
 from glassmind.generate import Request, SamplingParams, derive_seed
 from glassmind.generate.constraint.constraint import Constraint
+from glassmind.generate.request import LEAST_TEMPERATURE
 from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.endpoints.service import Service
@@ -32,9 +33,9 @@ def sampling_params(
         UserError: fields that contradict each other.
     """
     given: dict[str, Any] = {
-        "temperature": body.temperature,
-        "top_p": body.top_p,
-        "top_k": body.top_k,
+        "temperature": temperature_of(body.temperature, body.top_p),
+        "top_p": body.top_p or None,
+        "top_k": None if body.top_k == -1 else body.top_k,
         "min_p": body.min_p,
         "repetition_penalty": body.repetition_penalty,
         "presence_penalty": body.presence_penalty,
@@ -45,16 +46,40 @@ def sampling_params(
         samples=body.n or 1,
         best_of=best_of,
         seed=secrets.randbits(62) if body.seed is None else body.seed % (1 << 63),
-        stop=served.stop_ids,
+        stop=stop_ids(body, served),
+        min_new_tokens=body.min_tokens or 0,
         stop_texts=stop_texts(body),
         logit_bias=_logit_bias(body, served),
         top_logprobs=top_logprobs,
         prompt_logprobs=prompt_logprobs,
         constraint=constraint,
         calculator=bool(body.calculator),
-        lookup=0 if constraint is not None else body.lookup or 0,
+        lookup=0 if constraint is not None or body.min_tokens else body.lookup or 0,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def temperature_of(temperature: float | None, top_p: float | None = None) -> float | None:
+    """The temperature, or 0 where it or ``top_p`` is so small that only one token remains."""
+    if top_p == 0 or (temperature is not None and temperature < LEAST_TEMPERATURE):
+        return 0.0
+    return temperature
+
+
+def stop_ids(body: Sampled, served: LocalLLM) -> frozenset[int]:
+    """Tokens that end an answer.
+
+    Raises:
+        Refusal: the request names an id that the model does not have.
+    """
+    asked = body.stop_token_ids or ()
+    if max(asked, default=0) >= served.model.config.vocab_size:
+        raise Refusal(
+            400,
+            f"stop_token_ids names the id {max(asked)}, which {served.name} does not have",
+            param="stop_token_ids",
+        )
+    return frozenset(asked) | (frozenset() if body.ignore_eos else served.stop_ids)
 
 
 def stop_texts(body: Sampled) -> tuple[str, ...]:
@@ -101,7 +126,7 @@ def check_room(service: Service, prompt: Sequence[int], asked: int | None, most:
             "included",
             code="context_length_exceeded",
         )
-    return min(room, most if asked is None else max(1, asked))
+    return min(room, most if asked is None else max(1, asked))  # the engine draws one at least
 
 
 def _logit_bias(body: Sampled, served: LocalLLM) -> tuple[tuple[int, float], ...]:

@@ -266,6 +266,9 @@ def test_the_best_of_many_by_mean_log_probability() -> None:
     assert [event.sample for event in events] == [0, 1]
     best = [event.done for event in events if event.done is not None]
     assert [g.token_ids for g in best] == [g.token_ids for g in by_mean[:2]]
+    scored = SamplingParams(6, samples=2, best_of=9, seed=2, prompt_logprobs=True)
+    first, second = Engine(model).generate([Request(prompt, scored)])[0]
+    assert len(first.prompt_logprobs) == len(prompt) - 1 and not second.prompt_logprobs
 
 
 def test_samples_of_one_request_differ_and_seeds_matter() -> None:

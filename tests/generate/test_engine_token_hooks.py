@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -186,3 +187,27 @@ def test_what_an_engine_without_a_vocabulary_cannot_do(model: Transformer) -> No
     with pytest.raises(UserError, match="can take 17 tokens, but the cache holds 16"):
         small.submit(Request((1,) * 10, SamplingParams(7)))
     assert not small.busy
+
+
+def test_no_end_comes_before_so_many_tokens(model: Transformer) -> None:
+    ends = frozenset(range(0, 260, 4))
+    for temperature in (0.0, 1.0):
+        params = SamplingParams(30, temperature=temperature, stop=ends, samples=3, seed=4)
+        for least in (1, 7):
+            asked = replace(params, min_new_tokens=least)
+            for found in Engine(model).generate([Request((1, 2, 3), asked)])[0]:
+                assert not ends & set(found.token_ids[:least])
+                assert found.finish == "length" or len(found.token_ids) > least
+    many = replace(params, samples=20)
+    free = Engine(model).generate([Request((1, 2, 3), many)])[0]
+    assert any(len(found.token_ids) <= 7 for found in free)
+    # Beside a constraint, both are kept.
+    asked = replace(params, constraint=RegexConstraint("a{1,20}", BYTES), stop=frozenset({END}))
+    asked = replace(asked, min_new_tokens=5)
+    for found in engine(model).generate([Request((1, 2, 3), asked)])[0]:
+        assert len(found.token_ids) > 5 and set(found.token_ids[:5]) == {ord("a")}
+    with pytest.raises(UserError, match="min_new_tokens must be 0 or more"):
+        SamplingParams(1, min_new_tokens=-1)
+    both = SamplingParams(4, stop=ends, min_new_tokens=2, lookup=3)
+    with pytest.raises(UserError, match="leave one of them out"):
+        Engine(model).generate([Request((1, 2, 3), both)])

@@ -84,6 +84,14 @@ def test_the_files_of_a_model_and_no_others(hub: Hub) -> None:
     assert watcher.seen[-1] == watcher.total == 4
 
 
+def test_the_template_for_tools_comes_to_its_own_folder(hub: Hub) -> None:
+    path = "additional_chat_templates/tool_use.jinja"
+    hub.repositories["org/tools"] = Repository(dict(FILES) | {path: b"T"})
+    folder = get(hub, "org/tools")
+    assert (folder / path).read_bytes() == b"T"
+    assert get(hub, "org/tools") == folder  # everything is there
+
+
 def test_the_stand_in_is_one_for_the_library_too(hub: Hub, tmp_path: Path) -> None:
     for name in sorted(WANTED):
         path = huggingface_hub.hf_hub_download(

@@ -59,6 +59,18 @@ def test_it_is_streamed_as_it_forms(http: httpx2.Client) -> None:
         assert all(events.index(step) < events.index(chain) for step in steps)
 
 
+def test_a_greedy_method_takes_no_temperature(http: httpx2.Client) -> None:
+    asked = {"question": QUESTION, "method": "chain-of-thought", "max_tokens": 2}
+    refused = http.post("/v1/reason", json={**asked, "temperature": 0.5})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "temperature"
+    for temperature in (None, 0, 1e-9):
+        body = {**asked, "temperature": temperature}
+        assert http.post("/v1/reason", json=body).status_code == 200
+    sampled = {**asked, "method": "single-sample", "temperature": 0.5}
+    assert http.post("/v1/reason", json=sampled).status_code == 200
+
+
 def test_a_run_answers_in_a_chat(http: httpx2.Client) -> None:
     assert http.get("/v1/models").json()["data"][0]["format"] == "question"
     turns = [

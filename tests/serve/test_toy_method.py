@@ -91,6 +91,8 @@ def test_commands_take_it(
         assert "step-beam" in said
     said = complaint(capsys, "ask", QUESTION, *model, "--method", "direct", "--samples", "3")
     assert "the method direct does not take --samples" in said
+    said = complaint(capsys, "ask", QUESTION, *model, "--method", "direct", "--temperature", "1")
+    assert "the method direct does not take --temperature" in said
 
 
 def test_the_server_takes_it(run_folder: Path) -> None:

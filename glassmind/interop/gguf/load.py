@@ -19,6 +19,7 @@ from glassmind.interop.gguf.stretched_rope import FACTORS, blend_from
 from glassmind.interop.gguf_header import Header, TensorInfo, read_header
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.gguf_tokenizer import read_gguf_tokenizer
+from glassmind.interop.turn_ends import stop_ids
 from glassmind.model import ModelConfig, Transformer
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
@@ -144,6 +145,6 @@ def _stop_ids(
             for token in tokenizer.added_tokens
             if token.special and token.content in _STOP_SPELLINGS
         ]
-    return frozenset(
-        token for token in found if type(token) is int and 0 <= token < config.vocab_size
-    )
+    named = [token for token in found if type(token) is int]
+    template = None if tokenizer is None else tokenizer.facts.chat_template
+    return stop_ids(named, tokenizer, template, config.vocab_size)

@@ -24,6 +24,7 @@ from glassmind.interop.huggingface.safetensors_file import write_file
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.weights import INDEX, WEIGHTS, load_weights, shapes_of
 from glassmind.interop.pretrained import Pretrained
+from glassmind.interop.turn_ends import stop_ids
 from glassmind.model import ModelConfig, Transformer
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
@@ -60,13 +61,14 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretrai
     told = [fields]
     if (folder / GENERATION).is_file():
         told.insert(0, read_fields(folder / GENERATION))
-    stop_ids = next((ids for source in told if (ids := _ids(source, "eos_token_id"))), set())
+    named = next((ids for source in told if (ids := _ids(source, "eos_token_id"))), set())
     known = range(config.vocab_size)  # small models often keep ids of the large one
+    template = None if tokenizer is None else tokenizer.facts.chat_template
     return Pretrained(
         model=model,
         tokenizer=tokenizer,
-        chat_template=None if tokenizer is None else tokenizer.facts.chat_template,
-        stop_ids=frozenset(stop_ids & set(known)),
+        chat_template=template,
+        stop_ids=stop_ids(named, tokenizer, template, config.vocab_size),
         bos_id=next((token for token in _begins_with(tokenizer, told) if token in known), None),
         name=folder.resolve().name,
         source=folder,
@@ -149,10 +151,14 @@ def choose_family(config: ModelConfig, name: str | None = None) -> Family:
 
 def _write_configs(pretrained: Pretrained, family: Family, folder: Path) -> None:
     dtype = str(next(pretrained.model.parameters()).dtype).removeprefix("torch.")
-    stop_ids = sorted(pretrained.stop_ids)
+    tokenizer = pretrained.tokenizer
+    named = None if tokenizer is None else tokenizer.facts.eos_token
+    eos = None if tokenizer is None or named is None else tokenizer.id_of(named)
+    # The tokenizer's own first: some programs read no other.
+    ends = sorted(pretrained.stop_ids, key=lambda token_id: (token_id != eos, token_id))
     tokens: dict[str, object] = {
         "bos_token_id": pretrained.bos_id,
-        "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else stop_ids or None,
+        "eos_token_id": ends[0] if len(ends) == 1 else ends or None,
         "pad_token_id": None,
     }
     config = {
@@ -174,7 +180,8 @@ def _write_tokenizer(pretrained: Pretrained, folder: Path) -> None:
         if not (folder / TOKENIZER_CONFIG).exists():
             # Without this, transformers uses the tokenizer that most models of the family have.
             write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"})
-    if pretrained.chat_template is not None:
+    two = pretrained.tokenizer is not None and pretrained.tokenizer.facts.tool_template is not None
+    if pretrained.chat_template is not None and not two:  # two of them lie in the config
         write_text(folder / "chat_template.jinja", pretrained.chat_template)
 
 

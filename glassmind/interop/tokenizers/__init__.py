@@ -4,6 +4,7 @@
 are best read:
 
 - ``checked``: reading untrusted JSON
+- ``config_files``: what lies next to a vocabulary: facts, chat templates, added tokens
 - ``gpt2_files``: ``encoder.json`` and ``vocab.bpe``, the simplest
 - ``tiktoken_ranks``: ``*.tiktoken``, tokens in the order they were learned
 - ``components``, ``tokenizer_json``: Hugging Face's format, which describes everything
@@ -15,12 +16,13 @@ are best read:
 
 from __future__ import annotations
 
+from glassmind.interop.tokenizers.config_files import read_facts
 from glassmind.interop.tokenizers.gguf_tokenizer import read_gguf_tokenizer, to_gguf_metadata
 from glassmind.interop.tokenizers.gpt2_files import read_gpt2_files
 from glassmind.interop.tokenizers.load import load_tokenizer
 from glassmind.interop.tokenizers.sentencepiece_model import read_sentencepiece_model
 from glassmind.interop.tokenizers.tiktoken_ranks import read_tiktoken_ranks
-from glassmind.interop.tokenizers.tokenizer_json import composed, read_facts, read_tokenizer_json
+from glassmind.interop.tokenizers.tokenizer_json import composed, read_tokenizer_json
 from glassmind.interop.tokenizers.write_tokenizer_json import write_tokenizer_json
 
 __all__ = [

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from glassmind.errors import UserError
 from glassmind.interop.gguf_header import Metadata
+from glassmind.interop.tokenizers.config_files import TOOL_USE
 from glassmind.interop.tokenizers.sentencepiece_model import Pieces, PieceType, build_tokenizer
 from glassmind.tokenize.bpe.presplit import PATTERN
 from glassmind.tokenize.composed.added_tokens import AddedToken
@@ -34,6 +35,7 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Template, T
 
 T = TypeVar("T")
 PREFIX = "tokenizer.ggml."
+_TOOL_TEMPLATE = f"tokenizer.chat_template.{TOOL_USE}"
 _BYTES = ByteLevel(add_prefix_space=False, use_regex=False)
 _GPT2 = ByteLevel(add_prefix_space=False, use_regex=True)
 
@@ -147,11 +149,15 @@ class _Facts:
         return tokens[token_id]
 
     def about(self, tokens: list[str]) -> TokenizerFacts:
-        template = self.metadata.get("tokenizer.chat_template")
-        if template is not None and not isinstance(template, str):
-            raise self.wrong("tokenizer.chat_template", "must be a text")
+        templates: list[str | None] = []
+        for name in ("tokenizer.chat_template", _TOOL_TEMPLATE):
+            template = self.metadata.get(name)
+            if template is not None and not isinstance(template, str):
+                raise self.wrong(name, "must be a text")
+            templates.append(template)
         return TokenizerFacts(
-            chat_template=template,
+            chat_template=templates[0],
+            tool_template=templates[1],
             bos_token=self.token("bos_token_id", tokens),
             eos_token=self.token("eos_token_id", tokens),
             unk_token=self.token("unknown_token_id", tokens),
@@ -274,6 +280,9 @@ def to_gguf_metadata(tokenizer: ComposedTokenizer) -> Metadata:
     metadata = {PREFIX + name: value for name, value in metadata.items()}
     if about.chat_template is not None:
         metadata["tokenizer.chat_template"] = about.chat_template
+    if about.tool_template is not None:
+        metadata[_TOOL_TEMPLATE] = about.tool_template
+        metadata["tokenizer.chat_templates"] = [TOOL_USE]
     return metadata
 
 

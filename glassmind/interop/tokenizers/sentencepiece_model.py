@@ -9,12 +9,17 @@ other names, so ``build_tokenizer`` is used for both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from glassmind.interop.tokenizers.config_files import (
+    read_added_tokens,
+    read_config,
+    read_facts,
+)
 from glassmind.interop.tokenizers.protobuf import read_fields, read_float
-from glassmind.interop.tokenizers.tokenizer_json import read_facts
 from glassmind.tokenize.composed import decoders
 from glassmind.tokenize.composed.added_tokens import AddedToken
 from glassmind.tokenize.composed.character_bpe import CharacterBPE, canonical_merges
@@ -57,30 +62,53 @@ class Pieces:
 
 
 def read_sentencepiece_model(path: str | Path) -> ComposedTokenizer:
-    """The tokenizer in a SentencePiece model file, BPE or Unigram.
+    """The tokenizer in a SentencePiece model file, BPE or Unigram, with the added tokens in the
+    files beside it.
 
-    Its template is Llama's: a beginning token before the text. Raises ``UserError``, naming the
+    Its template is Llama's: a beginning token before the text, unless ``add_bos_token`` or
+    ``add_eos_token`` in ``tokenizer_config.json`` says otherwise. Raises ``UserError``, naming the
     file and the field, for another kind of file or a setting that is not supported.
     """
     path = Path(path)
     data = read_bytes(path)
     try:
         pieces = _read_model(data)
-        begin = pieces.spellings.index(pieces.bos) if pieces.bos in pieces.spellings else None
+        known = {spelling: token_id for token_id, spelling in enumerate(pieces.spellings)}
         return build_tokenizer(
             pieces,
-            template=Template(() if begin is None else (begin,)),
+            template=_template(pieces, path.parent),
             facts=read_facts(path.parent),
+            added=read_added_tokens(path.parent, known),
         )
     except ValueError as error:
         raise wrong(path, "the model", f"is not usable: {error}") from None
 
 
-def build_tokenizer(pieces: Pieces, template: Template, facts: TokenizerFacts) -> ComposedTokenizer:
+def _template(pieces: Pieces, folder: Path) -> Template:
+    """What is put before and after a text."""
+    config = read_config(folder)
+    around = []
+    for field, token, default in (
+        ("add_bos_token", pieces.bos, True),
+        ("add_eos_token", pieces.eos, False),
+    ):
+        wanted = default if config is None else config.get_or(field, bool, default)
+        known = wanted and token in pieces.spellings
+        around.append((pieces.spellings.index(token),) if known else ())
+    return Template(*around)
+
+
+def build_tokenizer(
+    pieces: Pieces,
+    template: Template,
+    facts: TokenizerFacts,
+    added: Iterable[AddedToken] = (),
+) -> ComposedTokenizer:
     """The tokenizer of a SentencePiece vocabulary.
 
-    Pieces marked as unused are ignored. Values missing in ``facts`` are taken from ``pieces``.
-    Raises ``ValueError`` for an invalid vocabulary.
+    Pieces marked as unused are ignored. ``added`` are tokens beside the pieces, or pieces that are
+    special. Values missing in ``facts`` are taken from ``pieces``. Raises ``ValueError`` for an
+    invalid vocabulary.
     """
     spellings, types = pieces.spellings, pieces.types
     if not spellings or len(set(spellings)) != len(spellings) or "" in spellings:
@@ -98,13 +126,20 @@ def build_tokenizer(pieces: Pieces, template: Template, facts: TokenizerFacts) -
     named["unk_token"] = spellings[unknown[0]] if unknown else ""
     said = {name: token for name, token in named.items() if token in present}
     said |= {name: value for name, value in vars(facts).items() if value is not None}
+    control = [i for i, kind in enumerate(types) if kind in special]
+    tokens = {spellings[i]: AddedToken(spellings[i], i) for i in control}
+    symbols = {spellings[i] for i, kind in enumerate(types) if kind == PieceType.USER_DEFINED}
+    for token in added:
+        # A symbol that is cut out of the text anyway stays in the hands of the model.
+        cut = token.content in symbols and not token.special
+        if not cut:
+            tokens.setdefault(token.content, token)
+    never = frozenset(token.token_id for token in tokens.values() if token.special)
     return ComposedTokenizer(
-        _unigram(pieces, unknown) if pieces.is_unigram else _bpe(pieces, unknown),
+        _unigram(pieces, unknown, never) if pieces.is_unigram else _bpe(pieces, unknown, never),
         normalizer=_normalizer(pieces),
         decoder=_decoder(pieces),
-        added_tokens=tuple(
-            AddedToken(spellings[i], i) for i, kind in enumerate(types) if kind in special
-        ),
+        added_tokens=tuple(tokens.values()),
         template=template,
         facts=TokenizerFacts(**said),
     )
@@ -114,28 +149,30 @@ def _of_type(pieces: Pieces, *types: PieceType) -> frozenset[int]:
     return frozenset(i for i, kind in enumerate(pieces.types) if kind in types)
 
 
-def _bpe(pieces: Pieces, unknown: list[int]) -> Model:
+def _bpe(pieces: Pieces, unknown: list[int], special: frozenset[int]) -> Model:
     usable = _of_type(pieces, PieceType.NORMAL)
     worth = {pieces.spellings[i]: pieces.scores[i] for i in usable}
-    whole = frozenset(pieces.spellings[i] for i in _of_type(pieces, PieceType.USER_DEFINED))
+    whole = _of_type(pieces, PieceType.USER_DEFINED) - special
+    never = _of_type(pieces, PieceType.CONTROL) | (special - set(unknown))
     return CharacterBPE(
         {spelling: token_id for token_id, spelling in enumerate(pieces.spellings)},
         [(a, b) for a, b in canonical_merges(worth, list) if a in worth and b in worth],
         unk=pieces.spellings[unknown[0]] if unknown else None,
         fuse_unk=True,
         byte_fallback=PieceType.BYTE in pieces.types,
-        whole=whole,
-        never=frozenset(pieces.spellings[i] for i in _of_type(pieces, PieceType.CONTROL)),
+        whole=frozenset(pieces.spellings[i] for i in whole),
+        never=frozenset(pieces.spellings[i] for i in never if i < len(pieces.spellings)),
     )
 
 
-def _unigram(pieces: Pieces, unknown: list[int]) -> Model:
+def _unigram(pieces: Pieces, unknown: list[int], special: frozenset[int]) -> Model:
     return Unigram(
         list(zip(pieces.spellings, pieces.scores, strict=True)),
         unknown[0] if unknown else None,
         byte_fallback=PieceType.BYTE in pieces.types,
-        never=_of_type(pieces, *set(PieceType) - {PieceType.NORMAL, PieceType.USER_DEFINED}),
-        favoured=_of_type(pieces, PieceType.USER_DEFINED),
+        never=_of_type(pieces, *set(PieceType) - {PieceType.NORMAL, PieceType.USER_DEFINED})
+        | frozenset(i for i in special if i < len(pieces.spellings)),
+        favoured=_of_type(pieces, PieceType.USER_DEFINED) - special,
         single_precision=True,
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from glassmind.errors import UserError
-from glassmind.interop.tokenizers.tokenizer_json import read_facts
+from glassmind.interop.tokenizers.config_files import read_facts
 from glassmind.tokenize.bpe.byte_alphabet import spell
 from glassmind.tokenize.composed.added_tokens import AddedToken
 from glassmind.tokenize.composed.character_bpe import CharacterBPE, canonical_merges

@@ -7,8 +7,7 @@ refused, because its ids are random. One behaviour differs on purpose: if the mo
 contains a special token, the library may find it in text that merely spells it, even when asked not
 to look for special tokens; here this never happens.
 
-Most models have a ``tokenizer_config.json`` in the same folder, which says which tokens begin and
-end a text, and how a conversation is written (the chat template).
+``config_files`` reads what lies next to it.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from glassmind.interop.tokenizers.components import (
     read_pre_tokenizer,
     read_template,
 )
+from glassmind.interop.tokenizers.config_files import read_facts
 from glassmind.tokenize.composed.added_tokens import AddedToken
 from glassmind.tokenize.composed.character_bpe import CharacterBPE
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, Model, Template, TokenizerFacts
 from glassmind.tokenize.composed.unigram import Unigram
 from glassmind.tokenize.composed.wordpiece import WordPiece
-from glassmind.tokenize.tokenizer_file import read_text
 from glassmind.tokenize.tokenizer_json import SavedTokenizer, document_of
 
 
@@ -191,37 +190,3 @@ def _added_tokens(document: Checked, known: _KnownIds) -> tuple[AddedToken, ...]
             single_word=part.get_or("single_word", bool, False),
         )
     return tuple(tokens.values())
-
-
-def read_facts(folder: Path) -> TokenizerFacts:
-    """The facts in ``tokenizer_config.json`` and ``chat_template.jinja`` of ``folder``, if they
-    exist."""
-    template_file = folder / "chat_template.jinja"
-    template = read_text(template_file) if template_file.is_file() else None
-    config_file = folder / "tokenizer_config.json"
-    if not config_file.is_file():
-        return TokenizerFacts(chat_template=template)
-    config = read_json(config_file)
-    return TokenizerFacts(
-        chat_template=_chat_template(config) if template is None else template,
-        bos_token=_token(config, "bos_token"),
-        eos_token=_token(config, "eos_token"),
-        unk_token=_token(config, "unk_token"),
-        pad_token=_token(config, "pad_token"),
-    )
-
-
-def _token(config: Checked, field: str) -> str | None:
-    """A token, spelled out or as an object with its spelling in ``content``."""
-    if isinstance(config.values.get(field), dict):
-        return config.object(field).get("content", str)
-    return config.maybe(field, str)
-
-
-def _chat_template(config: Checked) -> str | None:
-    """The template; if there are several, the one named ``default``."""
-    field = "chat_template"
-    if not isinstance(config.values.get(field), list):
-        return config.maybe(field, str)
-    named = {part.get("name", str): part.get("template", str) for part in config.objects(field)}
-    return named.get("default")

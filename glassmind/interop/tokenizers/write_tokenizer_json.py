@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glassmind.files import write_json
+from glassmind.interop.tokenizers.config_files import CONFIG, TOOL_USE
 from glassmind.serialization import JsonObject
 from glassmind.tokenize.composed import decoders, normalize, pretokenize
 from glassmind.tokenize.composed.added_tokens import AddedToken
@@ -33,7 +34,7 @@ def write_tokenizer_json(tokenizer: ComposedTokenizer, path: str | Path) -> None
     write_json(path, document(tokenizer))
     config = _config(tokenizer)
     if config:
-        write_json(path.parent / "tokenizer_config.json", config)
+        write_json(path.parent / CONFIG, config)
 
 
 def document(tokenizer: ComposedTokenizer) -> JsonObject:
@@ -142,6 +143,14 @@ def _template(tokenizer: ComposedTokenizer) -> JsonObject | None:
 
 def _config(tokenizer: ComposedTokenizer) -> JsonObject:
     facts = {name: value for name, value in vars(tokenizer.facts).items() if value is not None}
+    tool_template = facts.pop("tool_template", None)
+    if tool_template is not None:
+        named = {"default": tokenizer.facts.chat_template, TOOL_USE: tool_template}
+        facts["chat_template"] = [
+            {"name": name, "template": template}
+            for name, template in named.items()
+            if template is not None
+        ]
     if tokenizer.facts != TokenizerFacts():
         facts["tokenizer_class"] = "PreTrainedTokenizerFast"
     return facts

@@ -11,7 +11,6 @@ import torch
 from glassmind.data.chats import (
     Chat,
     ChatDocuments,
-    chat_documents,
     load_chats,
     problem_chat,
     split_chats,
@@ -20,6 +19,7 @@ from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import pack
 from glassmind.errors import UserError
 from glassmind.interop.pretrained import Pretrained
+from glassmind.pipeline.answer_ends import AnswerEnd, ended_documents
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.tuning import (
@@ -35,6 +35,7 @@ from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize.chat_template.template import MAX_SOURCE, ChatTemplate
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import ANSWER, END, QUESTION
 from glassmind.train import SupervisedFineTuning, validation_loss
 
@@ -54,14 +55,19 @@ def tune_chats(
     recipe = with_model_of(recipe, started)
     tokenizer = tokenizer_of(started)
     source = _template(recipe, started)
-    template = ChatTemplate.of(replace(tokenizer.facts, chat_template=source))
+    facts = tokenizer.facts
+    if source != started.chat_template:  # the model's other template goes with the one it brings
+        facts = replace(facts, chat_template=source, tool_template=None)
+    template = ChatTemplate.of(facts)
+    end = AnswerEnd.of(template, tokenizer, started.stop_ids)
     training, held_out = _chats(recipe)
 
     def documents(chats: list[Chat]) -> ChatDocuments:
-        return chat_documents(
+        return ended_documents(
             chats,
             tokenizer,
             template,
+            end,
             most_tokens=recipe.train.row_tokens,
             turns=recipe.chats.turns,
             stop_ids=started.stop_ids,
@@ -78,6 +84,8 @@ def tune_chats(
         return run
     tuning = Tuning(run, recipe, device, progress, "chat")
     progress.end(_counted(len(training), learned, recipe.train.row_tokens))
+    if not end.written:
+        progress.end(end.explanation(template, tokenizer))
     objective = SupervisedFineTuning(started.model)
     tuning.prepare(started.model)
     rows = pack(learned.documents, recipe.train.row_tokens, pad_id=0)
@@ -87,9 +95,22 @@ def tune_chats(
         validate = partial(validation_loss, objective, held, device)
     train_and_measure(tuning, objective, rows, validate, len(held_out))
     tuned = replace(started, model=started.model.cpu(), chat_template=source, name=run.name)
-    publish(tuned, run)
+    publish(_ending(tuned, replace(tokenizer, facts=facts), end), run)
     tuning.forget_checkpoints()
     return run
+
+
+def _ending(tuned: Pretrained, tokenizer: ComposedTokenizer, end: AnswerEnd) -> Pretrained:
+    """The model with what it has learned to end an answer with, named where programs look: first
+    among the tokens that end a reply, and as its tokenizer's own."""
+    if end.token_id is None:
+        return replace(tuned, tokenizer=tokenizer)
+    facts = replace(tokenizer.facts, eos_token=tokenizer.spelling(end.token_id))
+    return replace(
+        tuned,
+        tokenizer=replace(tokenizer, facts=facts),
+        stop_ids=tuned.stop_ids | {end.token_id},
+    )
 
 
 def _template(recipe: Recipe, started: Pretrained) -> str:

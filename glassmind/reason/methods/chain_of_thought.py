@@ -26,5 +26,6 @@ METHOD = Method(
     solve=solve,
     needs=frozenset({"chain"}),
     compared_with=("direct",),
+    greedy=True,
     in_summary=True,
 )

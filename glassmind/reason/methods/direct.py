@@ -25,5 +25,6 @@ METHOD = Method(
     explanation="The model answers at once, without writing steps.",
     solve=solve,
     needs=frozenset({"direct"}),
+    greedy=True,
     in_summary=True,
 )

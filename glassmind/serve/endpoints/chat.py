@@ -25,8 +25,9 @@ from glassmind.serve.endpoints.sse import Events, respond
 from glassmind.serve.sampling import check_room, requests, sampling_params, stop_texts
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import ChatRequest
+from glassmind.serve.work.call_formats import MARKERS
 from glassmind.serve.work.engine_thread import Running
-from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, tools_of
+from glassmind.serve.work.tool_calls import ToolCallReader, forced_schema, schemas_of, tools_of
 
 
 @dataclass(slots=True)
@@ -67,11 +68,15 @@ class _Answer:
         self._prompt_tokens = len(prompt)
         self._id = f"chatcmpl-{secrets.token_hex(12)}"
         self._created = int(time.time())
-        names = frozenset(tool["function"]["name"] for tool in tools)
+        silent = body.stop_token_ids or ()
+        spelled = service.served.special_ids(MARKERS) if tools else ()
+        parallel = body.parallel_tool_calls is not False
         self._choices = [
             _Choice(
-                ReplyReader(service.served, prompt, stop_texts(body)),
-                ToolCallReader(names, forced=forced),
+                ReplyReader(
+                    service.served, prompt, stop_texts(body), silent=silent, spelled=spelled
+                ),
+                ToolCallReader(schemas_of(tools), forced=forced, parallel=parallel),
             )
             for _ in range(body.n or 1)
         ]
@@ -209,7 +214,7 @@ def routes(service: Service) -> APIRouter:
         service.check_model(body.model)
         served, tools = service.served, tools_of(body)
         forced = forced_schema(body, tools)
-        if body.top_logprobs is not None and not body.logprobs:
+        if body.top_logprobs and not body.logprobs:
             raise Refusal(400, "top_logprobs needs logprobs: true", param="top_logprobs")
         form = asked_form(body) if forced is None else Form("schema", forced, "tool_choice")
         constraint = await service.text(service.constraints.of, form)

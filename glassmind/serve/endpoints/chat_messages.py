@@ -1,20 +1,27 @@
 """From the messages of a request to the ids of a conversation.
 
 OpenAI's clients send messages in a form that chat templates do not all expect: parts instead of a
-text, arguments as JSON text instead of an object, the role ``developer``.
+text, arguments as JSON text instead of an object, the role ``developer``. And templates differ in
+what they know. Where one takes no system message, its text goes to the front of the user's; where
+one has no words for tools, the tools, their calls and their results are put into plain text, since
+a template leaves out what it does not know without a word.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
-from typing import Any
 
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.reply_reader import ReplyReader
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.requests import ChatMessage, ChatRequest
-from glassmind.serve.work.tool_calls import tools_in_words
+from glassmind.serve.work.call_formats import arguments_of
+from glassmind.serve.work.tool_calls import CLOSE, ID_LENGTH, OPEN, tools_in_words
+from glassmind.tokenize.chat_template.template import ChatTemplate
 
 
 def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
@@ -28,9 +35,13 @@ def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
             "role": "system" if message.role == "developer" else message.role,
             "content": content or "",
         }
-        for name in ("name", "reasoning_content", "tool_call_id"):
-            if getattr(message, name) is not None:
-                given[name] = getattr(message, name)
+        reasoning = message.reasoning_content
+        named = {
+            "name": message.name,
+            "reasoning_content": message.reasoning if reasoning is None else reasoning,
+            "tool_call_id": message.tool_call_id,
+        }
+        given |= {name: value for name, value in named.items() if value is not None}
         if message.tool_calls:
             given["tool_calls"] = [
                 {
@@ -47,12 +58,10 @@ def messages_of(messages: Sequence[ChatMessage]) -> list[JsonObject]:
     return plain
 
 
-def _arguments(text: str) -> Any:
+def _arguments(given: str | JsonObject | None) -> str | JsonObject | None:
     """Arguments as an object, which templates serialize themselves; the text if it is not one."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    arguments = arguments_of(given)
+    return given if arguments is None else arguments
 
 
 def prompt_of(
@@ -62,22 +71,124 @@ def prompt_of(
 
     Raises:
         UserError: the model's template refuses it.
+        Refusal: it asks for what the model's template does not have.
     """
+    if body.continue_final_message and body.add_generation_prompt:
+        raise Refusal(
+            400,
+            "the final message cannot be continued behind the prompt of a new one; leave "
+            "add_generation_prompt out",
+            param="continue_final_message",
+        )
     messages = messages_of(body.messages)
-    if tools and served.template is not None and "tools" not in served.template.source:
-        words = tools_in_words(tools)
-        if messages[0]["role"] == "system":
-            messages[0]["content"] += "\n\n" + words
-        else:
-            messages.insert(0, {"role": "system", "content": words})
-    think = False if constrained and body.enable_thinking is None else body.enable_thinking
+    listed: Sequence[JsonObject] | None = list(tools) or None
+    if served.template is not None:
+        messages = _as_templated(messages, served.template, tools)
+        if "tools" not in served.template.source_for(tools):
+            listed = None
+    think, variables = _thinking(served, body, constrained=constrained)
     ids = served.chat_prompt(
         messages,
-        tools=list(tools) or None,
+        tools=listed,
         think=think,
-        variables=body.chat_template_kwargs,
+        variables=variables,
+        begin_answer=body.add_generation_prompt is not False,
+        continue_last=bool(body.continue_final_message),
     )
     if constrained and ReplyReader(served, ids).channel == "reasoning":
         # The template has opened the reasoning, which cannot hold an answer that must be JSON.
         ids.append(next(i for i, mark in served.marks.items() if mark == "answer"))
     return ids
+
+
+def _thinking(
+    served: LocalLLM, body: ChatRequest, *, constrained: bool
+) -> tuple[bool | None, JsonObject]:
+    """Whether the model is asked to reason, and the variables of its template."""
+    think = False if constrained and body.enable_thinking is None else body.enable_thinking
+    variables = dict(body.chat_template_kwargs or {})
+    effort = body.reasoning_effort
+    if effort is not None:
+        template = served.template
+        if template is not None and "reasoning_effort" in template.source:
+            variables.setdefault("reasoning_effort", effort)
+        elif effort == "none" and served.can_think:
+            think = False if think is None else think
+        else:
+            raise Refusal(
+                400,
+                f"{served.name} cannot be told how much to reason"
+                + ("; 'none' asks it for an answer at once" if served.can_think else ""),
+                param="reasoning_effort",
+            )
+    return think, variables
+
+
+def _as_templated(
+    messages: list[JsonObject], template: ChatTemplate, tools: Sequence[JsonObject]
+) -> list[JsonObject]:
+    """The messages with what ``template`` has no way to write put into text that it does write."""
+    source = template.source_for(tools)
+    given = messages
+    if "tool_calls" not in source:
+        messages = [_in_words(message) for message in messages]
+    elif _NINE.search(source):
+        messages = [_with_short_ids(message) for message in messages]
+    if tools and "tools" not in source:
+        words = tools_in_words(tools)
+        first, *rest = messages
+        if first["role"] == "system":
+            messages = [{**first, "content": f"{first['content']}\n\n{words}"}, *rest]
+        else:
+            messages = [{"role": "system", "content": words}, *messages]
+    if any(m["role"] == "system" for m in messages) and not template.takes_system:
+        messages = [{**m, "role": "user"} if m["role"] == "system" else m for m in messages]
+    return messages if messages == given else _joined(messages)
+
+
+def _in_words(message: JsonObject) -> JsonObject:
+    """A message without fields for tools: calls and results in its text."""
+    if message["role"] == "tool":
+        said = f"<tool_response>\n{message['content']}\n</tool_response>"
+        return {"role": "user", "content": said}
+    calls = [call["function"] for call in message.get("tool_calls", ())]
+    if not calls:
+        return message
+    written = [f"{OPEN}\n{json.dumps(call, ensure_ascii=False)}\n{CLOSE}" for call in calls]
+    rest = {name: value for name, value in message.items() if name != "tool_calls"}
+    return {**rest, "content": "\n".join(filter(None, [message["content"], *written]))}
+
+
+_NINE = re.compile(r"length\s*!=\s*9")  # Mistral's templates raise an exception at other ids
+
+
+def _with_short_ids(message: JsonObject) -> JsonObject:
+    """The message with ids of calls as Mistral's templates want them."""
+    message = dict(message)
+    if "tool_call_id" in message:
+        message["tool_call_id"] = _short_id(message["tool_call_id"])
+    if "tool_calls" in message:
+        message["tool_calls"] = [
+            {**call, "id": _short_id(call["id"])} for call in message["tool_calls"]
+        ]
+    return message
+
+
+def _short_id(given: str) -> str:
+    if len(given) == ID_LENGTH and given.isascii() and given.isalnum():
+        return given
+    return hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+
+
+def _joined(messages: Sequence[JsonObject]) -> list[JsonObject]:
+    """The messages with the user's that follow each other made one, since many templates want the
+    roles to alternate."""
+    joined: list[JsonObject] = []
+    for message in messages:
+        before = joined[-1] if joined else None
+        if before is not None and before["role"] == message["role"] == "user":
+            content = f"{before['content']}\n\n{message['content']}"
+            joined[-1] = {**before, "content": content}
+        else:
+            joined.append(message)
+    return joined

@@ -33,15 +33,15 @@ from glassmind.serve.work.engine_thread import Running
 DEFAULT_TOKENS = 16  # OpenAI's default
 
 
-def prompts_of(served: LocalLLM, prompt: Prompt) -> list[list[int]]:
-    """Ids of every prompt in a request."""
+def prompts_of(served: LocalLLM, prompt: Prompt, *, special: bool = True) -> list[list[int]]:
+    """Ids of every prompt in a request, with ``special`` behind the token that begins a text."""
     if isinstance(prompt, str):
-        return [served.text_prompt(prompt)]
+        return [served.text_prompt(prompt, special=special)]
     first = prompt[0]
     if isinstance(first, int):
         return [list(prompt)]  # type: ignore[arg-type]
     return [
-        served.text_prompt(one) if isinstance(one, str) else list(one)  # type: ignore[arg-type]
+        served.text_prompt(one, special=special) if isinstance(one, str) else list(one)  # type: ignore[arg-type]
         for one in prompt
     ]
 
@@ -74,13 +74,19 @@ class _Answer:
         stops = stop_texts(body)
         self._choices = [
             _Choice(
-                ReplyReader(service.served, prompt, stops, channels=False),
+                ReplyReader(
+                    service.served,
+                    prompt,
+                    stops,
+                    channels=False,
+                    silent=body.stop_token_ids or (),
+                ),
                 written=sum(map(self._width, prompt)) if body.echo else 0,
             )
             for prompt in prompts
             for _ in range(self._samples)
         ]
-        self._only_prompt = body.echo is True and body.max_tokens == 0
+        self._only_prompt = body.max_tokens == 0  # the token that the engine draws is not shown
         self._tokens = 0
 
     async def whole(self, running: Running) -> JsonObject:
@@ -160,8 +166,10 @@ class _Answer:
     def _prompt_logprobs(self, index: int) -> dict[str, list[Any]]:
         """The log-probabilities of echoed prompt tokens; known when all samples are done."""
         logprobs, choice = _no_logprobs(), self._choices[index]
-        if self._body.echo and choice.done is not None:
-            prompt, done = self._prompts[index // self._samples], choice.done
+        if self._body.echo:
+            number = index // self._samples
+            prompt, done = self._prompts[number], self._choices[number * self._samples].done
+            assert done is not None  # the samples of a prompt are all done, and the first has them
             choice.written = 0
             self._add_token(logprobs, choice, prompt[0], None, None)
             tops = done.prompt_top_logprobs or ((),) * len(done.prompt_logprobs)
@@ -224,7 +232,8 @@ def routes(service: Service) -> APIRouter:
         if body.stream and body.echo and body.logprobs is not None:
             raise Refusal(400, "echo with logprobs cannot be streamed", param="stream")
         served = service.served
-        prompts = await service.text(prompts_of, served, body.prompt)
+        special = body.add_special_tokens is not False
+        prompts = await service.text(prompts_of, served, body.prompt, special=special)
         if len(prompts) * max(samples, best_of) > MAX_CHOICES * 8:
             raise Refusal(400, f"at most {MAX_CHOICES * 8} samples a request", param="n")
         asked = DEFAULT_TOKENS if body.max_tokens is None else body.max_tokens

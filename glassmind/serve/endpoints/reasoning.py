@@ -35,6 +35,7 @@ from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.method_model import MethodModel
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.endpoints.sse import Events, EventStream, unless_gone
+from glassmind.serve.sampling import temperature_of
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas.requests import ReasonRequest
 
@@ -162,6 +163,13 @@ def _method(served: LocalLLM, body: ReasonRequest) -> Method:
         raise Refusal(400, str(error), param="method") from None
     if body.samples is not None and not method.scales:
         raise Refusal(400, f"the method {method.name} does not take samples", param="samples")
+    if temperature_of(body.temperature) and method.greedy:
+        raise Refusal(
+            400,
+            f"the method {method.name} always takes the likeliest token, whatever the temperature; "
+            "leave it out, or use another method",
+            param="temperature",
+        )
     return method
 
 
@@ -170,7 +178,7 @@ def _params(served: LocalLLM, body: ReasonRequest) -> SamplingParams:
     config = reply_sampling(
         served,
         samples=body.samples,
-        temperature=body.temperature,
+        temperature=temperature_of(body.temperature),
         max_new_tokens=body.max_tokens,
         where="the request",
     )

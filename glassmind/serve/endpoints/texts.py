@@ -13,17 +13,19 @@ from starlette.responses import Response
 from glassmind.llm.local import LocalLLM
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
-from glassmind.serve.endpoints.chat_messages import messages_of
+from glassmind.serve.endpoints.chat_messages import prompt_of
 from glassmind.serve.endpoints.completions import prompts_of
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.endpoints.sse import unless_gone
 from glassmind.serve.sampling import check_room
 from glassmind.serve.schemas import responses as response_schema
 from glassmind.serve.schemas.requests import (
+    ChatRequest,
     DetokenizeRequest,
     EmbeddingRequest,
     TokenizeRequest,
 )
+from glassmind.serve.work.tool_calls import tools_of
 
 
 def embedding(served: LocalLLM, ids: Sequence[int]) -> list[float]:
@@ -60,9 +62,18 @@ async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
 
 
 def _ids(served: LocalLLM, body: TokenizeRequest) -> list[int]:
-    if body.messages is not None:
-        return served.chat_prompt(messages_of(body.messages))
-    return served.text_prompt(body.prompt or "", special=body.add_special_tokens)
+    if body.messages is None:
+        return served.text_prompt(
+            body.prompt or "", special=body.add_special_tokens, marked=body.parse_special
+        )
+    asked = ChatRequest(
+        messages=body.messages,
+        tools=body.tools,
+        chat_template_kwargs=body.chat_template_kwargs,
+        add_generation_prompt=body.add_generation_prompt,
+        continue_final_message=body.continue_final_message,
+    )
+    return prompt_of(served, asked, tools_of(asked), constrained=False)
 
 
 def routes(service: Service) -> APIRouter:
@@ -107,7 +118,7 @@ def routes(service: Service) -> APIRouter:
     )
     async def tokenizer_info() -> Response:
         """Facts that evaluation harnesses need instead of a tokenizer of their own."""
-        eos = min(served.stop_ids, default=None)
+        eos = served.eos_id
         info = {
             "bos_token": None if served.bos_id is None else served.spelling(served.bos_id),
             "eos_token": None if eos is None else served.spelling(eos),

@@ -1,4 +1,5 @@
 """The bodies of requests and responses.
 
-``requests`` with their bounds, ``responses``, and ``events``, the chunks of a stream.
+``foreign`` (fields of other servers), ``requests`` with their bounds, ``responses``, and
+``events``, the chunks of a stream.
 """

@@ -1,32 +1,28 @@
 """The bodies of requests, with every bound.
 
 Types are strict (the text ``"5"`` is not a number), numbers are finite, every list and text has a
-maximum length. A field of other servers that would change the answer, but that this one does not
-support, is refused if it is set; fields that change nothing (``user``, ``metadata`` ...) are
-ignored, because clients send them.
+maximum length. A field that this server does not have is refused, unless it changes nothing
+(``foreign``).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from glassmind.generate.request import MOST_GUESSES
 from glassmind.serialization import JsonObject
+from glassmind.serve.schemas.foreign import NEUTRAL, Known
 
 MAX_CHOICES = 128  # n and best_of
 MAX_PROMPTS = 128  # in one request
 MAX_MESSAGES = 2048
+MAX_STOP_TOKENS = 64
 MAX_TOKENS = 1 << 20  # the model's context is a tighter limit
 
 
-def _unset(value: object) -> None:
-    if value is not None:
-        raise ValueError("this server does not know this field; leave it out")
-
-
-Unsupported = Annotated[None, BeforeValidator(_unset)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 24)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)]
@@ -89,24 +85,28 @@ Schema = JsonObject | Annotated[str, Field(max_length=1 << 20)]
 """A JSON schema, or its text."""
 
 
-class StructuredOutputs(Strict):
+class StructuredOutputs(Known):
     """vLLM's name for what an answer must look like: one of these."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
+    harmless: ClassVar[frozenset[str]] = frozenset()
+    neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "disable_any_whitespace": (False,),
+        "disable_additional_properties": (False,),
+    }
 
     json_: Schema | None = Field(default=None, alias="json")
     regex: Pattern | None = None
     choice: Choices | None = None
     grammar: Grammar | None = None
     json_object: bool | None = None
-    structural_tag: Unsupported = None
-    whitespace_pattern: Unsupported = None
-    disable_any_whitespace: Unsupported = None
-    disable_additional_properties: Unsupported = None
 
 
-class Sampled(Strict):
+class Sampled(Known):
     """What every endpoint that samples understands. ``seed``: none given is a random one.
+
+    ``stop_token_ids`` end the answer as the model's own end tokens do; with ``ignore_eos`` those do
+    not. No token ends it before ``min_tokens``.
 
     The form of an answer can be given by OpenAI's ``response_format``, vLLM's
     ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``, or
@@ -115,8 +115,8 @@ class Sampled(Strict):
 
     model: str = Field(default="", max_length=512)
     temperature: float | None = Field(default=None, ge=0, le=100)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0, le=1 << 24)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=-1, le=1 << 24)
     min_p: float | None = Field(default=None, ge=0, le=1)
     lookup: int | None = Field(default=None, ge=0, le=MOST_GUESSES)
     calculator: bool | None = None
@@ -127,6 +127,9 @@ class Sampled(Strict):
         default=None, max_length=1024
     )
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=MAX_STOP_TOKENS)] | None = None
+    ignore_eos: bool | None = None
+    min_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
     n: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 63)
     stream: bool | None = None
@@ -140,25 +143,28 @@ class Sampled(Strict):
     guided_regex: Pattern | None = None
     guided_choice: Choices | None = None
     guided_grammar: Grammar | None = None
-    guided_whitespace_pattern: Unsupported = None
 
 
 class CompletionRequest(Sampled):
-    """Body of ``/v1/completions``. A prompt may be text, token ids, or a list of either."""
+    """Body of ``/v1/completions``. A prompt may be text, token ids, or a list of either.
+
+    With ``add_special_tokens`` false, the token that begins a text is not put before it.
+    """
 
     prompt: Prompt
     max_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
     best_of: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     logprobs: int | None = Field(default=None, ge=0, le=20)
     echo: bool | None = None
-    suffix: Unsupported = None
+    add_special_tokens: bool | None = None
 
 
 class FunctionCall(Strict):
-    """The call of a tool: its name, and its arguments as JSON text."""
+    """The call of a tool: its name, and its arguments, an object or its JSON text. No arguments,
+    or an empty text, are ``{}``."""
 
     name: str = Field(min_length=1, max_length=256)
-    arguments: str
+    arguments: str | JsonObject | None = None
 
 
 class ToolCall(Strict):
@@ -176,19 +182,29 @@ class TextPart(Strict):
     text: str
 
 
-class ChatMessage(Strict):
-    """One message of a conversation."""
+class ChatMessage(Known):
+    """One message of a conversation. ``reasoning`` is vLLM's name for ``reasoning_content``."""
+
+    # What clients send back of an answer they got.
+    harmless: ClassVar[frozenset[str]] = frozenset(
+        ("annotations", "cache_control", "id", "provider_specific_fields", "timestamp")
+    )
+    neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {}
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[TextPart], Field(max_length=256)] | None = None
     name: str | None = Field(default=None, max_length=256)
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCall] | None = Field(default=None, max_length=128)
     tool_call_id: str | None = Field(default=None, max_length=256)
 
 
 class Function(Strict):
-    """A function the model may call; ``parameters`` is a JSON schema."""
+    """A function the model may call; ``parameters`` is a JSON schema. What else is said of it, such
+    as what it returns, goes to the chat template."""
+
+    model_config = ConfigDict(extra="allow")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     description: str | None = None
@@ -223,7 +239,10 @@ def _no_arguments(variables: JsonObject) -> JsonObject:
     return variables
 
 
-_ARGUMENTS = {"add_generation_prompt", "documents", "messages", "self", "tokenizer", "tools"}
+_ARGUMENTS = {
+    *("add_generation_prompt", "continue_final_message", "documents", "messages"),
+    *("self", "tokenizer", "tools"),
+}
 TemplateVariables = Annotated[JsonObject, Field(max_length=32), AfterValidator(_no_arguments)]
 
 
@@ -231,8 +250,18 @@ class ChatRequest(Sampled):
     """Body of ``/v1/chat/completions``.
 
     ``chat_template_kwargs`` are passed to the model's chat template. ``enable_thinking`` false asks
-    for an answer without reasoning, if the model supports it.
+    for an answer without reasoning, if the model supports it. With ``continue_final_message`` the
+    answer goes on where the last message ends; with ``add_generation_prompt`` false nothing is put
+    between the last message and the answer. ``parallel_tool_calls`` false keeps one call.
     """
+
+    neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        **NEUTRAL,
+        "add_special_tokens": (False,),
+        "echo": (False,),
+        "include_reasoning": (True,),
+        "separate_reasoning": (True,),
+    }
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
@@ -244,13 +273,15 @@ class ChatRequest(Sampled):
     parallel_tool_calls: bool | None = None
     enable_thinking: bool | None = None
     chat_template_kwargs: TemplateVariables | None = None
-    functions: Unsupported = None
-    function_call: Unsupported = None
-    audio: Unsupported = None
+    reasoning_effort: str | None = Field(default=None, max_length=32)
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
 
 
-class ReasonRequest(Strict):
+class ReasonRequest(Known):
     """Body of ``/v1/reason``: a question, the method that answers it, and the number of chains."""
+
+    neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {}
 
     question: str = Field(min_length=1)
     method: str = Field(default="", max_length=512)
@@ -262,22 +293,34 @@ class ReasonRequest(Strict):
     stream: bool = False
 
 
-class EmbeddingRequest(Strict):
+class EmbeddingRequest(Known):
     """Body of ``/v1/embeddings``."""
+
+    neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {}
 
     input: Prompt
     model: str = Field(default="", max_length=512)
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Unsupported = None
 
 
-class TokenizeRequest(Strict):
-    """Body of ``/tokenize``: a text, or a conversation in the model's chat template."""
+class TokenizeRequest(Known):
+    """Body of ``/tokenize``: a text, or a conversation in the model's chat template.
+
+    ``add_special_tokens`` puts the token that begins a text before it. With ``parse_special`` the
+    spelling of a special token in the text is that token; in messages it never is.
+    """
+
+    neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {"return_token_strs": (True, False)}
 
     model: str = Field(default="", max_length=512)
     prompt: str | None = None
     messages: list[ChatMessage] | None = Field(default=None, min_length=1, max_length=MAX_MESSAGES)
+    tools: list[Tool] | None = Field(default=None, max_length=128)
+    chat_template_kwargs: TemplateVariables | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool = False
     add_special_tokens: bool = True
+    parse_special: bool = True
 
 
 class DetokenizeRequest(Strict):

@@ -1,7 +1,7 @@
 """Tools: described to the model, and parsed from its reply.
 
-A model calls a tool in text. Most of today's open models use the format of Nous Research's Hermes
-models, which their chat templates describe::
+A model calls a tool in text, in the format of its family (``call_formats``). A model whose chat
+template knows no tools is told to use that of Nous Research's Hermes models::
 
     <tool_call>
     {"name": "weather", "arguments": {"city": "Oslo"}}
@@ -14,15 +14,20 @@ from __future__ import annotations
 
 import json
 import secrets
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.requests import ChatRequest, NamedTool
+from glassmind.serve.work.call_formats import FORMATS, Call, Format, Tools, read_json_calls
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
+OPEN, CLOSE = FORMATS[0].open, FORMATS[0].close
 LONGEST_CALL = 1 << 16  # characters; what is longer is text
+ID_LENGTH = 9  # of letters and digits: Mistral's chat templates take no other ids
+_ID_ALPHABET = string.ascii_letters + string.digits
+_FIRST_KEYS = ("name", "parameters", "arguments", "type", "function", "id")
 
 
 def tools_of(body: ChatRequest) -> list[JsonObject]:
@@ -30,6 +35,8 @@ def tools_of(body: ChatRequest) -> list[JsonObject]:
     if body.tool_choice == "none":
         return []
     tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
+    for tool in tools:  # a function without parameters takes none; templates look for them
+        tool["function"].setdefault("parameters", {"type": "object", "properties": {}})
     if isinstance(body.tool_choice, NamedTool):
         wanted = body.tool_choice.function.name
         tools = [tool for tool in tools if tool["function"]["name"] == wanted]
@@ -57,7 +64,7 @@ def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject 
                 "name": {"const": tool["function"]["name"]},
                 "arguments": {
                     "$id": f"urn:tool:{number}",
-                    **(tool["function"].get("parameters") or {"type": "object"}),
+                    **(tool["function"]["parameters"] or {"type": "object"}),
                 },
             },
             "required": ["name", "arguments"],
@@ -77,68 +84,108 @@ def tools_in_words(tools: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def parse_call(text: str, names: frozenset[str]) -> JsonObject | None:
-    """The call in ``text``, in the form of OpenAI's API; ``None`` if it is not a call."""
-    try:
-        call = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(call, dict) or call.get("name") not in names:
-        return None
-    arguments = call.get("arguments", {})
-    if not isinstance(arguments, dict):
-        return None
-    function = {"name": call["name"], "arguments": json.dumps(arguments)}
-    return {"id": f"call_{secrets.token_hex(8)}", "type": "function", "function": function}
+def schemas_of(tools: Sequence[JsonObject]) -> Tools:
+    """The parameters of each tool, by its name."""
+    return {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+
+
+def _written(call: Call) -> JsonObject:
+    """A call in the form of OpenAI's API."""
+    call_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(ID_LENGTH))
+    function = {"name": call.name, "arguments": json.dumps(call.arguments)}
+    return {"id": call_id, "type": "function", "function": function}
 
 
 class ToolCallReader:
     """Finds calls in a streamed reply.
 
-    ``names`` are the available tools; without any, everything is text. With ``forced`` the whole
-    reply is one call.
+    ``tools`` are the parameters of the available tools; without any, everything is text. With
+    ``forced`` the whole reply is one call. Without ``parallel`` only the first call is kept.
     """
 
-    def __init__(self, names: frozenset[str], *, forced: bool = False) -> None:
-        self._names, self._forced = names, forced
+    def __init__(self, tools: Tools, *, forced: bool = False, parallel: bool = True) -> None:
+        self._tools, self._forced, self._parallel = tools, forced, parallel
         self._held = ""
+        self._said = False  # something besides white space: a bare call can no longer come
+        self._n_calls = 0
 
     def see(self, text: str) -> list[str | JsonObject]:
         """The text that can be shown, and the complete calls."""
-        if not self._names:
+        if not self._tools:
             return [text] if text else []
         self._held += text
         if self._forced:
             return []
         found: list[str | JsonObject] = []
-        while self._held:
-            start = self._held.find(OPEN)
-            if start < 0:
-                start = _possible_start(self._held)
+        while self._held and not self._holds_bare_call():
+            start, format = _opening(self._held)
             if start > 0:
-                found.append(self._held[:start])
+                self._tell(found, self._held[:start])
                 self._held = self._held[start:]
-            end = self._held.find(CLOSE)
-            if not self._held.startswith(OPEN) or (end < 0 and len(self._held) <= LONGEST_CALL):
+            if format is None:
                 break
-            stop = end + len(CLOSE) if end >= 0 else len(self._held)
+            inner = len(format.open)
+            end = self._held.find(format.close, inner) if format.close else -1
+            if end < 0 and len(self._held) <= LONGEST_CALL:
+                break
+            stop = end + len(format.close) if end >= 0 else len(self._held)
             written, self._held = self._held[:stop], self._held[stop:]
-            call = parse_call(written[len(OPEN) : end].strip(), self._names) if end >= 0 else None
-            found.append(written if call is None else call)
+            calls = format.read(written[inner:end], self._tools) if end >= 0 else None
+            self._tell(found, written if calls is None else calls)
         return found
 
     def end(self) -> list[str | JsonObject]:
         """The remaining text and calls at the end of the reply."""
         rest, self._held = self._held, ""
-        if not rest:
-            return []
-        call = parse_call(rest.removeprefix(OPEN).strip(), self._names) if self._names else None
-        return [rest if call is None else call]
+        found: list[str | JsonObject] = []
+        if rest:
+            start, format = _opening(rest)
+            calls = None
+            if format is not None and start == 0:
+                calls = format.read(rest[len(format.open) :], self._tools)
+            elif self._tools and not self._said:
+                calls = read_json_calls(rest.strip(), self._tools)
+            self._tell(found, rest if calls is None else calls)
+        return found
+
+    def _tell(self, found: list[str | JsonObject], what: str | list[Call]) -> None:
+        if isinstance(what, str):
+            self._said = self._said or not what.isspace()
+            found.append(what)
+            return
+        self._said = True
+        kept = what if self._parallel else what[: max(0, 1 - self._n_calls)]
+        self._n_calls += len(kept)
+        found += map(_written, kept)
+
+    def _holds_bare_call(self) -> bool:
+        """Whether the reply so far may be the beginning of a call without a tag."""
+        if self._said or len(self._held) > LONGEST_CALL:
+            return False
+        text = self._held.lstrip()
+        if not text:
+            return False
+        if text[0] == "[":
+            text = text[1:].lstrip() or "{"
+        if text[0] != "{":
+            return False
+        key = text[1:].lstrip()
+        return not key or any(_agree(key, f'"{name}"') for name in _FIRST_KEYS)
 
 
-def _possible_start(text: str) -> int:
-    """The index where ``OPEN`` may begin at the end of ``text``; its length if it does not."""
-    for start in range(max(0, len(text) - len(OPEN) + 1), len(text)):
-        if OPEN.startswith(text[start:]):
-            return start
-    return len(text)
+def _agree(text: str, start: str) -> bool:
+    """Whether ``text`` begins with ``start``, as far as it goes."""
+    return text.startswith(start) or start.startswith(text)
+
+
+def _opening(text: str) -> tuple[int, Format | None]:
+    """Where the first format opens in ``text``, and which. Without any: where one may be about to
+    open at its end, or its length."""
+    places = [(at, f) for f in FORMATS if (at := text.find(f.open)) >= 0]
+    if places:
+        return min(places, key=lambda place: place[0])
+    longest = max(len(f.open) for f in FORMATS)
+    for start in range(max(0, len(text) - longest + 1), len(text)):
+        if any(f.open.startswith(text[start:]) for f in FORMATS):
+            return start, None
+    return len(text), None

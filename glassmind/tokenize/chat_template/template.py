@@ -24,16 +24,17 @@ together, as in ``'<|' + message['role'] + '|>'``, is its own: let nobody else c
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from glassmind.errors import UserError
 from glassmind.serialization import JsonObject
+from glassmind.tokenize.chat_template.marks import Marks
 from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer, TokenizerFacts
 from glassmind.worker import Worker, WorkerStopped
@@ -41,9 +42,7 @@ from glassmind.worker import Worker, WorkerStopped
 MAX_SOURCE = 1 << 20  # characters of a template
 MAX_OUTPUT = 1 << 20  # characters that it may write besides as many as it was given
 
-# Egyptian hieroglyphs, then private use. A marker should be printable, because a template that
-# prints a list gets Python's spelling of the strings in it, and that escapes what is not.
-_RARE = (*range(0x13000, 0x13430), *range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE))
+_PROBE = "\U0001342e\U0001342f"  # text that no template contains
 _MAX_DEPTH = 64
 _JSON_BYTES = 12  # at most, for one character, written as \\ud83d\\ude00
 _WORKER = Worker(
@@ -64,19 +63,23 @@ class ChatTemplate:
     """A chat template: ``source`` in Jinja's language.
 
     ``special_tokens`` are what the template may call by name, such as ``{"bos_token": "<s>"}``.
-    ``name`` says in errors which template it is. Raises ``UserError`` for an absurdly long one.
+    ``name`` says in errors which template it is. ``tool_source`` takes the place of ``source``
+    where there are tools; some models have two templates. Raises ``UserError`` for an absurdly long
+    one.
     """
 
     source: str
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     name: str = "the chat template"
+    tool_source: str | None = None
 
     def __post_init__(self) -> None:
-        if len(self.source) > MAX_SOURCE:
-            raise UserError(
-                f"{self.name} has {len(self.source)} characters; the most that is read is "
-                f"{MAX_SOURCE}"
-            )
+        for source in (self.source, self.tool_source or ""):
+            if len(source) > MAX_SOURCE:
+                raise UserError(
+                    f"{self.name} has {len(source)} characters; the most that is read is "
+                    f"{MAX_SOURCE}"
+                )
 
     @classmethod
     def of(cls, facts: TokenizerFacts) -> ChatTemplate:
@@ -93,7 +96,11 @@ class ChatTemplate:
             "pad_token": facts.pad_token,
         }
         special_tokens = {name: token for name, token in named.items() if token is not None}
-        return cls(facts.chat_template, special_tokens)
+        return cls(facts.chat_template, special_tokens, tool_source=facts.tool_template)
+
+    def source_for(self, tools: object) -> str:
+        """The source that is used with these tools, or without any."""
+        return self.tool_source if tools and self.tool_source is not None else self.source
 
     def render(
         self,
@@ -113,33 +120,94 @@ class ChatTemplate:
         given = _given(messages, tools, variables)
         return self._run({**given, "add_generation_prompt": add_generation_prompt})
 
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the template writes a system message. Some refuse it, or leave it out."""
+        said, asked = _PROBE * 2, _PROBE
+        try:
+            text = self.render([_message("system", said), _message("user", asked)])
+        except UserError:
+            return False
+        return said in text
+
+    def turn_end(self, tokenizer: ComposedTokenizer) -> int | None:
+        """The special token that ends an answer in this template; ``None`` where a turn ends with
+        plain text, or with nothing."""
+        given = _given([_message("user", _PROBE), _message("assistant", _PROBE * 2)], None, {})
+        try:
+            sections = list(self._sections(tokenizer, given, add_generation_prompt=False))
+        except UserError:
+            return None
+        ends: int | None = None
+        for section in reversed(sections):
+            if isinstance(section, AddedToken):
+                ends = section.token_id if section.special else ends
+            elif _PROBE * 2 in section:
+                return ends
+        return None
+
     def encode(
         self,
         tokenizer: ComposedTokenizer,
         messages: Sequence[Message],
         *,
         add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
         tools: Sequence[Mapping[str, Any]] | None = None,
         **variables: Any,
     ) -> list[int]:
         """The ids of a conversation, as ``render`` takes it. Spellings of special tokens in
-        ``messages``, ``tools`` and ``variables`` stay text."""
-        given = _given(messages, tools, variables)
+        ``messages``, ``tools`` and ``variables`` stay text.
+
+        With ``continue_final_message`` they end where the content of the last message ends, so that
+        what is generated continues it.
+        """
+        sections = self._sections(
+            tokenizer,
+            _given(messages, tools, variables),
+            add_generation_prompt=add_generation_prompt and not continue_final_message,
+            cut=continue_final_message,
+        )
+        return tokenizer.encode_parts(
+            section.token_id if isinstance(section, AddedToken) else section for section in sections
+        )
+
+    def _sections(
+        self,
+        tokenizer: ComposedTokenizer,
+        given: JsonObject,
+        *,
+        add_generation_prompt: bool,
+        cut: bool = False,
+    ) -> Iterator[str | AddedToken]:
+        """The text of a conversation and the tokens that the template wrote in it; with ``cut`` up
+        to the end of the last message's content."""
         special = [token.content for token in tokenizer.added_tokens if token.special]
         known = {**self.special_tokens, **given}
-        marks = _Marks(special, used=set().union(self.source, *special, *_strings(known)))
+        source = self.source_for(given["tools"])
+        marks = Marks(special, used=set().union(source, *special, *_strings(known)))
         marked = marks.put(given)
+        if cut:
+            last = marked["messages"][-1]
+            last["content"] = (last.get("content") or "") + marks.end
         text = self._run({**marked, "add_generation_prompt": add_generation_prompt})
+        if cut:
+            text, found, _ = text.rpartition(marks.end)
+            if not found:
+                raise UserError(
+                    f"{self.name} does not write the content of the last message, so that cannot "
+                    "be continued"
+                )
+            text = text.replace(marks.end, "")
         finder = AddedTokenFinder((token.content, token) for token in tokenizer.added_tokens)
-        return tokenizer.encode_parts(
-            section.token_id if isinstance(section, AddedToken) else marks.remove(section)
-            for section in finder.split(text, special=True)
-        )
+        for section in finder.split(text, special=True):
+            yield section if isinstance(section, AddedToken) else marks.remove(section)
 
     def _run(self, given: JsonObject) -> str:
         most = MAX_OUTPUT + sum(map(len, _strings(given)))
         variables = {**self.special_tokens, **given}
-        request = {"source": self.source, "variables": variables, "most": most}
+        source = self.source_for(given["tools"])
+        request = {"source": source, "variables": variables, "most": most}
         try:
             answer = _WORKER.ask(request, _JSON_BYTES * most)
         except WorkerStopped as stopped:
@@ -204,53 +272,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
     )
 
 
-class _Marks:
-    """Breaks the spellings ``special`` in strings, and mends them.
-
-    ``used`` are all characters that occur where the marks are to be told apart. A spelling of
-    several characters gets a marker after its first; one that is a single character cannot be
-    broken, and another takes its place.
-    """
-
-    def __init__(self, special: Iterable[str], used: set[str]) -> None:
-        free = (chr(code) for code in _RARE if chr(code) not in used)
-        rest_of: dict[str, set[str]] = {}
-        singles: set[str] = set()
-        for spelling in filter(None, special):
-            if len(spelling) == 1:
-                singles.add(spelling)
-            else:
-                rest_of.setdefault(spelling[0], set()).add(spelling[1:])
-        try:
-            self._marker = next(free)
-            self._stand_in = {ord(single): next(free) for single in sorted(singles)}
-        except StopIteration:
-            raise UserError(
-                "the conversation uses every hieroglyph and private character there is, which "
-                "leaves none to mark special tokens with; remove some"
-            ) from None
-        # The look ahead finds spellings that overlap as well.
-        begins = "|".join(
-            f"{re.escape(first)}(?={'|'.join(map(re.escape, sorted(rests)))})"
-            for first, rests in rest_of.items()
-        )
-        self._begins = re.compile(begins or "(?!)")
-        self._mend: dict[int, int | None] = {
-            ord(stand_in): single for single, stand_in in self._stand_in.items()
-        }
-        self._mend[ord(self._marker)] = None
-
-    def put(self, value: Any) -> Any:
-        """``value`` with all strings in it broken."""
-        if isinstance(value, str):
-            return self._begins.sub(rf"\g<0>{self._marker}", value).translate(self._stand_in)
-        if isinstance(value, dict):
-            return {self.put(key): self.put(element) for key, element in value.items()}
-        return [self.put(element) for element in value] if isinstance(value, list) else value
-
-    def remove(self, text: str) -> str:
-        """``text`` as it was given."""
-        return text.translate(self._mend)
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
 
 
 def _strings(value: Any) -> Iterable[str]:

@@ -51,9 +51,13 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class TokenizerFacts:
-    """Facts in a tokenizer's files that do not affect encoding. Tokens are given by spelling."""
+    """Facts in a tokenizer's files that do not affect encoding. Tokens are given by spelling.
+
+    ``tool_template`` is the chat template for conversations with tools, where there are two.
+    """
 
     chat_template: str | None = None
+    tool_template: str | None = None
     bos_token: str | None = None
     eos_token: str | None = None
     unk_token: str | None = None
