@@ -2,7 +2,8 @@
 
 A process may be killed at any moment, and a disk may fill up. Files are therefore never written in
 place. The content goes to a temporary file in the same folder, is flushed to the disk, and is then
-renamed to its final name, which the operating system does in one step. If anything fails on the
+renamed to its final name, which the operating system does in one step; then the folder is flushed,
+too. If anything fails on the
 way, the temporary file is deleted and the old file is untouched.
 
 ``atomic_write`` is for any kind of content: it yields the temporary path, and the block writes to
@@ -13,6 +14,7 @@ such a block is raised as a ``UserError`` that names the final path.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -65,6 +67,7 @@ def atomic_writes(*paths: Path, make_folder: bool = False) -> Iterator[tuple[Pat
             paths[-1].unlink(missing_ok=True)
         for temporary, path in zip(temporaries, paths, strict=True):
             temporary.replace(path)
+            sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {paths[0]}: {error.strerror or error}") from error
     finally:
@@ -86,11 +89,30 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         yield temporary
+        for made in temporary.rglob("*"):
+            if made.is_dir():
+                sync_folder(made)
+        sync_folder(temporary)
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk: until then a power failure may undo a rename."""
+    if os.name == "nt":  # which has no such call
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ in a live display, a test or a script hands in nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -58,3 +59,43 @@ def watched(
         yield callback
     finally:
         progress.end()
+
+
+class Pace:
+    """How fast work goes now, and how long the rest will take at that pace.
+
+    A mean since the start would also count what came before the first unit (compiling takes longer
+    than many a stage), and would not notice that the machine has become busier. So only the last
+    ``WINDOW`` seconds count, and time starts with the first report.
+    """
+
+    WINDOW = 30.0
+    SHORTEST = 0.5  # seconds: what is estimated from less jumps about
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def report(self, now: float, done: int) -> None:
+        """``done`` units were finished at ``now``, in seconds of any clock that only goes on."""
+        if self._seen and done < self._seen[-1][1]:  # a run that went back to a checkpoint
+            self._seen.clear()
+        if self._seen and done == self._seen[-1][1]:
+            return
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= self.WINDOW:
+            self._seen.popleft()
+
+    def rate(self) -> float | None:
+        """Units a second; ``None`` as long as too little is known."""
+        if len(self._seen) < 2:
+            return None
+        (then, before), (now, done) = self._seen[0], self._seen[-1]
+        return (done - before) / (now - then) if now - then >= self.SHORTEST else None
+
+    def left(self, now: float, total: int) -> float | None:
+        """Seconds until ``total`` units are finished."""
+        rate = self.rate()
+        if rate is None:
+            return None
+        last, done = self._seen[-1]
+        return max(0.0, (total - done) / rate - (now - last))

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+from glassmind.notebook import preformatted
+from glassmind.quantity import quantity
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -69,6 +72,8 @@ NodeKind = Literal["step", "answer", "text"]
 
 Finish = Literal["stop", "length", "cancelled"]
 """How a completion ended: by itself, at a limit on its length, or because it was cancelled."""
+
+_SHOWN = 8  # chains of a trace when it is printed
 
 OUTCOME, PROCESS = "outcome", "process"
 """The names under which a verifier's judgements are kept: of a whole chain, and of a step."""
@@ -149,6 +154,19 @@ class Trace:
             if node.parent is not None and not 0 <= node.parent < index:
                 raise ValueError(f"node {index} has parent {node.parent}, which is not before it")
 
+    def __str__(self) -> str:
+        chains = self.completions
+        told = f"{quantity(len(chains), 'chain')}, {quantity(self.cost.completion_tokens, 'token')}"
+        lines = [f"what was written about problem {self.problem_id or '(no id)'}: {told}"]
+        for chain in chains[:_SHOWN]:
+            lines += ["", *(f"  {line}" for line in str(chain).splitlines())]
+        if len(chains) > _SHOWN:
+            lines += ["", f"  and {len(chains) - _SHOWN} more"]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
+
     @cached_property
     def cost(self) -> Cost:
         """The cost of the whole trace."""
@@ -227,6 +245,19 @@ class Completion:
     trace: Trace = field(repr=False)
     path: tuple[int, ...]
     sample: int = 0
+
+    def __str__(self) -> str:
+        scores = self.step_scores
+        lines = []
+        for number, step in enumerate(self.steps):
+            belief = f"   {scores[number]:.0%}" if number < len(scores) else ""
+            lines.append(f"{number + 1}. {step}{belief}")
+        belief = "" if self.score is None else f"   {self.score:.0%}"
+        lines.append(f"answer {'(none)' if self.answer is None else self.answer}{belief}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:

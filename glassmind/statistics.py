@@ -9,8 +9,10 @@ coin. Nothing in this file needs more than the standard library.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 
@@ -72,6 +74,64 @@ def mcnemar_exact(gained: int, lost: int) -> float:
         if ratio < 1e-18 * total:
             break
     return min(1.0, 2 * math.exp(log_top) * total)
+
+
+def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
+    """The area under the ROC curve: how often a positive has a higher score than a negative, ties
+    counting half (Hanley and McNeil 1982). 0.5 is chance, 1 a perfect order.
+
+    Raises:
+        ValueError: the lengths differ, or there are no positives or no negatives.
+    """
+    ranked = sorted(zip(scores, positive, strict=True))
+    n_positive = sum(positive)
+    n_negative = len(ranked) - n_positive
+    if not n_positive or not n_negative:
+        raise ValueError("both positives and negatives are needed")
+    above, below, at = 0.0, 0, 0
+    while at < len(ranked):
+        end = at
+        while end < len(ranked) and ranked[end][0] == ranked[at][0]:
+            end += 1
+        tied = sum(right for _, right in ranked[at:end])
+        negatives = end - at - tied
+        above += tied * (below + negatives / 2)
+        below += negatives
+        at = end
+    return above / (n_positive * n_negative)
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Predictions from ``low`` to ``high``: how many, their mean, and how many came true."""
+
+    low: float
+    high: float
+    n: int
+    mean: float
+    correct: int
+
+
+def reliability(
+    probabilities: Sequence[float], outcomes: Sequence[bool], edges: Sequence[float]
+) -> list[ReliabilityBin]:
+    """A reliability table (Murphy and Winkler 1977): predictions in bins between ``edges``, which
+    rise from 0 to 1. Of calibrated ones a share equal to their mean comes true. Empty bins are
+    left out."""
+    bins = []
+    pairs = list(zip(probabilities, outcomes, strict=True))
+    for low, high in itertools.pairwise(edges):
+        inside = [(p, right) for p, right in pairs if low <= p < high or (p == high == edges[-1])]
+        if inside:
+            mean = math.fsum(p for p, _ in inside) / len(inside)
+            bins.append(ReliabilityBin(low, high, len(inside), mean, sum(r for _, r in inside)))
+    return bins
+
+
+def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
+    """The mean distance between what was predicted and what came true (Naeini et al. 2015)."""
+    n = sum(found.n for found in bins)
+    return math.fsum(abs(found.mean * found.n - found.correct) for found in bins) / n
 
 
 def mean_and_interval(

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassmind.statistics import (
+    auroc,
+    expected_calibration_error,
     mcnemar_exact,
     mean_and_interval,
     paired_counts,
+    reliability,
     wilson_interval,
 )
 
@@ -116,3 +119,30 @@ def test_t_interval_edges() -> None:
     for few in ([], [0.5]):
         with pytest.raises(ValueError, match="at least two"):
             mean_and_interval(few)
+
+
+def test_auroc_counts_pairs() -> None:
+    rng = random.Random(4)
+    for _ in range(50):
+        scores = [rng.choice((0.1, 0.2, 0.5, 0.5, 0.9)) for _ in range(12)]
+        positive = [True, False, *(rng.random() < 0.4 for _ in range(10))]
+        pairs = [
+            1.0 if a > b else 0.5 if a == b else 0.0
+            for a, yes in zip(scores, positive, strict=True) if yes
+            for b, no in zip(scores, positive, strict=True) if not no
+        ]  # fmt: skip
+        assert auroc(scores, positive) == pytest.approx(sum(pairs) / len(pairs))
+    with pytest.raises(ValueError, match="needed"):
+        auroc([0.1], [True])
+
+
+def test_reliability_by_bins() -> None:
+    said = [0.0, 0.05, 0.5, 0.55, 1.0]
+    came = [False, False, True, False, True]
+    bins = reliability(said, came, (0.0, 0.1, 0.3, 0.6, 1.0))
+    assert [(found.low, found.n, found.correct) for found in bins] == [
+        (0.0, 2, 0), (0.3, 2, 1), (0.6, 1, 1),
+    ]  # fmt: skip
+    assert bins[1].mean == pytest.approx(0.525)
+    expected = (0.05 + 0.05 + 0.0) / 5
+    assert expected_calibration_error(bins) == pytest.approx(expected)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
-import uvicorn
+from fastapi import FastAPI
 
+from glassmind.generate import Engine
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
 from glassmind.llm.local import LocalLLM
@@ -30,7 +32,8 @@ from glassmind.serve.access.gate import Limits
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
 from glassmind.serve.app import create_app
-from glassmind.serve.running import bound_socket
+from glassmind.serve.connections import Patience
+from glassmind.serve.running import Server, bound_socket
 from glassmind.tokenize import SPECIAL_TOKENS, save, train_bpe
 from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 
@@ -102,32 +105,64 @@ def serving(
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
     cache_bytes: int = 4 << 20,
-) -> Iterator[str]:
-    """A server in a thread of its own; yields its address."""
+    connections: int = 100,
+    patience: Patience | None = None,
+    proxies: tuple[str, ...] = (),
+    drain_seconds: float = 30,
+    also: Callable[[FastAPI], None] = lambda app: None,
+) -> Iterator[Served]:
+    """A server in a thread of its own; yields its address. ``also`` may add pages to it."""
     engine = served.engine(max_rows=32, max_cache_bytes=cache_bytes)
     app = create_app(served, engine, hosts=hosts, keys=keys, limits=limits, origins=origins)
+    also(app)
     listening = bound_socket("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=5))
     ready = threading.Event()
-
-    async def run() -> None:
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started and not task.done():
-            await asyncio.sleep(0.01)
-        ready.set()
-        await task
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    server = Server(
+        app,
+        drain_seconds=drain_seconds,
+        started=ready.set,
+        connections=connections,
+        patience=patience,
+        proxies=proxies,
+    )
+    thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     assert ready.wait(90)
     try:
-        yield f"http://127.0.0.1:{port_of(listening)}"
+        yield Served(f"http://127.0.0.1:{port_of(listening)}", server)
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
         assert engine.n_running == engine.n_waiting == 0
         assert engine.n_free_blocks == engine.n_blocks
+
+
+class Served(str):
+    """The address of a server, and the server itself."""
+
+    server: Server
+
+    def __new__(cls, address: str, server: Server) -> Served:
+        self = super().__new__(cls, address)
+        self.server = server
+        return self
+
+
+class Stall:
+    """While it is on, an engine takes no steps: whatever runs is endless on any machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on = threading.Event()
+        step = Engine.step
+
+        def stalling(engine: Engine) -> Any:
+            if not self.on.is_set():
+                return step(engine)
+            time.sleep(0.01)
+            return []
+
+        monkeypatch.setattr(Engine, "step", stalling)
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> None:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
 from glassmind.errors import UserError
+from glassmind.quantity import quantity
 
 if TYPE_CHECKING:
-    from glassmind.pipeline.ask import Answer
+    from glassmind.pipeline.answer import Answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,23 +54,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from glassmind.cli.chosen_model import chosen_prompts, set_threads
-    from glassmind.cli.console import console, print_json
-    from glassmind.cli.live import LiveProgress
-    from glassmind.llm import open_llm
-    from glassmind.llm.llm import check_question, reply_sampling
-    from glassmind.pipeline.ask import ask
+    from glassmind.llm.questions import check_question
 
     for name, value in (("samples", args.samples), ("max-tokens", args.max_tokens)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}")
+    questions = _questions(" ".join(args.question))
+    for question in questions:
+        check_question(question)
+    # All that can be refused without torch has been; from here on it is imported.
+    from glassmind.cli.chosen_model import chosen_prompts, set_threads
+    from glassmind.cli.console import console, print_json
+    from glassmind.cli.live import LiveProgress
+    from glassmind.llm import open_llm
+    from glassmind.llm.llm import reply_sampling
+    from glassmind.pipeline.ask import ask
+
     if args.threads is not None:
         set_threads(args.threads)
     if args.method:
         refuse_idle_options(args.method, args.samples, args.temperature)
-    questions = _questions(" ".join(args.question))
-    for question in questions:
-        check_question(question)
     with console().status("opening the model ..."):
         llm = open_llm(
             args.model or "", prompts=chosen_prompts(args), api_key_variable=args.api_key_env
@@ -137,31 +141,12 @@ def _show(answer: Answer, *, every_chain: bool) -> None:
     from rich.text import Text
 
     from glassmind.cli.console import console, out
+    from glassmind.pipeline.answer import answer_lines
 
-    screen = out()
-    if answer.warning:
-        console().print(f"warning: {answer.warning}", style="yellow")
-    screen.print(answer.question.strip(), style="bold")
-    best = answer.best
-    chains = answer.chains if every_chain else ((best,) if best else ())
-    for chain in chains:
-        title = f"chain {chain.sample + 1}" if every_chain else "steps"
-        score = "" if chain.score is None else f", verifier {chain.score:.0%}"
-        screen.print(f"  {title} (answer {chain.answer}{score})", style="dim")
-        for number, step in enumerate(chain.steps, 1):
-            line = Text(f"    {number}. {step}")
-            if len(chain.step_scores) >= number:
-                line.append(f"   {chain.step_scores[number - 1]:.0%}", style="cyan")
-            screen.print(line)
-    n = len(answer.chains)
-    votes = ", ".join(f"{key}: {count} of {n}" for key, count in list(answer.votes.items())[:6])
-    screen.print(f"  votes     {votes or 'none: no chain reached a number'}")
-    if answer.weighted:
-        shares = ", ".join(f"{k}: {w:.0%}" for k, w in list(answer.weighted.items())[:6])
-        screen.print(f"  weighted  {shares} (by the verifier)")
-    screen.print(
-        f"  answer    {answer.text if answer.text is not None else '—'}", style="bold green"
-    )
+    for line, style in answer_lines(answer, every_chain=every_chain):
+        # What speaks against an answer stands beside it, and is no part of what a pipe gets.
+        beside = line.lstrip().startswith("warning: ")
+        (console() if beside else out()).print(Text(line, style=style), soft_wrap=True)
 
 
 def _show_reply(answer: Answer) -> None:
@@ -174,9 +159,9 @@ def _show_reply(answer: Answer) -> None:
     screen.print(answer.replies[0] or "(nothing)")
     chain = answer.chains[0]
     if chain.finish == "length":
+        written = sum(node.cost.completion_tokens for node in chain.nodes)
         console().print(
-            f"cut off after {sum(node.cost.completion_tokens for node in chain.nodes)} tokens; "
-            "--max-tokens allows more",
+            f"cut off after {quantity(written, 'token')}; --max-tokens allows more",
             style="dim",
         )
 
@@ -189,17 +174,22 @@ def _plain(answer: Answer) -> dict[str, object]:
         "answer": answer.text,
         "method": answer.method,
         "cost": encode(answer.cost),
+        "chosen": answer.chosen,
+        "confidence": answer.confidence,
         "warning": answer.warning,
+        "examples": list(answer.examples),
         "votes": answer.votes,
         "weighted": answer.weighted,
         "chains": [
             {
                 "steps": list(chain.steps),
+                "equations_hold": list(checks.holds),
+                "findings": list(checks.findings(chain.answer)),
                 "step_scores": list(chain.step_scores),
                 "answer": chain.answer,
                 "score": chain.score,
                 "logprob": chain.logprob,
             }
-            for chain in answer.chains
+            for chain, checks in zip(answer.chains, answer.checks, strict=True)
         ],
     }

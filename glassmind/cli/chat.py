@@ -12,6 +12,8 @@ Its answers appear as they form. A line that begins with / is for the program:
     /help                these lines
     /exit                leave (as Ctrl-D does)
 
+``help``, ``quit`` and ``exit`` alone on a line do the same without the slash.
+
 Ctrl-C ends an answer that is too long; what was said of it stays said. Before an answer it drops
 the line that is being typed.
 """
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from glassmind.llm.conversation import Conversation, Speaker
 
 CACHE_MB = 512
+WITHOUT_SLASH = ("help", "?", "quit", "exit")  # what people type who do not know of the slash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     screen.print(f"You talk with {name}. /help says what else can be typed.", style="dim")
     chat = _Chat(conversation)
     while (line := chat.read_line()) is not None:
+        if line.lower() in WITHOUT_SLASH:
+            line = "/" + line.lower()
         if line.startswith("/"):
             if not chat.command(line.split()):
                 break
@@ -144,16 +149,23 @@ class _Chat:
                 self._note(f"log-probabilities are {'shown' if self._show_logprobs else 'hidden'}")
             case ["/show", *_]:
                 self._note("/show takes logprobs")
-            case ["/help"]:
+            case ["/help"] | ["/?"]:
                 self._note((__doc__ or "").partition("program:\n\n")[2].rstrip())
             case _:
                 self._note(f"there is no command {' '.join(words)[:60]!r}; /help lists them")
         return True
 
     def answer(self, text: str) -> None:
-        """The model's turn."""
+        """The model's turn, and what exact checking says of it."""
         from glassmind.cli.console import out
+        from glassmind.pipeline.answer import by_calculator
 
+        speaker = self._conversation.speaker
+        exact = by_calculator(text) if speaker.format == "question" else None
+        if exact is not None:
+            out().print(str(exact.text))
+            self._note("computed exactly; no model was asked")
+            return
         screen, channel, said = out(), "content", False
         pieces = self._conversation.say(text)
         try:
@@ -176,8 +188,21 @@ class _Chat:
             self._note("stopped")
         elif self._conversation.finish == "length":
             self._note("cut off here; --max-tokens allows more")
+        warning = speaker.warning(text)
+        for doubt in ([warning] if warning else []) + list(self._findings(text)):
+            self._note(f"✗ {doubt}")
         if self._show_logprobs:
             self._print_logprobs()
+
+    def _findings(self, question: str) -> tuple[str, ...]:
+        """What is wrong with the last reply as far as that can be computed."""
+        from glassmind.grade import extract_answer
+        from glassmind.grade.chain_checks import check_chain
+
+        reply = self._conversation.turns[-1]["content"]
+        reasoned = self._conversation.reasoning.splitlines()
+        answer = extract_answer(reply) if reasoned else None  # else the reply itself has the steps
+        return check_chain(reasoned or reply.splitlines(), answer, question).findings(answer)
 
     def _print_logprobs(self) -> None:
         from rich.text import Text

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from glassmind.errors import UserError
+from glassmind.printable import printable
 
 MOST_BYTES = 1 << 26  # of a file of texts
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
                 out().print(f"{share:6.1%}  {label}", markup=False, highlight=False)
         else:
             share = found.probabilities[found.label]
-            print(f"{found.label}\t{share:.4f}\t{found.text}")
+            print(printable(f"{found.label}\t{share:.4f}\t{found.text}"))
     return 0
 
 

@@ -1,10 +1,12 @@
-"""Compare training runs: their settings, losses and curves.
+"""Compare training runs (settings, losses and curves), or two models' answers.
 
     glassmind compare runs/a runs/b
     glassmind compare runs/a runs/b runs/c --out curves.html
+    glassmind compare a.jsonl b.jsonl      two files of glassmind eval --out
 
 Prints the settings that differ, the losses and speeds, and what each run spent to reach the best
-loss of the worst run; the page shows the curves.
+loss of the worst run; the page shows the curves. Of two models it prints which problems both
+solved, which only one, whether that could be chance, and what each said where they differ.
 """
 
 from __future__ import annotations
@@ -12,15 +14,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from glassmind.errors import UserError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="two or more run folders")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="run folders; or two files of eval --out"
+    )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("compare.html"),
         metavar="FILE",
         help="the page to write (compare.html)",
+    )
+    parser.add_argument(
+        "--show", type=int, default=10, metavar="N", help="differing answers that are shown (10)"
+    )
+    parser.add_argument(
+        "--method", default="", metavar="NAME", help="whose answers are compared, of two files"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
@@ -31,7 +43,11 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.evaluate.compare.page import write_comparison
     from glassmind.evaluate.compare.runs import compare_runs
     from glassmind.evaluate.compare.table import comparison_record, comparison_text
+    from glassmind.pipeline.formats import require_extension
 
+    require_extension(args.out, ".html", "a page of HTML")
+    if all(path.is_file() for path in args.runs):
+        return _compare_answers(args)
     comparison = compare_runs(args.runs)
     write_comparison(comparison, args.out)
     if args.json:
@@ -39,4 +55,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         out().file.write(comparison_text(comparison, terminal_width(out())) + "\n")
     console().print(f"The curves are in {args.out}")
+    return 0
+
+
+def _compare_answers(args: argparse.Namespace) -> int:
+    from glassmind.cli.console import out, print_json
+    from glassmind.evaluate.compare.answers import (
+        answers_record,
+        answers_text,
+        compare_answers,
+    )
+
+    if len(args.runs) != 2:
+        raise UserError(f"two files of answers are compared, not {len(args.runs)}")
+    if args.show < 0:
+        raise UserError(f"--show must be at least 0, not {args.show}")
+    compared = compare_answers(args.runs[0], args.runs[1], args.method)
+    if args.json:
+        print_json(answers_record(compared))
+    else:
+        out().file.write(answers_text(compared, args.show) + "\n")
     return 0

@@ -6,7 +6,9 @@ standard error. Colours, styles and live progress bars appear only on a terminal
 ``NO_COLOR`` set (https://no-color.org).
 
 Text printed through these consoles is literal: square brackets in a question or in a model's output
-are not markup. Style with ``style=`` or ``rich.text.Text``.
+are not markup. Style with ``style=`` or ``rich.text.Text``. Characters that a terminal would obey
+(``glassmind/printable.py``) are shown as escapes, whatever they came in: only the styles and cursor
+moves of rich itself reach the terminal.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from glassmind.printable import printable_json
 from glassmind.serialization import encode
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ def print_json(value: object) -> None:
     Dataclasses become objects, paths strings, and numbers that JSON does not have (NaN, infinities)
     ``null``.
     """
-    sys.stdout.write(json.dumps(encode(value), ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(encode(value), ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(printable_json(text) + "\n")
     sys.stdout.flush()
 
 
@@ -57,12 +61,12 @@ def say_left_out(headings: Sequence[str]) -> None:
 
 
 def _console(stderr: bool) -> Console:
-    from rich.console import Console
+    from glassmind.cli.literal_console import LiteralConsole
 
     stream = sys.stderr if stderr else sys.stdout
     # rich drops only the colours for NO_COLOR; we also drop bold, cursor moves and live bars.
     plain = bool(os.environ.get("NO_COLOR")) or not stream.isatty()
-    return Console(
+    return LiteralConsole(
         stderr=stderr,
         force_terminal=False if plain else None,
         no_color=plain or None,

@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert, and print the target's path; return 0."""
+    from glassmind.pipeline.formats import target_format
+
+    target_format(args.target, args.to)
     from glassmind.cli.console import console, print_json
     from glassmind.pipeline.convert import convert
 

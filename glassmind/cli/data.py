@@ -3,7 +3,8 @@
 glassmind data families
 glassmind data show --family buying --steps 3
 glassmind data make --out problems.jsonl --count 1000 --split train
-glassmind data check my.jsonl
+glassmind data check my.csv --columns question=Body answer=Result
+glassmind data check chats.jsonl --as chats
 glassmind data filter books --out clean.jsonl --near-duplicates 0.8 --against gsm8k
 
 A text to filter is a file (.txt, .md, .jsonl, .parquet, also .gz and .xz), a folder, a glob, or
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassmind.cli.console import console, out, print_json
+from glassmind.cli.data_options import add_columns
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("show", help="print problems with their steps and another solution")
     make = actions.add_parser("make", help="write problems to a JSONL file")
-    check = actions.add_parser("check", help="check a JSONL file of your own problems")
+    check = actions.add_parser(
+        "check", help="check a file of your own problems, conversations or labelled texts"
+    )
     families = actions.add_parser("families", help="list the families of stories")
     filtering = actions.add_parser(
         "filter", help="remove near duplicates and evaluation questions from a text"
@@ -41,7 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--count", type=int, default=5, metavar="N", help="how many (default 5)")
     make.add_argument("--count", type=int, required=True, metavar="N", help="how many")
     make.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
-    check.add_argument("file", type=Path, metavar="FILE", help="one JSON object per line")
+    check.add_argument(
+        "file", type=Path, metavar="FILE", help="JSONL, JSON, CSV, TSV, parquet, or a folder"
+    )
+    check.add_argument(
+        "--as",
+        dest="kind",
+        choices=("problems", "chats", "labels"),
+        default="problems",
+        help="what the rows are: problems (default), conversations, or texts with labels",
+    )
+    add_columns(check)
+    check.add_argument("--text-column", default="text", metavar="NAME", help="of labels")
+    check.add_argument("--label-column", default="label", metavar="NAME", help="of labels")
     for action in (show, make):
         action.add_argument(
             "--split", choices=_SPLITS, default="train", help="the split to draw from"
@@ -97,10 +113,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out ``args.action``."""
+    from glassmind.cli.data_check import check
+
     actions = {
         "show": _show,
         "make": _make,
-        "check": _check,
+        "check": check,
         "families": _families,
         "filter": _filter,
     }
@@ -178,45 +196,15 @@ def _another(problem: Problem, seed: int) -> tuple[Step, ...] | None:
 
 def _make(args: argparse.Namespace) -> None:
     from glassmind.data import save_problems
+    from glassmind.pipeline.formats import require_extension
 
+    require_extension(args.out, ".jsonl", "JSONL")
     problems = _drawn(args)
     save_problems(problems, args.out)
     if args.json:
         print_json({"file": str(args.out), "count": len(problems), "split": args.split})
     else:
         console().print(f"wrote {len(problems)} {args.split} problems to {args.out}")
-
-
-def _check(args: argparse.Namespace) -> None:
-    from glassmind.data import load_problems
-    from glassmind.grade.steps import check_steps
-
-    problems = load_problems(args.file)
-    steps = wrong = verified = 0
-    first_wrong: str | None = None
-    for problem in problems:
-        checks = check_steps(problem, [step.text for step in problem.steps])
-        steps += len(checks)
-        verified += bool(checks) and checks[-1].complete
-        for step, checked in zip(problem.steps, checks, strict=True):
-            if "=" in step.text and not checked.arithmetic:
-                wrong += 1
-                first_wrong = first_wrong or f"{problem.id}: {step.text}"
-    counts: dict[str, int | str | None] = {
-        "problems": len(problems),
-        "with_steps": sum(bool(problem.steps) for problem in problems),
-        "steps": steps,
-        "verified_solutions": verified,
-        "equations_not_confirmed": wrong,
-        "first_not_confirmed": first_wrong,
-        "different_questions": len({problem.question for problem in problems}),
-    }
-    if args.json:
-        print_json({"file": str(args.file), **counts})
-        return
-    for name, count in counts.items():
-        if count is not None:
-            out().print(f"{name.replace('_', ' ')}: {count}")
 
 
 def _families(args: argparse.Namespace) -> None:
@@ -233,6 +221,7 @@ def _filter(args: argparse.Namespace) -> None:
     from glassmind.cli.live import LiveProgress
     from glassmind.data.filters import Filters, write_filtered
     from glassmind.data.texts import find_texts
+    from glassmind.pipeline.formats import require_extension
 
     if not 0 <= args.near_duplicates <= 1:
         raise UserError(f"--near-duplicates {args.near_duplicates} must lie between 0 and 1")
@@ -245,6 +234,7 @@ def _filter(args: argparse.Namespace) -> None:
         raise UserError(f"--out {args.out} cannot be written: there is no folder {args.out.parent}")
     if args.out.is_dir() or any(args.out.exists() and args.out.samefile(f) for f in texts.files):
         raise UserError(f"--out {args.out} is a folder or one of the texts; name another file")
+    require_extension(args.out, ".jsonl", "JSONL")
     filters = Filters(near_duplicates=args.near_duplicates, against=args.against, ngram=args.ngram)
     with LiveProgress() as progress:
         write_filtered(texts.documents("filtering", progress), filters, args.out)

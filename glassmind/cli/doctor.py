@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from glassmind.cli.console import out, print_json
+from glassmind.machine import processor, usable_cores
 
 Status = Literal["ok", "note", "problem"]
 
@@ -133,11 +134,10 @@ def _cpu() -> Iterator[Finding]:
 
     capabilities = torch.cpu.get_capabilities()
     present = [name for name in _INSTRUCTIONS if capabilities.get(name)]
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     level = torch.backends.cpu.get_cpu_capability()
     detail = (
-        f"{_cpu_model()}, {usable} cores usable, instructions: {', '.join(present) or 'baseline'}, "
-        f"torch kernels: {level}"
+        f"{processor()}, {len(usable_cores())} cores usable, "
+        f"instructions: {', '.join(present) or 'baseline'}, torch kernels: {level}"
     )
     if level in ("DEFAULT", "NO AVX"):
         yield Finding("cpu", "note", f"{detail}; without vector instructions training is slow")
@@ -218,9 +218,20 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _precision() -> Iterator[Finding]:
+    """What a training run without a measurement would do, and what one would have to decide."""
+    from torch import nn
+
+    from glassmind.train.calibration import product_ratio
     from glassmind.train.precision import choose_precision
 
-    yield Finding("precision", "ok", f"on the CPU {choose_precision('cpu').reason}")
+    ratio = product_ratio(nn.Linear(512, 512, bias=False))
+    product = f"{ratio:.2g} times as long" if ratio >= 1 else f"{ratio:.0%} of the time"
+    yield Finding(
+        "precision",
+        "ok",
+        f"on the CPU {choose_precision('cpu')}, unless a run measures something faster at its "
+        f"start; a product of matrices takes {product} in bfloat16",
+    )
 
 
 def _data() -> Iterator[Finding]:
@@ -233,17 +244,6 @@ def _data() -> Iterator[Finding]:
         yield Finding("data", "problem", f"GLASSMIND_DATA is {name}, which may not be read")
     else:
         yield Finding("data", "ok", f"GLASSMIND_DATA is {name}")
-
-
-def _cpu_model() -> str:
-    """Return the CPU's name, or the architecture where the system does not report it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown processor"
 
 
 def _memory_bytes() -> tuple[int | None, int | None]:

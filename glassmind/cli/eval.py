@@ -3,22 +3,31 @@
 glassmind eval --task test --model runs/demo
 glassmind eval --task gsm8k --model smollm2       needs GSM8K's files below GLASSMIND_DATA
 glassmind eval --task gsm8k --model http://127.0.0.1:8000/v1 --samples 8
-glassmind eval --task my.jsonl                    your problems, the shipped model
+glassmind eval --task my.csv --columns question=Body answer=Result     your problems
+glassmind eval --task my.jsonl --show             which failed, and what was said
+glassmind eval --task my.jsonl --out a.jsonl      the same for all problems, into a file
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.cli.data_options import add_data_options
 from glassmind.errors import UserError
+
+if TYPE_CHECKING:
+    from glassmind.pipeline.evaluate import Evaluation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         required=True,
-        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), a JSONL file",
+        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), or a file of "
+        "your problems: JSONL, JSON, CSV, TSV, parquet, or a folder of these",
     )
     parser.add_argument("--model", metavar="MODEL", help=f"{MODELS}; else the shipped model")
     parser.add_argument("--stage", default="", help="which model of the run, for example direct")
@@ -49,27 +58,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument(
+        "--show",
+        nargs="?",
+        type=int,
+        const=10,
+        metavar="N",
+        help="after the table, N of the questions that failed and what was said (10)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write every problem with its answers, one JSON object a line; glassmind compare "
+        "shows two such files side by side",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_data_options(parser)
     add_prompt_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from glassmind.cli.data_options import chosen_columns, on_bad_row
+    from glassmind.pipeline.tasks import require_task
+
+    require_task(args.task)
+    columns = chosen_columns(args)
+    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
+                        ("shots", 0), ("show", 1)):  # fmt: skip
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+    if args.out is not None and not args.out.parent.is_dir():  # before an hour is spent
+        raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
     from glassmind.cli.chosen_model import chosen_prompts
     from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
     from glassmind.evaluate.columns import terminal_width
+    from glassmind.evaluate.graded_problems import write_problems
     from glassmind.evaluate.ladder.rewards import rewards_text
     from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.llm import open_llm
-    from glassmind.pipeline.evaluate import evaluate_task
+    from glassmind.pipeline.evaluate import grade_task
+    from glassmind.quantity import quantity
     from glassmind.serialization import encode
 
-    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("shots", 0)):  # fmt: skip
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     llm = open_llm(
         args.model or "",
         stage=args.stage,
@@ -79,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     )
     sampling = chosen_sampling(args, llm.default_sampling)
     with LiveProgress() as progress:
-        result = evaluate_task(
+        evaluation = grade_task(
             args.task,
             llm,
             methods=args.method,
@@ -89,15 +123,40 @@ def run(args: argparse.Namespace) -> int:
             sampling=sampling,
             seed=args.seed,
             progress=progress,
+            columns=columns,
+            on_bad_row=on_bad_row(args),
         )
+    result = evaluation.ladder
     if result.skipped:
-        console().print(
-            f"{result.skipped} questions are longer than the model's context and count as wrong"
-        )
+        skipped = quantity(result.skipped, "question")
+        console().print(f"too long for the model's context, and so counted as wrong: {skipped}")
+    if args.out is not None:
+        write_problems(args.out, evaluation.problems)
+        console().print(f"The problems are in {args.out}")
     if args.json:
         print_json(encode(result))
     else:
         say_left_out(print_ladder(result, out()))
         if result.rewards:
             out().file.write("\n" + rewards_text(result.rewards, terminal_width(out())) + "\n")
+        if args.show is not None:
+            out().file.write("\n" + "\n".join(_failed(evaluation, args.method, args.show)) + "\n")
     return 0
+
+
+def _failed(evaluation: Evaluation, methods: list[str], most: int) -> list[str]:
+    """What was said to the first questions that a method failed: those asked for, or the best."""
+    from glassmind.evaluate.graded_problems import told
+    from glassmind.evaluate.ladder.names import title
+    from glassmind.quantity import quantity
+
+    lines = []
+    for method in methods or [evaluation.method]:
+        failed = evaluation.failed(method)
+        lines.append(f"{title(method)} failed {quantity(len(failed), 'question')}")
+        for problem in failed[:most]:
+            lines += ["", f"  {problem.question}", *told(problem, method)]
+        if len(failed) > most:
+            lines += ["", f"  and {len(failed) - most:,} more; --show {len(failed)} has all"]
+        lines.append("")
+    return lines[:-1]

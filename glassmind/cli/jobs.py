@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glassmind.cli.data_options import with_data_options
 from glassmind.cli.settings import apply_overrides
 from glassmind.errors import UserError
 
@@ -103,12 +105,15 @@ def _resumed(args: argparse.Namespace, folder: Path, name: str) -> Recipe:
 
 
 def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """``recipe`` changed by ``--set``, ``--track`` and ``--seed``."""
+    """``recipe`` changed by ``--set``, ``--track``, ``--seed``, and the options of one's own data
+    where the command has them."""
     overrides = list(args.overrides)
     if args.trackers:
         named = ",".join(args.trackers)
         overrides += [f"train.trackers={named}", f"verifier.train.trackers={named}"]
     recipe = apply_overrides(recipe, overrides)
+    if "columns" in args:
+        recipe = with_data_options(args, recipe)
     return recipe if args.seed is None else replace(recipe, seed=args.seed)
 
 
@@ -159,6 +164,7 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
     if args.threads:
         torch.set_num_threads(args.threads)
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # so that no other number is tried
     name = args.device or "auto"
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -188,9 +194,12 @@ def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> Sampl
 
 def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: bool) -> int:
     """Run the ladder, then print its table (or, with ``--json``, ``ladder.json``)."""
+    from glassmind.cli.console import console
     from glassmind.cli.live import LiveProgress
     from glassmind.pipeline.ladder import run_ladder
 
+    if not (folder / "ladder.json").is_file():
+        console().print(f"{recipe.name}: {recipe.about}" if recipe.about else recipe.name)
     with LiveProgress() as progress:
         run = run_ladder(
             recipe, folder, resume=resume, device=choose_device(args), progress=progress

@@ -2,7 +2,7 @@
 
 glassmind ladder                                  the demo's ladder
 glassmind ladder laptop --set sampling.samples=32
-glassmind ladder --problems my.jsonl              one JSON object a line: question, answer, steps
+glassmind ladder --problems my.csv                columns: question, answer, solution
 glassmind ladder --problems gsm8k                 GSM8K's files below GLASSMIND_DATA
 glassmind ladder --from smollm2                   from published weights, by LoRA
 glassmind ladder runs/mine --resume               go on, with the recipe that the run has
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glassmind.cli.data_options import add_data_options
 from glassmind.cli.settings import add_run_options
 from glassmind.errors import UserError
 
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe", nargs="?", default="", help="a shipped recipe, a TOML file or a run's folder"
     )
-    parser.add_argument("--problems", metavar="FILE", help="a JSONL of problems, gsm8k or math")
+    parser.add_argument(
+        "--problems", metavar="FILE", help="a file or folder of problems, gsm8k or math"
+    )
     parser.add_argument(
         "--from",
         dest="start",
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a finished model to start from: a run's folder, smollm2, a .gguf file, or a Hugging "
         "Face folder",
     )
+    add_data_options(parser)
     add_run_options(parser)
 
 

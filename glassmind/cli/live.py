@@ -1,8 +1,13 @@
-"""Live progress: a bar on a terminal, occasional lines elsewhere."""
+"""Live progress: a bar on a terminal, occasional lines elsewhere.
+
+Both say how long the stage has run and how long it still takes at its present pace.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Self
 
 from rich.console import Console
@@ -10,15 +15,18 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from glassmind.cli.console import console
+from glassmind.progress import Pace
 
 _QUIET_SECONDS = 15.0  # seconds between two lines without a terminal
+_FIRST_SECONDS = 3.0  # until the first of them, which says what to expect
 
 
 class LiveProgress:
@@ -32,8 +40,8 @@ class LiveProgress:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._stage, self._unit, self._total = "", "", 0
-        self._first = 0
-        self._started = self._printed = 0.0
+        self._pace = Pace()
+        self._started = self._next_line = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +52,9 @@ class LiveProgress:
     def start(self, stage: str, total: int, unit: str = "steps") -> None:
         self._close()
         self._stage, self._unit, self._total = stage, unit, total
-        self._first = -1
-        self._started = self._printed = time.monotonic()
+        self._pace = Pace()
+        self._started = time.monotonic()
+        self._next_line = self._started + _FIRST_SECONDS
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description:<28}"),
@@ -53,9 +62,7 @@ class LiveProgress:
                 MofNCompleteColumn(),
                 TextColumn(unit),
                 TextColumn("{task.fields[figures]}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                _Times(self._times),
                 console=self.console,
             )
             self._bar.start()
@@ -63,16 +70,21 @@ class LiveProgress:
 
     def update(self, done: int, **figures: float) -> None:
         text = "  ".join(_figure(name, value) for name, value in figures.items())
-        if self._first < 0:
-            self._first = done
+        now = time.monotonic()
+        self._pace.report(now, done)
         if self._bar is not None:
             self._bar.update(self._task, completed=done, figures=text)
-        elif time.monotonic() - self._printed >= _QUIET_SECONDS:
-            self._printed = time.monotonic()
-            spent = self._printed - self._started
-            rate = (done - self._first) / spent if done > self._first else 0.0
-            left = f", {(self._total - done) / rate:.0f} s left" if rate else ""
-            self.console.print(f"{self._stage}: {done}/{self._total} {self._unit}{left}  {text}")
+        elif now >= self._next_line and self._pace.rate() is not None:
+            self._next_line = now + _QUIET_SECONDS
+            where = f"{self._stage}: {done}/{self._total} {self._unit}"
+            self.console.print(f"{where}, {self._times()}  {text}".rstrip())
+
+    def _times(self) -> str:
+        """``elapsed 0:00:39, left 0:00:09``; without the latter as long as nobody knows."""
+        now = time.monotonic()
+        text = f"elapsed {_clock(now - self._started)}"
+        left = self._pace.left(now, self._total)
+        return text if left is None else f"{text}, left {_clock(left)}"
 
     def end(self, summary: str = "") -> None:
         self._close()
@@ -83,6 +95,23 @@ class LiveProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+class _Times(ProgressColumn):
+    """Both times of the only stage that is shown."""
+
+    max_refresh = 0.5
+
+    def __init__(self, times: Callable[[], str]) -> None:
+        super().__init__()
+        self._text = times
+
+    def render(self, task: Task) -> Text:
+        return Text(self._text())
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def _figure(name: str, value: float) -> str:

@@ -22,6 +22,8 @@ from types import ModuleType
 from glassmind import __version__
 from glassmind.cli.parser import Parser, parser_of
 from glassmind.errors import UserError
+from glassmind.machine import wait_asleep
+from glassmind.printable import printable
 
 # In the order in which a newcomer needs them; each is the file of that name in this folder.
 VERBS: dict[str, str] = {
@@ -66,11 +68,15 @@ _REASONS = {
     errno.ENOTDIR: "a part of the path is not a folder",
     errno.EISDIR: "it is a folder, not a file",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "a link leads back to itself",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's own) and return its exit code."""
+    wait_asleep()
+    if not _open_streams():
+        return _fail("standard output is closed, and the result goes there")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show an arrow shows a "?"
             stream.reconfigure(errors="replace")
@@ -101,6 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _REASONS:
             raise
         return _fail(_os_sentence(error, args))
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        return _fail(f"{around!a} holds bytes that are not UTF-8 text, which no model reads")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "glassmind"):
@@ -109,6 +120,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"this command needs the Python package {package!r}, which is not installed here; "
             f"install Glassmind again, or that package"
         )
+
+
+def _open_streams() -> bool:
+    """Whether standard output can be written to; no stream is missing after this.
+
+    Python has ``None`` for one that the shell closed (``>&-``), and its number would be given to
+    the next file that is opened, which a subprocess then takes for its standard output.
+    """
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:
+        mode = "r" if name == "stdin" else "w"
+        number = ("stdin", "stdout", "stderr").index(name)
+        handle = os.open(os.devnull, os.O_RDONLY if name == "stdin" else os.O_WRONLY)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+    return "stdout" not in closed
 
 
 def overview() -> Parser:
@@ -181,7 +210,7 @@ def _os_sentence(error: OSError, args: argparse.Namespace | None) -> str:
 
 def _fail(sentence: str) -> int:
     _debug_traceback()
-    print(f"glassmind: error: {sentence}", file=sys.stderr)
+    print(f"glassmind: error: {printable(sentence)}", file=sys.stderr)
     return EXIT_USER_ERROR
 
 

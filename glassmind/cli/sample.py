@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _beginning(text: str) -> str:
-    from glassmind.llm.llm import LONGEST_QUESTION
+    from glassmind.llm.questions import LONGEST_QUESTION
 
     if text == "-":
         data = sys.stdin.buffer.read(4 * LONGEST_QUESTION + 1)

@@ -16,6 +16,7 @@ machine only. SIGTERM or Ctrl-C ends it, after the running answers.
 from __future__ import annotations
 
 import argparse
+from ipaddress import ip_network
 from pathlib import Path
 
 from glassmind.cli.chosen_model import add_model_arguments, load_chosen
@@ -74,6 +75,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--body-bytes", type=int, default=4 << 20, metavar="N", help="of a request (4194304)"
     )
     parser.add_argument(
+        "--memory-mb", type=int, default=512, metavar="N", help="for bodies and answers (512)"
+    )
+    parser.add_argument(
+        "--connections", type=int, default=1000, metavar="N", help="open at once (1000)"
+    )
+    parser.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a reverse proxy whose X-Forwarded-For names the client; repeatable",
+    )
+    parser.add_argument(
         "--drain-seconds", type=float, default=30, metavar="S", help="for the last answers (30)"
     )
     parser.add_argument(
@@ -116,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         )
         limits = Limits(
             body_bytes=args.body_bytes,
+            memory_bytes=args.memory_mb << 20,
             request_seconds=args.request_seconds,
             sequences=args.queue,
             max_tokens=args.max_tokens,
@@ -133,7 +148,14 @@ def run(args: argparse.Namespace) -> int:
                     style="yellow",
                 )
 
-        serve(app, listening, drain_seconds=args.drain_seconds, started=say_started)
+        serve(
+            app,
+            listening,
+            drain_seconds=args.drain_seconds,
+            started=say_started,
+            connections=args.connections,
+            proxies=args.proxy,
+        )
     finally:
         listening.close()
     return 0
@@ -153,7 +175,8 @@ def _check(args: argparse.Namespace) -> None:
     if not 0 <= args.port <= 65535:
         raise UserError(f"--port must be from 0 to 65535, not {args.port}")
     for option, least in (("per_minute", 0), ("at_once", 0), ("queue", 1), ("max_tokens", 1),
-                          ("body_bytes", 1024), ("rows", 1), ("cache_mb", 1)):  # fmt: skip
+                          ("body_bytes", 1024), ("rows", 1), ("cache_mb", 1), ("memory_mb", 1),
+                          ("connections", 1)):  # fmt: skip
         if getattr(args, option) < least:
             name = option.replace("_", "-")
             raise UserError(f"--{name} must be at least {least}, not {getattr(args, option)}")
@@ -161,11 +184,22 @@ def _check(args: argparse.Namespace) -> None:
         if not 0 < getattr(args, option) < 1e9:
             name = option.replace("_", "-")
             raise UserError(f"--{name} must be above 0, not {getattr(args, option)}")
+    for proxy in args.proxy:
+        if not _is_address(proxy):
+            raise UserError(f"--proxy must be an IP address or a network, not {proxy!r}")
     for origin in args.origin:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
             raise UserError(
                 f"--origin must be like https://example.org, without a path, not {origin!r}"
             )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def require_server() -> None:

@@ -130,10 +130,12 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> None:
     from glassmind.cli.live import LiveProgress
     from glassmind.interop.tokenizers import write_tokenizer_json
+    from glassmind.pipeline.formats import require_extension
     from glassmind.tokenize import fingerprint, save, train_bpe, train_char
     from glassmind.tokenize.composed.train_wordpiece import train_wordpiece
 
     target, kind, size = args.out, args.kind, args.vocab_size
+    require_extension(target, ".json", "a tokenizer.json")
     _check_target(target, args.files)
     if kind == "char" and size is not None:
         raise UserError(

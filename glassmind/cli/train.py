@@ -24,6 +24,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 
+from glassmind.cli.data_options import add_data_options
 from glassmind.cli.settings import add_run_options, minutes
 
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=minutes, metavar="M", help="train for about this long on this machine"
     )
+    add_data_options(parser)
     add_run_options(parser)
 
 

@@ -1,135 +1,174 @@
-"""Conversations: read from files, and encoded for fine-tuning.
+"""Conversations, as files have them; ``chat_encoding`` makes rows of tokens of them.
 
-Two forms are read, one conversation per line of JSONL or element of a JSON list (either may be
-compressed as ``.gz``)::
+Two forms are read, a conversation a row, from whatever ``row_files`` reads::
 
     {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
     {"instruction": "Translate to French.", "input": "the cat", "output": "le chat"}
 
-The second is a conversation of one question (instruction, blank line, input) and one answer.
-
-The model learns the assistant's answers, not the user's messages, so ``chat_documents`` marks the
-tokens of every answer, and the token that ends it, as ``completion``. It finds them with any chat
-template: the conversation is rendered once up to the answer, with the generation prompt at its end,
-and once including the answer; the answer begins where the two rows of ids differ. So the prompt has
-exactly the tokens that the model will see in use.
-
-Some templates render an earlier turn differently once another follows (they drop its thinking).
-Then one answer's row is not a prefix of the next, and each becomes a document of its own.
+The second is a conversation of one question (instruction, blank line, input) and one answer. In the
+first, a row may have ``tools`` (JSON schemas, as a list or as a JSON text), and a message whatever
+its chat template knows: ``tool_calls``, ``tool_call_id``, ``reasoning_content``. An answer of
+``weight`` 0 is read and not learned.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import Document
+from glassmind.data.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
+from glassmind.data.row_files import file_rows
 from glassmind.data.splits import deal
-from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
-from glassmind.tokenize.chat_template.template import ChatTemplate, Message
-from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.chat_template.template import Message
 
 ASSISTANT = "assistant"
-
-Turns = Literal["all", "last"]
 
 
 @dataclass(frozen=True)
 class Chat:
-    """One conversation; ``messages`` have a ``role`` and a ``content``, both texts."""
+    """One conversation; ``messages`` have a ``role``, mostly a ``content``, and what else a chat
+    template knows. ``tools`` are JSON schemas; the messages numbered ``unlearned`` (from 0) are
+    answers that are only read."""
 
     messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True)
-class ChatDocuments:
-    """The training documents, and the number of turns left out: ``too_long`` for the context."""
-
-    documents: list[Document]
-    too_long: int
+    tools: tuple[Mapping[str, Any], ...] = ()
+    unlearned: frozenset[int] = frozenset()
 
 
 # ---------------------------------------------------------------------------------- reading
 
 
-def load_chats(path: str | Path) -> list[Chat]:
-    """The conversations in a JSON or JSONL file.
+def load_chats(
+    path: str | Path, *, on_bad_row: OnBadRow = "stop", say: Callable[[str], object] = silence
+) -> list[Chat]:
+    """The conversations in a file.
+
+    ``on_bad_row`` ``"skip"`` leaves out the rows that are none, and tells ``say`` which.
 
     Raises:
-        UserError: the file is missing, empty, too large or not JSON; a conversation has neither
-            form, a message has no role or content, or there is no answer.
+        UserError: the file is missing, empty or cannot be read; a conversation has neither form, a
+            message has no role or content, or there is no answer to learn.
     """
-    file = Path(path)
-    text = read_text(file)
-    chats = [_chat(row, where) for row, where in _rows(text, file)]
+    chats = check_chats(path).usable(on_bad_row, say)
     if not chats:
-        raise UserError(f"{file} holds no conversation; {_FORMS}")
+        raise UserError(f"{path} holds no conversation; {_FORMS}")
     return chats
+
+
+def check_chats(path: str | Path) -> Checked[Chat]:
+    """The same, with the bad rows beside the conversations. Raises ``UserError`` for a file that
+    cannot be read at all."""
+    return check_rows(str(path), file_rows(Path(path)), _chat, lambda chat: _size(chat.messages))
 
 
 _FORMS = 'each is {"messages": [...]} or {"instruction": ..., "output": ...}'
 
 
-def _rows(text: str, path: Path) -> Iterable[tuple[Any, str]]:
-    """The values in a JSON list, or on the lines, each with its location for errors."""
-    if text.lstrip().startswith("["):
+def _size(value: Any) -> int:
+    """About how many bytes a JSON value takes in memory."""
+    if isinstance(value, str):
+        return 50 + len(value)
+    if isinstance(value, dict):
+        return 250 + sum(50 + _size(member) for member in value.values())
+    return 60 + sum(map(_size, value)) if isinstance(value, (list, tuple)) else 30
+
+
+def _chat(row: Row) -> Chat:
+    values = row.values
+    if isinstance(values, dict) and values.get("messages") is not None:
+        return _of_messages(values)
+    if not isinstance(values, dict) or "instruction" not in values:
+        raise RowFault(f"is no conversation: {_FORMS}")
+    instruction, answer = (_text(values, name) for name in ("instruction", "output"))
+    given = _text(values, "input") if values.get("input") else ""
+    question = f"{instruction}\n\n{given}" if given.strip() else instruction
+    return Chat(({"role": "user", "content": question}, {"role": ASSISTANT, "content": answer}))
+
+
+def _of_messages(values: Mapping[str, Any]) -> Chat:
+    messages = _from_json(values["messages"], "messages")
+    if not isinstance(messages, list):
+        raise RowFault('is no conversation: "messages" must be a list')
+    tools = _from_json(values.get("tools"), "tools") or []
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise RowFault('has "tools" that are not a list of objects')
+    found, unlearned = [], set()
+    for number, message in enumerate(messages):
         try:
-            rows = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} is not valid JSON: {str(error)[:100]}") from None
-        return [(row, f"{path} element {number}") for number, row in enumerate(rows, 1)]
+            said, learned = _message(message)
+        except RowFault as fault:
+            raise RowFault(f"message {number + 1} {fault}") from None
+        found.append(said)
+        if not learned:
+            unlearned.add(number)
+    answers = {n for n, message in enumerate(found) if n and message["role"] == ASSISTANT}
+    if not answers:
+        raise RowFault(f"has no answer: a later message must have the role {ASSISTANT!r}")
+    if answers <= unlearned:
+        raise RowFault("has no answer to learn: all have the weight 0")
+    return Chat(tuple(found), tuple(tools), frozenset(unlearned))
+
+
+def _from_json(value: Any, name: str) -> Any:
+    """A value, also one that a table has as JSON text."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise RowFault(f'has "{name}" that are not JSON') from None
+
+
+def _message(message: Any) -> tuple[dict[str, Any], bool]:
+    """The message as a template is given it, and whether it is learned."""
+    if not isinstance(message, dict):
+        raise RowFault("must be an object with a role and a content")
+    # Tables have every field in every row, and nothing in most.
+    given = {name: value for name, value in message.items() if value is not None and value != []}
+    _text(given, "role")
+    weight = given.pop("weight", 1)
+    if weight not in (0, 1):
+        raise RowFault(f'has the "weight" {str(weight)[:20]}: it must be 0 or 1')
+    if "tool_calls" in given:
+        given["tool_calls"] = _tool_calls(given["tool_calls"])
+        given.setdefault("content", "")
+    _text(given, "content")
+    return given, bool(weight)
+
+
+def _tool_calls(calls: Any) -> list[dict[str, Any]]:
+    """Calls with their arguments as objects: OpenAI's form has them as JSON text, and templates
+    write what they are given."""
     found = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                found.append((json.loads(line), f"{path} line {number}"))
-            except (ValueError, RecursionError):
-                raise UserError(
-                    f"{path} line {number} is not JSON; give one object a line, or one list"
-                ) from None
+    for call in calls if isinstance(calls, list) else [None]:
+        if not isinstance(call, dict):
+            raise RowFault('has "tool_calls" that are not a list of calls with a name')
+        function = call.get("function", call)
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise RowFault('has "tool_calls" that are not a list of calls with a name')
+        arguments = function.get("arguments")
+        if isinstance(arguments, str) or arguments is None:
+            arguments = _from_json(arguments or "{}", "arguments")
+        if not isinstance(arguments, dict):
+            raise RowFault('has a tool call whose "arguments" are no object')
+        called = {**function, "arguments": arguments}
+        found.append({**call, "function": called} if "function" in call else called)
     return found
 
 
-def _chat(row: Any, where: str) -> Chat:
-    if isinstance(row, dict) and "messages" in row:
-        messages = row["messages"]
-        if not isinstance(messages, list):
-            raise UserError(f'{where}: "messages" must be a list')
-        found = [_message(message, number, where) for number, message in enumerate(messages, 1)]
-    elif isinstance(row, dict) and "instruction" in row:
-        instruction, answer = (_text(row, name, where) for name in ("instruction", "output"))
-        given = _text(row, "input", where) if row.get("input") else ""
-        question = f"{instruction}\n\n{given}" if given.strip() else instruction
-        found = [{"role": "user", "content": question}, {"role": ASSISTANT, "content": answer}]
-    else:
-        raise UserError(f"{where} is no conversation: {_FORMS}")
-    if not any(message["role"] == ASSISTANT for message in found[1:]):
-        raise UserError(
-            f"{where}: there is no answer: a later message must have the role {ASSISTANT!r}"
-        )
-    return Chat(tuple(found))
-
-
-def _message(message: Any, number: int, where: str) -> dict[str, str]:
-    where = f"{where}, message {number}"
-    if not isinstance(message, dict):
-        raise UserError(f"{where} must be an object with a role and a content")
-    return {name: _text(message, name, where) for name in ("role", "content")}
-
-
-def _text(row: dict[str, object], name: str, where: str) -> str:
+def _text(row: Mapping[str, object], name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str):
-        raise UserError(f'{where} needs "{name}": a text')
+        raise RowFault(f'needs "{name}": a text')
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise RowFault(f'has a "{name}" with half a character in it (a lone surrogate)') from None
     return value
 
 
@@ -156,89 +195,10 @@ def split_chats(chats: Sequence[Chat], seed: int, fraction: float) -> tuple[list
 
     Conversations that begin with the same words stay together.
     """
-    training, validation, _ = deal(chats, _opening, seed, validation=fraction, test=0.0)
+    training, validation, _ = deal(chats, opening, seed, validation=fraction, test=0.0)
     return training, validation
 
 
-def _opening(chat: Chat) -> str:
-    return next(m["content"] for m in chat.messages if m["role"] != "system")
-
-
-# ---------------------------------------------------------------------------------- encoding
-
-
-def chat_documents(
-    chats: Iterable[Chat],
-    tokenizer: ComposedTokenizer,
-    template: ChatTemplate,
-    *,
-    most_tokens: int,
-    turns: Turns = "all",
-    stop_ids: frozenset[int] = frozenset(),
-) -> ChatDocuments:
-    """Every conversation as ids, with the answers' tokens marked in ``COMPLETION``.
-
-    ``stop_ids`` are the tokens that end an answer, if the template writes any. Spellings of special
-    tokens in the messages stay text. A conversation longer than ``most_tokens`` keeps the turns
-    that fit; answers that do not fit completely are left out and counted.
-
-    Raises:
-        UserError: the template refuses a conversation, or writes nothing for an answer.
-    """
-    documents: list[Document] = []
-    too_long = 0
-    for chat in chats:
-        found, left_out = _documents(chat, tokenizer, template, most_tokens, turns, stop_ids)
-        documents += found
-        too_long += left_out
-    return ChatDocuments(documents, too_long)
-
-
-def _documents(
-    chat: Chat,
-    tokenizer: ComposedTokenizer,
-    template: ChatTemplate,
-    most_tokens: int,
-    turns: Turns,
-    stop_ids: frozenset[int],
-) -> tuple[list[Document], int]:
-    # A greeting before any user message is not an answer.
-    answers = [n for n, message in enumerate(chat.messages) if n and message["role"] == ASSISTANT]
-    if turns == "last":
-        answers = answers[-1:]
-    documents: list[Document] = []
-    for done, place in enumerate(answers):
-        ids, learned = _answer(chat.messages[: place + 1], tokenizer, template, stop_ids)
-        if len(ids) > most_tokens:
-            return documents, len(answers) - done  # what follows is longer still
-        if documents and np.array_equal(ids[: len(documents[-1])], documents[-1].ids):
-            learned[: len(documents[-1])] |= documents[-1][COMPLETION]
-            documents[-1] = Document(ids, {COMPLETION: learned})
-        else:
-            documents.append(Document(ids, {COMPLETION: learned}))
-    return documents, 0
-
-
-def _answer(
-    messages: Sequence[Message],
-    tokenizer: ComposedTokenizer,
-    template: ChatTemplate,
-    stop_ids: frozenset[int],
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """The ids up to the end of the last message, an answer, and a flag for each answer token."""
-    whole = np.array(template.encode(tokenizer, messages, add_generation_prompt=False), np.int32)
-    before = template.encode(tokenizer, messages[:-1])
-    shared = min(len(before), len(whole))
-    apart = np.flatnonzero(whole[:shared] != np.array(before[:shared], np.int32))
-    start = int(apart[0]) if len(apart) else shared
-    # After the token that ends the turn, a template may write a line break for the next.
-    special = {*tokenizer.special.values(), *stop_ids}
-    ends = [n for n in range(start, len(whole)) if int(whole[n]) in special]
-    end = ends[-1] + 1 if ends else len(whole)
-    if start == end:
-        raise UserError(
-            f"{template.name} writes nothing for the answer {messages[-1]['content']!r}"
-        )
-    learned = np.zeros(end, np.bool_)
-    learned[start:] = True
-    return whole[:end], learned
+def opening(chat: Chat) -> str:
+    """The first message that is not the system's."""
+    return next(str(m["content"]) for m in chat.messages if m["role"] != "system")

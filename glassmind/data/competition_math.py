@@ -45,7 +45,7 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
                 id=f"math-{split}-{line:05d}",
                 question=question.strip(),
                 answer=answer if plain is None else spelled_answer(plain),
-                steps=tuple(Step(text) for text in _sentences(solution)),
+                steps=tuple(Step(text) for text in solution_sentences(solution)),
                 source=f"math/{subject}" if subject else "math",
                 split=split,
                 key=content_key(question.strip()),
@@ -56,6 +56,6 @@ def load_math(path: Path, split: str = "train") -> list[Problem]:
     return problems
 
 
-def _sentences(solution: str) -> list[str]:
+def solution_sentences(solution: str) -> list[str]:
     """The solution split into sentences, with white space collapsed."""
     return [" ".join(s.split()) for s in _SENTENCE_END.split(solution) if s.strip()]

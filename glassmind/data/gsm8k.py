@@ -21,7 +21,9 @@ from glassmind.records import Problem, Step
 
 _ANNOTATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,40})>>")
 _BINARY = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([+\-*/])\s*([0-9]*\.?[0-9]+)\s*")
-_FINAL = "####"
+FINAL = "####"
+"""What stands before the final answer."""
+
 _SPACES = re.compile(r"\s+")
 
 
@@ -51,22 +53,22 @@ def _problem(
     question, solution = row.get("question"), row.get("answer")
     if not isinstance(question, str) or not isinstance(solution, str):
         raise UserError(f'{where} needs the texts "question" and "answer", as GSM8K has them')
-    worked, mark, final = solution.rpartition(_FINAL)
+    worked, mark, final = solution.rpartition(FINAL)
     if not mark or parse_number(final.strip()) is None:
-        raise UserError(f"{where} has an answer that does not end in {_FINAL} and a number")
+        raise UserError(f"{where} has an answer that does not end in {FINAL} and a number")
     question = _SPACES.sub(" ", question).strip()
     return Problem(
         id=problem_id,
         question=question,
         answer=canonical(final.strip()),
-        steps=_equations(worked) if equations else _sentences(worked),
+        steps=_equations(worked) if equations else worked_sentences(worked),
         source="gsm8k",
         split=split,
         key=content_key(question),
     )
 
 
-def _sentences(worked: str) -> tuple[Step, ...]:
+def worked_sentences(worked: str) -> tuple[Step, ...]:
     """One step per line of the solution; its structure comes from the line's last annotation."""
     steps = []
     for line in worked.splitlines():

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from glassmind.data.json_rows import require_text
 from glassmind.errors import UserError
 
 MAX_LINE = 1_000_000
@@ -42,6 +43,7 @@ def _object(line: bytes, where: str) -> dict[str, object]:
         raise UserError(f"{where} is not UTF-8 text; save the file as UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON; each line must be one JSON object") from error
+    require_text(row, where)
     if not isinstance(row, dict):
         raise UserError(f"{where} is not a JSON object with a question and an answer")
     return row

@@ -1,6 +1,6 @@
 """Texts with labels, for training a classifier: spam or not, positive or negative.
 
-A file is CSV or TSV with a header line, or JSONL::
+A file is CSV or TSV with a header line, JSONL, a JSON list of such objects, or parquet::
 
     text,label                          {"text": "Win a prize now!", "label": "spam"}
     Win a prize now!,spam
@@ -13,21 +13,20 @@ family (``story``), for which a few words are enough.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from glassmind.data.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
 from glassmind.data.columns import LABEL
 from glassmind.data.packing import Document
+from glassmind.data.row_files import file_rows
 from glassmind.data.splits import deal
-from glassmind.data.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -54,34 +53,49 @@ class LabelledSplits(NamedTuple):
 
 
 def load_labelled(
-    path: str | Path, text_column: str = "text", label_column: str = "label"
+    path: str | Path,
+    text_column: str = "text",
+    label_column: str = "label",
+    *,
+    on_bad_row: OnBadRow = "stop",
+    say: Callable[[str], object] = silence,
 ) -> list[Labelled]:
-    """The labelled texts in a .csv, .tsv (or .txt, with tabs) or .jsonl file.
+    """The labelled texts in a file (``data.row_files`` says of which kinds).
+
+    ``on_bad_row`` ``"skip"`` leaves out the rows without a text or a label, and tells ``say``
+    which.
 
     Raises:
         UserError: the file is missing, empty, too large or not text; it has no such column; a row
             lacks a value; there are fewer than two labels, or more than ``MAX_LABELS``.
     """
-    file = Path(path)
-    text = read_text(file)
-    if file.suffix in (".jsonl", ".json"):
-        found = _of_lines(text, file, text_column, label_column)
-    else:
-        found = _of_table(text, file, text_column, label_column)
+    found = check_labelled(path, text_column, label_column).usable(on_bad_row, say)
     if not found:
-        raise UserError(f"{file} holds no labelled text")
+        raise UserError(f"{path} holds no labelled text")
     labels = Counter(row.label for row in found)
     if len(labels) < 2:
         raise UserError(
-            f"{file}: all {len(found)} rows have the label {found[0].label[:40]!r}; to tell texts "
+            f"{path}: all {len(found)} rows have the label {found[0].label[:40]!r}; to tell texts "
             "apart takes at least two labels"
         )
     if len(labels) > MAX_LABELS:
         raise UserError(
-            f"{file}: column {label_column!r} has {len(labels)} different values, more than "
+            f"{path}: column {label_column!r} has {len(labels)} different values, more than "
             f"{MAX_LABELS}: is it the one with the labels?"
         )
     return found
+
+
+def check_labelled(
+    path: str | Path, text_column: str = "text", label_column: str = "label"
+) -> Checked[Labelled]:
+    """The same, with the bad rows beside the others. Raises ``UserError`` for a file that cannot be
+    read at all."""
+    columns = (text_column, label_column)
+    named = not all(column.isdecimal() for column in columns)
+    rows = file_rows(Path(path), named=named)
+    parse = partial(_labelled, columns=columns, named=named)
+    return check_rows(str(path), rows, parse, lambda row: 250 + len(row.text) + len(row.label))
 
 
 def problem_texts(problems: Iterable[Problem], task: Task) -> list[Labelled]:
@@ -125,67 +139,29 @@ def _label(problem: Problem, task: Task) -> str:
 # ---------------------------------------------------------------------------------- reading
 
 
-def _of_table(text: str, path: Path, *columns: str) -> list[Labelled]:
-    tabs = path.suffix != ".csv"
-    # Tables with tabs do not quote: a quotation mark is part of the text.
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter="\t" if tabs else ",",
-        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-    )
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num} is no table: {error}") from None
-    if not rows:
-        raise UserError(f"{path} is empty: give a table of texts and labels")
-    if all(column.isdecimal() for column in columns):
-        places = [int(column) - 1 for column in columns]
-    else:
-        names = [name.strip() for name in rows.pop(0)[1]]
-        for column in columns:
-            if column not in names:
-                raise UserError(
-                    f"{path} has no column {column!r}; it has {', '.join(names)[:200]}. Where "
-                    "there is no line of names, columns go by number"
-                )
-        places = [names.index(column) for column in columns]
-    found = []
-    for line, row in rows:
-        if not all(0 <= place < len(row) for place in places):
-            raise UserError(
-                f"{path} line {line} has {len(row)} columns, too few for {' and '.join(columns)}"
+def _labelled(row: Row, *, columns: tuple[str, str], named: bool) -> Labelled:
+    if not isinstance(row.values, dict):
+        raise RowFault(f"is not an object with {' and '.join(columns)}")
+    cells = []
+    for what, column in zip(("text", "label"), columns, strict=True):
+        if column not in row.values:
+            raise RowFault(
+                f"has no column {column!r}; it has {', '.join(map(str, row.values))[:200]}"
+                + (". Where there is no line of names, columns go by number" if named else "")
             )
-        found.append(_labelled([row[place] for place in places], f"{path} line {line}"))
-    return found
+        value = row.values[column]
+        if isinstance(value, bool):
+            value = str(value).lower()  # as JSON writes it
+        if not isinstance(value, str | int | float):
+            raise RowFault(f"needs a text or a number in {column!r}, not {_kind(value)}")
+        cell = str(value).strip()
+        if not cell:
+            raise RowFault(f"has an empty {what}")
+        cells.append(cell)
+    return Labelled(*cells)
 
 
-def _of_lines(text: str, path: Path, *columns: str) -> list[Labelled]:
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path} line {number}"
-        try:
-            row: Any = json.loads(line)
-        except (ValueError, RecursionError):
-            raise UserError(f"{where} is not JSON; give one object a line") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{where} is not an object with {' and '.join(columns)}")
-        values = []
-        for column in columns:
-            value = row.get(column)
-            if isinstance(value, bool) or not isinstance(value, str | int):
-                raise UserError(
-                    f"{where} needs {column!r}: a text; it has {', '.join(map(str, row))[:200]}"
-                )
-            values.append(str(value))
-        found.append(_labelled(values, where))
-    return found
-
-
-def _labelled(values: Sequence[str], where: str) -> Labelled:
-    text, label = values
-    if not text.strip() or not label.strip():
-        raise UserError(f"{where} has an empty {'label' if text.strip() else 'text'}")
-    return Labelled(text.strip(), label.strip())
+def _kind(value: object) -> str:
+    """What JSON calls it."""
+    names = {"NoneType": "null", "list": "a list", "dict": "an object"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glassmind.errors import UserError
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 256 << 20
 """Of a file, unpacked."""
 
 

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from glassmind.data.parquet_rows import parquet_rows
 from glassmind.errors import UserError
 from glassmind.progress import Progress, Silent
 from glassmind.tokenize.corpus.documents import (
+    MAX_DOCUMENT,
     is_jsonl,
     numbered_documents,
     plain_suffix,
@@ -35,8 +37,6 @@ SUFFIXES = (".txt", ".md", ".jsonl", ".parquet")
 
 HUB = "hub:"
 MAX_JOINED = 64 << 20  # characters of a document that must be in memory as a whole
-
-_ROWS_AT_ONCE = 256  # of a parquet file
 
 
 class Piece(NamedTuple):
@@ -191,36 +191,28 @@ def _joined(parts: Sequence[Piece]) -> Piece:
 def _from_parquet(
     path: Path, fields: Sequence[str], on_read: OnRead
 ) -> Iterator[tuple[str, str, bool]]:
-    """The rows of a parquet file; a few of one row group are in memory at a time."""
-    try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]
-        import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore]
-    except ModuleNotFoundError:
-        raise UserError(
-            f"{path} needs the package pyarrow to be read: pip install 'glassmind[parquet]'"
-        ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            field = next((field for field in fields if field in columns), None)
-            if field is None:
-                raise UserError(
-                    f"{path} has no column {' or '.join(map(repr, fields))}; its columns are "
-                    f"{', '.join(columns[:12])}"
-                )
-            row = 0
-            for group in range(file.num_row_groups):
-                for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[field]):
-                    for text in batch.column(0).to_pylist():
-                        row += 1
-                        if not isinstance(text, str):
-                            raise UserError(f"{path} row {row} holds no text in {field!r}")
-                        if text and not text.isspace():
-                            yield text, f"{path} row {row}", True
-                on_read(path.stat().st_size // file.num_row_groups)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path} cannot be read as a parquet file ({reason})") from None
+    """The texts of a parquet file: the first of ``fields`` that is a column of it."""
+
+    def choose(columns: list[str]) -> list[str]:
+        field = next((field for field in fields if field in columns), None)
+        if field is None:
+            raise UserError(
+                f"{path} has no column {' or '.join(map(repr, fields))}; its columns are "
+                f"{', '.join(columns[:12])}"
+            )
+        return [field]
+
+    for row, values in parquet_rows(path, choose, on_read):
+        ((field, text),) = values.items()
+        if not isinstance(text, str):
+            raise UserError(f"{path} row {row} holds no text in {field!r}")
+        if len(text) > MAX_DOCUMENT:
+            raise UserError(
+                f"{path} row {row} holds more than {MAX_DOCUMENT >> 20} million characters; split "
+                "it into documents"
+            )
+        if text and not text.isspace():
+            yield text, f"{path} row {row}", True
 
 
 def _from_hub(name: str, fields: Sequence[str]) -> Iterator[tuple[str, str, bool]]:

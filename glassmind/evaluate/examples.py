@@ -45,11 +45,13 @@ class ExampleNode:
 
 @dataclass(frozen=True, slots=True)
 class SingleChain:
-    """The output of a method that writes one chain."""
+    """The output of a method that writes one chain; ``valid`` says of each step whether it is
+    right, and is empty in a file of an earlier version."""
 
     method: str
     steps: tuple[str, ...]
     answer: str | None = None
+    valid: tuple[bool | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from glassmind.errors import UserError
 from glassmind.evaluate.examples import Example, read_examples
 from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_renamed
+from glassmind.notebook import table
 from glassmind.records import LogprobDifference
 from glassmind.runs.results import RunInfo, Validation
 from glassmind.serialization import decode, parse_json, read_json, read_record
@@ -106,6 +107,17 @@ class Ladder:
     rows: tuple[LadderRow, ...]
     skipped: int = 0
     rewards: tuple[RewardRow, ...] = ()
+
+    def __str__(self) -> str:
+        from glassmind.evaluate.ladder.table import ladder_text  # which reads this file's records
+
+        return ladder_text(self)
+
+    def _repr_html_(self) -> str:
+        from glassmind.evaluate.ladder.table import ladder_cells
+
+        headings, *rows = ladder_cells(self)
+        return table(headings, rows)
 
     def row(self, rung: str, slice: str) -> LadderRow | None:
         """The row of a method on a slice, if there is one."""

@@ -12,6 +12,7 @@ from glassmind.errors import UserError
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.calculator import Calculator
 from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.fair_shares import NOBODY, Owner
 from glassmind.generate.least_tokens import LeastTokens
 from glassmind.generate.request import Request, SamplingParams
 from glassmind.generate.sample import Sample
@@ -41,8 +42,8 @@ class Admission:
         self._draft_tokens, self._draft_context = draft_tokens, draft_context
         self._vocabulary, self._encode = vocabulary, encode
 
-    def samples(self, ticket: int, request: Request) -> list[Sample]:
-        """The samples to be drawn for a request that passed ``check``.
+    def samples(self, ticket: int, request: Request, owner: Owner = NOBODY) -> list[Sample]:
+        """The samples to be drawn for a request of ``owner`` that passed ``check``.
 
         Raises ``UserError`` if it needs what the engine was not given.
         """
@@ -54,7 +55,16 @@ class Admission:
         # After the guesses one more token is drawn, and the draft never reads its last guess.
         drafts_end = min(limit - 1, self._draft_context + 1)
         return [
-            Sample(ticket, number, request, limit, self._hooks(request), most_drafts, drafts_end)
+            Sample(
+                ticket,
+                number,
+                request,
+                limit,
+                self._hooks(request),
+                most_drafts,
+                drafts_end,
+                owner,
+            )
             for number in range(params.drawn_samples)
         ]
 

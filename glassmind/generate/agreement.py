@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 
 from glassmind.model import Transformer
+from glassmind.model.eager import uncompiled
 from glassmind.records import LogprobDifference
 
 
@@ -46,7 +47,7 @@ def logprob_difference(
         with (
             torch.inference_mode(),
             torch.autocast(device.type, enabled=False),
-            torch.compiler.set_stance("force_eager"),
+            uncompiled(),
         ):
             for prompt, generation in zip(prompts, generations, strict=True):
                 new = generation.token_ids

@@ -3,7 +3,7 @@
 Everything that samples goes through here: evaluation, voting, the verifier's training data, the
 server, a question asked at the command line. One ``step`` is
 
-    plan        which samples are worked on, with how many tokens       scheduler
+    plan        which samples are worked on, with how many tokens       scheduler, fair_shares
     guess       what may follow, if a draft model guesses ahead         draft_model
     run         all of those tokens in one pass through the model       model_runner, paged_cache
     score       the log-probability of every token known before         scoring
@@ -17,6 +17,7 @@ server does, calls ``submit``, then ``step`` as long as the engine is ``busy``, 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from glassmind.generate.best_of import BestOf
 from glassmind.generate.cache.blocks import Blocks
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.fair_shares import NOBODY, Owner
 from glassmind.generate.model_runner import LanguageModel, ModelRunner, block_bytes
 from glassmind.generate.packed.model import PackedModel
 from glassmind.generate.request import Generation, Request, TopLogprobs
@@ -37,6 +39,7 @@ from glassmind.generate.scoring import score_known
 from glassmind.generate.speculative.draft_model import Draft, check_draft
 from glassmind.generate.token_sampler import TokenSampler
 from glassmind.model import Transformer
+from glassmind.model.eager import uncompiled
 
 CACHE_BYTES = 1 << 30
 
@@ -161,8 +164,9 @@ class Engine:
 
     # ------------------------------------------------------------------ one by one
 
-    def submit(self, request: Request) -> int:
-        """Queue a request; its ticket.
+    def submit(self, request: Request, owner: Owner = NOBODY) -> int:
+        """Queue a request; its ticket. Different owners share every pass (``fair_shares``); the
+        default is one owner for all.
 
         Raises ``UserError`` as ``generate`` does, and if the request needs what the engine was not
         given, or a longer context than its cache holds.
@@ -170,11 +174,11 @@ class Engine:
         self._admission.check(request, "the prompt")
         params, ticket = request.params, self._tickets
         self._tickets += 1
-        samples = self._admission.samples(ticket, request)
+        samples = self._admission.samples(ticket, request, owner)
         samples[0].siblings = samples[1:]
         if params.drawn_samples > params.samples:
             self._best_of[ticket] = BestOf(params)
-        self.scheduler.waiting.append(samples[0])
+        self.scheduler.add(samples[0])
         return ticket
 
     def cancel(self, ticket: int) -> None:
@@ -216,7 +220,7 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Samples that wait for a row or for memory."""
-        return sum(1 + len(sample.siblings) for sample in self.scheduler.waiting)
+        return self.scheduler.n_waiting
 
     @property
     def n_free_blocks(self) -> int:
@@ -244,6 +248,7 @@ class Engine:
         work = self.scheduler.plan()
         if not work:
             return []
+        started = time.perf_counter()
         if self._draft is not None:
             self._draft.guess(work)
         hidden_TD = self._runner.run(
@@ -255,7 +260,9 @@ class Engine:
             if sample.computed >= (sample.remembered + 1) * BLOCK:
                 self.scheduler.remember(sample)
         self._token_sampler.sample(work, hidden_TD)
-        events = [self._event(sample) for sample in self.scheduler.running] if report else []
+        self.scheduler.cost.see(len(hidden_TD), time.perf_counter() - started)
+        new = [s for s in self.scheduler.running if s.unscored > s.reported] if report else []
+        events = [self._event(sample) for sample in new]
         done = [s for s in self.scheduler.running if s.finish is not None and s.complete]
         self.scheduler.remove_all(done)
         ends = [end for sample in done for end in self._ends(sample)]
@@ -269,7 +276,7 @@ class Engine:
             runner.train(False)
         try:
             # A trainer may have compiled the model for its one batch shape; ours changes each pass.
-            with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+            with torch.inference_mode(), uncompiled():
                 yield
         finally:
             for runner in training:

@@ -16,6 +16,7 @@ from typing import Literal
 from torch import Tensor
 
 from glassmind.generate.cache.blocks import START
+from glassmind.generate.fair_shares import NOBODY, Owner
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.speculative.prompt_lookup import PromptLookup
 from glassmind.generate.stop_texts import StopTexts
@@ -29,7 +30,8 @@ class Sample:
 
     ``limit`` is the number of tokens, the prompt's included, at which it ends. ``siblings`` are
     other samples of the same prompt that wait for this one to read it. A draft model guesses
-    ``most_drafts`` tokens at a time, none at position ``drafts_end`` or later.
+    ``most_drafts`` tokens at a time, none at position ``drafts_end`` or later. ``owner`` is whose
+    share of a pass it uses.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Sample:
         hooks: Sequence[TokenHook] = (),
         most_drafts: int = 0,
         drafts_end: int = 0,
+        owner: Owner = NOBODY,
     ) -> None:
         self.ticket, self.number, self.request, self.limit = ticket, number, request, limit
+        self.owner = owner
         self.hooks = tuple(hooks)
         self.siblings: list[Sample] = []
         self.tokens = list(request.prompt_ids)

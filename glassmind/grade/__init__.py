@@ -8,18 +8,16 @@ they look. Formulas are compared in a process that can be killed: ``symbolic`` a
 ``symbolic_script`` runs there. ``classes`` groups equal answers for a vote.
 
 Then ``steps`` (is a written step a legal move?) with the game it checks against: ``structure`` and
-``derivation``; ``arithmetic`` parses the equation of a step.
+``derivation``; ``arithmetic`` parses the equation of a step. ``chain_checks``, with ``units``,
+finds errors in a chain without knowing the right answer, and ``bare_arithmetic`` answers a question
+that is only a sum.
 """
 
 from __future__ import annotations
 
-from glassmind.grade.answers import extract_answer
-from glassmind.grade.classes import group_answers
-from glassmind.grade.derivation import sample_solution
-from glassmind.grade.equality import equal, grade
-from glassmind.grade.numbers import canonical, parse_number, same_number
-from glassmind.grade.steps import StepCheck, check_steps
-from glassmind.grade.symbolic import Comparisons, comparisons
+from typing import TYPE_CHECKING
+
+from glassmind.lazy_names import lazy_names
 
 __all__ = [
     "Comparisons",
@@ -35,3 +33,25 @@ __all__ = [
     "same_number",
     "sample_solution",
 ]
+
+if TYPE_CHECKING:
+    from glassmind.grade.answers import extract_answer
+    from glassmind.grade.classes import group_answers
+    from glassmind.grade.derivation import sample_solution
+    from glassmind.grade.equality import equal, grade
+    from glassmind.grade.numbers import canonical, parse_number, same_number
+    from glassmind.grade.steps import StepCheck, check_steps
+    from glassmind.grade.symbolic import Comparisons, comparisons
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "glassmind.grade.answers": ("extract_answer",),
+            "glassmind.grade.classes": ("group_answers",),
+            "glassmind.grade.derivation": ("sample_solution",),
+            "glassmind.grade.equality": ("equal", "grade"),
+            "glassmind.grade.numbers": ("canonical", "parse_number", "same_number"),
+            "glassmind.grade.steps": ("StepCheck", "check_steps"),
+            "glassmind.grade.symbolic": ("Comparisons", "comparisons"),
+        },
+    )

@@ -34,7 +34,7 @@ _LEVELS = ("+-", "*/")
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """The last equation of a line: whether it ``holds``, and its parts if it is ``a op b=c``.
+    """An equation: whether it ``holds``, and its parts where it is ``a op b=c``.
 
     ``operator`` is empty and the three numbers are 0 if the equation is not a single binary
     operation on non-negative integers with an integer result.
@@ -45,6 +45,27 @@ class Equation:
     left: int = 0
     right: int = 0
     result: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenEquation:
+    """``text`` as written, the exact ``value`` of its left side, and the ``result`` it claims.
+
+    ``decimals`` counts the digits behind the result's decimal point.
+    """
+
+    text: str
+    value: Fraction
+    result: Fraction
+    decimals: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the result is the value, to as many decimals as are written: ``10/3=3.33``
+        holds, ``14/6=2`` does not."""
+        if self.decimals == 0:
+            return self.value == self.result
+        return abs(self.value - self.result) * 2 * 10**self.decimals <= 1
 
 
 def read_equation(text: str) -> Equation | None:
@@ -70,6 +91,51 @@ def read_equation(text: str) -> Equation | None:
         return Equation(_holds(a, operator, b, c), operator, a, b, c)
     value = _Reader(written.lstrip("x×+*/) ")).value()  # without the end of a word before it
     return None if value is None else Equation(value == result)
+
+
+# What a person's line may have before an equation: a bullet, a number of a list, bold type.
+_LIST_MARK = re.compile(r" *(?:[-*\u2022]+ +|[0-9]{1,3}[.)] +|\*\*)")
+_OPERATOR = re.compile(r"[0-9)%] *[+\-*/x\u00d7\u00f7\u2212\u2013] *[$(0-9.]")
+# Words after which an expression is only the end of a longer one: half of 3*4 = 6, y - 3 = 4.
+_CONTINUES = re.compile(r"\b(?:of|times|plus|minus|by|over|than|[b-hj-z])$", re.IGNORECASE)
+_MAY_STAND_BEFORE = " \t:;,.!?'\"`<>\u2192=*"
+_REMAINDER = re.compile(r" *(?:r|rem|remainder)\b", re.I)
+
+
+def read_equations(line: str) -> list[WrittenEquation]:
+    """Every equation in ``line`` that is surely one, from left to right.
+
+    Where ``read_equation`` wants to find the equation of a step that was written to be read, this
+    is for anybody's prose, and what may be part of something longer (``half of 3*4=6``,
+    ``y+3=7``, ``14/6=2 remainder 2``) is left out rather than misread.
+    """
+    line = line[-MAX_TEXT:]
+    mark = _LIST_MARK.match(line)
+    if mark is not None:
+        line = line[mark.end() :]
+    found = []
+    begin = 0
+    while (equals := line.find("=", begin)) >= 0:
+        start = equals
+        while start > begin and line[start - 1] in _EXPRESSION:
+            start -= 1
+        # "12, 12+5=18" and "36. 36-5=31": another sentence ended there.
+        for end in (", ", ". "):
+            if (at := line.rfind(end, start, equals)) >= 0:
+                start = at + len(end)
+        written, before, begin = line[start:equals], line[begin:start], equals + 1
+        result = _RESULT.match(line, equals + 1)
+        if result is None or not _OPERATOR.search(written) or _REMAINDER.match(line, result.end()):
+            continue
+        glued = not written.startswith(" ") and before[-1:] not in _MAY_STAND_BEFORE
+        if glued or _CONTINUES.search(before.rstrip()):
+            continue
+        value, claimed = _Reader(written.strip(" ")).value(), _number(result[1], result[2])
+        if value is not None and claimed is not None:
+            text = f"{written.strip(' ')}={line[equals + 1 : result.end()].strip(' ')}"
+            decimals = len(result[1].partition(".")[2]) + 2 * bool(result[2])
+            found.append(WrittenEquation(text, value, claimed, decimals))
+    return found
 
 
 def evaluate(expression: str) -> Fraction | None:

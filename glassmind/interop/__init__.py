@@ -7,7 +7,8 @@ is ever executed, and errors name the file and the field.
 - ``huggingface``: folders with config.json and safetensors, family by family
 - ``gguf``: files of llama.cpp; ``gguf_header`` reads the part before the weights
 - ``llama2c``: checkpoints of llama2.c
-- ``peft``: low-rank adapters of Hugging Face's library of that name
+- ``peft``: low-rank adapters of Hugging Face's library of that name, of the kinds that
+  ``peft_config`` knows
 - ``tokenizers``: tokenizer files of Hugging Face, OpenAI, SentencePiece and llama.cpp
 - ``hub``: models from the Hugging Face Hub, downloaded file by file (``resumable``) to a folder
   that is found again (``pulled``)

@@ -17,10 +17,15 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig, Transformer
+from glassmind.model.finite import is_finite
+from glassmind.model.outline import without_numbers
 
-# Cosines and sines of all positions are made at once; 2^28 numbers are 1 GiB. A model trained for a
-# million tokens, with heads 128 wide, stays below.
-MOST_TABLE_NUMBERS = 1 << 28
+# Cosines and sines of all positions are made at once; 2^27 numbers are 512 MiB: those of a model
+# trained for a million tokens, with heads 128 wide.
+MOST_TABLE_NUMBERS = 1 << 27
+# No published model has 200 layers, or 100 layers of 1,000 experts. An empty layer takes some
+# milliseconds to make, and each expert has several names.
+MOST_LAYERS, MOST_EXPERTS = 1000, 1 << 17
 
 
 def build(
@@ -39,7 +44,8 @@ def build(
 
     Raises:
         UserError: the config asks for more than the source holds; a tensor is unknown, missing,
-            given twice, or has the wrong shape. ``what`` names the source in the message.
+            given twice, has the wrong shape or numbers that are not finite. ``what`` names the
+            source in the message.
     """
     model = skeleton(config, what, n_tensors=n_tensors, n_numbers=n_numbers)
     return fill(model, tensors, what, dtype)
@@ -69,6 +75,14 @@ def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -
     Raises:
         UserError: a size alone is more than the source holds.
     """
+    if config.vocab_size < 1:
+        raise UserError(f"{what}: its config asks for a vocabulary of {config.vocab_size} tokens")
+    refuse_layers(config.n_layers, what)
+    if config.n_layers * config.experts.n_experts > MOST_EXPERTS:
+        raise UserError(
+            f"{what}: its config asks for {config.experts.n_experts} experts in {config.n_layers} "
+            f"layers; {MOST_EXPERTS} in all are the limit"
+        )
     # Each layer has at least one tensor of its own, and every width is a dimension of some matrix.
     sizes = {
         "n_layers": (config.n_layers, n_tensors),
@@ -91,8 +105,16 @@ def outline(config: ModelConfig, what: str, *, n_tensors: int, n_numbers: int) -
             f"{what}: a context of {config.max_tokens} tokens needs a table of positions above "
             "the limit of this program; lower it in the config"
         )
-    with torch.device("meta"):
+    with without_numbers():
         return Transformer(config)
+
+
+def refuse_layers(n_layers: int, what: str) -> None:
+    """Raise ``UserError`` for a number of layers that no model has, before any is made."""
+    if n_layers > MOST_LAYERS:
+        raise UserError(
+            f"{what}: its config asks for n_layers = {n_layers}; {MOST_LAYERS} are the limit"
+        )
 
 
 def fill(
@@ -125,7 +147,14 @@ def fill(
         module = model.get_submodule(name.rpartition(".")[0])
         # The bias for the choice of experts is added to scores, which are always float32.
         kept = torch.float32 if name.endswith("router.balance") else dtype
-        parameter = nn.Parameter(tensor.to(kept), requires_grad=expected[name].requires_grad)
+        weight = tensor.to(kept)
+        if not is_finite([weight]):
+            too_large = f", or is too large for {kept}" if is_finite([tensor]) else ""
+            raise UserError(
+                f"{what}: tensor {name} holds a number that is NaN or infinite{too_large}: the "
+                "file is damaged, or its model diverged in training"
+            )
+        parameter = nn.Parameter(weight, requires_grad=expected[name].requires_grad)
         setattr(module, name.rpartition(".")[2], parameter)
     if missing:
         first = next(name for name in expected if name in missing)

@@ -85,6 +85,8 @@ def read_header(path: str | Path) -> Header:
         UserError: it is not a complete GGUF of version 2 or 3 in one part; the message says where.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write
+        raise UserError(f"{path} is a folder or pipe, not a GGUF file")
     try:
         file_bytes = path.stat().st_size
         with path.open("rb") as file:
@@ -94,8 +96,6 @@ def read_header(path: str | Path) -> Header:
                 return _Reader(path, data).header(file_bytes)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a GGUF file") from None
 
 
 class _Reader:

@@ -36,6 +36,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 from glassmind.errors import UserError
 from glassmind.interop.pulled import MARK, PulledFrom, default_folder
 from glassmind.interop.resumable import RemoteFile, fetch, is_there, part_of
+from glassmind.printable import printable
 from glassmind.progress import Progress
 from glassmind.serialization import read_record, write_record
 
@@ -61,7 +62,13 @@ _PICKLE = re.compile(r".*\.(bin|pt|pth|ckpt|pkl)")
 _GGUF_PART = re.compile(r".*-\d{5}-of-\d{5}\.gguf")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
+# Otherwise each request tells the hub, whoever runs it, what is installed here and which known
+# environment variables are set.
+huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+
+MOST_COMPANION = 64 << 20  # bytes; no reader here takes a larger one
 MARGIN = 64 << 20  # bytes of disk to leave free
 MEGABYTE = 1_000_000
 
@@ -126,6 +133,8 @@ def _listing(name: str, revision: str | None, endpoint: str | None) -> tuple[str
     try:
         info = api.model_info(name, revision=revision, files_metadata=True, timeout=30)
         commit = str(info.sha)
+        if not _COMMIT.fullmatch(commit):  # it becomes a part of the files' addresses
+            raise ValueError("that is no commit")
         files = {}
         for entry in info.siblings or ():
             size = entry.lfs.size if entry.lfs else entry.size
@@ -137,8 +146,8 @@ def _listing(name: str, revision: str | None, endpoint: str | None) -> tuple[str
                 files[entry.rfilename] = RemoteFile(url, size, digest)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(
-            f"{api.endpoint} does not answer as a Hugging Face Hub does; check HF_ENDPOINT, and "
-            "whether a proxy or a login page is in between"
+            f"{shown_endpoint(api.endpoint)} does not answer as a Hugging Face Hub does; check "
+            "HF_ENDPOINT, and whether a proxy or a login page is in between"
         ) from None
     return commit, files
 
@@ -152,7 +161,14 @@ def _readable(name: str, listing: Listing) -> list[str]:
         raise _no_weights(name, listing)
     if "config.json" not in listing:
         raise UserError(f"{name} has weights but no config.json, which describes the model")
-    return [path for path in COMPANIONS if path in listing] + weights
+    companions = [path for path in COMPANIONS if path in listing]
+    for path in (*companions, *(path for path in weights if path == INDEX)):
+        if listing[path].size > MOST_COMPANION:
+            raise UserError(
+                f"{name} has a {path} of {listing[path].size / MEGABYTE:,.0f} MB, too large for "
+                "what it is"
+            )
+    return companions + weights
 
 
 def _no_weights(name: str, listing: Listing) -> UserError:
@@ -263,7 +279,8 @@ def _in_plain_words(
     name: str, revision: str | None, folder: Path, endpoint: str | None
 ) -> Iterator[None]:
     """Turn errors of the hub, the network and the library into one sentence with a remedy."""
-    hub = huggingface_hub.HfApi(endpoint=endpoint).endpoint
+    address = huggingface_hub.HfApi(endpoint=endpoint).endpoint
+    hub = shown_endpoint(address)
     try:
         yield
     except OfflineModeIsEnabled:
@@ -288,15 +305,23 @@ def _in_plain_words(
                 "HF_TOKEN"
             ) from None
         raise UserError(
-            f"{hub} answered {status} ({error.response.reason_phrase}) for {name}: try again "
-            f"later{_kept(folder)}"
+            f"{hub} answered {status} ({printable(error.response.reason_phrase[:80])}) for {name}: "
+            f"try again later{_kept(folder)}"
         ) from None
     except httpx2.HTTPError as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no answer"
+        said = printable(str(error).replace(address, hub)).strip()
+        reason = said.splitlines()[0][:120] if said else "no answer"
         raise UserError(
             f"{hub} cannot be reached ({reason}): check the connection, set HF_ENDPOINT to a hub "
             f"that can, or {_by_hand(folder)}{_kept(folder)}"
         ) from None
+
+
+def shown_endpoint(address: str) -> str:
+    """A hub's address without the user's name and password that may stand in it."""
+    before, slashes, rest = address.rpartition("//")
+    host, slash, path = rest.partition("/")
+    return printable(f"{before}{slashes}{host.rpartition('@')[2]}{slash}{path}")
 
 
 def _kept(folder: Path) -> str:

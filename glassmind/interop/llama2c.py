@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.interop.building import build
+from glassmind.interop.building import build, refuse_layers
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers.sentencepiece_model import read_sentencepiece_model
 from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig
@@ -120,14 +120,14 @@ def load_llama2c(path: str | Path, dtype: torch.dtype = torch.float32) -> Pretra
 
 
 def _sizes(path: Path) -> _Sizes:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write
+        raise UserError(f"{path} is a folder or pipe, not a checkpoint of llama2.c")
     try:
         file_bytes = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(_HEADER.size)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a checkpoint of llama2.c") from None
     if len(head) < _HEADER.size:
         raise UserError(f"{path} is not a checkpoint of llama2.c: it is too short for seven sizes")
     sizes = _Sizes(*_HEADER.unpack(head))
@@ -145,6 +145,7 @@ def _sizes(path: Path) -> _Sizes:
             f"{path} is not a complete checkpoint of llama2.c: its sizes {positive} ask for "
             f"{expected} bytes, but it has {file_bytes}"
         )
+    refuse_layers(sizes.n_layers, str(path))
     try:
         _ = sizes.config
     except ValueError as error:

@@ -11,10 +11,6 @@ from pathlib import Path
 import torch
 
 from glassmind.errors import UserError
-from glassmind.interop.gguf import load_gguf
-from glassmind.interop.gguf_header import MAGIC
-from glassmind.interop.huggingface import load_folder, refuse_pickle
-from glassmind.interop.llama2c import is_llama2c, load_llama2c
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
 
@@ -35,7 +31,10 @@ def load_pretrained(model: str | Path, dtype: torch.dtype = torch.float32) -> Pr
     """
     named = str(model) in SHIPPED_MODELS and not Path(model).exists()
     path = shipped_model(str(model)) if named else Path(model)
+    # Each reader is imported for what it reads: most processes ask one model, or one of our own.
     if path.is_dir():
+        from glassmind.interop.huggingface import load_folder
+
         return load_folder(path, dtype)
     if not path.is_file():
         raise UserError(
@@ -44,11 +43,18 @@ def load_pretrained(model: str | Path, dtype: torch.dtype = torch.float32) -> Pr
         )
     with path.open("rb") as file:
         start = file.read(4)
+    from glassmind.interop.gguf_header import MAGIC
+    from glassmind.interop.llama2c import is_llama2c, load_llama2c
+
     if start == MAGIC:
+        from glassmind.interop.gguf import load_gguf
+
         return load_gguf(path, dtype)
     if is_llama2c(path):
         return load_llama2c(path, dtype)
     if start.startswith(PICKLE_STARTS):
+        from glassmind.interop.huggingface import refuse_pickle
+
         raise refuse_pickle(path)
     raise UserError(
         f"{path} is not a run, a GGUF file or a checkpoint of llama2.c; a model of Hugging Face is "

@@ -14,7 +14,7 @@ differently, the rows of B are reordered. A family that has several of our layer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,16 +24,24 @@ from glassmind.errors import UserError
 from glassmind.files import atomic_folder, write_json
 from glassmind.interop.huggingface import FAMILIES, choose_family, refuse_taken
 from glassmind.interop.huggingface.family import Family
-from glassmind.interop.huggingface.json_fields import read_fields, shown
-from glassmind.interop.huggingface.safetensors_file import read_header, read_tensor, write_file
+from glassmind.interop.huggingface.json_fields import shown
+from glassmind.interop.huggingface.safetensors_file import (
+    StoredTensor,
+    read_header,
+    read_tensor,
+    write_file,
+)
 from glassmind.interop.huggingface.tensor_names import Binding, bind
 from glassmind.interop.huggingface.transforms import Same, Transposed, Unpaired
+from glassmind.interop.peft_config import CONFIG, Initialisation, read_adapter_config
 from glassmind.model import Transformer
+from glassmind.model.finite import require_finite
+from glassmind.model.outline import without_numbers
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+_BASE = ".base_layer.weight"
 _LAYERWISE = (Same, Transposed, Unpaired)  # with these, one matrix of theirs is one of ours
-_PATTERNS = ("rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication")
 
 Factors = Mapping[str, tuple[Tensor, Tensor]]
 """A (r, in) and B (out, r) by the name of the layer, such as ``blocks.0.attention.query``."""
@@ -41,13 +49,19 @@ Factors = Mapping[str, tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Adapter:
-    """A low-rank change of a model: ``weight + scale · B A`` for each layer of ``factors``."""
+    """A low-rank change of a model: ``weight + scale · B A`` for each layer of ``factors``.
+
+    For some kinds of ``initialisation`` the weight is what was left of it when the first factors
+    had been taken out. ``bases`` are weights that the adapter brings along, by the layer's name.
+    """
 
     factors: Factors
     rank: int
     alpha: float
     rank_stabilized: bool = False
     dropout: float = 0.0
+    initialisation: Initialisation = "plain"
+    bases: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
@@ -110,38 +124,60 @@ def load_adapter(path: str | Path, model: Transformer, family: str | None = None
             supported; its layers are not those of ``model``.
     """
     folder = Path(path)
-    fields = read_fields(folder / CONFIG)
-    if fields.word("peft_type") != "LORA":
-        raise fields.wrong("peft_type", "is not LORA, the only kind of adapter that is supported")
-    for name in ("use_dora", "use_qalora", "lora_bias"):
-        if fields.flag(name, False):
-            raise fields.wrong(name, "is not supported: give an adapter that is plain LoRA")
-    if fields.word("bias", "none") != "none":
-        raise fields.wrong("bias", "is not supported: an adapter may change matrices only")
-    for name in _PATTERNS:
-        if fields.members.get(name):
-            raise fields.wrong(name, "is not supported: all layers must have the same settings")
-    rank = fields.size("r")
+    config = read_adapter_config(folder)
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} has no {WEIGHTS}; other formats of adapters are not supported")
-    if not 1 <= rank <= model.config.d_model * model.config.vocab_size:
-        raise fields.wrong("r", "must be at least 1")
+    if not 1 <= config.rank <= model.config.d_model * model.config.vocab_size:
+        raise UserError(f"{folder / CONFIG}: r ({config.rank}) must be at least 1")
     chosen = _family_of(model, folder, family)
+    factors, bases = _read_factors(folder / WEIGHTS, model, chosen, config.rank)
+    if config.initialisation == "olora":
+        _refuse_transposed(factors, model, chosen, folder)
     return Adapter(
-        factors=_read_factors(folder / WEIGHTS, model, chosen, rank),
-        rank=rank,
-        alpha=fields.number("lora_alpha"),
-        rank_stabilized=fields.flag("use_rslora", False),
-        dropout=fields.number("lora_dropout", 0.0),
+        factors=factors,
+        rank=config.rank,
+        alpha=config.alpha,
+        rank_stabilized=config.rank_stabilized,
+        dropout=config.dropout,
+        initialisation=config.initialisation,
+        bases=bases,
     )
 
 
 @torch.no_grad()
 def apply_adapter(model: Transformer, adapter: Adapter) -> None:
     """Add the adapter's change to the weights of ``model`` permanently."""
+    for name, base in adapter.bases.items():
+        model.get_parameter(f"{name}.weight").copy_(base)
     for name, (a, b) in adapter.factors.items():
         weight = model.get_parameter(f"{name}.weight")
+        if adapter.initialisation != "plain" and name not in adapter.bases:
+            weight.copy_(weight.float() - _taken_out(weight.float(), adapter))
         weight.add_((b @ a).to(weight), alpha=adapter.scale)
+
+
+def _taken_out(weight: Tensor, adapter: Adapter) -> Tensor:
+    """What the adapter's first factors took out of the base weight, (out, in).
+
+    The order of the rows does not matter: if they are in another order than theirs, so are those of
+    what was taken out.
+    """
+    if adapter.initialisation == "pissa":  # the largest singular values (2404.02948)
+        u, s, vh = torch.linalg.svd(weight, full_matrices=False)
+        r = adapter.rank
+        return (u[:, :r] * s[:r]) @ vh[:r]
+    q, upper = torch.linalg.qr(weight)  # OLoRA (2406.01775) forgets to divide by the scale
+    return q[:, : adapter.rank] @ upper[: adapter.rank] * adapter.scale
+
+
+def _refuse_transposed(factors: Factors, model: Transformer, family: Family, folder: Path) -> None:
+    """Raise ``UserError`` where OLoRA was made from matrices that lie the other way round."""
+    bindings = _by_layer(model, family)
+    if any(isinstance(bindings[name].how, Transposed) for name in factors):
+        raise UserError(
+            f"{folder / CONFIG}: init_lora_weights (olora) is not supported for a model of type "
+            f"{family.model_type}, whose matrices are stored transposed"
+        )
 
 
 def _family_of(model: Transformer, folder: Path, name: str | None) -> Family:
@@ -171,7 +207,7 @@ def _by_layer(model: Transformer, family: Family) -> dict[str, Binding]:
 
 def _plain_names(model: Transformer) -> list[str]:
     """The parameters that a model of this config has, whatever its layers are wrapped in now."""
-    with torch.device("meta"):
+    with without_numbers():
         return [name for name, _ in Transformer(model.config).named_parameters()]
 
 
@@ -199,20 +235,40 @@ def _targets(bindings: Mapping[str, Binding], factors: Factors) -> list[str]:
     return sorted(words)
 
 
-def _read_factors(path: Path, model: Transformer, family: Family, rank: int) -> Factors:
+def _why_not(inner: str, which: str, model: Transformer, family: Family) -> str:
+    """Why a tensor of an adapter cannot be used: what follows its name in a sentence."""
+    if inner.startswith("lm_head") and model.config.tie_embeddings:
+        return (
+            "changes the output layer alone, and in this model that is the embedding itself: "
+            "merged, the adapter would change both"
+        )
+    if which in ("embedding_A", "embedding_B"):
+        return "changes the embedding: only adapters of linear layers are read here"
+    if which not in ("A", "B"):
+        return "is no factor of plain LoRA: an adapter may change matrices only"
+    return f"is for another model: this one, of type {family.model_type}, has no such layer"
+
+
+def _read_factors(
+    path: Path, model: Transformer, family: Family, rank: int
+) -> tuple[Factors, dict[str, Tensor]]:
+    """The factors, and the base weights that stand beside them: ``peft`` stores those of the
+    embedding and the output layer where it changes one of them."""
     stored = read_header(path)
     bindings = _by_layer(model, family)
     by_theirs = {binding.theirs[0]: name for name, binding in bindings.items()}
     found: dict[str, dict[str, Tensor]] = {}
+    bases: dict[str, Tensor] = {}
     for key, tensor in stored.items():
         inner = key.removeprefix(_PREFIX)
+        base = by_theirs.get(inner.replace(_BASE, ".weight"))
+        if base is not None:
+            bases[base] = _base_weight(path, tensor, bindings[base], model, base)
+            continue
         theirs, dot, which = inner.removesuffix(".weight").rpartition(".lora_")
         name = by_theirs.get(f"{theirs}.weight")
         if not dot or which not in ("A", "B") or name is None:
-            raise UserError(
-                f"{path}: tensor {shown(key)} is for another model: this one, of type "
-                f"{family.model_type}, has no such layer"
-            )
+            raise UserError(f"{path}: tensor {shown(key)} {_why_not(inner, which, model, family)}")
         _layerwise(bindings, name, family)
         weight = model.get_parameter(f"{name}.weight")
         expected = (rank, weight.shape[1]) if which == "A" else (weight.shape[0], rank)
@@ -221,7 +277,9 @@ def _read_factors(path: Path, model: Transformer, family: Family, rank: int) -> 
                 f"{path}: tensor {shown(key)} is for another model: it has shape {tensor.shape} "
                 f"instead of {expected}"
             )
-        found.setdefault(name, {})[which] = read_tensor(tensor).float()
+        factor = read_tensor(tensor).float()
+        require_finite([factor], f"{path}: tensor {shown(key)}")
+        found.setdefault(name, {})[which] = factor
     factors: dict[str, tuple[Tensor, Tensor]] = {}
     for name, pair in found.items():
         if len(pair) != 2:
@@ -232,4 +290,17 @@ def _read_factors(path: Path, model: Transformer, family: Family, rank: int) -> 
         factors[name] = (pair["A"], b)
     if not factors:
         raise UserError(f"{path} holds no factors")
-    return factors
+    return factors, bases
+
+
+def _base_weight(
+    path: Path, tensor: StoredTensor, binding: Binding, model: Transformer, name: str
+) -> Tensor:
+    (loaded,) = binding.how.load([read_tensor(tensor).float()], model.config)
+    expected = model.get_parameter(f"{name}.weight").shape
+    if loaded.shape != expected:
+        raise UserError(
+            f"{path}: the weight of {name} is for another model: it has shape "
+            f"{tuple(loaded.shape)} instead of {tuple(expected)}"
+        )
+    return loaded

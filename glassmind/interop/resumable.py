@@ -22,6 +22,7 @@ from glassmind.errors import UserError
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before further attempts, as long as no byte arrives
 SILENCE = 30.0  # seconds without a byte until a connection counts as broken
+SLOW, PATIENCE = 1000, 60.0  # bytes a second; slower than that for so many seconds is broken, too
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 20
 
@@ -67,6 +68,7 @@ def fetch(
     part = part_of(path, remote)
     failures = 0
     while (there := _size(part)) < remote.size or not part.is_file():
+        began = time.monotonic()
         problem: Exception = httpx2.RemoteProtocolError("the connection ended early")
         try:
             _receive(remote, part, there, headers, arrived)
@@ -76,7 +78,8 @@ def fetch(
             problem = error
         except httpx2.TransportError as error:
             problem = error
-        failures = 0 if _size(part) > there else failures + 1
+        gained, seconds = _size(part) - there, time.monotonic() - began
+        failures = 0 if gained > 0 and gained >= SLOW * seconds else failures + 1
         if failures > len(PAUSES):
             raise problem
         if failures and _size(part) < remote.size:
@@ -106,9 +109,15 @@ def _receive(
         goes_on = response.status_code == 206 and there > 0
         done = there if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
+            began, before = time.monotonic(), done
             # Read as it arrives: waiting for pieces of a fixed size would lose part of one if the
             # connection is cut.
             for chunk in response.iter_bytes():
+                seconds = time.monotonic() - began
+                if seconds > PATIENCE:
+                    if done - before < SLOW * seconds:
+                        raise httpx2.ReadTimeout(f"less than {SLOW} bytes a second arrive")
+                    began, before = time.monotonic(), done
                 file.write(chunk[: remote.size - done])
                 done = min(done + len(chunk), remote.size)
                 arrived(done)

@@ -5,18 +5,18 @@
     traces = llm.sample(problems, params, llm.style)
 
 Read ``model`` and ``llm`` (what every model can do), ``prompts`` (how a question is put),
-``replies`` and ``reply_reader`` (where the steps and the answer stand in what comes back),
-``familiarity`` (is a question like those of the training?), ``local`` (a model in this process) and
-``costs`` (what a batch took), ``remote`` with ``http_json`` and ``remote_reply`` (a model behind an
-address), ``opening`` (from a name to a model), and ``conversation`` with
-``remote_conversation`` (turns of a person and a model).
+``questions`` (which are refused unread), ``replies`` and ``reply_reader`` (where the steps and the
+answer stand in what comes back), ``familiarity`` (is a question like those of the training?),
+``local`` (a model in this process) and ``costs`` (what a batch took), ``remote`` with ``http_json``
+and ``remote_reply`` (a model behind an address), ``opening`` (from a name to a model), and
+``conversation`` with ``remote_conversation`` (turns of a person and a model).
 """
 
-from glassmind.llm.llm import LLM, Format
-from glassmind.llm.local import LocalLLM
-from glassmind.llm.opening import Source, as_llm, open_llm
-from glassmind.llm.prompts import PromptFormat
-from glassmind.llm.remote import RemoteLLM
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glassmind.lazy_names import lazy_names
 
 __all__ = [
     "LLM",
@@ -28,3 +28,21 @@ __all__ = [
     "as_llm",
     "open_llm",
 ]
+
+if TYPE_CHECKING:
+    from glassmind.llm.llm import LLM, Format
+    from glassmind.llm.local import LocalLLM
+    from glassmind.llm.opening import Source, as_llm, open_llm
+    from glassmind.llm.prompts import PromptFormat
+    from glassmind.llm.remote import RemoteLLM
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "glassmind.llm.llm": ("LLM", "Format"),
+            "glassmind.llm.local": ("LocalLLM",),
+            "glassmind.llm.opening": ("Source", "as_llm", "open_llm"),
+            "glassmind.llm.prompts": ("PromptFormat",),
+            "glassmind.llm.remote": ("RemoteLLM",),
+        },
+    )

@@ -49,6 +49,10 @@ class Speaker(Protocol):
     @property
     def can_think(self) -> bool: ...
 
+    def warning(self, question: str) -> str | None:
+        """A sentence for the person who asks, where an answer is not to be trusted."""
+        ...
+
     def speak(
         self, messages: Sequence[Message], params: SamplingParams, think: bool | None
     ) -> Generator[Part, None, None]:
@@ -79,6 +83,10 @@ class LocalSpeaker:
     @property
     def can_think(self) -> bool:
         return self.llm.can_think
+
+    def warning(self, question: str) -> str | None:
+        """See ``Speaker.warning``."""
+        return self.llm.warning(question)
 
     def speak(
         self, messages: Sequence[Message], params: SamplingParams, think: bool | None
@@ -116,8 +124,8 @@ class Conversation:
 
     ``think`` says whether the model is asked to reason first, where it knows how (``None`` leaves
     it to the model). ``params`` say how to sample; every turn has a seed of its own, from theirs.
-    ``scored`` are the tokens of the last reply with their log-probabilities, and ``finish`` how it
-    ended.
+    ``scored`` are the tokens of the last reply with their log-probabilities, ``finish`` how it
+    ended, and ``reasoning`` what it said before its answer.
 
     Raises ``UserError`` for a model that was not made for conversations.
     """
@@ -129,6 +137,7 @@ class Conversation:
     turns: list[Message] = field(default_factory=list)
     scored: list[tuple[str, float]] = field(default_factory=list)
     finish: str = ""
+    reasoning: str = ""
 
     def __post_init__(self) -> None:
         if self.speaker.format == "text":
@@ -151,7 +160,7 @@ class Conversation:
         """
         self.turns.append({"role": "user", "content": text})
         params = replace(self.params, seed=self.params.seed + len(self.turns))
-        self.scored, self.finish = [], "cancelled"
+        self.scored, self.finish, self.reasoning = [], "cancelled", ""
         system = [{"role": "system", "content": self.system}] if self.system else []
         content, begun = "", False
         while not begun:
@@ -161,7 +170,11 @@ class Conversation:
                     begun = True
                     self.scored += part.scored
                     self.finish = part.finish or self.finish
-                    content += "".join(p.text for p in part.pieces if p.channel == "content")
+                    for piece in part.pieces:
+                        if piece.channel == "content":
+                            content += piece.text
+                        else:
+                            self.reasoning += piece.text
                     yield from part.pieces
                 begun = True
             except TooLongError as too_long:
@@ -172,6 +185,9 @@ class Conversation:
             except UserError:
                 if not begun:
                     self.turns.pop()
+                raise
+            except KeyboardInterrupt:  # before the first word, too, the turn is over
+                begun = True
                 raise
             finally:
                 parts.close()

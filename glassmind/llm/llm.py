@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
+from glassmind.llm.familiarity import Familiarity
 from glassmind.llm.model import Model
 from glassmind.llm.prompts import PromptFormat
 from glassmind.records import Finish
@@ -22,9 +22,6 @@ from glassmind.tokenize import Style
 Format = Literal["question", "chat", "text"]
 """How a model is spoken to: one question between our own special tokens, a conversation through a
 chat template, or a text that it continues."""
-
-LONGEST_QUESTION = 20_000
-"""Characters: far beyond what is asked, short of what costs time."""
 
 FREE_TEXT_SAMPLING = SamplingConfig(
     samples=1, max_new_tokens=256, temperature=0.7, top_k=0, top_p=1.0, max_rows=2048
@@ -44,7 +41,8 @@ class Continuation:
 class LLM(Model, Protocol):
     """A model that can be asked by people and by programs.
 
-    ``recipe`` and ``run`` are ``None`` where the model is not a run of ours.
+    ``recipe`` and ``run`` are ``None`` where the model is not a run of ours, and ``familiarity``
+    where it is not known which questions it was trained on.
     """
 
     @property
@@ -55,6 +53,9 @@ class LLM(Model, Protocol):
 
     @property
     def run(self) -> RunFolder | None: ...
+
+    @property
+    def familiarity(self) -> Familiarity | None: ...
 
     @property
     def prompts(self) -> PromptFormat: ...
@@ -86,16 +87,6 @@ def asked_text(llm: LLM, question: str) -> str:
     """A person's question as the model is asked: our own models were trained on questions with
     single spaces and none at the ends, others read it as it is."""
     return " ".join(question.split()) if llm.format == "question" else question
-
-
-def check_question(question: str) -> None:
-    """Raise ``UserError`` for a question that is empty, or too long for any model."""
-    if not question.strip():
-        raise UserError("the question is empty: ask something like 'What is 12 times 7?'")
-    if len(question) > LONGEST_QUESTION:
-        raise UserError(
-            f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
-        )
 
 
 def reply_sampling(

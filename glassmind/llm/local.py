@@ -41,6 +41,9 @@ from glassmind.llm.prompts import ASKED, PromptFormat
 from glassmind.llm.replies import NodeReader
 from glassmind.llm.reply_reader import Channel, Mark
 from glassmind.model import TokenScorer, Transformer
+from glassmind.model.facts import model_facts
+from glassmind.notebook import facts_text, table
+from glassmind.quantity import quantity
 from glassmind.records import Cost, Node, Problem, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import Loaded
@@ -51,13 +54,19 @@ from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinde
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import ANSWER, END, END_THINK, STEP, THINK
 
+_ASKED_BY: Mapping[Format, str] = {
+    "question": "one question",
+    "chat": "a conversation, through its chat template",
+    "text": "a text to continue",
+}
+
 CHUNK_TOKENS = 512  # of prompts in one pass of a server: so long at most do other replies wait
 
 _THINKING: Mapping[str, Mark] = {"<think>": "think", "</think>": "answer"}
 _TAIL = 8  # tokens at the end of a prompt among which a mark is looked for
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LocalLLM:
     """A model with all that is needed to ask it.
 
@@ -92,6 +101,22 @@ class LocalLLM:
             )
         if self.prompts.think is not None and not self.can_think:
             raise UserError(f"{self.name} cannot be told whether to think: its template has no way")
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            *model_facts(self.model.config, self.model),
+            ("asked by", _ASKED_BY[self.format]),
+            ("verifier", "none" if self.scorer is None else "scores every step"),
+            *([] if self.run is None else [("run", str(self.run.path))]),
+        ]
+
+    def __str__(self) -> str:
+        return facts_text(self.name, self._facts())
+
+    __repr__ = __str__  # the default would print every layer
+
+    def _repr_html_(self) -> str:
+        return table((), [("name", self.name), *self._facts()])
 
     @classmethod
     def of_run(cls, loaded: Loaded, name: str, prompts: PromptFormat | None = None) -> LocalLLM:
@@ -368,8 +393,8 @@ class LocalLLM:
         length = len(self.prompt(question, style))
         if length >= self.context:
             raise UserError(
-                f"the question {question[:60]!r}... has {length} tokens and the model reads at "
-                f"most {self.context}, its answer included: shorten it"
+                f"the question {question[:60]!r}... has {quantity(length, 'token')} and the model "
+                f"reads at most {self.context}, its answer included: shorten it"
             )
 
     def warning(self, question: str) -> str | None:

@@ -28,6 +28,7 @@ from glassmind.llm.http_json import Json, JsonClient, Refused
 from glassmind.llm.llm import FREE_TEXT_SAMPLING, Continuation, Format
 from glassmind.llm.prompts import Message, PromptFormat
 from glassmind.llm.remote_reply import Reply, read_choice
+from glassmind.notebook import facts_text, table
 from glassmind.records import Cost, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style
@@ -45,7 +46,7 @@ def is_address(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RemoteLLM:
     """The model ``model`` of a server.
 
@@ -69,6 +70,22 @@ class RemoteLLM:
     scorer: None = None
     recipe: None = None
     run: None = None
+    familiarity: None = None
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("address", self.client.base),
+            ("model", self.model),
+            ("asked by", "a conversation" if self.format == "chat" else "a text to continue"),
+        ]
+
+    def __str__(self) -> str:
+        return facts_text(self.name, self._facts())
+
+    __repr__ = __str__  # the default would print every layer
+
+    def _repr_html_(self) -> str:
+        return table((), [("name", self.name), *self._facts()])
 
     @classmethod
     def at(

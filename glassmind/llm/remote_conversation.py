@@ -38,6 +38,10 @@ class RemoteSpeaker:
         """Only the server knows; it is told, and refuses or ignores it."""
         return True
 
+    def warning(self, question: str) -> str | None:
+        """See ``Speaker.warning``."""
+        return self.llm.warning(question)
+
     def speak(
         self, messages: Sequence[Message], params: SamplingParams, think: bool | None
     ) -> Generator[Part, None, None]:

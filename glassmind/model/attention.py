@@ -15,8 +15,8 @@ from glassmind.model.cache import Cache
 from glassmind.model.config import ModelConfig
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import ScoreBias, rotate
-from glassmind.model.probe import Tap
 from glassmind.model.scoring import Scoring, VisibleKeys
+from glassmind.model.taps import Tap
 
 
 class AttentionLayer(nn.Module):

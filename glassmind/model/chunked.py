@@ -35,13 +35,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from glassmind.model.eager import never_compiled
 from glassmind.model.scoring import VisibleKeys
 
 TILE = 512  # queries and keys a tile
 
 
 # Not compiled: which tiles are worth computing is known only when they are looked at.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@never_compiled
 def chunked_attention(
     q_BHTE: Tensor,
     k_BKSE: Tensor,

@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from glassmind.model.config import ModelConfig
+from glassmind.model.eager import never_compiled
 from glassmind.model.feed_forward import ACTIVATIONS, FeedForward
-from glassmind.model.probe import Tap
+from glassmind.model.taps import Tap
 
 BALANCE_RATE = 0.001  # change of the bias per training step (DeepSeek-V3, §4.2)
 
@@ -111,7 +112,7 @@ class Experts(nn.Module):
             nn.init.normal_(weight, std=1 / math.sqrt(weight.shape[-1]))
 
     # Not compiled: how many tokens an expert gets changes from batch to batch.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @never_compiled
     def forward(self, x_BTD: Tensor) -> Tensor:
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
         weights_NA, chosen_NA = self.router(x_ND)

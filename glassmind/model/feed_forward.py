@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glassmind.model.config import FeedForwardKind, ModelConfig
-from glassmind.model.probe import Tap
+from glassmind.model.taps import Tap
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -10,12 +10,14 @@ to the score a number that it learned for distances of about this size.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from glassmind.model.config import ModelConfig, RopeScaling
 
+_POSITIONS_AT_ONCE = 1 << 16
 _CPU = torch.device("cpu")  # tables are real even while the weights are built on "meta"
 
 
@@ -28,8 +30,18 @@ def sinusoidal_table(n_positions: int, d_model: int) -> Tensor:
     """
     half = d_model // 2
     frequency = 1e4 ** -(torch.arange(half, device=_CPU).double() / half)
-    angle = torch.arange(n_positions, device=_CPU).double()[:, None] * frequency
-    return torch.cat((angle.sin(), angle.cos()), dim=-1).float()
+    table = torch.empty(n_positions, 2 * half, device=_CPU)
+    for rows, angle in _angles(n_positions, frequency):
+        table[rows, :half], table[rows, half:] = angle.sin(), angle.cos()
+    return table
+
+
+def _angles(n_positions: int, frequency: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """The angles (float64) of some positions after others: of a long context they take more memory
+    than the table they are for."""
+    for start in range(0, n_positions, _POSITIONS_AT_ONCE):
+        rows = slice(start, min(start + _POSITIONS_AT_ONCE, n_positions))
+        yield rows, torch.arange(rows.start, rows.stop, device=_CPU).double()[:, None] * frequency
 
 
 def rope_frequencies(dim: int, theta: float, scaling: RopeScaling) -> Tensor:
@@ -85,9 +97,11 @@ def rope_table(
     """Cosine and sine of every position's angle for every pair, each (n_positions, head_dim/2)."""
     scaling = scaling or RopeScaling()
     frequency = rope_frequencies(head_dim, theta, scaling)
-    angle = torch.arange(n_positions, device=_CPU).double()[:, None] * frequency
     gain = rope_gain(scaling)
-    return (angle.cos() * gain).float(), (angle.sin() * gain).float()
+    cos, sin = (torch.empty(n_positions, len(frequency), device=_CPU) for _ in range(2))
+    for rows, angle in _angles(n_positions, frequency):
+        cos[rows], sin[rows] = angle.cos() * gain, angle.sin() * gain
+    return cos, sin
 
 
 def rotate(x_BTHE: Tensor, cos_BTe: Tensor, sin_BTe: Tensor) -> Tensor:

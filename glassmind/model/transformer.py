@@ -30,8 +30,8 @@ from glassmind.model.latent_attention import LatentAttention
 from glassmind.model.masks import Mask
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import AbsolutePositions, RotaryPositions, ScoreBias, score_bias
-from glassmind.model.probe import Tap
 from glassmind.model.scoring import VisibleKeys
+from glassmind.model.taps import Tap
 
 Rotation = tuple[Tensor, Tensor]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.interop.peft import Adapter
+from glassmind.model.finite import require_finite
 from glassmind.runs.checkpoint import load_tensors, save_tensors
 from glassmind.runs.recipe import Recipe
 from glassmind.serialization import read_record, write_record
@@ -63,6 +64,7 @@ def kept_adapter(source: str) -> tuple[Adapter, str]:
         )
     kept = read_record(KeptAdapter, folder / FACTS)
     tensors = load_tensors(folder / TENSORS)
+    require_finite(list(tensors.values()), str(folder / TENSORS))
     layers = [name.removesuffix(".lora_a") for name in tensors if name.endswith(".lora_a")]
     if {f"{layer}.lora_{x}" for layer in layers for x in "ab"} != tensors.keys() or not layers:
         raise UserError(f"{folder / TENSORS} must hold lora_a and lora_b of every layer")

@@ -7,57 +7,31 @@
     ask("What is 12 times 7?", "http://127.0.0.1:8000/v1")
 
 Any model that ``open_llm`` opens can be asked. Our own write their steps between special tokens; of
-others' free text the lines are the steps, and the answer is searched for in it.
+others' free text the lines are the steps, and the answer is searched for in it. A sum (*What is
+12 times 7?*) that is put to a model of word problems is computed instead, and the answer says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
-from glassmind.llm import Source, as_llm
-from glassmind.llm.llm import asked_text, check_question, reply_sampling
-from glassmind.llm.replies import reply_text
+from glassmind.llm import LLM, Source, as_llm
+from glassmind.llm.llm import asked_text, reply_sampling
+from glassmind.llm.questions import check_question
+from glassmind.pipeline.answer import Answer, by_calculator, conclude
 from glassmind.progress import Progress
 from glassmind.reason import registry
+from glassmind.reason.confidence import load_calibration
 from glassmind.reason.method import Budget, Solution
 from glassmind.reason.session import Session
-from glassmind.reason.vote import tally, verifier_weights, vote
-from glassmind.records import Completion, Cost, Problem
+from glassmind.records import Problem
 from glassmind.runs.recipe import SamplingConfig
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model answered.
-
-    ``text`` is the answer of the method called ``method``, ``None`` if it found none; ``cost`` is
-    what that took. ``votes`` maps every candidate to its number of chains, ``weighted`` to its
-    share of the verifier's votes (empty where no verifier scored the chains). ``warning`` says if
-    the answer is not to be trusted, and why.
-    """
-
-    question: str
-    text: str | None
-    chains: tuple[Completion, ...]
-    votes: dict[str, int]
-    weighted: dict[str, float]
-    warning: str | None
-    method: str = ""
-    cost: Cost = field(default_factory=Cost)
-
-    @property
-    def best(self) -> Completion | None:
-        """The chain to show: of those that gave the answer, the best scored (else likeliest)."""
-        agreeing = [c for c in self.chains if vote([c]) == self.text and self.text is not None]
-        return max(agreeing, key=lambda c: (c.score or 0.0, c.logprob), default=None)
-
-    @property
-    def replies(self) -> tuple[str, ...]:
-        """Every chain as one text, reasoning and answer, as a person reads it."""
-        return tuple(map(reply_text, self.chains))
+Conclude = Callable[[str, Solution, str], Answer]
+"""From a question, its solution and the method's name to an answer."""
 
 
 def ask(
@@ -87,7 +61,43 @@ def ask(
     problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(several)]
     for problem in problems:
         llm.check(problem.question, llm.style)
-    config = sampling or reply_sampling(llm)
+    exact: dict[int, Answer] = {}
+    if llm.format == "question" and not method:  # a model of stories is no calculator
+        found = {number: by_calculator(question) for number, question in enumerate(several)}
+        exact = {number: answer for number, answer in found.items() if answer is not None}
+    asked = [number for number in range(len(several)) if number not in exact]
+    answers = exact | dict(
+        zip(
+            asked,
+            _asked(
+                [several[number] for number in asked],
+                llm,
+                method,
+                sampling or reply_sampling(llm),
+                seed,
+                progress,
+            ),
+            strict=True,
+        )
+    )
+    ordered = [answers[number] for number in range(len(several))]
+    return ordered[0] if isinstance(questions, str) else ordered
+
+
+def _asked(
+    questions: Sequence[str],
+    llm: LLM,
+    method: str,
+    config: SamplingConfig,
+    seed: int,
+    progress: Progress | None,
+) -> list[Answer]:
+    """The model's own answers."""
+    if not questions:
+        return []
+    problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(questions)]
+    for problem in problems:
+        llm.check(problem.question, llm.style)
     session = Session(
         [llm],
         SamplingParams.of(config, seed=seed, greedy=True),
@@ -99,32 +109,34 @@ def ask(
     chosen = registry.named(method) if method else registry.best(session.has)
     registry.require(chosen, session.has)
     solutions = chosen.solve(problems, session, Budget(config.samples))
-    answers = []
-    for question, solution in zip(several, solutions, strict=True):
+    for question, solution in zip(questions, solutions, strict=True):
         chains = solution.trace.completions
         if all(c.finish == "length" and not c.cost.completion_tokens for c in chains):
             raise UserError(
                 f"the question {question[:60]!r}... is too long for {llm.name}: shorten it"
             )
-        answers.append(conclude(question, solution, chosen.name, llm.warning(question)))
-    return answers[0] if isinstance(questions, str) else answers
+    conclude = concluding(llm)
+    return [
+        conclude(question, solution, chosen.name)
+        for question, solution in zip(questions, solutions, strict=True)
+    ]
 
 
-def conclude(question: str, solution: Solution, method: str, warning: str | None) -> Answer:
-    """A method's solution with what its chains vote for."""
-    chains = solution.trace.completions
-    votes, weighted = counted(chains)
-    return Answer(
-        question, solution.answer, chains, votes, weighted, warning, method, solution.cost
-    )
+def concluding(llm: LLM) -> Conclude:
+    """How a solution by ``llm`` becomes an answer, with all that is known of the model."""
+    calibration = None if llm.run is None else load_calibration(llm.run.path)
+    known = llm.familiarity
 
+    def concluded(question: str, solution: Solution, method: str) -> Answer:
+        text = asked_text(llm, question)
+        return conclude(
+            question,
+            solution,
+            method,
+            warning=llm.warning(text),
+            strangeness=None if known is None else known.strangeness(text),
+            calibration=calibration,
+            examples=() if known is None else known.examples,
+        )
 
-def counted(chains: Sequence[Completion]) -> tuple[dict[str, int], dict[str, float]]:
-    """Votes for each candidate, and its share of the verifier's votes where all are scored."""
-    votes = {key: int(count) for key, count in tally(chains).items()}
-    weighted: dict[str, float] = {}
-    if chains and all(chain.score is not None for chain in chains):
-        weights = tally(chains, verifier_weights(chains))
-        total = sum(weights.values())
-        weighted = {key: weight / total for key, weight in weights.items()}
-    return votes, weighted
+    return concluded

@@ -26,11 +26,11 @@ from glassmind.interop.peft import apply_adapter, load_adapter, save_adapter
 from glassmind.interop.pretrained import Pretrained
 from glassmind.interop.tokenizers import composed
 from glassmind.pipeline.adapters import kept_adapter
+from glassmind.pipeline.formats import Format, target_format
 from glassmind.runs.models import SHIPPED, load
 from glassmind.tokenize.composed.tokenizer import TokenizerFacts
 from glassmind.tokenize.special import ANSWER, END, PAD, QUESTION, SPECIAL_IDS, THINK
 
-Format = Literal["hf", "gguf", "peft"]
 DType = Literal["float32", "float16", "bfloat16", "q8_0"]
 _TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _GGUF: dict[DType, Kind] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "q8_0": "q8_0"}
@@ -51,8 +51,8 @@ class Converted:
 
 
 def convert(
-    source: str,
-    target: Path,
+    source: str | Path,
+    target: str | Path,
     *,
     to: Format | None = None,
     dtype: DType = "float32",
@@ -63,20 +63,24 @@ def convert(
 
     ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
     name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
-    ends in .gguf, else a folder of Hugging Face, there of the ``family`` (by default the first that
-    can express the model). ``dtype`` is how matrices are stored; the default, 32 bits, loses
-    nothing of any source. ``adapter`` is a folder of ``peft`` that is merged into the model first.
+    ends in .gguf, a folder of Hugging Face where it has no extension, there of the ``family`` (by
+    default the first that can express the model). ``dtype`` is how matrices are stored; the
+    default, 32 bits, loses nothing of any source. ``adapter`` is a folder of ``peft`` that is
+    merged into the model first.
     To ``peft`` goes only the low-rank change that a fine-tuned run has learned.
 
     Raises:
-        UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken;
+        UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken,
+            or has the extension of a format that is not written;
             the format has no such dtype or family, or cannot express the model.
     """
-    if to is None:
-        to = "gguf" if target.suffix == ".gguf" else "hf"
-    for name, value, known in (("to", to, get_args(Format)), ("dtype", dtype, get_args(DType))):
+    source, target = str(source), Path(target)
+    formats = (*get_args(Format), None)
+    for name, value, known in (("to", to, formats), ("dtype", dtype, get_args(DType))):
         if value not in known:
-            raise UserError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+            listed = ", ".join(filter(None, known))
+            raise UserError(f"{name} must be one of {listed}, not {value!r}")
+    to = target_format(target, to)
     if to == "hf" and dtype not in _TORCH:
         raise UserError(f"a Hugging Face folder holds {', '.join(_TORCH)}; {dtype} is for GGUF")
     if to == "gguf" and family is not None:

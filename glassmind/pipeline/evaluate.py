@@ -6,11 +6,15 @@ with the methods that are named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from glassmind.data import PROBLEM_SETS, Split, generate, load_problems
+from glassmind.data import PROBLEM_SETS, generate, load_problems
+from glassmind.data.bad_rows import OnBadRow, silence
+from glassmind.data.problem_columns import FOUND, ProblemColumns
 from glassmind.errors import UserError
+from glassmind.evaluate.graded_problems import GradedProblem, graded_problems
+from glassmind.evaluate.ladder.names import is_ceiling
 from glassmind.evaluate.ladder.rewards import reward_row
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
@@ -19,7 +23,8 @@ from glassmind.llm import LLM, Source, as_llm
 from glassmind.llm.prompts import chosen_examples
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
-from glassmind.progress import Progress
+from glassmind.pipeline.tasks import GENERATED, require_task
+from glassmind.progress import Progress, Silent
 from glassmind.reason import registry, reward_registry
 from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.reward import Reward
@@ -29,9 +34,6 @@ from glassmind.runs.models import shipped_run
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.tokenize import Style
 
-GENERATED: tuple[Split, ...] = ("validation", "test", "longer", "reworded")
-TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}-train")))
-
 
 def task_recipe(llm: LLM) -> Recipe:
     """The recipe whose generated problems a model is graded on: that of its run, or if it has none,
@@ -39,14 +41,25 @@ def task_recipe(llm: LLM) -> Recipe:
     return llm.recipe or shipped_run().recipe()
 
 
-def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
-    """The problems of a task name, or of the JSONL file it names; ``limit`` 0 takes all.
+def task_problems(
+    task: str,
+    recipe: Recipe,
+    limit: int,
+    *,
+    columns: ProblemColumns = FOUND,
+    on_bad_row: OnBadRow = "stop",
+    say: Callable[[str], object] = silence,
+) -> list[Problem]:
+    """The problems of a task name, or of the file it names; ``limit`` 0 takes all.
 
     ``test`` and ``validation`` are those of the recipe, also where they came from a file.
+    ``columns`` and ``on_bad_row`` are for a file (see ``load_problems``); ``say`` is told which
+    rows of it were left out.
 
     Raises:
         UserError: there is neither such a task nor such a file, or its data is missing.
     """
+    require_task(task)
     for split in GENERATED:
         if task == split and recipe.problems.file:
             problems: list[Problem] = getattr(make_slices(recipe), split)
@@ -60,12 +73,8 @@ def task_problems(task: str, recipe: Recipe, limit: int) -> list[Problem]:
     if name in PROBLEM_SETS:
         chosen = PROBLEM_SETS[name]
         problems = chosen.held_out() if task == name else chosen.train()
-    elif task.endswith((".jsonl", ".json")):
-        problems = load_problems(task)
     else:
-        raise UserError(
-            f"there is no task {task!r}: it is one of {', '.join(TASKS)}, or a JSONL of problems"
-        )
+        problems = load_problems(task, columns, on_bad_row=on_bad_row, say=say)
     return problems[:limit] if limit else problems
 
 
@@ -88,6 +97,31 @@ def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...
     return chosen_examples(made, count)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model graded on a task: the table, and what was answered to every problem."""
+
+    ladder: Ladder
+    problems: tuple[GradedProblem, ...]
+
+    def failed(self, method: str = "") -> list[GradedProblem]:
+        """The problems that ``method`` did not solve, by default the highest that answers."""
+        name = method or self.method
+        return [p for p in self.problems if (found := p.by(name)) is None or not found.correct]
+
+    @property
+    def method(self) -> str:
+        """The highest method on the ladder that answers; of one that only shows a ceiling, that."""
+        names = [row.rung for row in self.ladder.rows]
+        return next((name for name in reversed(names) if not is_ceiling(name)), names[-1])
+
+    def __str__(self) -> str:
+        return str(self.ladder)
+
+    def _repr_html_(self) -> str:
+        return self.ladder._repr_html_()
+
+
 def evaluate_task(
     task: str,
     model: Source,
@@ -99,14 +133,48 @@ def evaluate_task(
     sampling: SamplingConfig | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    columns: ProblemColumns = FOUND,
+    on_bad_row: OnBadRow = "stop",
 ) -> Ladder:
-    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task.
+    """The table of ``grade_task`` alone."""
+    return grade_task(
+        task,
+        model,
+        methods=methods,
+        rewards=rewards,
+        limit=limit,
+        shots=shots,
+        sampling=sampling,
+        seed=seed,
+        progress=progress,
+        columns=columns,
+        on_bad_row=on_bad_row,
+    ).ladder
+
+
+def grade_task(
+    task: str,
+    model: Source,
+    *,
+    methods: Sequence[str] = (),
+    rewards: Sequence[str] = (),
+    limit: int = 0,
+    shots: int = 0,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    columns: ProblemColumns = FOUND,
+    on_bad_row: OnBadRow = "stop",
+) -> Evaluation:
+    """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task, and
+    every problem with its answers.
 
     ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
-    ``shots`` training problems with their solutions. ``methods`` are the names of those to run, by
-    default all whose needs the model meets, and where only one chain is sampled, those that need no
-    more. ``rewards`` are names of rewards to give the sampled chains. Questions too long for the
-    model's context count as wrong; ``Ladder.skipped`` says how many.
+    ``shots`` training problems with their solutions. ``methods`` are the names of those to run,
+    by default all whose needs the model meets, and where only one chain is sampled, those that
+    need no more. ``columns`` and ``on_bad_row`` are for a task that is a file. ``rewards`` are
+    names of rewards to give the sampled chains. Questions too long for the model's context
+    count as wrong; ``Ladder.skipped`` says how many.
 
     Raises:
         UserError: there is no such model, task or method, or a method needs what the model lacks.
@@ -115,7 +183,14 @@ def evaluate_task(
     wanted = [reward_registry.named(name) for name in dict.fromkeys(rewards)]
     llm = as_llm(model)
     recipe = task_recipe(llm)
-    problems = task_problems(task, recipe, limit)
+    problems = task_problems(
+        task,
+        recipe,
+        limit,
+        columns=columns,
+        on_bad_row=on_bad_row,
+        say=(progress or Silent()).end,
+    )
     if shots:
         shown = worked_examples(task, recipe, shots)
         llm = llm.with_prompts(replace(llm.prompts, examples=shown))
@@ -138,7 +213,7 @@ def evaluate_task(
     chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
     result = climb(problems, session, chosen, Budget(config.samples))
     any_method, *_ = result.solutions.values()
-    return Ladder(
+    ladder = Ladder(
         schema=SCHEMA,
         recipe=llm.name if llm.recipe is None else llm.recipe.name,
         commit="" if llm.run is None else llm.run.info().commit,
@@ -150,6 +225,8 @@ def evaluate_task(
             for reward in wanted
         ),
     )
+    graded = graded_problems(llm.name, problems, result.solutions, result.verdicts)
+    return Evaluation(ladder, graded)
 
 
 def _chains(

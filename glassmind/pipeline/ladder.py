@@ -22,6 +22,7 @@ from glassmind.evaluate.run_files import SCHEMA, Ladder, LadderRow, StepsRow, re
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.convert import is_own
+from glassmind.pipeline.forecast import Forecast
 from glassmind.pipeline.prepare import (
     Slices,
     make_slices,
@@ -40,6 +41,7 @@ from glassmind.pipeline.stages import (
     train_verifier,
 )
 from glassmind.progress import Progress, Silent
+from glassmind.quantity import quantity
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.session import Session
@@ -79,21 +81,22 @@ def run_ladder(
     Raises:
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
     """
-    watcher = progress or Silent()
+    watcher: Progress = progress or Silent()
     require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
-    slices = make_slices(recipe)  # first: a wrong file must not leave a run behind
+    slices = make_slices(recipe, watcher)  # first: a wrong file must not leave a run behind
     if recipe.start:
         recipe = started_recipe(recipe)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=watcher.end)
     check_disjoint(slices.train, slices.validation)
     for name, problems in slices.tests().items():
         check_disjoint(slices.train, problems)
         check_disjoint(slices.validation, problems)
-        watcher.end(f"{len(problems)} {name} problems, none of them seen in training")
+        watcher.end(f"{quantity(len(problems), f'{name} problem')}, none of them seen in training")
     save_familiarity(run.path / "familiarity.json", slices.train)
     if recipe.start and not is_own(recipe.start):
         job, models = taught_models(run, recipe, slices, torch.device(device), watcher)
     else:
+        watcher = Forecast(watcher, recipe)
         job, models = _own_models(run, recipe, slices, torch.device(device), watcher)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
     models["chain-of-thought"] = models["chain-of-thought"].with_scorer(scorer)

@@ -14,6 +14,7 @@ from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.generate.calculator import annotated
 from glassmind.grade import sample_solution
+from glassmind.progress import Progress, Silent
 from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe, SolutionsConfig
@@ -48,15 +49,16 @@ class Slices:
         return {name: problems for name in TEST_SLICES if (problems := getattr(self, name))}
 
 
-def make_slices(recipe: Recipe) -> Slices:
-    """Generate the recipe's problems, or read and split its file.
+def make_slices(recipe: Recipe, progress: Progress | None = None) -> Slices:
+    """Generate the recipe's problems, or read and split its file; ``progress`` is told which rows
+    of it were left out.
 
     Raises:
         UserError: the file cannot be read as problems, or is too small to split.
     """
     config = recipe.problems
     if config.file:
-        return _slices_of_file(recipe)
+        return _slices_of_file(recipe, progress or Silent())
     counts: dict[Split, int] = {
         "train": config.train,
         "validation": config.validation,
@@ -71,7 +73,7 @@ def make_slices(recipe: Recipe) -> Slices:
     return Slices(**made)
 
 
-def _slices_of_file(recipe: Recipe) -> Slices:
+def _slices_of_file(recipe: Recipe, progress: Progress) -> Slices:
     config = recipe.problems
     if config.file in PROBLEM_SETS:
         train = PROBLEM_SETS[config.file].train()
@@ -79,7 +81,9 @@ def _slices_of_file(recipe: Recipe) -> Slices:
         held = max(1, len(train) // 20)
         train, validation = train[held:], train[:held]
     else:
-        problems = load_problems(config.file)
+        problems = load_problems(
+            config.file, config.columns, on_bad_row=recipe.on_bad_row, say=progress.end
+        )
         train, validation, test = split_problems(
             problems, seed=recipe.seed, validation=0.1, test=0.2
         )

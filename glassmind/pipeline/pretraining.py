@@ -47,7 +47,7 @@ def run_pretraining(
         )
     with (
         group.first_process_first(),
-        begun(folder, recipe, resume=resume, first=group.is_first) as run,
+        begun(folder, recipe, progress, resume=resume, first=group.is_first) as run,
     ):
         rows, held_out = text_rows(run, recipe, progress)
         RowLoader(rows, recipe.train.batch_rows, recipe.seed)  # refuses too few rows

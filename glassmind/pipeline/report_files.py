@@ -64,7 +64,7 @@ def _example(problem: Problem, solved: bool, found: Mapping[str, Solution]) -> E
     *_, method = found
     trace = found[method].trace
     single = [
-        SingleChain(name, solution.trace.completions[0].steps, solution.answer)
+        _single_chain(problem, name, solution)
         for name, solution in found.items()
         if len(solution.trace.completions) == 1 and solution.trace.completions[0].steps
     ]
@@ -79,6 +79,12 @@ def _example(problem: Problem, solved: bool, found: Mapping[str, Solution]) -> E
         answers={name: solution.answer for name, solution in found.items()},
         single_chains=tuple(single),
     )
+
+
+def _single_chain(problem: Problem, method: str, solution: Solution) -> SingleChain:
+    steps = solution.trace.completions[0].steps
+    valid = tuple(check.valid for check in check_steps(problem, steps))
+    return SingleChain(method, steps, solution.answer, valid)
 
 
 def _nodes(problem: Problem, trace: Trace) -> tuple[ExampleNode, ...]:

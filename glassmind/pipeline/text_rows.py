@@ -77,14 +77,14 @@ def require_texts(recipe: Recipe) -> None:
 
 @contextmanager
 def begun(
-    folder: Path, recipe: Recipe, *, resume: bool, first: bool = True
+    folder: Path, recipe: Recipe, progress: Progress, *, resume: bool, first: bool = True
 ) -> Generator[RunFolder, None, None]:
     """Open the run, and delete it again if it is new and the block raises a ``UserError``, because
     its text is unusable. ``first`` says whether this process is the one that writes."""
     if not recipe.pretrain.file:
         raise UserError("a recipe that pretrains needs a text: set pretrain.file")
     new = not (folder / "recipe.toml").is_file()
-    run = open_run(folder, recipe, resume=resume) if first else RunFolder(folder)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end) if first else RunFolder(folder)
     try:
         yield run
     except UserError:

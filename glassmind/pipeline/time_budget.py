@@ -39,6 +39,7 @@ from glassmind.runs.dial import (
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer
+from glassmind.train.precision import computing_threads
 
 MARGIN = 0.05
 """The share of the time left for validations, checkpoints and a slower moment."""
@@ -181,14 +182,19 @@ def step_seconds(
         ) as watch,
     ):
         config = replace(
-            recipe.train, steps=_WARM_UP + _TIMED, inspect_every=0, weights="last", trackers=()
+            recipe.train,
+            steps=max(recipe.train.steps, _WARM_UP + _TIMED),  # computing as the run will
+            inspect_every=0,
+            weights="last",
+            trackers=(),
         )
         model = Transformer(replace(recipe.model, vocab_size=vocab_size))
         objective = Pretrain if recipe.objective == "pretrain" else SupervisedFineTuning
-        loader = RowLoader(_rows(recipe, vocab_size), config.batch_rows, seed=0)
+        loader = RowLoader(made_up_rows(recipe, vocab_size), config.batch_rows, seed=0)
         trainer = Trainer(objective(model), loader, config, stage="timing", device=device)
         try:
-            return _median_step(trainer, watch)
+            with computing_threads(trainer.choice.threads):
+                return _median_step(trainer, watch)
         finally:
             # The run compiles anew, as it does when it is resumed, so that it has the same kernels.
             torch.compiler.reset()
@@ -209,7 +215,7 @@ def _median_step(trainer: Trainer, watch: Callable[[int, int], None]) -> float:
     return statistics.median(times[_WARM_UP:])
 
 
-def _rows(recipe: Recipe, vocab_size: int) -> Rows:
+def made_up_rows(recipe: Recipe, vocab_size: int) -> Rows:
     """A batch of made-up tokens in the shape of real ones."""
     rows, length = recipe.train.batch_rows, recipe.train.row_tokens
     ids = np.random.default_rng(0).integers(0, vocab_size, rows * length, np.int32)

@@ -55,9 +55,13 @@ def run_training(
         return run_pretraining(
             recipe, folder, resume=resume, device=device, progress=watcher, group=group
         )
-    slices = make_slices(recipe)
+    slices = make_slices(recipe, watcher)
     with group.first_process_first():
-        run = open_run(folder, recipe, resume=resume) if group.is_first else RunFolder(folder)
+        run = (
+            open_run(folder, recipe, resume=resume, warn=watcher.end)
+            if group.is_first
+            else RunFolder(folder)
+        )
         tokenizer = run_tokenizer(run, recipe, slices.train)
         if group.is_first:
             save_familiarity(run.path / "familiarity.json", slices.train)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from glassmind.reason.needs import Need
+from glassmind.reason.vote import heaviest, vote
 from glassmind.records import Cost, Problem, Trace
 
 if TYPE_CHECKING:  # a report takes titles from here, and needs no model for that
@@ -28,18 +29,30 @@ class Solution:
     """A method's answer to a problem, the trace it is based on, and its cost.
 
     ``answer`` is ``None`` if the method found none. Methods share chains; ``cost`` is what the
-    method would have cost alone.
+    method would have cost alone. ``chosen`` is the number in ``trace.completions`` of the chain to
+    show for the answer: the chain that the method took, or the heaviest of those that voted for it.
+    It is ``None`` if no chain gave the answer.
     """
 
     problem_id: str
     answer: str | None
     trace: Trace
     cost: Cost
+    chosen: int | None = None
 
     @staticmethod
-    def of(answer: str | None, trace: Trace) -> Solution:
-        """A solution with the cost of its trace."""
-        return Solution(trace.problem_id, answer, trace, trace.cost)
+    def of(answer: str | None, trace: Trace, chosen: int | None = None) -> Solution:
+        """A solution that cost what its trace did."""
+        return Solution(trace.problem_id, answer, trace, trace.cost, chosen)
+
+    @staticmethod
+    def by_vote(trace: Trace, weights: Sequence[float] | None = None) -> Solution:
+        """The answer with the heaviest vote, each chain's being 1 unless given, and the heaviest
+        chain that gave it; among equals the likeliest."""
+        chains = trace.completions
+        answer = vote(chains, weights)
+        heavy = [1.0] * len(chains) if weights is None else weights
+        return Solution.of(answer, trace, heaviest(chains, answer, heavy))
 
 
 class Solve(Protocol):

@@ -52,11 +52,20 @@ def vote(completions: Sequence[Completion], weights: Sequence[float] | None = No
     return next(iter(tally(completions, weights)), None)
 
 
-def best_of(completions: Sequence[Completion], scores: Sequence[float]) -> str | None:
-    """The answer of the single highest-scored sample that gave one."""
+def best_of(completions: Sequence[Completion], scores: Sequence[float]) -> int | None:
+    """The number of the single highest-scored sample that gave an answer, the earlier of equals."""
+    answered = [n for n, key in enumerate(answer_keys(completions)) if key is not None]
+    return max(answered, key=lambda n: (scores[n], -n), default=None)
+
+
+def heaviest(
+    completions: Sequence[Completion], answer: str | None, weights: Sequence[float]
+) -> int | None:
+    """The number of the heaviest sample that gave ``answer``, of equals the likeliest under the
+    model; ``None`` if none did."""
     keys = answer_keys(completions)
-    answered = [n for n, key in enumerate(keys) if key is not None]
-    return keys[max(answered, key=lambda n: (scores[n], -n))] if answered else None
+    giving = [n for n, key in enumerate(keys) if key is not None and key == answer]
+    return max(giving, key=lambda n: (weights[n], completions[n].logprob, -n), default=None)
 
 
 def logprob_weights(completions: Sequence[Completion]) -> list[float]:

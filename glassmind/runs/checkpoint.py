@@ -1,9 +1,9 @@
 """Checkpoints: tensors as safetensors, everything else as JSON, nothing pickled.
 
 A checkpoint is a folder ``step-000300`` with a ``.safetensors`` file for each part (``model``,
-``optimizer``) and ``state.json``, which also holds each file's SHA-256. It is written under another
-name and renamed when complete; ``newest`` skips, and reports, one that was damaged afterwards.
-Beside the newest ones, one ``best-000250`` may be kept.
+``optimizer``) and ``state.json``, which also holds each file's SHA-256 and its own. It is written
+under another name and renamed when complete; ``newest`` skips, and reports, one that was damaged
+afterwards. Beside the newest ones, one ``best-000250`` may be kept.
 
 ``Writer`` writes in the background: a training step waits only until the tensors are copied.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,11 +26,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.files import atomic_write, require_space, write_json
+from glassmind.files import atomic_write, require_space
 from glassmind.runs import distributed_checkpoint
+from glassmind.runs.checkpoint_state import FORMAT, has_its_checksum, put_in_place, write_state
 from glassmind.serialization import read_json
 
-FORMAT = 2
+READABLE = (2, FORMAT)  # format 2 had no checksum of its state
 Kind = Literal["step", "best"]
 
 
@@ -102,19 +104,26 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, keep: int, kind: Kind 
             save_tensors(tensors, unfinished / f"{part}.safetensors")
         names = [f"{part}.safetensors" for part in checkpoint.tensors]
         checksums = {name: sha256(unfinished / name) for name in names}
-        header = {"format": FORMAT, "checksums": checksums}
-        write_json(unfinished / "state.json", header | checkpoint.state)
-        target = folder / f"{kind}-{step:06d}"
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
+        write_state(unfinished, checkpoint.state | {"checksums": checksums})
+        put_in_place(unfinished, folder / name_of(step, kind))
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    prune(folder, keep, kind)
+    prune(folder, keep, kind, step)
 
 
-def prune(folder: Path, keep: int, kind: Kind) -> None:
-    """Delete all checkpoints of a kind but the ``keep`` newest."""
-    for old in _numbered(folder, kind)[:-keep]:
+def name_of(step: int, kind: Kind = "step") -> str:
+    """What the folder of a checkpoint is called."""
+    return f"{kind}-{step:06d}"
+
+
+def prune(folder: Path, keep: int, kind: Kind, step: int) -> None:
+    """Delete the checkpoints of a kind before the ``keep`` newest up to ``step``.
+
+    One with a higher number is what training went back from, because it is damaged, or a stranger:
+    it must not push out those that are good.
+    """
+    present = [path for number, path in _numbered(folder, kind) if number <= step]
+    for old in present[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -166,7 +175,7 @@ def header(folder: Path) -> dict[str, Any]:
     written = state.get("format") if isinstance(state, dict) else None
     if not isinstance(written, int):
         raise UserError(f"{folder} is not a checkpoint")
-    if written != FORMAT:
+    if written not in READABLE:
         age = "a newer" if written > FORMAT else "an older"
         raise OtherVersion(
             f"{folder} was written by {age} version of Glassmind (format {written}, and this one "
@@ -175,6 +184,8 @@ def header(folder: Path) -> dict[str, Any]:
     checksums = state.get("checksums")
     if not isinstance(checksums, dict) or any(Path(name).name != name for name in checksums):
         raise UserError(f"{folder}/state.json has no valid checksums")
+    if written > 2 and not has_its_checksum(state):
+        raise UserError(f"{folder}/state.json does not match its checksum")
     return state
 
 
@@ -202,7 +213,7 @@ def newest(
     Raises:
         OtherVersion: the newest was written by another version.
     """
-    candidates = _numbered(folder, kind)
+    candidates = [path for _, path in _numbered(folder, kind)]
     while candidates:
         try:
             return read(candidates.pop())
@@ -214,8 +225,10 @@ def newest(
     return None
 
 
-def _numbered(folder: Path, kind: Kind) -> list[Path]:
-    """Checkpoint folders of a kind, oldest first."""
-    found = folder.glob(f"{kind}-*") if folder.is_dir() else ()
-    numbered = {int(n): p for p in found if (n := p.name.removeprefix(f"{kind}-")).isdigit()}
-    return [numbered[step] for step in sorted(numbered)]
+def _numbered(folder: Path, kind: Kind) -> list[tuple[int, Path]]:
+    """Step and folder of the checkpoints of a kind, oldest first; what is named otherwise is none
+    of ours."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    named = re.compile(rf"{kind}-([0-9]{{6,15}})")
+    numbered = [(int(match[1]), path) for path in found if (match := named.fullmatch(path.name))]
+    return sorted((n, path) for n, path in numbered if path.name == name_of(n, kind))

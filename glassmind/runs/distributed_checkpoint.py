@@ -26,7 +26,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.files import require_space, write_json
+from glassmind.files import require_space
+from glassmind.runs.checkpoint_state import put_in_place, write_state
 
 Place = Callable[[str, str, torch.Size, torch.dtype], Tensor]
 SEPARATOR = "|"  # separates a part's name from a tensor's; neither contains it
@@ -101,10 +102,8 @@ def save(
         if first:
             files = sorted(path.name for path in unfinished.glob("shard-*.safetensors"))
             whole = {file: checksums[int(file.split("-")[1]) - 1] for file in files}
-            write_json(unfinished / "state.json", {"checksums": whole, "sharded": True, **state})
-            target = folder / name
-            shutil.rmtree(target, ignore_errors=True)
-            unfinished.rename(target)
+            write_state(unfinished, {"checksums": whole, "sharded": True, **state})
+            put_in_place(unfinished, folder / name)
         dist.barrier()
     finally:
         if first:

@@ -3,6 +3,7 @@
 runs/demo/
   recipe.toml        the resolved recipe, every value
   run.json           commit, seed, machine, versions, seconds of each stage
+  arithmetic.json    how each stage computes: precision, compiled or not, threads
   tokenizer.json     in Hugging Face's format
   metrics.jsonl      one line every few steps
   checkpoints/       of a stage in progress
@@ -15,18 +16,21 @@ runs/demo/
 from __future__ import annotations
 
 import platform
+import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glassmind import __version__
 from glassmind.errors import UserError
 from glassmind.files import write_text
+from glassmind.machine import processor
+from glassmind.model.presets import PRESETS
 from glassmind.runs.lock import hold
-from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml
+from glassmind.runs.recipe import Recipe, read_recipe, recipe_toml, shipped_recipes
 from glassmind.runs.results import RunInfo
 from glassmind.serialization import encode_toml, read_record, write_record
 
@@ -63,13 +67,43 @@ class RunFolder:
         spent = {stage: round(info.seconds.get(stage, 0.0) + seconds, 2)}
         write_record(self.path / "run.json", replace(info, seconds=info.seconds | spent))
 
+    def note_changes(self, recipe: Recipe, warn: Callable[[str], None]) -> None:
+        """Say and keep what is different now from when the run was begun, as far as it matters."""
+        info, now = self.info(), new_info(recipe)
+        then: dict[str, object] = {**info.machine, **info.versions}
+        present: dict[str, object] = {**now.machine, **now.versions}
+        different = [
+            f"{name} {then[name]}, now {value}"
+            for name, value in present.items()
+            if name in then and then[name] != value
+        ]
+        if not different:
+            return
+        sentence = f"{self.path} was begun with {'; '.join(different)}"
+        threads = then.get("threads")
+        remedy = f"; --threads {threads} keeps that" if threads != present["threads"] else ""
+        warn(f"{sentence}: its weights will differ from those of a run without a pause{remedy}")
+        if sentence not in info.changes:
+            changes = (*info.changes, sentence)
+            write_record(self.path / "run.json", replace(info, changes=changes))
+
     def spent(self, stage: str) -> float:
         """Seconds noted for a stage."""
         return self.info().seconds.get(stage, 0.0)
 
 
-def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
+def open_run(
+    path: Path,
+    recipe: Recipe,
+    *,
+    resume: bool,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> RunFolder:
     """Create a run's folder, or go on with one that holds the same recipe.
+
+    ``warn`` gets a sentence if the run was begun with other threads, versions or on another
+    processor, so that its weights will not be those of a run without a pause; the run's
+    ``run.json`` keeps that sentence.
 
     Raises:
         UserError: the folder holds something else, another recipe, or a run that was not asked
@@ -86,6 +120,7 @@ def open_run(path: Path, recipe: Recipe, *, resume: bool) -> RunFolder:
                 "has, so leave that out, or name another folder by --run"
             )
         hold(path)
+        run.note_changes(recipe, warn)
         return run
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -130,10 +165,56 @@ def existing_run(path: Path) -> RunFolder:
         UserError: there is none.
     """
     if not (path / "recipe.toml").is_file():
-        raise UserError(
-            f"{path} is not a run: a run's folder holds recipe.toml, as `glassmind demo` makes it"
-        )
+        raise not_a_run(path)
     return RunFolder(path)
+
+
+def run_id(path: Path) -> str:
+    """What tells the run at ``path`` from all others; "" for one of an earlier version, or none."""
+    return RunFolder(path).info().id if (path / "run.json").is_file() else ""
+
+
+def not_a_run(path: Path) -> UserError:
+    """Why there is no run at ``path``: nothing is there, something else is, or the name is that of
+    something without weights."""
+    return UserError(f"{path} is not a run: {_instead(path)}")
+
+
+def _instead(path: Path) -> str:
+    """What is at ``path``, and what to do with it."""
+    if path.is_file():
+        if path.suffix == ".toml":
+            return f"it is a file, perhaps a recipe, of which `glassmind train {path}` makes a run"
+        return "it is a file, and a run is a folder with recipe.toml, as `glassmind demo` makes it"
+    if path.is_dir():
+        if (path / "adapter_config.json").is_file():
+            return (
+                "it is a PEFT adapter, which needs its model: `glassmind convert MODEL merged "
+                f"--adapter {path}` makes one of both"
+            )
+        if (path / "config.json").is_file():
+            return "it is a model's folder of Hugging Face, which was not trained here"
+        if not any(path.iterdir()):
+            return "the folder is empty"
+        inside = sorted(found.parent.name for found in path.glob("*/recipe.toml"))
+        if inside:
+            return f"the folder holds runs; name one of them: {', '.join(inside[:8])}"
+        return "the folder holds something else; a run's has recipe.toml, as `glassmind demo` makes"
+    name = str(path)
+    below = Path("runs") / path
+    if (below / "recipe.toml").is_file():
+        return f"there is nothing of that name; did you mean {below}?"
+    if name in PRESETS:
+        return (
+            "it is an architecture without weights, which `glassmind models` shows; a model with "
+            "weights is a run's folder, a .gguf file or a folder of Hugging Face"
+        )
+    if name in shipped_recipes():
+        return f"it is a recipe, of which `glassmind train {name}` makes a run"
+    return (
+        "there is nothing of that name; a run's folder, a .gguf file, a folder of Hugging Face, or "
+        "smollm2 is a model"
+    )
 
 
 def new_info(recipe: Recipe) -> RunInfo:
@@ -144,9 +225,10 @@ def new_info(recipe: Recipe) -> RunInfo:
     return RunInfo(
         commit=commit(),
         seed=recipe.seed,
+        id=secrets.token_hex(16),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         machine={
-            "processor": _processor(),
+            "processor": processor(),
             "threads": torch.get_num_threads(),
             "capability": torch.backends.cpu.get_cpu_capability(),
             "system": f"{platform.system()} {platform.machine()}",

@@ -16,6 +16,8 @@ import torch
 from glassmind.errors import UserError
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
+from glassmind.model.facts import model_facts
+from glassmind.notebook import facts_text, table
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
 from glassmind.runs.folder import FORMER_STAGES, RunFolder, existing_run
 from glassmind.runs.recipe import Recipe
@@ -60,7 +62,7 @@ class SavedModel:
             raise ValueError(f"trunk must be one of {', '.join(STAGES)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Loaded:
     """A run's model, ready to use, with what is needed to use it."""
 
@@ -70,6 +72,21 @@ class Loaded:
     tokenizer: SavedTokenizer
     model: Transformer
     verifier: TokenScorer | None
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("recipe", self.recipe.name),
+            *model_facts(self.model.config, self.model),
+            ("verifier", "none" if self.verifier is None else "scores every step"),
+        ]
+
+    def __str__(self) -> str:
+        return facts_text(f"{self.run.path}, {self.stage}", self._facts())
+
+    __repr__ = __str__  # the default would print every layer
+
+    def _repr_html_(self) -> str:
+        return table((), [("name", f"{self.run.path}, {self.stage}"), *self._facts()])
 
     @property
     def style(self) -> Style:

@@ -8,7 +8,6 @@ repeated from its own files.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -16,10 +15,12 @@ from typing import Literal
 
 import tomli_w
 
+from glassmind.data.bad_rows import OnBadRow
 from glassmind.data.generator import ProblemDial
+from glassmind.data.problem_columns import ProblemColumns
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig
-from glassmind.serialization import decode, encode_toml
+from glassmind.serialization import decode, encode_toml, parse_toml, read_toml
 
 MOST_SAMPLES = 1024
 """What one request may ask of the engine; a recipe that asks for more is refused at once."""
@@ -74,12 +75,14 @@ class SolutionsConfig:
 class ProblemsConfig:
     """Which problems: generated ones (``dial`` says how hard), or ``file``.
 
-    ``file`` is a JSONL of one's own problems, or a name of ``data.problem_sets`` (``"gsm8k"``,
-    ``"math"``), whose files lie below ``GLASSMIND_DATA``. The counts are those of generated
-    problems; a file is split by a hash of its questions.
+    ``file`` holds one's own problems (JSONL, JSON, CSV, TSV, parquet, or a folder of these), or is
+    a name of ``data.problem_sets`` (``"gsm8k"``, ``"math"``), whose files lie below
+    ``GLASSMIND_DATA``. ``columns`` are the names of its columns, where they are not the usual ones.
+    The counts are those of generated problems; a file is split by a hash of its questions.
     """
 
     file: str = ""
+    columns: ProblemColumns = field(default_factory=ProblemColumns)
     train: int = 60_000
     validation: int = 500
     test: int = 2_000
@@ -117,15 +120,15 @@ class TrainConfig:
 
     A batch is ``batch_rows`` rows of ``row_tokens`` tokens, taken ``accumulate`` times before each
     step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
-    rest. ``precision`` and ``compile`` are decided by ``train.precision`` where ``auto``. Processes
+    rest. ``precision`` and ``compile``, where ``auto``, and the number of CPU ``threads``, where 0,
+    are measured at the start of a run that is long enough (``train.calibration``). Processes
     started by torchrun share each batch: ``ddp`` (``auto``) has the model in each of them, ``fsdp``
     splits it, see docs/SCALING-OUT.md.
     ``checkpoint_minutes`` is how much work a crash may cost; ``weights`` says whether a finished
     model has those of the last step or of the lowest validation loss. ``on_nan`` and ``on_spike``
     are policies of ``train.guard``; a loss is a spike ``spike_sigmas`` standard deviations above
-    the ones before. Every ``inspect_every`` steps (0:
-    never) gradients, updates and activations of each layer are recorded; ``trackers`` get the
-    figures beside ``metrics.jsonl``.
+    the ones before. Every ``inspect_every`` steps (0: never) gradients, updates and activations of
+    each layer are recorded; ``trackers`` get the figures beside ``metrics.jsonl``.
     """
 
     steps: int = 1000
@@ -141,6 +144,7 @@ class TrainConfig:
     decay_fraction: float = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    threads: int = 0
     recompute: bool = False
     parallel: Literal["auto", "none", "ddp", "fsdp"] = "auto"
     log_every: int = 10
@@ -159,6 +163,7 @@ class TrainConfig:
         _at_least(self, 1, "log_every", "validate_every")
         _at_least(self, 2, "row_tokens")
         _at_least(self, 0, "warmup", "inspect_every")
+        _within(self, 0, 4096, "threads")
         _within(self, 0, 10, "muon_lr", "adamw_lr", "weight_decay")
         _within(self, 0, 1, "decay_fraction")
         _within(self, 0, 1e9, "clip", "checkpoint_minutes")
@@ -317,7 +322,7 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class ChatsConfig:
-    """Conversations to learn from: a JSON or JSONL ``file`` (``data.chats``), or, without one, the
+    """Conversations to learn from: a ``file`` of rows (``data.chats``), or, without one, the
     recipe's generated problems, told as conversations.
 
     ``template`` is a file with a Jinja chat template, where the model's own is missing or not
@@ -336,7 +341,7 @@ class ChatsConfig:
 
 @dataclass(frozen=True)
 class ClassifyConfig:
-    """Texts with labels: a CSV, TSV or JSONL ``file``, or, without one, generated problems.
+    """Texts with labels: a ``file`` of rows (``data.labelled``), or else generated problems.
 
     Columns are given by name, or by number (from 1) where the file has no line of names. Generated
     problems are told apart by the ``task``: the operation of their last step, or the kind of story.
@@ -365,6 +370,9 @@ class Recipe:
     ``start`` is a finished model to go on from, where the run is not to begin with random weights:
     a run's folder, a model of Hugging Face, a GGUF file, or a shipped model by its name. The model
     and the tokenizer are then those of ``start``, and ``[model]`` and ``[tokenizer]`` say nothing.
+
+    ``on_bad_row`` says what becomes of a file of problems, conversations or labelled texts in which
+    some rows cannot be used: it is refused, or the run goes on without them and says which.
     """
 
     name: str = "unnamed"
@@ -373,6 +381,7 @@ class Recipe:
     objective: str = "sft"
     start: str = ""
     style: Literal["chain", "direct"] = "chain"
+    on_bad_row: OnBadRow = "stop"
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -395,9 +404,21 @@ def shipped_recipes() -> dict[str, str]:
     found = {}
     for entry in sorted((resources.files("glassmind") / "recipes").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
-            about = tomllib.loads(entry.read_text("utf-8")).get("about", "")
+            about = parse_toml(entry.read_text("utf-8"), entry.name).get("about", "")
             found[entry.name.removesuffix(".toml")] = str(about)
     return found
+
+
+def packaged_recipe(name: str) -> Recipe | None:
+    """The recipe of that name that comes with the package, whatever lies in this folder."""
+    if name not in shipped_recipes():
+        return None
+    where = f"recipe {name}"
+    return decode(Recipe, parse_toml(_packaged_text(name), where), where)
+
+
+def _packaged_text(name: str) -> str:
+    return (resources.files("glassmind") / "recipes" / f"{name}.toml").read_text("utf-8")
 
 
 def read_recipe(name_or_path: str) -> Recipe:
@@ -409,25 +430,17 @@ def read_recipe(name_or_path: str) -> Recipe:
     path = Path(name_or_path)
     if path.is_dir() and (path / "recipe.toml").is_file():
         path = path / "recipe.toml"
+    where = f"recipe {name_or_path}"
     if path.is_file():
-        try:
-            text = path.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"recipe {path} is not UTF-8 text: {error}") from None
+        values = read_toml(path, where)
     elif name_or_path in shipped_recipes():
-        text = (resources.files("glassmind") / "recipes" / f"{name_or_path}.toml").read_text(
-            "utf-8"
-        )
+        values = parse_toml(_packaged_text(name_or_path), where)
     else:
         raise UserError(
             f"there is no recipe {name_or_path!r}: give a TOML file, a run's folder, or one of "
             f"{', '.join(shipped_recipes())}"
         )
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    return decode(Recipe, values, f"recipe {name_or_path}")
+    return decode(Recipe, values, where)
 
 
 def recipe_toml(recipe: Recipe) -> str:

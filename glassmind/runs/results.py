@@ -15,6 +15,8 @@ class RunInfo:
 
     ``created`` is in UTC. ``machine`` names the processor, its vector instructions, the threads
     and the system; ``versions`` those of the libraries. ``seconds`` is how long each stage took.
+    ``id`` is the run's own, which its checkpoints repeat. ``changes`` says what was different each
+    time that the run was gone on with.
     """
 
     commit: str = ""
@@ -23,6 +25,8 @@ class RunInfo:
     machine: dict[str, str | int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    id: str = ""
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from glassmind.errors import UserError
+from glassmind.model.finite import require_finite
 
 
 def named_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -19,8 +20,10 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], what: str) ->
     """Copy ``tensors`` into the parameters of the same names.
 
     Raises:
-        UserError: names or shapes differ; ``what`` names the source in the message.
+        UserError: names or shapes differ, or a number is NaN or infinite; ``what`` names the source
+            in the message.
     """
+    require_finite(list(tensors.values()), what)
     copy_weights(named_weights(module), tensors, what)
 
 

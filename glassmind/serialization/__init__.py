@@ -4,7 +4,8 @@ Every file that this package writes for machines is a frozen dataclass, and is r
 same class: ``write_record`` and ``read_record`` for a whole file, ``encode`` and ``decode`` for a
 value. Both follow the type annotations of the fields, so a new field needs no code here.
 
-Read ``decode`` first, then ``encode``, then ``json_files`` (parsing JSON that nobody vouches for);
+Read ``decode`` first, then ``encode``, then ``json_files`` and
+``toml_files`` (parsing what nobody vouches for);
 ``field_types`` is what they know about annotations, ``json_values`` has the types of plain JSON.
 """
 
@@ -19,6 +20,7 @@ from glassmind.serialization.json_files import (
     write_record,
 )
 from glassmind.serialization.json_values import JsonObject, JsonValue
+from glassmind.serialization.toml_files import parse_toml, read_toml
 
 __all__ = [
     "JsonObject",
@@ -28,8 +30,10 @@ __all__ = [
     "encode_toml",
     "parse_json",
     "parse_object",
+    "parse_toml",
     "read_json",
     "read_object",
     "read_record",
+    "read_toml",
     "write_record",
 ]

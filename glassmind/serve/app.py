@@ -22,18 +22,19 @@ from glassmind.serve.access.gate import Gate, Limits
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
 from glassmind.serve.access.refusals import AsciiJSON, Refusal, invalid_fields
-from glassmind.serve.constraints import Constraints
 from glassmind.serve.endpoints import chat, completions, reasoning, texts
 from glassmind.serve.endpoints.service import Service
 from glassmind.serve.schemas import events as event_schema
 from glassmind.serve.schemas import responses as response_schema
+from glassmind.serve.work.compiling import Compiler
 from glassmind.serve.work.engine_thread import EngineThread
 from glassmind.serve.work.metrics import Metrics
 
 STATIC = Path(__file__).with_name("static")
 # The page needs nothing from other sites, and may load nothing from them.
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -58,7 +59,7 @@ def create_app(
         engine, metrics, max_sequences=limits.sequences, seconds=limits.request_seconds
     )
     metrics.watch(lambda: thread.state)
-    service = Service(served, thread, limits, metrics, Constraints(served.vocabulary))
+    service = Service(served, thread, limits, metrics, Compiler(served.vocabulary))
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -68,10 +69,16 @@ def create_app(
         service.close()
 
     app = FastAPI(
-        title="Glassmind", version=__version__, lifespan=running, docs_url=None, redoc_url=None
+        title="Glassmind",
+        version=__version__,
+        lifespan=running,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a POST with its body does not survive it
     )
     for endpoints in (completions, chat, reasoning, texts):
         app.include_router(endpoints.routes(service))
+    app.state.end_requests = thread.end_all
     _add_state(app, service)
     _add_page(app)
     _add_refusals(app)
@@ -136,7 +143,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_refusals(app: FastAPI) -> None:
-    """Turn every error into the same form of response."""
+    """Turn every mistake of a client into the same form of response; faults are the gate's."""
 
     async def refused(_: Request, error: Any) -> Response:
         return error.response()
@@ -158,11 +165,7 @@ def _add_refusals(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
-    async def failed(_: Request, error: Exception) -> Response:  # uvicorn logs it
-        return Refusal(500, "the server failed on this request").response()
-
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(UserError, mistaken)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, by_framework)
-    app.add_exception_handler(Exception, failed)

@@ -1,11 +1,13 @@
 """Constraints from the fields of a request.
 
 OpenAI, vLLM and llama.cpp have different fields for the form of an answer. All of them are read
-here into one ``Form``.
+here into one ``Form``. ``Constraints`` makes the constraint of a form, ``work.compiling`` decides
+whose turn it is to have one made.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -20,12 +22,16 @@ from glassmind.generate.constraint.constraint import (
     JSONObjectConstraint,
     JSONSchemaConstraint,
     RegexConstraint,
+    Trial,
 )
 from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.requests import JsonFormat, Sampled, SchemaFormat
 
-KEPT = 32  # clients ask for the same schema again and again, and a large one takes a second
+# Clients ask for the same schema again and again, and a large one takes a second. What is compiled
+# takes about a hundred times the memory of its text.
+KEPT = 32
+KEPT_CHARACTERS = 1 << 18  # in all
 
 Kind = Literal["object", "schema", "regex", "choice", "grammar"]
 
@@ -97,39 +103,58 @@ def _schema(schema: Any, field: str) -> Form:
 
 
 class Constraints:
-    """Makes constraints, and remembers the last ones. For one thread, and not the event loop's."""
+    """Makes constraints, and remembers the last ones: at most ``KEPT``, and only so many as have
+    ``KEPT_CHARACTERS`` of text together. Every grammar is first given to ``trial``.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._known: OrderedDict[str, Constraint] = OrderedDict()
+    ``known`` and ``keep`` are for the event loop, ``made`` for another thread.
+    """
 
-    def of(self, form: Form | None) -> Constraint | None:
-        """The constraint that keeps a form; ``None`` where nothing is asked.
+    def __init__(self, vocabulary: Vocabulary, trial: Trial | None = None) -> None:
+        self._vocabulary, self._trial = vocabulary, trial
+        self._known: OrderedDict[bytes, tuple[int, Constraint]] = OrderedDict()
+        self._characters = 0
+
+    def known(self, form: Form) -> Constraint | None:
+        """The constraint that keeps a form, if it is remembered."""
+        key, _ = _key(form)
+        found = self._known.get(key)
+        if found is None:
+            return None
+        self._known.move_to_end(key)
+        return found[1]
+
+    def made(self, form: Form) -> Constraint:
+        """The constraint that keeps a form, made anew.
 
         Raises:
             Refusal: it cannot be read, or not be kept; the sentence says why.
         """
-        if form is None:
-            return None
-        key = json.dumps((form.kind, form.value))
-        constraint = self._known.pop(key, None)
-        if constraint is None:
-            try:
-                constraint = self._made(form)
-            except UserError as error:
-                raise Refusal(400, str(error), param=form.field) from None
-        self._known[key] = constraint
-        if len(self._known) > KEPT:
-            self._known.popitem(last=False)
-        return constraint
+        try:
+            if form.kind == "object":
+                return JSONObjectConstraint(self._vocabulary)
+            kind = {
+                "schema": JSONSchemaConstraint,
+                "regex": RegexConstraint,
+                "choice": ChoiceConstraint,
+                "grammar": GrammarConstraint,
+            }[form.kind]
+            return kind(form.value, self._vocabulary, self._trial)
+        except UserError as error:
+            raise Refusal(400, str(error), param=form.field) from None
 
-    def _made(self, form: Form) -> Constraint:
-        if form.kind == "object":
-            return JSONObjectConstraint(self._vocabulary)
-        made = {
-            "schema": JSONSchemaConstraint,
-            "regex": RegexConstraint,
-            "choice": ChoiceConstraint,
-            "grammar": GrammarConstraint,
-        }[form.kind]
-        return made(form.value, self._vocabulary)
+    def keep(self, form: Form, constraint: Constraint) -> None:
+        """Remember a constraint."""
+        key, size = _key(form)
+        if key in self._known or size > KEPT_CHARACTERS:
+            return
+        self._known[key] = (size, constraint)
+        self._characters += size
+        while len(self._known) > KEPT or self._characters > KEPT_CHARACTERS:
+            _, (dropped, _) = self._known.popitem(last=False)
+            self._characters -= dropped
+
+
+def _key(form: Form) -> tuple[bytes, int]:
+    """What a form is remembered by, and the length of its text."""
+    text = json.dumps((form.kind, form.value))
+    return hashlib.sha256(text.encode("ascii")).digest(), len(text)

@@ -1,31 +1,48 @@
 """Running the server under uvicorn, with a graceful shutdown.
 
-On SIGTERM or Ctrl-C the server accepts no new connections, finishes running requests for at most
-``drain_seconds``, and exits.
+On SIGTERM or Ctrl-C the server accepts no new connections and finishes running requests for at most
+``drain_seconds``. Those that are not finished then are refused; a stream gets an error event and
+its end. A second Ctrl-C ends it at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from glassmind.errors import UserError
+from glassmind.serve.connections import (
+    MOST_CONNECTIONS,
+    Connection,
+    Doorkeeper,
+    Patience,
+    most_connections,
+)
+from glassmind.serve.log import keep_small
 
 BACKLOG = 256
-IDLE_SECONDS = 30  # an idle connection is closed after so many seconds
+HEADER_BYTES = 64 << 10
+LAST_WORDS_SECONDS = 5  # for the refusals at the end; what is not read then is cut
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 chooses a free port.
 
     Raises:
-        UserError: the address is not this machine's, or the port is in use.
+        UserError: no address is given, it is not this machine's, or the port is in use.
     """
+    if not host.strip():
+        raise UserError(
+            "an empty --host would listen on every address of this machine: give 0.0.0.0 or :: "
+            "if that is meant, else 127.0.0.1"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,35 +59,90 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: ASGIApp, listening: socket.socket, *, drain_seconds: float, started: Callable[[], None]
+    app: FastAPI,
+    listening: socket.socket,
+    *,
+    drain_seconds: float,
+    started: Callable[[], None],
+    connections: int = MOST_CONNECTIONS,
+    proxies: Sequence[str] = (),
 ) -> None:
-    """Serve ``app`` until stopped. ``started`` is called when the server accepts requests."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(drain_seconds)),
-        h11_max_incomplete_event_size=64 << 10,  # of headers
-        ws="none",
-    )
+    """Serve ``app``, which ``create_app`` made, until stopped. ``started`` is called when the
+    server accepts requests.
+
+    ``proxies`` are the addresses from which ``X-Forwarded-For`` is believed; by default none.
+    """
     # uvicorn raises the signal that ended it once more; ignore it.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
+    server = Server(
+        app,
+        drain_seconds=drain_seconds,
+        started=started,
+        connections=most_connections(connections),
+        proxies=proxies,
+    )
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            Server(config, started).run(sockets=[listening])
+            server.run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with a callback when it has started."""
+    """uvicorn's server with limits on its connections, and an end that every client is told of."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._say_started = started
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        drain_seconds: float,
+        started: Callable[[], None] = lambda: None,
+        connections: int = MOST_CONNECTIONS,
+        patience: Patience | None = None,
+        proxies: Sequence[str] = (),
+    ) -> None:
+        self._patience = patience or Patience()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=list(proxies),
+                timeout_keep_alive=max(1, round(self._patience.idle)),
+                timeout_graceful_shutdown=round(drain_seconds + LAST_WORDS_SECONDS),
+                h11_max_incomplete_event_size=HEADER_BYTES,
+                ws="none",
+            )
+        )
+        self._drain_seconds, self._connections = drain_seconds, connections
+        self._say_started, self._end_requests = started, app.state.end_requests
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Start to accept connections."""
+        keep_small()
+        await super().startup([])  # uvicorn would accept without a limit
+        create = functools.partial(Connection, self.config, self.server_state, self.lifespan.state)
+        door = Doorkeeper(
+            self.server_state.connections,
+            create,
+            most=self._connections,
+            patience=self._patience,
+        )
+        self._tasks = [asyncio.create_task(door.sweep())]
+        self._tasks += [asyncio.create_task(door.accept(one)) for one in sockets or ()]
         self._say_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is running; refuse what is not finished after ``drain_seconds``."""
+        sweep, *accepting = self._tasks
+        for task in accepting:
+            task.cancel()
+        await asyncio.gather(*accepting, return_exceptions=True)
+        late = asyncio.get_running_loop().call_later(self._drain_seconds, self._end_requests)
+        await super().shutdown(sockets)
+        late.cancel()
+        sweep.cancel()

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from glassmind.data.columns import LABEL
 from glassmind.data.packing import PackedRows
 from glassmind.model import Transformer
+from glassmind.model.eager import uncompiled
 from glassmind.train.batch import Batch, to_batch
 from glassmind.train.objective import Loss, Objective
 
@@ -89,7 +90,7 @@ def class_probabilities(
     probabilities, labels = [], []
     was_training = classifier.training
     classifier.eval()
-    with torch.compiler.set_stance("force_eager"):  # a few passes are not worth compiling for
+    with uncompiled():  # a few passes are not worth compiling for
         for start in range(0, len(rows), ROWS_AT_ONCE):
             batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
             probabilities.append(classifier(batch).float().softmax(dim=-1).cpu())

@@ -146,11 +146,15 @@ class ShardWriter(checkpoint.Writer):
     def write(
         self, step: int, checkpoint_: Checkpoint, keep: int, kind: checkpoint.Kind = "step"
     ) -> None:
-        state = {"format": checkpoint.FORMAT, **checkpoint_.state}
-        name = f"{kind}-{step:06d}"
-        distributed_checkpoint.save(self.folder, name, checkpoint_.tensors, state, self.device)
+        distributed_checkpoint.save(
+            self.folder,
+            checkpoint.name_of(step, kind),
+            checkpoint_.tensors,
+            checkpoint_.state,
+            self.device,
+        )
         if torch.distributed.get_rank() == 0:
-            checkpoint.prune(self.folder, keep, kind)
+            checkpoint.prune(self.folder, keep, kind, step)
 
 
 class _Evaluated(Objective):

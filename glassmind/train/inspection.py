@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from glassmind.model import Block, probe
+from glassmind.model.eager import uncompiled
 from glassmind.train.objective import Objective
 
 SILENT = 1e-3
@@ -102,7 +103,7 @@ class Inspector:
             with (
                 torch.random.fork_rng(devices),
                 torch.no_grad(),
-                torch.compiler.set_stance("force_eager"),
+                uncompiled(),
                 autocast,
                 probe(module, replace=watchers),
             ):

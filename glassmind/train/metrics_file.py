@@ -14,6 +14,7 @@ from typing import Any
 from glassmind.files import write_text
 
 CLOCK_FIELDS = ("seconds", "tokens_per_second")
+_BLOCK = 1 << 16
 
 
 class MetricsFile:
@@ -31,10 +32,18 @@ class MetricsFile:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut(self, n_bytes: int) -> None:
-        """Delete what was written after the first ``n_bytes``."""
+        """Delete what was written after the first ``n_bytes``, and a line they would cut."""
         if self.path.exists():
             with self.path.open("rb+") as file:
-                file.truncate(min(n_bytes, self.path.stat().st_size))
+                end = max(0, min(n_bytes, self.path.stat().st_size))
+                while end:  # in a file of ours, the byte before ``end`` is the end of a line
+                    start = max(0, end - _BLOCK)
+                    file.seek(start)
+                    found = file.read(end - start).rfind(b"\n")
+                    end = start if found < 0 else start + found + 1
+                    if found >= 0:
+                        break
+                file.truncate(end)
 
     def forget_stage(self) -> None:
         """Delete this stage's rows, because the stage starts over."""

@@ -1,12 +1,15 @@
-"""Which precision to train in and whether to compile: one rule.
+"""How a run computes: number format, compiled or not, how many threads.
 
-bfloat16 is faster only where the processor multiplies it natively: AVX-512-BF16 or AMX on x86, BF16
-on Arm, compute capability 8 on NVIDIA. Elsewhere PyTorch emulates it, correctly and many times
-slower (measured on an AVX2 machine: 9 times slower than float32), so the rule says float32 there.
+On a GPU one rule is enough: bfloat16 from compute capability 8 on, and compiled. On a CPU no rule
+is right. Processors that multiply bfloat16 natively may still train faster in float32, because a
+small model spends its time on everything but the products (an AVX-512 machine with bf16
+instructions: 281 ms a step in bfloat16, 146 in float32), and where bfloat16 is emulated it is many
+times slower. So there it is measured (``calibration``), for a run that is long enough to gain from
+it; the others take what is right most often, float32 and compiled.
 
-``torch.compile`` is faster wherever it works; on a CPU it needs a C++ compiler. Blocks are compiled
-one by one, not the whole model: all layers, and all stages of a run, then share one compiled block,
-and compilation takes seconds instead of half a minute.
+``torch.compile`` needs a C++ compiler on a CPU. Blocks are compiled one by one, not the whole
+model: all layers, and all stages of a run, then share one compiled block, and compilation takes
+seconds instead of half a minute.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,47 +29,77 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PrecisionChoice:
-    """``autocast_dtype`` is ``None`` for plain float32; ``reason`` is a sentence for the user."""
+    """How a run computes. ``threads`` is 0 where that is not ours to say; ``reason`` is a sentence
+    for people."""
 
-    autocast_dtype: torch.dtype | None
+    precision: Literal["float32", "bfloat16"]
     compile: bool
-    reason: str
+    threads: int = 0
+    reason: str = ""
+
+    @property
+    def autocast_dtype(self) -> torch.dtype | None:
+        """The type of products under autocast; ``None`` for plain float32."""
+        return torch.bfloat16 if self.precision == "bfloat16" else None
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The context in which a loss is computed."""
+        dtype = self.autocast_dtype
+        return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+
+    def __str__(self) -> str:
+        words = [self.precision, "compiled" if self.compile else "not compiled"]
+        if self.threads:
+            words.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
+        return ", ".join(words)
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether ``device`` has native matrix products in bfloat16."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return any(
-            bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16")
-        )
-    return False
+    """True on a GPU whose matrix products in bfloat16 are native."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
 
 
 def has_compiler() -> bool:
-    """Whether ``torch.compile`` can be used on the CPU: it needs C++ and Python's headers."""
+    """True where ``torch.compile`` finds what its CPU backend needs: C++ and Python's headers."""
     names = (os.environ.get("CXX", "g++"), "g++", "clang++")
     headers = Path(sysconfig.get_path("include")) / "Python.h"
     return any(shutil.which(name) for name in names) and headers.is_file()
 
 
 def choose_precision(
-    device: torch.device | str = "cpu", precision: Precision = "auto", compile: Switch = "auto"
+    device: torch.device | str = "cpu",
+    precision: Precision = "auto",
+    compile: Switch = "auto",
+    threads: int = 0,
 ) -> PrecisionChoice:
-    """Apply the rule above; explicit choices are followed if the machine supports them."""
+    """The choice without a measurement; explicit wishes are followed where the machine can."""
     device = torch.device(device)
     fast = has_fast_bf16(device)
     use_bf16 = precision == "bfloat16" or (precision == "auto" and fast)
     can_compile = device.type == "cuda" or has_compiler()
-    use_compile = compile != "off" and can_compile
-    reason = "bfloat16 autocast" if use_bf16 else "float32"
-    if precision == "auto":
-        reason += " (this machine multiplies bf16 natively)" if fast else " (no native bf16 here)"
-    reason += ", compiled blocks" if use_compile else ", not compiled"
+    reasons = []
+    if precision == "auto" and device.type == "cuda":
+        reasons.append(f"this GPU multiplies bf16 {'natively' if fast else 'slowly'}")
     if compile != "off" and not can_compile:
-        reason += " (no C++ compiler with Python's headers found)"
-    return PrecisionChoice(torch.bfloat16 if use_bf16 else None, use_compile, reason)
+        reasons.append("no C++ compiler with Python's headers found")
+    return PrecisionChoice(
+        "bfloat16" if use_bf16 else "float32",
+        compile != "off" and can_compile,
+        (threads or torch.get_num_threads()) if device.type == "cpu" else 0,
+        "; ".join(reasons),
+    )
+
+
+@contextmanager
+def computing_threads(threads: int) -> Iterator[None]:
+    """Compute with so many CPU threads while the block runs; 0 leaves them as they are."""
+    before = torch.get_num_threads()
+    if threads and threads != before:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)

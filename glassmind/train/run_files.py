@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from glassmind.errors import UserError
 from glassmind.progress import Progress
 from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint
+from glassmind.runs.folder import run_id
 from glassmind.train.saved_state import TrainingState
 from glassmind.train.trackers import Trackers, last_step
 
@@ -23,6 +25,7 @@ class RunFiles:
     def __init__(self, folder: Path | None, state: TrainingState, progress: Progress) -> None:
         self.folder, self.state, self.progress = folder, state, progress
         self.metrics = self.writer = None
+        self.run = run_id(folder) if folder is not None else ""
         if folder is not None:
             self.metrics = state.group.open_metrics(folder, state.stage)
             self.writer = state.group.open_writer(folder / "checkpoints" / state.stage)
@@ -60,14 +63,30 @@ class RunFiles:
         """Write a checkpoint of the trainer as it is, and keep the ``keep`` newest of its kind."""
         if self.writer is not None and self.metrics is not None:
             found = self.state.snapshot(self.metrics.n_bytes())
+            found = Checkpoint(found.tensors, found.state | {"run": self.run})
             self.writer.write(self.state.counters.step, found, keep, kind)
 
     def newest(self, kind: checkpoint.Kind = "step") -> Checkpoint | None:
-        """The newest undamaged checkpoint, if there is one."""
+        """The newest undamaged checkpoint, if there is one.
+
+        Raises:
+            UserError: it is of another run or stage.
+        """
         if self.writer is None:
             return None
         self.writer.wait()
-        return self.state.group.newest_checkpoint(self.writer.folder, self.progress.end, kind)
+        folder = self.writer.folder
+        found = self.state.group.newest_checkpoint(folder, self.progress.end, kind)
+        if found is not None:
+            theirs = {"run": found.state.get("run"), "stage": found.state.get("stage")}
+            ours = {"run": self.run, "stage": self.state.stage}
+            # Runs and checkpoints of earlier versions do not say which run they are.
+            if any(theirs[key] and ours[key] and theirs[key] != ours[key] for key in ours):
+                raise UserError(
+                    f"the newest checkpoint in {folder} is of another run or stage: put back this "
+                    "run's own, or delete the folder to start the stage over"
+                )
+        return found
 
     def restore(self, found: Checkpoint) -> None:
         """Take the trainer and its metrics back to ``found``."""

@@ -27,7 +27,15 @@ from glassmind.train.guard import Guard
 from glassmind.train.objective import Objective
 from glassmind.train.optimizers import Optimizers
 from glassmind.train.process_group import ProcessGroup
-from glassmind.train.state import BatchSource, State, collect, distribute, generators, split
+from glassmind.train.state import (
+    BatchSource,
+    State,
+    collect,
+    distribute,
+    random_states,
+    restore_random_states,
+    split,
+)
 
 
 def trained_parameters(module: nn.Module) -> dict[str, Tensor]:
@@ -95,7 +103,9 @@ class TrainingState:
         tensors = {
             "model": trained_parameters(self.objective.module),
             "optimizer": self.optimizers.state(),
-            "random": self.group.gather_random_states(self._random_states()),
+            "random": self.group.gather_random_states(
+                random_states(self.objective.saved, self.device)
+            ),
         }
         optional = {"objective": saved, "source": source}
         return Checkpoint(tensors | {part: t for part, t in optional.items() if t}, state)
@@ -111,7 +121,8 @@ class TrainingState:
             parameters = trained_parameters(self.objective.module)
             copy_weights(parameters, tensors["model"], "the checkpoint")
             self.optimizers.restore(tensors["optimizer"])
-            self._restore_random_states(self.group.own_random_states(tensors["random"]))
+            random = self.group.own_random_states(tensors["random"])
+            restore_random_states(self.objective.saved, self.device, random)
             self.counters.restore(state)
             self.guard.restore(state)
             # Checkpoints of earlier versions knew one source, the loader, and no objective's state.
@@ -125,17 +136,3 @@ class TrainingState:
                 f"the checkpoint of {self.stage} lacks a part of its state ({error}): delete the "
                 "folder checkpoints of the run to start the stage over"
             ) from None
-
-    def _random_states(self) -> dict[str, Tensor]:
-        states = {"torch": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.device)
-        own = generators(self.objective.saved)
-        return states | {f"objective.{name}": g.get_state() for name, g in own.items()}
-
-    def _restore_random_states(self, states: dict[str, Tensor]) -> None:
-        torch.set_rng_state(states["torch"])
-        if "cuda" in states and self.device.type == "cuda":
-            torch.cuda.set_rng_state(states["cuda"], self.device)
-        for name, generator in generators(self.objective.saved).items():
-            generator.set_state(states[f"objective.{name}"])

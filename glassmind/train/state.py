@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import torch
 from torch import Generator, Tensor, nn
 
 from glassmind.data.packing import PackedRows
@@ -108,3 +109,23 @@ def distribute(
 def generators(saved: Mapping[str, Saved]) -> dict[str, Generator]:
     """The random generators among what is saved, by name."""
     return {name: thing for name, thing in saved.items() if isinstance(thing, Generator)}
+
+
+def random_states(saved: Mapping[str, Saved], device: torch.device) -> dict[str, Tensor]:
+    """The states of all random generators that a step may draw from, by name."""
+    states = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    own = generators(saved)
+    return states | {f"objective.{name}": g.get_state() for name, g in own.items()}
+
+
+def restore_random_states(
+    saved: Mapping[str, Saved], device: torch.device, states: Mapping[str, Tensor]
+) -> None:
+    """Take all generators back to what ``random_states`` returned."""
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    for name, generator in generators(saved).items():
+        generator.set_state(states[f"objective.{name}"])

@@ -16,14 +16,13 @@ import importlib
 import importlib.util
 import json
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from glassmind.errors import UserError
 from glassmind.runs.results import RunInfo
-from glassmind.serialization import JsonObject, read_record
+from glassmind.serialization import JsonObject, read_record, read_toml
 
 PROJECT = "glassmind"
 """What trackio and Weights & Biases file our runs under."""
@@ -257,7 +256,7 @@ def last_step(metrics: Path, stage: str) -> int:
 def recipe_of(folder: Path) -> JsonObject:
     """The run's ``recipe.toml`` as plain values; empty where it has none."""
     path = folder / "recipe.toml"
-    return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return read_toml(path) if path.is_file() else {}
 
 
 def run_id(folder: Path, stage: str) -> str:

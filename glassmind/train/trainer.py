@@ -19,23 +19,29 @@ import torch
 from torch import Tensor, nn
 
 from glassmind.errors import UserError
-from glassmind.model import Block, Transformer, rebalance
+from glassmind.model import Transformer, rebalance
 from glassmind.model.experts import Router
 from glassmind.progress import Progress, Silent
+from glassmind.quantity import quantity
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
 from glassmind.train.batch import Batch, to_batch
+from glassmind.train.calibration import compile_blocks
+from glassmind.train.choice import choose
 from glassmind.train.gradients import Figures, accumulate_gradients
 from glassmind.train.guard import Guard, Trouble
 from glassmind.train.inspection import Inspector
+from glassmind.train.known_choices import note
 from glassmind.train.objective import Objective
 from glassmind.train.optimizers import Optimizers
-from glassmind.train.precision import choose_precision
+from glassmind.train.precision import computing_threads
 from glassmind.train.process_group import ProcessGroup
+from glassmind.train.rehearsal import rehearsal
 from glassmind.train.run_files import RunFiles
 from glassmind.train.saved_state import Counters, TrainingState, trained_parameters
 from glassmind.train.schedules import learning_rate_factor
 from glassmind.train.state import BatchSource
+from glassmind.train.termination import EXIT_TERMINATED, Termination
 from glassmind.train.trouble import keep_evidence
 
 MOST_REWINDS = 3
@@ -91,7 +97,11 @@ class Trainer:
         self.group = group or ProcessGroup()
         self.counters = Counters()
         self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
-        self.choice = choose_precision(self.device, config.precision, config.compile)
+        self._place_modules()
+        self.choice = choose(
+            objective, source, config, stage=stage, folder=folder, device=self.device,
+            group=self.group, progress=self.progress,
+        )  # fmt: skip
         self._prepare_modules()
         self.optimizers = Optimizers(objective.module, config, self.group.orthogonalise)
         self.state = TrainingState(
@@ -109,20 +119,24 @@ class Trainer:
             and self.group.holds_full_model
             and not any(isinstance(module, Router) for module in modules)
         )
+        self._logged = 0, 0.0  # tokens and seconds at the last row
+        self.termination = Termination()
         self._unjudged: Step | None = None  # taken, and not judged yet
         self._not_finite = torch.zeros((), device=self.device)  # 1 from the first such step on
 
-    def _prepare_modules(self) -> None:
-        module = self.objective.module
-        module.to(self.device).train()
+    def _place_modules(self) -> None:
+        self.objective.module.to(self.device).train()
         for other in self.objective.saved.values():
             if isinstance(other, nn.Module):
                 other.to(self.device)
-        for inner in module.modules():
-            if isinstance(inner, Block) and self.choice.compile:
-                inner.compile(dynamic=False)
-            elif isinstance(inner, Transformer):
+        for inner in self.objective.module.modules():
+            if isinstance(inner, Transformer):
                 inner.recompute = self.config.recompute
+
+    def _prepare_modules(self) -> None:
+        module = self.objective.module
+        if self.choice.compile:
+            compile_blocks(module, True)
         self.group.wrap(module, self.device, self.choice.autocast_dtype)
 
     # ------------------------------------------------------------------------- the loop
@@ -133,11 +147,16 @@ class Trainer:
         Raises:
             UserError: a step went wrong and the recipe says to stop, or the checkpoint to resume
                 from belongs to another model.
+            SystemExit: the process was asked to end by SIGTERM, and a checkpoint is written.
         """
         self.files.resume(self.config.trackers)
-        self.progress.start(self.stage, self.config.steps)
+        if self.folder is not None and self.group.is_first:
+            note(self.folder, self.stage, self.choice)
         try:
-            self._loop()
+            with self.termination.noticed(), computing_threads(self.choice.threads):
+                self._compile()
+                self.progress.start(self.stage, self.config.steps)
+                self._loop()
         except BaseException:
             self.progress.end()  # restores the terminal, also after Ctrl-C
             raise
@@ -146,13 +165,25 @@ class Trainer:
         if self.config.weights == "best":
             self._take_best()
         counters = self.counters
-        self.progress.end(f"{self.stage}: {counters.step} steps in {counters.seconds:.0f} s")
+        steps = quantity(counters.step, "step")
+        self.progress.end(f"{self.stage}: {steps} in {counters.seconds:.0f} s")
+
+    def _compile(self) -> None:
+        """Compile before the clock starts, and say how this stage computes."""
+        seconds = 0.0
+        if self.choice.compile and self.counters.step < self.config.steps:
+            self.progress.start(f"{self.stage}: compiling", 1, "step")
+            with rehearsal(self.objective, self.source, self.device, self.group) as rehearse:
+                seconds = rehearse(self.choice)
+        reason = f" ({self.choice.reason})" if self.choice.reason else ""
+        after = f" in {seconds:.0f} s" if seconds else ""
+        self.progress.end(f"{self.stage}: {self.choice}{after}{reason}")
 
     def _loop(self) -> None:
         config, counters = self.config, self.counters
         self.progress.update(counters.step)
         saved_at = time.monotonic()
-        started, done_before = time.monotonic(), counters.tokens
+        self._logged = counters.tokens, counters.seconds
         while counters.step < config.steps:
             step_started = time.monotonic()
             step = self.take_step()
@@ -163,16 +194,22 @@ class Trainer:
             last = counters.step == config.steps
             if last or counters.step % config.log_every == 0:
                 self._settle()
-                speed = (counters.tokens - done_before) / max(1e-9, time.monotonic() - started)
-                self._log_step(step, speed)
+                self._log_step(step)
             if self.validate is not None and (last or counters.step % config.validate_every == 0):
                 self._settle()
                 self._validate(self.validate)
             minutes = (time.monotonic() - saved_at) / 60
-            if last or self.group.broadcast(minutes >= config.checkpoint_minutes):
+            due = self.termination.asked or minutes >= config.checkpoint_minutes
+            if last or self.group.broadcast(due):
                 self._settle()
                 self.files.save(config.keep_checkpoints)
                 saved_at = time.monotonic()
+                if not last and self.group.broadcast(self.termination.asked):
+                    self.progress.end(
+                        f"{self.stage}: ended by SIGTERM after step {counters.step}, with a "
+                        "checkpoint; --resume goes on from there"
+                    )
+                    raise SystemExit(EXIT_TERMINATED)
 
     def take_step(self) -> Step | None:
         """One update from the next batches; ``None`` if the run went back to a checkpoint.
@@ -186,9 +223,12 @@ class Trainer:
         watched = self.inspector.due(self.counters.step + 1)
         if watched:
             self.inspector.look(
-                lambda: self.group.loss(self.objective, batches[0]), self._autocast()
+                lambda: self.group.loss(self.objective, batches[0]),
+                self.choice.autocast(self.device),
             )
-        loss, figures = accumulate_gradients(self.objective, batches, self.group, self._autocast())
+        loss, figures = accumulate_gradients(
+            self.objective, batches, self.group, self.choice.autocast(self.device)
+        )
         if watched:
             self.inspector.before_step()
         gradients = [p.grad for p in self.objective.module.parameters() if p.grad is not None]
@@ -222,10 +262,6 @@ class Trainer:
         self.counters.recent.append(step.loss)
         if watched:
             self.files.log(step.number, {"inspection": self.inspector.after_step(step.loss)})
-
-    def _autocast(self) -> torch.autocast:
-        dtype = self.choice.autocast_dtype
-        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def _factor(self, step: int) -> float:
         config = self.config
@@ -295,6 +331,7 @@ class Trainer:
         self.files.trackers.rewind(self.counters.step)
         self.source.restore(place)
         self.counters.rewinds, self.counters.seconds = rewinds, seconds
+        self._logged = self.counters.tokens, seconds
         self.progress.end(
             f"{sentence}: back to step {self.counters.step}, continuing with other batches{where}"
         )
@@ -306,12 +343,16 @@ class Trainer:
 
     # ------------------------------------------------------------------ logging, validation
 
-    def _log_step(self, step: Step, speed: float) -> None:
+    def _log_step(self, step: Step) -> None:
         if not self.counters.recent:  # every step since the last row was left out
             return
         recent = [loss.to(self.device) for loss in self.counters.recent]
         mean = torch.stack(recent).mean().item()
         self.counters.recent.clear()
+        # Of the steps since the last row: what is logged is the speed now, not the mean so far.
+        tokens, seconds = self._logged
+        self._logged = self.counters.tokens, self.counters.seconds
+        speed = (self.counters.tokens - tokens) / max(1e-9, self.counters.seconds - seconds)
         row = {
             "loss": mean,
             "lr": self._factor(self.counters.step - 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from glassmind.data.loader import Rows
+from glassmind.model.eager import uncompiled
 from glassmind.train.batch import to_batch
 from glassmind.train.objective import Objective
 
@@ -23,7 +24,7 @@ def validation_loss(objective: Objective, rows: Rows, device: torch.device) -> f
     objective.module.eval()
     try:
         # A trainer compiled the blocks for training; these few passes are not worth compiling.
-        with torch.compiler.set_stance("force_eager"):
+        with uncompiled():
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
                 n = objective.weight(batch)

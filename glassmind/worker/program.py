@@ -33,7 +33,9 @@ def _load(script: str) -> Callable[[Any], dict[str, Any]]:
 
 def _limit(memory: int) -> None:
     if resource is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = _within(memory, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _limit_time(seconds: int) -> None:
@@ -41,7 +43,14 @@ def _limit_time(seconds: int) -> None:
     if resource is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         most = int(used.ru_utime + used.ru_stime) + seconds + 2
-        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (_within(most, hard), hard))
+
+
+def _within(most: int, hard: int) -> int:
+    """A limit that may be set: a process cannot go above the hard limit that it was given, for
+    example by ``ulimit -t`` or a batch system."""
+    return most if resource is None or hard == resource.RLIM_INFINITY else min(most, hard)
 
 
 def main(script: str, memory: int, seconds: int) -> None:

@@ -73,6 +73,13 @@ def test_commands(model: str, terminal: Terminal) -> None:
     assert out.endswith("\n")
 
 
+@pytest.mark.parametrize("word", ["quit", "Exit", "/quit"])
+def test_words_that_leave_and_help(model: str, terminal: Terminal, word: str) -> None:
+    out, err = terminal.type(f"help\n{word}\nnever read\n", model)
+    assert "/reset" in err
+    assert not out.strip()
+
+
 def test_a_model_that_cannot_be_told_to_think(terminal: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "plain.gguf"
     save_gguf(pretrained("{% for m in messages %}{{ m.content }}{% endfor %}"), path)

@@ -16,7 +16,8 @@ from glassmind.interop.load import load_pretrained
 from glassmind.llm.llm import FREE_TEXT_SAMPLING
 from glassmind.model import FeedForwardConfig, ModelConfig
 from glassmind.model.config import FeedForwardKind
-from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.answer import Answer
+from glassmind.pipeline.ask import ask
 from glassmind.runs.models import load
 from glassmind.tokenize import encode_prompt
 from glassmind.tokenize.special import END, PAD, SPECIAL_IDS

@@ -112,3 +112,44 @@ def test_filter_refuses_and_writes_nothing(
     ):
         assert sentence in complaint(capsys, "data", "filter", *arguments)
         assert {file.name for file in tmp_path.iterdir()} == {"in.txt"}
+
+
+def test_check_lists_every_bad_row_and_explains_what_was_not_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.csv"
+    bad = "".join(f"{n}?,\n" for n in range(12))
+    path.write_text(f'Body,Result,Why\n3 times 12?,36,"3*12=36\n36+0=36"\n{bad}', "utf-8")
+    columns = ("--columns", "question=Body", "answer=Result", "solution=Why")
+    assert main(["data", "check", str(path), *columns]) == 2
+    said = capsys.readouterr()
+    assert said.out.count("needs an ") + said.out.count("empty ") == 12
+    assert "verified solutions: 0\n" in said.out
+    assert "2 of 2 equations are right" in " ".join(said.out.split())
+    assert "12 of the 13 rows" in said.err and "--skip-bad-rows" in said.err
+    assert main(["data", "check", str(path), "--json", *columns]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["problems"], told["bad_rows"], len(told["bad"])) == (1, 12, 12)
+    wrong = complaint(capsys, "data", "check", str(path), "--columns", "text=Body")
+    assert "--columns takes question=NAME" in wrong
+
+
+def test_check_conversations_and_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "Hi", "output": "Hello"}\n', "utf-8")
+    told = json.loads(product(capsys, "data", "check", str(path), "--as", "chats", "--json"))
+    assert (told["conversations"], told["roles"]) == (1, {"user": 1, "assistant": 1})
+    path.write_text('{"t": "a", "l": true}\n{"t": "b", "l": false}\n', "utf-8")
+    columns = ("--text-column", "t", "--label-column", "l")
+    told = json.loads(
+        product(capsys, "data", "check", str(path), "--as", "labels", "--json", *columns)
+    )
+    assert told["labels"] == {"true": 1, "false": 1}
+
+
+def test_problems_are_not_written_under_the_name_of_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "a.csv")
+    assert "is JSONL" in complaint(capsys, "data", "make", "--out", out, "--count", "1")
+    assert not list(tmp_path.iterdir())

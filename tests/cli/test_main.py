@@ -307,3 +307,36 @@ def test_print_json_is_one_strict_object(capsys: pytest.CaptureFixture[str]) -> 
         "path": str(Path("runs/é")),
         "n": [1, None, True],
     }
+
+
+def test_a_closed_output_is_one_sentence() -> None:
+    program = "import sys; from glassmind.cli.main import main; sys.exit(main(['methods']))"
+    command = 'exec "$0" -c "$1" >&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, program], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "glassmind: error: standard output is closed, and the result goes there\n"
+    )
+
+
+def test_bytes_that_are_no_text_are_one_sentence(
+    verb: Callable[[Callable[[argparse.Namespace], int]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    verb(lambda args: len("What is \udcff?".encode()))
+    assert main(["report"]) == 2
+    assert "are not UTF-8 text" in capsys.readouterr().err
+
+
+def test_a_link_to_itself_is_one_sentence(
+    verb: Callable[[Callable[[argparse.Namespace], int]], None],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    verb(lambda args: len(loop.read_bytes()))
+    assert main(["report"]) == 2
+    assert "a link leads back to itself" in capsys.readouterr().err

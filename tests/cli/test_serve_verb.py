@@ -31,7 +31,10 @@ def test_it_answers_and_drains(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "glassmind", "serve", str(model), "--port", "0"]
     environment = {**os.environ, "GLASSMIND_API_KEYS": "key-of-the-test", "COLUMNS": "200"}
     with subprocess.Popen(
-        [*command, "--threads", "1"], stderr=subprocess.PIPE, text=True, env=environment
+        [*command, "--threads", "1", "--drain-seconds", "900"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         assert process.stderr is not None
         started = process.stderr.readline()
@@ -83,5 +86,9 @@ def test_mistakes(
         port = str(taken.getsockname()[1])
         assert f"cannot listen on 127.0.0.1 port {port}" in complaint(capsys, "--port", port)
     assert "cannot listen on" in complaint(capsys, "--host", "192.0.2.1", "--port", "0")
+    for nowhere in ("", " "):
+        assert "every address" in complaint(capsys, "--host", nowhere, "--port", "0")
+    assert "an IP address" in complaint(capsys, "--proxy", "*")
+    assert "--connections must be" in complaint(capsys, "--connections", "0")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install 'glassmind[serve]'" in complaint(capsys)

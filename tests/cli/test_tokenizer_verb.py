@@ -377,7 +377,7 @@ def test_foreign_tokenizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_bar_gives_the_cursor_back_however_the_work_ends() -> None:
     screen = io.StringIO()
-    live = LiveProgress(Console(file=screen, force_terminal=True))
+    live = LiveProgress(Console(file=screen, force_terminal=True, width=100))
     with pytest.raises(UserError), live as progress:
         progress.start("tokenizing", 10, "bytes")
         progress.update(5, tokens=1234)

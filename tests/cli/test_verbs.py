@@ -189,7 +189,8 @@ def test_ask_as_json(pristine: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert printed.count("\n") == 1
     answer = json.loads(printed)
     assert answer.keys() == {
-        "question", "answer", "method", "cost", "warning", "votes", "weighted", "chains"
+        "question", "answer", "method", "cost", "warning", "votes", "weighted", "chains", "chosen",
+        "confidence", "examples",
     }  # fmt: skip
     assert len(answer["chains"]) == 3
     again = json.loads(product(capsys, *arguments, "--seed", "7"))
@@ -356,7 +357,7 @@ def test_a_vocabulary_that_does_not_match(run: Path, capsys: pytest.CaptureFixtu
         (b"\n\n", "mine.jsonl holds no problems"),
         (b'{"question": "\xff", "answer": 1}\n', "mine.jsonl line 1 is not UTF-8 text"),
         (b"PK\x03\x04", "mine.jsonl line 1 is not JSON"),
-        (b'{"question": "How many?"}\n', 'mine.jsonl line 1 needs "answer"'),
+        (b'{"question": "How many?"}\n', 'mine.jsonl line 1 needs an "answer"'),
     ],
 )
 def test_files_that_are_no_problems(

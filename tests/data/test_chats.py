@@ -13,7 +13,8 @@ import tokenizers
 import transformers
 
 from glassmind.data import ProblemDial, generate
-from glassmind.data.chats import Chat, chat_documents, load_chats, problem_chat, split_chats
+from glassmind.data.chat_encoding import chat_documents
+from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
 from glassmind.data.columns import COMPLETION
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers import load_tokenizer
@@ -160,6 +161,51 @@ def test_a_template_without_answers_is_refused(pair: tuple[Any, ComposedTokenize
         learned(source, pair[1], Chat(TURNS))
 
 
+# Writes reasoning, tools and their calls, as many models' templates do.
+KNOWING = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }} "
+    "{% if message.reasoning_content %}({{ message.reasoning_content }}) {% endif %}"
+    "{{ message['content'] }}{% for call in message.tool_calls or [] %}"
+    "{{ call.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
+)
+CALL = {"function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+
+
+def test_an_answer_of_weight_0_is_read_and_not_learned(
+    pair: tuple[Any, ComposedTokenizer],
+) -> None:
+    chat = Chat(TURNS, unlearned=frozenset({2}))
+    said, whole = learned(CHATML, pair[1], chat)
+    assert said == ["Six; <|im_end|> is no token here.<|im_end|>"]
+    assert "Eight." in whole[0]
+
+
+def test_calls_reasoning_and_tools_are_learned(pair: tuple[Any, ComposedTokenizer]) -> None:
+    called = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+    thought = {"role": "assistant", "content": "4", "reasoning_content": "2 and 2"}
+    chat = Chat(({"role": "user", "content": "?"}, called, TURNS[1], thought), ({"name": "w"},))
+    said, whole = learned(KNOWING, pair[1], chat)
+    assert said == ['{"city": "Oslo"}<|im_end|>(2 and 2) 4<|im_end|>']
+    assert whole[0].startswith('[{"name": "w"}]')
+
+
+@pytest.mark.parametrize(
+    ("chat", "name"),
+    [
+        (Chat((TURNS[1], {**TURNS[2], "tool_calls": [CALL]})), "'tool_calls'"),
+        (Chat((TURNS[1], {**TURNS[2], "reasoning_content": "so"})), "'reasoning_content'"),
+        (Chat(TURNS[1:3], tools=({"name": "w"},)), '"tools"'),
+    ],
+)
+def test_what_a_template_does_not_write_is_refused_by_name(
+    pair: tuple[Any, ComposedTokenizer], chat: Chat, name: str
+) -> None:
+    with pytest.raises(UserError, match=f"does not write (the )?{name}"):
+        learned(CHATML, pair[1], chat)
+
+
 # ------------------------------------------------------------------------------------- files
 
 
@@ -198,13 +244,13 @@ def test_the_real_instructions_are_read(data_folder: Path) -> None:
         ("", "holds no conversation"),
         ("[]", "holds no conversation"),
         ("{", "line 1 is not JSON"),
-        ("[{", "is not valid JSON"),
+        ("[{", "element 1 is not JSON"),
         ('{"question": "?"}', "line 1 is no conversation"),
-        ('{"messages": "hello"}', '"messages" must be a list'),
+        ('{"messages": 5}', '"messages" must be a list'),
         ('{"messages": [{"role": "user"}]}', 'message 1 needs "content"'),
         ('{"messages": [1]}', "message 1 must be an object"),
-        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "there is no answer"),
-        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "there is no answer"),
+        ('{"messages": [{"role": "user", "content": "Hello?"}]}', "has no answer"),
+        ('{"messages": [{"role": "assistant", "content": "Hello?"}]}', "has no answer"),
         ('{"instruction": "?", "output": null}', 'needs "output"'),
     ],
 )

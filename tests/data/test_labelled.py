@@ -49,12 +49,12 @@ def test_labels_of_json_may_be_numbers(tmp_path: Path) -> None:
         ("a.csv", "text,label\n", "holds no labelled text"),
         ("a.csv", "text,label\na,x\nb,x\n", "all 2 rows have the label 'x'"),
         ("a.csv", "body,label\na,x\nb,y\n", "has no column 'text'; it has body, label"),
-        ("a.csv", "text,label\na\nb,y\n", "line 2 has 1 columns"),
+        ("a.csv", "text,label\na\nb,y\n", "line 2 has an empty label"),
         ("a.csv", "text,label\n ,x\nb,y\n", "line 2 has an empty text"),
         ("a.csv", "text,label\na,\nb,y\n", "line 2 has an empty label"),
-        ("a.jsonl", '{"text": "a"}', "line 1 needs 'label'"),
+        ("a.jsonl", '{"text": "a"}', "line 1 has no column 'label'; it has text"),
         ("a.jsonl", "text", "line 1 is not JSON"),
-        ("a.jsonl", "[1]", "line 1 is not an object"),
+        ("a.jsonl", "[1]", "element 1 is not an object"),
     ],
 )
 def test_what_is_no_labelled_text_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from bounded_memory import at_most
 
 from glassmind.data.texts import find_texts
 from glassmind.errors import UserError
@@ -150,6 +151,36 @@ def test_a_bomb_is_unpacked_bit_by_bit(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "bomb.txt.gz").write_bytes(gzip.compress(b"a " * 5_000_000))
     with pytest.raises(UserError, match="unpacks to more than"):
         list(find_texts(str(tmp_path / "bomb.txt.gz")).pieces())
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["dictionary", "plain"])
+def test_a_dictionary_of_long_texts_is_read_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    long = "word" * (1 << 20)  # 4 MiB, 200 times: 800 MiB if every row had its copy
+    column = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 200, "int32"), [long])
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": column})
+    parquet.write_table(table, path, compression="zstd", store_schema=stored)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr("glassmind.data.parquet_rows._BYTES_AT_ONCE", 64 << 20)
+    with at_most(512):
+        pieces = find_texts(str(path)).pieces()
+        assert [len(next(pieces).text) for _ in range(3)] == [len(long)] * 3
+        pieces.close()
+
+
+def test_a_parquet_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("glassmind.data.parquet_rows._BYTES_AT_ONCE", 1 << 20)
+    table = pyarrow.table({"text": [" " * (1 << 20), "a" * (1 << 20)]})
+    path = tmp_path / "a.parquet"
+    parquet.write_table(table, path, compression="zstd", use_dictionary=False)
+    with pytest.raises(UserError, match="times its size in the file, as no text does"):
+        next(find_texts(str(path)).pieces())
 
 
 def test_bad_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from glassmind.evaluate import examples as examples_module
 from glassmind.evaluate.ladder.table import ladder_text
 from glassmind.evaluate.report import trace_tree
 from glassmind.evaluate.report.page import write_report
+from glassmind.evaluate.report.recipe_section import changes_of
 from glassmind.evaluate.run_files import read_ladder
+from glassmind.runs.recipe import Recipe, packaged_recipe, recipe_toml
 
 HOSTILE = '<script>alert("x")</script>&<img src=x onerror=y>'
 
@@ -69,7 +72,8 @@ def test_the_whole_report(run: Path) -> None:
         "1f3a9c2",
         "d_model = 128",
         "Layer 2, head 1",
-        "wrong step",
+        "false equation",
+        "The run has the settings of the recipe demo",
     ):
         assert words in text, words
     assert "nan" not in html.lower().replace("nancy", "")
@@ -238,7 +242,7 @@ def test_of_a_large_tree_a_part_is_drawn(run: Path) -> None:
         (run / "examples.json").write_text(json.dumps([example]))
         html = write_report(run).read_text(encoding="utf-8")
         Page(html)
-        assert f"{hidden} nodes are left out here" in html
+        assert f"Left out here: {hidden} nodes" in html
 
 
 @pytest.mark.parametrize(("limit", "most"), [("MAX_NODES", 10), ("MAX_PATH_NODES", 10)])
@@ -248,3 +252,19 @@ def test_traces_that_are_too_large_are_refused(
     monkeypatch.setattr(examples_module, limit, most)
     with pytest.raises(UserError, match=r"examples\.json has .*nodes"):
         write_report(run)
+
+
+def test_the_changed_settings_are_listed() -> None:
+    demo = packaged_recipe("demo")
+    assert demo is not None
+    changed = replace(demo, seed=9, train=replace(demo.train, steps=7))
+    found = changes_of(recipe_toml(changed))
+    assert found is not None and found.base == "the recipe demo"
+    assert [(s.key, s.value, s.usual) for s in found.settings] == [
+        ("seed", "9", "0"),
+        ("train.steps", "7", str(demo.train.steps)),
+    ]
+    own = changes_of(recipe_toml(Recipe(name="mine", seed=3)))
+    assert own is not None and own.base == "the defaults"
+    assert [setting.key for setting in own.settings] == ["seed"]
+    assert changes_of("no toml at all =") is None

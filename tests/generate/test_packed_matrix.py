@@ -109,3 +109,34 @@ def test_weights_that_are_no_numbers_are_refused() -> None:
     weight[1, 1] = torch.inf
     with pytest.raises(UserError, match="not a number"):
         PackedMatrix(weight, "int8")
+
+
+@pytest.mark.parametrize("shape", [(0, 40), (3, 0), (40,), (2, 3, 4)])
+def test_what_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="rows and columns"):
+        PackedMatrix(torch.ones(shape), "float32")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_of_other_types_and_none_at_all(kind: WeightKind) -> None:
+    matrix = PackedMatrix(torch.randn(5, 40), kind, torch.ones(5))
+    x = torch.randn(3, 40)
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        assert torch.equal(matrix(x.to(dtype)), matrix(x.to(dtype).float()))
+    assert torch.equal(matrix(x.T.contiguous().T), matrix(x))
+    assert matrix(x[:0]).shape == (0, 5)
+    for wrong in (x[:, :39], torch.randn(3, 41), x[0], x[None]):
+        with pytest.raises(ValueError, match="the inputs are"):
+            matrix(wrong)
+
+
+def test_other_weights_must_have_the_same_shape() -> None:
+    matrix = PackedMatrix(torch.ones(3, 40), "int8", torch.ones(3))
+    for weight, bias in (
+        (torch.ones(4, 40), torch.ones(3)),
+        (torch.ones(3, 32), torch.ones(3)),
+        (torch.ones(3, 40), None),
+        (torch.ones(3, 40), torch.ones(1)),
+    ):
+        with pytest.raises(ValueError, match=r"the (weights|bias)"):
+            matrix.load(weight, bias)

@@ -223,6 +223,7 @@ def test_without_a_compiler_there_is_no_library(
         ("CXX", "no-such-compiler"),
         ("CXX", "false"),
         ("GLASSMIND_NATIVE", "0"),
+        ("GLASSMIND_NATIVE", "false"),
     ):
         with monkeypatch.context() as patch:
             patch.setenv(setting, value)
@@ -230,15 +231,81 @@ def test_without_a_compiler_there_is_no_library(
     assert not list(tmp_path.rglob("*.so"))
 
 
+@pytest.fixture
+def quick_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The library's source is one function, and it is kept in the folder that is returned."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "kernels.cpp").write_text('extern "C" int answer() { return 42; }')
+    monkeypatch.setattr(native, "FOLDER", sources)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "glassmind" / "native"
+
+
+def compiled_answer() -> int:
+    loaded = native.library.__wrapped__()
+    assert loaded is not None
+    return int(loaded.answer())
+
+
+def replaced(library: Path, content: bytes) -> None:
+    library.unlink()  # what this process has loaded must stay as it is
+    library.touch(0o700)
+    library.write_bytes(content)
+
+
 @needs_compiler
-def test_a_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert native.library.__wrapped__() is not None
-    [library] = tmp_path.rglob("*.so")
-    assert [path.name for path in library.parent.iterdir()] == [library.name]
+def test_a_library_is_compiled_once(quick_compiler: Path) -> None:
+    assert compiled_answer() == 42
+    [library] = quick_compiler.iterdir()
+    assert library.stat().st_mode & 0o777 == 0o700
     before = library.stat().st_mtime_ns
-    assert native.library.__wrapped__() is not None
+    assert compiled_answer() == 42
     assert library.stat().st_mtime_ns == before
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda library: replaced(library, library.read_bytes()[:4096]),
+        lambda library: library.chmod(0o777),
+        lambda library: library.symlink_to(library.rename(library.parents[1] / "elsewhere")),
+    ],
+    ids=["cut off", "open to others", "a link"],
+)
+def test_a_library_that_is_not_the_one_compiled_here_is_never_loaded(
+    quick_compiler: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert compiled_answer() == 42
+    [library] = quick_compiler.iterdir()
+    damage(library)
+    assert compiled_answer() == 42
+    assert "is damaged or not this user's own; it is compiled again" in caplog.text
+    [again] = quick_compiler.iterdir()
+    assert again.stat().st_mode & 0o777 == 0o700
+    assert not again.is_symlink()
+
+
+@needs_compiler
+def test_without_a_folder_of_its_own_the_library_is_compiled_for_this_process(
+    quick_compiler: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick_compiler.parent.parent.mkdir()
+    quick_compiler.parent.parent.chmod(0o777)
+    assert compiled_answer() == 42
+    assert "compiled anew each time: everybody can write to" in caplog.text
+    assert not list(quick_compiler.glob("*"))
+
+
+@needs_compiler
+def test_what_the_compiler_says_is_passed_on(
+    quick_compiler: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (native.FOLDER / "kernels.cpp").write_text("no C++")
+    assert native.library.__wrapped__() is None
+    assert "slower plain formulas" in caplog.text
+    assert "error" in caplog.text
 
 
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiler), False])

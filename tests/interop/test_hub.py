@@ -334,3 +334,44 @@ def test_the_command_prints_the_path_alone(hub: Hub) -> None:
     assert "HF_HUB_OFFLINE is set" in done.stderr
     assert "Traceback" not in done.stderr
     assert "torch" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "commit", ["../../../etc/passwd?x=", COMMIT[:-1], COMMIT.upper() + "G", ""]
+)
+def test_a_commit_that_is_none_goes_into_no_address(
+    hub: Hub, commit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = huggingface_hub.HfApi.model_info
+
+    def other(*args: Any, **options: Any) -> Any:
+        info = real(*args, **options)
+        info.sha = commit
+        return info
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", other)
+    with pytest.raises(UserError, match="does not answer as a Hugging Face Hub does"):
+        get(hub)
+    assert not hub.downloads(NAME)
+
+
+def test_a_password_in_the_endpoint_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("http://me:secret@127.0.0.1:9", "http://me:sec@ret@127.0.0.1:9/x"):
+        with pytest.raises(UserError) as refused:
+            pull(NAME, Silent(), endpoint=address)
+        assert "http://127.0.0.1:9" in str(refused.value)
+        assert "sec" not in str(refused.value)
+
+
+def test_the_hub_is_told_nothing_about_this_machine(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDECODE", "1")
+    monkeypatch.setenv("CI", "1")
+    get(hub)
+    agents = {request.headers.get("User-Agent", "") for request in hub.requests}
+    assert agents
+    for agent in agents:
+        assert {part.split("/")[0].strip() for part in agent.split(";")} <= {
+            "glassmind", "hf_hub", "python", "unknown", "",
+        }  # fmt: skip

@@ -16,14 +16,8 @@ from torch import Tensor
 
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import load_folder
-from glassmind.interop.peft import (
-    CONFIG,
-    WEIGHTS,
-    Adapter,
-    apply_adapter,
-    load_adapter,
-    save_adapter,
-)
+from glassmind.interop.peft import WEIGHTS, Adapter, apply_adapter, load_adapter, save_adapter
+from glassmind.interop.peft_config import CONFIG
 from glassmind.model import Transformer
 from glassmind.runs.checkpoint import load_tensors, save_tensors
 
@@ -153,6 +147,41 @@ def test_we_load_what_peft_wrote(
     assert_same(family_parity.logits(ours, IDS), expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "targets", "initialisation"),
+    [
+        pytest.param(LLAMA, ["q_proj", "down_proj", "lm_head"], "pissa", id="pissa"),
+        pytest.param(GPT2, ["mlp.c_fc"], "pissa", id="pissa-transposed"),
+        pytest.param(LLAMA, ["q_proj", "up_proj"], "olora", id="olora"),
+        pytest.param(LLAMA, ["v_proj"], "gaussian", id="gaussian"),
+        pytest.param(LLAMA, ["v_proj"], "orthogonal", id="orthogonal"),
+    ],
+)
+def test_factors_that_were_taken_out_of_the_base(
+    tmp_path: Path, kind: tuple[str, dict[str, Any]], targets: list[str], initialisation: Any
+) -> None:
+    folder = theirs(tmp_path, kind)
+    base = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    config = peft.LoraConfig(
+        r=4,
+        lora_alpha=6,
+        target_modules=targets,
+        init_lora_weights=initialisation,
+        task_type="CAUSAL_LM",
+    )
+    model = peft.get_peft_model(base, config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_" in name:
+                weight.add_(torch.randn_like(weight) * 0.1)
+    model.save_pretrained(tmp_path / "adapter")
+    expected = their_logits(folder, tmp_path / "adapter")
+    ours = load_folder(folder).model
+    adapter = load_adapter(tmp_path / "adapter", ours, base.config.model_type)
+    apply_adapter(ours, adapter)
+    assert (family_parity.logits(ours, IDS) - expected).abs().max() < 1e-4
+
+
 def test_a_family_with_several_layers_in_one_matrix_is_refused(tmp_path: Path) -> None:
     model = load_folder(theirs(tmp_path, GPT2)).model
     adapter = Adapter(random_factors(model, 2, "query"), 2, 4.0)
@@ -180,6 +209,14 @@ def damaged(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         ("r", 0, "must be at least 1"),
         ("r", 7, "is for another model: it has shape"),
         ("lora_alpha", "much", "must be a number"),
+        ("init_lora_weights", "pissa_niter_4", "found with random numbers"),
+        ("init_lora_weights", "corda", "a sample of data that is not in the folder"),
+        ("init_lora_weights", "loftq", "the base model is quantized with them"),
+        ("init_lora_weights", "lora_ga", "made from gradients"),
+        ("init_lora_weights", "new", r"\(new\) is not known here"),
+        ("alora_invocation_tokens", [1, 2], "begins at certain tokens"),
+        ("kasa_config", {"beta": 1}, "kasa_config .* give an adapter that is plain LoRA"),
+        ("a_kind_of_tomorrow", True, "a_kind_of_tomorrow .* is not supported"),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )
@@ -217,4 +254,23 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
         load_adapter(folder, model)
     (folder / WEIGHTS).unlink()
     with pytest.raises(UserError, match="other formats"):
+        load_adapter(folder, model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("lm_head.lora_A.weight", "changes the output layer alone, and in this model that is the"),
+        ("model.embed_tokens.lora_embedding_A", "changes the embedding"),
+        ("model.layers.0.self_attn.q_proj.lora_magnitude_vector", "is no factor of plain LoRA"),
+    ],
+)
+def test_why_a_layer_cannot_be_changed_is_said(tmp_path: Path, layer: str, said: str) -> None:
+    tied = (LLAMA[0], {**LLAMA[1], "tie_word_embeddings": True})
+    model = load_folder(theirs(tmp_path, tied)).model
+    folder = tmp_path / "adapter"
+    save_adapter(Adapter(random_factors(model, 2, "query"), 2, 4.0), model, folder, base="base")
+    key = f"base_model.model.{layer}"
+    save_tensors({**load_tensors(folder / WEIGHTS), key: torch.ones(2, 2)}, folder / WEIGHTS)
+    with pytest.raises(UserError, match=said):
         load_adapter(folder, model)

@@ -28,7 +28,8 @@ from glassmind.interop.shipped_packages import SHIPPED_MODELS, shipped_model
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.llm.llm import FREE_TEXT_SAMPLING
 from glassmind.model import PRESETS
-from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.answer import Answer
+from glassmind.pipeline.ask import ask
 
 transformers.utils.logging.disable_progress_bar()
 pytestmark = pytest.mark.timeout(600)  # half a minute of work, on a machine with nothing else to do

@@ -13,7 +13,8 @@ from glassmind.interop.gguf import save_gguf
 from glassmind.interop.huggingface import save_folder
 from glassmind.llm import LocalLLM, as_llm, open_llm
 from glassmind.llm.opening import open_local, weights_at
-from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.answer import Answer
+from glassmind.pipeline.ask import ask
 from glassmind.runs.models import load
 
 pytestmark = pytest.mark.usefixtures("scratch")

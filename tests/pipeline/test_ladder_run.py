@@ -21,7 +21,8 @@ from glassmind.evaluate.run_files import Ladder, LadderRow
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import Familiarity
 from glassmind.model import AttentionConfig, ModelConfig
-from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.answer import Answer
+from glassmind.pipeline.ask import ask
 from glassmind.pipeline.evaluate import evaluate_task, task_problems
 from glassmind.pipeline.ladder import finished_ladder, run_ladder
 from glassmind.pipeline.prepare import make_slices

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.files import require_space, write_json, write_text
-from glassmind.runs import checkpoint
+from glassmind.runs import checkpoint, checkpoint_state
 from glassmind.runs.checkpoint import Checkpoint, OtherVersion, Writer, load_tensors, save_tensors
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import read_json
@@ -152,7 +152,7 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    for step in (1, 2, 10, 9):
+    for step in (1, 2, 9, 10):
         checkpoint.save(tmp_path, step, make(step), keep=2)
     assert files(tmp_path) == ["step-000009", "step-000010"]
     newest = checkpoint.newest(tmp_path)
@@ -239,7 +239,7 @@ def test_an_unfinished_checkpoint_is_no_checkpoint(
     def interrupt(path: Path, value: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "write_json", interrupt)
+    monkeypatch.setattr(checkpoint_state, "write_json", interrupt)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(tmp_path, 2, make(2), keep=2)
     assert files(tmp_path) == ["step-000001"]
@@ -355,3 +355,46 @@ def test_the_best_is_kept_beside_the_newest(tmp_path: Path) -> None:
     best = checkpoint.newest(tmp_path, kind="best")
     assert best is not None
     assert best.state["step"] == 2
+
+
+def test_a_changed_number_of_the_state_is_noticed(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, make(step), keep=2)
+    state = tmp_path / "step-000002" / "state.json"
+    state.write_text(state.read_text("utf-8").replace('"step": 2', '"step": 7'), "utf-8")
+    said: list[str] = []
+    found = checkpoint.newest(tmp_path, said.append)
+    assert found is not None
+    assert found.state["step"] == 1
+    assert "state.json does not match its checksum" in said[0]
+
+
+def test_a_checkpoint_without_a_checksum_of_its_state_is_read(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, make(1), keep=1)
+    path = tmp_path / "step-000001" / "state.json"
+    state = json.loads(path.read_text("utf-8")) | {"format": 2}
+    del state["state_checksum"]
+    path.write_text(json.dumps(state), "utf-8")
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found.state["step"] == 1
+
+
+def test_strangers_among_the_checkpoints_push_none_out(tmp_path: Path) -> None:
+    (tmp_path / "step-000999").mkdir()  # empty, or half of one that somebody copied here
+    for name in ("step-²²²²²²", "step-" + "9" * 200, "step-7",
+                 "step-0000001", "step-000001.bak", "step--00001"):  # fmt: skip
+        (tmp_path / name).mkdir()
+    (tmp_path / "step-000002").touch()
+    said: list[str] = []
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, make(step), keep=1)
+        found = checkpoint.newest(tmp_path, said.append)
+        assert found is not None
+        assert found.state["step"] == step
+    assert "step-000003" in files(tmp_path)
+    assert not {"step-000001", "step-000002"} & set(files(tmp_path))
+    # The file is in the way once, before step 2 is written in its place.
+    assert [("999" in sentence, "000002" in sentence) for sentence in said] == [
+        (True, False), (False, True), (True, False), (True, False)
+    ]  # fmt: skip

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.runs.folder import commit, existing_run, open_run
+from glassmind.runs.folder import commit, existing_run, open_run, run_id
 from glassmind.runs.recipe import Recipe, read_recipe
+from glassmind.serialization import write_record
 
 RECIPE = Recipe(name="mine", seed=3)
 
@@ -127,3 +128,60 @@ def test_a_run_killed_while_it_was_made_can_be_started(tmp_path: Path) -> None:
     open_run(tmp_path, RECIPE, resume=False)
     (tmp_path / "recipe.toml").unlink()  # written after run.json
     assert open_run(tmp_path, RECIPE, resume=True).recipe() == RECIPE
+
+
+def test_what_is_different_when_a_run_is_gone_on_with_is_said_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = open_run(tmp_path, RECIPE, resume=False)
+    said: list[str] = []
+    open_run(tmp_path, RECIPE, resume=True, warn=said.append)
+    assert said == []
+    info = run.info()
+    threads = int(info.machine["threads"])
+    begun = replace(
+        info,
+        machine={**info.machine, "threads": threads + 1, "processor": "another"},
+        versions={**info.versions, "torch": "0.1"},
+    )
+    write_record(tmp_path / "run.json", begun)
+    for _ in range(2):
+        open_run(tmp_path, RECIPE, resume=True, warn=said.append)
+    assert len(said) == 2
+    for part in (f"threads {threads + 1}, now {threads}", "processor another", "torch 0.1, now"):
+        assert part in said[0]
+    assert said[0].endswith(f"--threads {threads + 1} keeps that")
+    (kept,) = run.info().changes
+    assert said[0].startswith(kept)
+
+
+def test_every_run_has_an_id_of_its_own(tmp_path: Path) -> None:
+    ids = {open_run(tmp_path / name, RECIPE, resume=False).info().id for name in "abc"}
+    assert len(ids) == 3
+    assert run_id(tmp_path / "a") in ids
+    assert run_id(tmp_path) == ""
+
+
+def test_why_something_is_not_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "hf", "adapter", "other", "runs/mine"):
+        Path(name).mkdir(parents=True)
+    Path("hf/config.json").write_text("{}")
+    Path("adapter/adapter_config.json").write_text("{}")
+    Path("other/notes.txt").write_text("")
+    Path("runs/mine/recipe.toml").write_text("")
+    Path("model.gguf").write_text("")
+    for name, said in (
+        ("nothing", "there is nothing of that name"),
+        ("mine", "did you mean runs/mine"),
+        ("llama3", "an architecture without weights"),
+        ("demo", "it is a recipe"),
+        ("model.gguf", "it is a file"),
+        ("empty", "the folder is empty"),
+        ("hf", "folder of Hugging Face"),
+        ("adapter", "--adapter adapter"),
+        ("runs", "name one of them: mine"),
+        ("other", "something else"),
+    ):
+        with pytest.raises(UserError, match=f"{name} is not a run: .*{said}"):
+            existing_run(Path(name))

@@ -176,6 +176,16 @@ def test_weights_of_another_model_are_refused(run: Path) -> None:
         load(run)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_verifier_that_is_no_number_is_refused(value: float, run: Path) -> None:
+    scorer = make_scorer()
+    with torch.no_grad():
+        next(reversed(list(scorer.parameters()))).view(-1)[0] = value
+    save_model(run / "models" / VERIFIER, scorer, TOKENIZER, VERIFIER)
+    with pytest.raises(UserError, match="holds a weight that is not a number"):
+        load(run)
+
+
 def test_a_flipped_bit_is_noticed(run: Path) -> None:
     path = run / "models" / "chain-of-thought" / "model.safetensors"
     data = bytearray(path.read_bytes())

@@ -118,3 +118,18 @@ def test_values_that_sampling_refuses_are_refused_at_once(values: dict[str, floa
     """After ten minutes of training is a bad moment to hear of a typing error."""
     with pytest.raises(ValueError, match="must"):
         SamplingConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("about = " + "[" * 5000, "nested too deeply"),
+        ("seed = " + "9" * 5000, "not valid TOML"),
+        ("about = '" + "a" * (1 << 20) + "'", "too long for what it is"),
+    ],
+)
+def test_a_recipe_that_is_no_recipe_by_its_size(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UserError, match=said):
+        read_recipe(str(path))

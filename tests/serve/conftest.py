@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_servers import chat_model, serving, write_run
+from tiny_servers import Stall, chat_model, serving, write_run
 
 from glassmind.llm.local import LocalLLM
 
@@ -25,3 +25,8 @@ def server(tiny: LocalLLM) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("serve") / "run")
+
+
+@pytest.fixture
+def stall(monkeypatch: pytest.MonkeyPatch) -> Stall:
+    return Stall(monkeypatch)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.refusals import Refusal
-from glassmind.serve.constraints import Constraints, Form, asked_form
+from glassmind.serve.constraints import KEPT, KEPT_CHARACTERS, Constraints, Form, asked_form
 from glassmind.serve.schemas.requests import ChatRequest, CompletionRequest
 
 SCHEMA = {
@@ -148,10 +148,34 @@ def test_references_resolve_within_a_tools_parameters(
 
 
 def test_constraints_are_made_once(tiny: LocalLLM) -> None:
-    constraints = Constraints(tiny.vocabulary)
-    form = Form("regex", "a+", "regex")
-    assert constraints.of(form) is constraints.of(Form("regex", "a+", "guided_regex"))
-    assert constraints.of(None) is None
+    tried: list[str] = []
+    constraints = Constraints(tiny.vocabulary, lambda grammar, what: tried.append(what))
+    form, alias = Form("regex", "a+", "regex"), Form("regex", "a+", "guided_regex")
+    assert constraints.known(form) is None
+    made = constraints.made(form)
+    assert tried == ["regular expression"]
+    constraints.keep(form, made)
+    assert constraints.known(alias) is made
     with pytest.raises(Refusal, match=re.escape("unclosed group")) as refusal:
-        constraints.of(Form("regex", "(", "guided_regex"))
+        constraints.made(Form("regex", "(", "guided_regex"))
     assert refusal.value.param == "guided_regex"
+
+
+def test_few_constraints_are_remembered_and_no_long_ones(tiny: LocalLLM) -> None:
+    constraints = Constraints(tiny.vocabulary)
+    made = constraints.made(Form("choice", ["a"], "guided_choice"))
+
+    def form(number: int, length: int) -> Form:
+        return Form("choice", [f"{number}" + "a" * length], "guided_choice")
+
+    for number in range(2 * KEPT):
+        constraints.keep(form(number, 10), made)
+    assert [constraints.known(form(n, 10)) is made for n in range(2 * KEPT)] == (
+        [False] * KEPT + [True] * KEPT
+    )
+    constraints.keep(form(0, KEPT_CHARACTERS), made)
+    assert constraints.known(form(0, KEPT_CHARACTERS)) is None
+    constraints.keep(form(1, KEPT_CHARACTERS - 100), made)  # all others have to go
+    constraints.keep(form(2, 200), made)
+    assert constraints.known(form(2, 200)) is made
+    assert constraints.known(form(1, KEPT_CHARACTERS - 100)) is None

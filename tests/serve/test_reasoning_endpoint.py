@@ -11,11 +11,12 @@ import pytest
 from tiny_servers import serving
 
 from glassmind.llm.opening import open_local
-from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.answer import Answer
+from glassmind.pipeline.ask import ask
 from glassmind.runs.models import load
 from glassmind.serve.schemas.responses import Reason
 
-QUESTION = "What is  12 times 7?"
+QUESTION = "Mia has  12 boxes of 7 pencils. How many pencils is that?"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,34 @@ def test_the_answer_is_that_of_ask(http: httpx2.Client, run_folder: Path) -> Non
         assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
         assert ours.score == pytest.approx(theirs.score, abs=1e-5)
         assert ours.step_scores == pytest.approx(theirs.step_scores, abs=1e-5)
+
+
+def test_what_was_checked_comes_with_the_answer(http: httpx2.Client, run_folder: Path) -> None:
+    asked = {"question": QUESTION, "seed": 3}
+    served = Reason.model_validate(http.post("/v1/reason", json=asked).json())
+    offline = ask(QUESTION, load(run_folder), seed=3)
+    assert isinstance(offline, Answer)
+    assert served.chosen == offline.chosen and served.warning == offline.warning
+    assert served.confidence is None  # this run was never calibrated
+    for ours, chain, checks in zip(served.chains, offline.chains, offline.checks, strict=True):
+        assert ours.equations_hold == list(checks.holds)
+        assert ours.findings == list(checks.findings(chain.answer))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_sum_is_computed(http: httpx2.Client, stream: bool) -> None:
+    body = {"question": "What is 12*13?", "stream": stream}
+    text = http.post("/v1/reason", json=body).text
+    if stream:
+        event, done = (line for line in text.splitlines() if line)
+        assert done == "data: [DONE]"
+        text = json.dumps({**json.loads(event.removeprefix("data: ")), "type": None})
+    found = json.loads(text)
+    found.pop("type", None)
+    answer = Reason.model_validate(found)
+    assert (answer.answer, answer.method, answer.chains) == ("156", "calculator", [])
+    told = http.post("/v1/reason", json={**body, "stream": False, "method": "chain-of-thought"})
+    assert told.json()["method"] == "chain-of-thought" and told.json()["chains"]
 
 
 def test_it_is_streamed_as_it_forms(http: httpx2.Client) -> None:

@@ -6,14 +6,13 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from tiny_servers import chat_model, serving, within
+from tiny_servers import Stall, chat_model, serving, within
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine
@@ -157,11 +156,12 @@ def test_half_a_surrogate_pair_is_text(http: httpx2.Client) -> None:
     assert http.post("/v1/completions", content=json.dumps(body), headers=JSON).is_success
 
 
-def test_who_hangs_up_frees_everything(tiny: LocalLLM) -> None:
+def test_who_hangs_up_frees_everything(tiny: LocalLLM, stall: Stall) -> None:
     with serving(tiny) as address, httpx2.Client(base_url=address, timeout=60) as http:
         long = {"prompt": "What", "max_tokens": 500, "n": 4, "logit_bias": {"6": -100}}
         with http.stream("POST", "/v1/completions", json={**long, "stream": True}) as stream:
             next(stream.iter_lines())
+            stall.on.set()
         with pytest.raises(httpx2.ReadTimeout):
             http.post("/v1/completions", json=long, timeout=0.3)
         host, port = address.removeprefix("http://").split(":")
@@ -172,7 +172,9 @@ def test_who_hangs_up_frees_everything(tiny: LocalLLM) -> None:
             with socket.create_connection((host, int(port))) as raw:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:cut])
-                time.sleep(0.2)
+                if cut == len(body):
+                    within(60, lambda: "waiting_sequences 0.0" not in http.get("/metrics").text)
+        stall.on.clear()
         within(60, lambda: "running_sequences 0.0" in http.get("/metrics").text)
         assert "cache_blocks_used 0.0" in http.get("/metrics").text
         assert http.post("/v1/completions", json={"prompt": "x", "max_tokens": 2}).is_success
@@ -190,7 +192,7 @@ def test_a_slow_body_is_not_waited_for(tiny: LocalLLM) -> None:
 ENDLESS = {"prompt": "x", "n": 4, "max_tokens": 500, "logit_bias": {"6": -100}}
 
 
-def test_one_too_many_is_told_to_come_back(tiny: LocalLLM) -> None:
+def test_one_too_many_is_told_to_come_back(tiny: LocalLLM, stall: Stall) -> None:
     limits = Limits(sequences=4, body_bytes=2000)
     with (
         serving(tiny, limits=limits) as address,
@@ -201,18 +203,44 @@ def test_one_too_many_is_told_to_come_back(tiny: LocalLLM) -> None:
         with http.stream("POST", "/v1/completions", json=asked) as stream:
             lines = stream.iter_lines()  # were it forgotten, the connection would be closed
             next(lines)
+            stall.on.set()
             busy = http.post("/v1/completions", json={"prompt": "x"})
             assert "busy" in refused(busy, 429) and int(busy.headers["retry-after"]) >= 1
+        stall.on.clear()
 
 
-def test_a_request_may_take_so_long(tiny: LocalLLM) -> None:
+def test_a_large_request_leaves_room_for_small_ones(tiny: LocalLLM, stall: Stall) -> None:
+    keys = Keys(["greedy-key", "modest-key"])
+    greedy = {"Authorization": "Bearer greedy-key"}
+    modest = {"Authorization": "Bearer modest-key"}
+    with (
+        serving(tiny, limits=Limits(sequences=16), keys=keys) as address,
+        httpx2.Client(base_url=address, timeout=60) as http,
+    ):
+        path, long = "/v1/completions", {**ENDLESS, "n": 16, "stream": True}
+        with http.stream("POST", path, json=long, headers=greedy) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            stall.on.set()
+            large = http.post(path, json={"prompt": "x", "n": 3}, headers=modest)
+            assert "busy" in refused(large, 429)
+            small = {"prompt": "x", "max_tokens": 2, "n": 2, "stream": True}
+            with http.stream("POST", path, json=small, headers=modest) as accepted:
+                assert accepted.is_success
+                stall.on.clear()
+                assert accepted.read().endswith(b"data: [DONE]\n\n")
+
+
+def test_a_request_may_take_so_long(tiny: LocalLLM, stall: Stall) -> None:
     with (
         serving(tiny, limits=Limits(request_seconds=0.5)) as address,
         httpx2.Client(base_url=address, timeout=60) as http,
     ):
+        stall.on.set()
         assert "0.5 s" in refused(http.post("/v1/completions", json=ENDLESS), 408)
         events = http.post("/v1/completions", json={**ENDLESS, "stream": True}).text
         assert "timeout_error" in events and events.endswith("data: [DONE]\n\n")
+        stall.on.clear()
         assert http.post("/v1/completions", json={"prompt": "x", "max_tokens": 1}).is_success
 
 
@@ -259,9 +287,10 @@ def test_rates_fill_again_and_are_forgotten() -> None:
 
 def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "keys"
-    path.write_text("# ours\n\n  secret-one \nsecret-two\n")
+    path.write_text("# ours\n\n  secret-one \nsecret-two\n  # an indented remark\n\t#another-one\n")
     keys = read_keys(path)
     assert (keys.owner("secret-one"), keys.owner("secret-two"), keys.owner("")) == (0, 1, None)
+    assert keys.owner("# an indented remark") is keys.owner("#another-one") is None
     monkeypatch.setenv("GLASSMIND_API_KEYS", "from-environment, another-one")
     assert read_keys(None).owner("another-one") == 1
     monkeypatch.delenv("GLASSMIND_API_KEYS")

@@ -18,7 +18,8 @@ from glassmind.evaluate.ladder.table import ladder_text
 from glassmind.evaluate.report.page import write_report
 from glassmind.generate import SamplingParams
 from glassmind.llm.opening import open_local
-from glassmind.pipeline.ask import Answer, ask
+from glassmind.pipeline.answer import Answer
+from glassmind.pipeline.ask import ask
 from glassmind.pipeline.evaluate import evaluate_task
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.report_files import examples, rows_by_votes
@@ -30,7 +31,7 @@ from glassmind.runs.models import load
 from glassmind.serialization import encode, write_record
 from glassmind.serve.schemas.responses import Reason
 
-QUESTION = "What is 12 times 7?"
+QUESTION = "Mia has 12 boxes of 7 pencils. How many pencils is that?"
 PROBLEMS = [Problem(f"p{n}", f"What is {n} times 7?", str(7 * n), (Step("a"),)) for n in (3, 12)]
 
 
@@ -68,7 +69,7 @@ def test_table_json_and_report_have_it(run_folder: Path, tmp_path: Path) -> None
     assert step_beam.METHOD.explanation in html
     assert '<ul class="tree">' in html
     assert html.count("step beam &lt;toy&gt;, k = ") == 3
-    assert "step beam &lt;toy&gt;, 1 steps" in html
+    assert "step beam &lt;toy&gt;, 1 step: " in html
 
 
 def test_commands_take_it(

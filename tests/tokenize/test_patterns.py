@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from bounded_memory import at_most
 from nasty_strings import nasty_strings
 from tokenizers import Regex
 from tokenizers import pre_tokenizers as reference
@@ -32,6 +33,7 @@ def test_the_matches_of_a_known_pattern_are_the_text(source: str) -> None:
         r"(?i:the)|(?<=a)b",
         r"\p{Han}+|\p{^L}",
         r"[\]a\\-]+",
+        r"a{e<=1}|b{|(?# an open ( )a{2}|a{,1}b",
     ],
 )
 def test_a_pattern_in_rubys_dialect_means_the_same(source: str) -> None:
@@ -52,10 +54,27 @@ def test_a_pattern_in_rubys_dialect_means_the_same(source: str) -> None:
     [
         *("(", "[", "a**", "[a&&b]", "[a[b]]", r"\p{N}{1,3}+", "(?m:.)", r"\p{Nothing}", "[\\H]"),
         *("\\", "x" * 20_000, "a{99999999999}"),
+        *("(?R)", "a(?1)?(b)", r"(?<n>a\g<n>?b)", "(?P<n>a(?&n)?b)"),
     ],
 )
 def test_what_cannot_be_translated_is_refused(source: str) -> None:
     with pytest.raises(PatternError):
+        Pattern(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(?:(?:(?:a{999}){999}){999})",
+        r"(?:\p{L}|[()]{999}(?:x|(a)){999}){99,}",
+        "(?:a{999}(?#((()b){999}",
+        "(?x:(?:a{999} # (((\n b){999})",
+        r"\({9999}{9999}",
+        "a{99999999}",
+    ],
+)
+def test_repeats_of_repeats_are_counted_before_they_take_memory(source: str) -> None:
+    with at_most(512), pytest.raises(PatternError, match="repeats its parts more than"):
         Pattern(source)
 
 

@@ -29,7 +29,7 @@ class Speak(Silent):
         print(f"step {done}", flush=True)
 
 
-def make_trainer(folder: Path, steps: int) -> Trainer:
+def make_trainer(folder: Path, steps: int, stage: str = "pretrain") -> Trainer:
     """Everything fresh, as any process makes it."""
     torch.manual_seed(3)
     model = Transformer(
@@ -60,7 +60,7 @@ def make_trainer(folder: Path, steps: int) -> Trainer:
         objective,
         RowLoader(stream(ids, TOKENS), config.batch_rows, seed=1),
         config,
-        stage="pretrain",
+        stage=stage,
         folder=folder,
         progress=Speak(),
         validate=lambda: validation_loss(objective, held, torch.device("cpu")),

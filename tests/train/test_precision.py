@@ -1,4 +1,4 @@
-"""The rule for bf16 and compilation, on machines that are not this one."""
+"""The rule without a measurement, on machines that are not this one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from glassmind.train.precision import choose_precision, has_compiler, has_fast_bf16
+from glassmind.train.precision import (
+    PrecisionChoice,
+    choose_precision,
+    computing_threads,
+    has_compiler,
+)
 
 
 @pytest.fixture
@@ -23,12 +28,9 @@ def headers(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, headers: Path) -> Callable[..., None]:
-    """Make this machine a CPU with the capabilities named, with or without a C++ compiler."""
+    """Make this machine one with or without a C++ compiler."""
 
-    def become(*able: str, compiler: bool = True) -> None:
-        named = dict.fromkeys(("avx2", "avx512_bf16", "amx_bf16"), False)
-        named |= dict.fromkeys(able, True)
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: named)
+    def become(*, compiler: bool = True) -> None:
         monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}" if compiler else None)
         monkeypatch.setattr(sysconfig, "get_path", lambda name: str(headers))
         monkeypatch.delenv("CXX", raising=False)
@@ -36,28 +38,39 @@ def machine(monkeypatch: pytest.MonkeyPatch, headers: Path) -> Callable[..., Non
     return become
 
 
-@pytest.mark.parametrize(
-    ("able", "fast"),
-    [((), False), (("avx2",), False), (("avx512_bf16",), True), (("amx_bf16",), True)],
-)
-def test_auto_takes_bf16_only_where_it_is_native(
-    able: tuple[str, ...], fast: bool, machine: Callable[..., None]
+def test_a_cpu_computes_in_float32_unless_something_else_was_measured(
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine(*able)
-    assert has_fast_bf16(torch.device("cpu")) == fast
+    machine()
+    able = {"avx512_bf16": True, "amx_bf16": True}  # which does not make a run faster
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     choice = choose_precision("cpu")
-    assert choice.autocast_dtype == (torch.bfloat16 if fast else None)
-    assert choice.compile
-    assert ("natively" in choice.reason) == fast
+    assert (choice.precision, choice.autocast_dtype, choice.compile) == ("float32", None, True)
+    assert choice.threads == torch.get_num_threads()
 
 
-@pytest.mark.parametrize("able", [(), ("amx_bf16",)])
-def test_wishes_are_obeyed(able: tuple[str, ...], machine: Callable[..., None]) -> None:
-    machine(*able)
+def test_wishes_are_obeyed(machine: Callable[..., None]) -> None:
+    machine()
     assert choose_precision("cpu", "float32").autocast_dtype is None
     assert choose_precision("cpu", "bfloat16").autocast_dtype == torch.bfloat16
     assert not choose_precision("cpu", compile="off").compile
     assert choose_precision("cpu", compile="on").compile
+    assert choose_precision("cpu", threads=3).threads == 3
+
+
+def test_a_choice_says_what_it_is() -> None:
+    assert str(PrecisionChoice("float32", True, 2)) == "float32, compiled, 2 threads"
+    assert str(PrecisionChoice("bfloat16", False, 1)) == "bfloat16, not compiled, 1 thread"
+    assert str(PrecisionChoice("bfloat16", True)) == "bfloat16, compiled"
+
+
+def test_threads_are_set_for_a_block_only() -> None:
+    before = torch.get_num_threads()
+    with computing_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    with computing_threads(0):
+        assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("wish", ["auto", "on"])
@@ -91,12 +104,10 @@ def test_gpus_by_compute_capability(
     choice = choose_precision("cuda")
     assert choice.autocast_dtype == (torch.bfloat16 if fast else None)
     assert choice.compile  # its compiler comes with PyTorch
+    assert choice.threads == 0
+    assert ("natively" in choice.reason) == fast
 
 
 def test_other_devices_stay_in_float32(machine: Callable[..., None]) -> None:
-    machine("amx_bf16")
+    machine()
     assert choose_precision("mps").autocast_dtype is None
-
-
-def test_this_machine_has_an_answer() -> None:
-    assert choose_precision().reason

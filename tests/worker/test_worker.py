@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -114,3 +115,21 @@ def test_a_script_that_cannot_be_loaded(tmp_path: Path) -> None:
     worker = Worker(script, seconds=5, memory=512 << 20, cannot_start="install the package")
     with pytest.raises(UserError, match="install the package"):
         worker.ask({}, 100)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def test_under_a_hard_limit_on_processor_time_it_answers(tmp_path: Path) -> None:
+    """As under ``ulimit -t 30``: an own limit above it may not be set, and was once tried."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    program = f"""
+import resource
+from pathlib import Path
+from glassmind.worker import Worker
+resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+worker = Worker(Path({str(script)!r}), seconds=60, memory=512 << 20, cannot_start="no")
+print([worker.ask({{"do": "x"}}, 100)["did"] for _ in range(2)])
+worker.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("['x', 'x']\n", 0), done.stderr

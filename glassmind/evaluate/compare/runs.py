@@ -8,17 +8,18 @@ which all runs reached; steps, tokens and seconds until it are reported.
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.evaluate.diagnosis.stage_figures import smoothed
+from glassmind.evaluate.flat_settings import flat
 from glassmind.evaluate.run_files import Metric, read_metrics
+from glassmind.notebook import preformatted
+from glassmind.runs.folder import not_a_run
 from glassmind.runs.results import RunInfo
-from glassmind.serialization import read_record
+from glassmind.serialization import read_record, read_toml
 
 MOST_RUNS = 8
 """The number of colours that can be distinguished."""
@@ -102,6 +103,14 @@ class Comparison:
     stages: tuple[StageComparison, ...]
     caution: str
 
+    def __str__(self) -> str:
+        from glassmind.evaluate.compare.table import comparison_text  # which reads these records
+
+        return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
+
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
     """Compare the runs in ``folders``, in that order.
@@ -131,27 +140,14 @@ def _facts(folder: Path) -> dict[str, str]:
         raise UserError(f"{folder} is not a folder; give the folder of a run, such as runs/demo")
     recipe = folder / "recipe.toml"
     if not recipe.is_file():
-        raise UserError(f"{folder} is not a run: a run's folder holds recipe.toml")
-    try:
-        facts = _flat(tomllib.loads(recipe.read_text("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{recipe} is not valid TOML: {error}") from None
+        raise not_a_run(folder)
+    facts = flat(read_toml(recipe))
     info = folder / "run.json"
     if info.is_file():
         made = read_record(RunInfo, info)
         kept = {"commit": made.commit, "machine": made.machine, "versions": made.versions}
-        facts |= _flat({"run": kept})
+        facts |= flat({"run": kept})
     return facts
-
-
-def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value, default=str)
-    return flat
 
 
 def _labels(folders: Sequence[Path]) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from glassmind.evaluate.diagnosis.stage_figures import (
     stage_figures,
 )
 from glassmind.evaluate.run_files import Metric
+from glassmind.quantity import quantity
 
 _JUDGES: tuple[Callable[[StageFigures], Diagnosis | None], ...] = (
     too_high,
@@ -63,7 +64,7 @@ def diagnose(metrics: Sequence[Metric], stage: str) -> list[Diagnosis]:
     if found:
         return found
     if len(run.losses) < FEWEST_ROWS:
-        seen = f"The run logged {len(run.losses)} rows of losses."
+        seen = f"The run logged {quantity(len(run.losses), 'row')} of losses."
         means = f"Below {FEWEST_ROWS} a curve has no shape that could be judged."
         return [Diagnosis("too short", seen, means, "Train longer, or lower train.log_every.")]
     return [_healthy(run)]

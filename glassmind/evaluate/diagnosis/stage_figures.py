@@ -93,9 +93,15 @@ def fell_less(run: StageFigures, share: float) -> bool:
 
 
 def fall(run: StageFigures) -> str:
-    """The first and last loss, as the beginning of a sentence."""
-    first = fmean(value for _, value in run.losses[:SMOOTH])
-    return f"The loss went from {first:.3g} to {run.smooth[-1]:.3g}"
+    """From where to where the loss went, as the beginning of a sentence.
+
+    It begins where the curve does: a mean over the first rows, in which it falls most, would be a
+    number that stands nowhere in the picture.
+    """
+    (step, first), last = run.losses[0], run.smooth[-1]
+    return (
+        f"The loss went from {first:.3g} at step {step:,} to {last:.3g}, the mean of the last rows"
+    )
 
 
 def above(loss: float, run: StageFigures) -> float:

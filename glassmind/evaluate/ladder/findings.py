@@ -20,6 +20,7 @@ from glassmind.evaluate.ladder.names import (
 )
 from glassmind.evaluate.run_files import Ladder, LadderRow
 from glassmind.evaluate.wording import p_value, percent, points
+from glassmind.quantity import quantity
 from glassmind.reason import registry
 from glassmind.reason.method import Method
 
@@ -100,7 +101,8 @@ def summary(ladder: Ladder) -> list[str]:
 def _what_was_asked(ladder: Ladder) -> str:
     sizes = {row.slice: row.n for row in ladder.rows}
     parts = [
-        f"{sizes[name]:,} {name} problems" + (f" ({SLICES[name]})" if name in SLICES else "")
+        f"{quantity(sizes[name], f'{name} problem')}"
+        + (f" ({SLICES[name]})" if name in SLICES else "")
         for name in sorted(sizes, key=slice_order)
     ]
     if not parts:
@@ -120,7 +122,7 @@ def _best_and_ceiling(ladder: Ladder) -> list[str]:
         top = max(methods, key=lambda row: row.accuracy)
         sentences.append(
             f"The highest accuracy there is {percent(top.accuracy)} ({title(top.rung)}, "
-            f"{top.tokens:,.0f} tokens per problem)."
+            f"{quantity(round(top.tokens), 'token')} per problem)."
         )
     sentences.extend(
         _ceiling(ladder, method, slices[0]) for method in registry.methods() if method.ceiling

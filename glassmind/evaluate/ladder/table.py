@@ -82,6 +82,12 @@ def ladder_text(ladder: Ladder, width: int | None = None) -> str:
     return "\n".join(table_lines(COLUMNS, [_cells(ladder, r) for r in _ordered(ladder)], width))
 
 
+def ladder_cells(ladder: Ladder) -> list[tuple[str, ...]]:
+    """The headings, and then every row as it is written."""
+    rows = [_cells(ladder, row) for row in _ordered(ladder)]
+    return [tuple(column.heading for column in COLUMNS), *rows]
+
+
 def print_ladder(ladder: Ladder, console: Console) -> list[str]:
     """Print the table, as plain text where the console is no terminal or shows no colour. Return
     the headings of columns that had no room."""

@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glassmind.evaluate.examples import Example, trace_of
+from glassmind.evaluate.examples import Example, SingleChain, trace_of
 from glassmind.evaluate.ladder.names import title
 from glassmind.evaluate.report.trace_tree import branches, trace_tree
+from glassmind.evaluate.step_marks import Mark, step_marks
 from glassmind.grade import grade
+from glassmind.grade.chain_checks import check_chain
 from glassmind.records import Completion
 
 MAX_GROUPS = 64
@@ -22,16 +24,16 @@ MAX_GROUPS = 64
 
 @dataclass(frozen=True, slots=True)
 class ShownStep:
-    """A step, the verifier's score at its end, and whether checking found it wrong."""
+    """A step, the verifier's score at its end, and what checking found to be wrong with it."""
 
     text: str
     score: float | None = None
-    wrong: bool = False
+    mark: Mark = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Identical chains."""
+    """Identical chains; ``finding`` is what is wrong with their answer, given their own steps."""
 
     steps: tuple[ShownStep, ...]
     answer: str | None
@@ -39,6 +41,17 @@ class Group:
     score: float | None
     logprob: float
     copies: int
+    finding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChain:
+    """The one chain of a method that writes no more."""
+
+    method: str
+    steps: tuple[ShownStep, ...]
+    answer: str | None
+    finding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class ShownExample:
 
     example: Example
     answers: tuple[tuple[str, str | None], ...]
+    single_chains: tuple[ShownChain, ...]
     groups: tuple[Group, ...]
     hidden: int
     tree: str
@@ -89,6 +103,7 @@ def _shown(example: Example) -> ShownExample:
     return ShownExample(
         example=example,
         answers=tuple((title(name), answer) for name, answer in example.answers.items()),
+        single_chains=tuple(map(_shown_chain, example.single_chains)),
         groups=() if tree else tuple(groups[:MAX_GROUPS]),
         hidden=0 if tree else len(groups[MAX_GROUPS:]),
         tree=tree,
@@ -99,19 +114,39 @@ def _shown(example: Example) -> ShownExample:
 
 
 def _group(example: Example, completion: Completion, copies: int) -> Group:
-    steps = [ShownStep(text) for text in completion.steps]
-    # The steps of free text are its lines, which are not nodes and have no marks.
-    for number, index in enumerate(completion.step_ends):
-        node = example.nodes[index]
-        steps[number] = ShownStep(steps[number].text, node.step_score, node.valid is False)
+    # The steps of free text are its lines, which are not nodes: only their text is known.
+    nodes = [example.nodes[index] for index in completion.step_ends]
+    unknown = len(completion.steps) - len(nodes)
+    valid = [node.valid for node in nodes] + [None] * unknown
+    scores = [node.step_score for node in nodes] + [None] * unknown
     return Group(
-        steps=tuple(steps),
+        steps=_shown_steps(completion.steps, valid, scores),
         answer=completion.answer,
         correct=example.nodes[completion.path[-1]].correct,
         score=completion.score,
         logprob=completion.logprob,
         copies=copies,
+        finding=_finding(completion.steps, completion.answer),
     )
+
+
+def _shown_chain(chain: SingleChain) -> ShownChain:
+    valid = chain.valid or (None,) * len(chain.steps)
+    steps = _shown_steps(chain.steps, valid, [None] * len(chain.steps))
+    return ShownChain(chain.method, steps, chain.answer, _finding(chain.steps, chain.answer))
+
+
+def _shown_steps(
+    texts: Sequence[str], valid: Sequence[bool | None], scores: Sequence[float | None]
+) -> tuple[ShownStep, ...]:
+    marks = step_marks(zip(texts, valid, strict=True))
+    return tuple(map(ShownStep, texts, scores, marks))
+
+
+def _finding(steps: Sequence[str], answer: str | None) -> str:
+    """What is wrong with an answer that is not where its own steps lead."""
+    checks = check_chain(steps, answer)
+    return f"not the last step's result, {checks.last_value}" if checks.answer_differs else ""
 
 
 def answers(given: str | None, example: Example) -> bool:

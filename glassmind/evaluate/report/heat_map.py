@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from glassmind.evaluate.charts.svg import element, label, picture
 from glassmind.evaluate.run_files import Attention
+from glassmind.quantity import quantity
 
 MAX_TOKENS = 160
 """At most this many tokens are shown, the chain's first."""
@@ -36,7 +37,7 @@ def attention_map(attention: Attention) -> str:
         parts.append(label(at, margin - 5, name, transform=turned, class_=kind))
     description = (
         f"Attention weights of layer {attention.layer}, head {attention.head}, "
-        f"over {len(names)} tokens: {' '.join(names)}"
+        f"over {quantity(len(names), 'token')}: {' '.join(names)}"
     )
     svg = picture(size + 4, size + 4, "".join(parts), description)
     return svg.replace("<svg ", f'<svg width="{size + 4}" height="{size + 4}" ', 1)

@@ -25,10 +25,12 @@ from glassmind.evaluate.report.plots import (
     tokens_panel,
     votes_panel,
 )
+from glassmind.evaluate.report.recipe_section import changes_of
 from glassmind.evaluate.report.training_section import stages_of, training_summary
 from glassmind.evaluate.run_files import Ladder, LadderRow, RunFiles, read_run_files
 from glassmind.evaluate.wording import count, duration, interval, p_value, percent, points
 from glassmind.files import write_text
+from glassmind.quantity import quantity
 from glassmind.reason import registry
 
 
@@ -57,7 +59,7 @@ def render_report(files: RunFiles) -> str:
     environment.filters.update(
         percent=percent, points=points, p_value=p_value, count=count, duration=duration,
         title=title, method_class=method_class, stage_class=_stage_class, shade=shade,
-        svg=Markup, unbroken=_unbroken, answers=answers,
+        svg=Markup, unbroken=_unbroken, answers=answers, quantity=quantity,
     )  # fmt: skip
     here = resources.files("glassmind.evaluate")
     style = here.joinpath("report.css").read_text("utf-8")
@@ -72,6 +74,7 @@ def render_report(files: RunFiles) -> str:
         **({} if files.ladder is None else _ladder_parts(files.ladder)),
         **_curve_parts(files),
         examples=None if files.examples is None else shown_examples(files.examples),
+        changes=None if files.recipe is None else changes_of(files.recipe),
         attention=files.attention,
         attention_svg=None if files.attention is None else attention_map(files.attention),
         attention_limit=MAX_TOKENS,

@@ -26,6 +26,7 @@ from glassmind.evaluate.charts.svg import (
 from glassmind.evaluate.ladder.names import is_ceiling, order, title
 from glassmind.evaluate.run_files import LadderRow, StepsRow, VotesRow
 from glassmind.evaluate.wording import count, interval, percent
+from glassmind.quantity import quantity
 from glassmind.reason import registry
 
 HUES = 7
@@ -90,7 +91,7 @@ def tokens_panel(rows: Sequence[LadderRow], slice: str) -> str:
         drawn += dot(at, y(row.accuracy), _ladder_words(row), 3.5)
         parts.append(element("g", drawn, class_=method_class(row.rung)))
     spoken = "; ".join(
-        f"{title(r.rung)} {percent(r.accuracy)} for {count(r.tokens)} tokens"
+        f"{title(r.rung)} {percent(r.accuracy)} for {quantity(r.tokens, 'token')}"
         for r in sorted(rows, key=lambda r: r.tokens)
     )
     description = f"Accuracy on {slice} problems against tokens per problem: {spoken}."
@@ -109,9 +110,10 @@ def votes_panel(rows: Sequence[VotesRow]) -> str:
         places = [(x(row.tokens_per_problem), y(row.correct / row.n)) for row in group]
         drawn = curve(places)
         for (at, height), row in zip(places, group, strict=True):
+            tokens = quantity(row.tokens_per_problem, "token")
             words = (
                 f"{title(name)}, k = {row.k}: {percent(row.correct / row.n)} "
-                f"({interval(row.ci_low, row.ci_high)}), {count(row.tokens_per_problem)} tokens"
+                f"({interval(row.ci_low, row.ci_high)}), {tokens}"
             )
             drawn += error_bar(at, y(row.ci_low), y(row.ci_high)) + dot(at, height, words, 3.5)
         parts.append(element("g", drawn, class_=method_class(name)))
@@ -147,8 +149,8 @@ def steps_panel(rows: Sequence[StepsRow], slice: str) -> str:
         drawn = curve(places)
         for (at, height), row in zip(places, group, strict=True):
             words = (
-                f"{title(name)}, {row.steps} steps: {percent(row.correct / row.n)} "
-                f"({interval(row.ci_low, row.ci_high)}) of {row.n:,} problems"
+                f"{title(name)}, {quantity(row.steps, 'step')}: {percent(row.correct / row.n)} "
+                f"({interval(row.ci_low, row.ci_high)}) of {quantity(row.n, 'problem')}"
             )
             drawn += error_bar(at, y(row.ci_low), y(row.ci_high)) + dot(at, height, words, 3.5)
         parts.append(element("g", drawn, class_=method_class(name)))
@@ -173,7 +175,7 @@ def _ladder_words(row: LadderRow) -> str:
     return (
         f"{title(row.rung)}: {percent(row.accuracy)} "
         f"({interval(row.ci_low, row.ci_high)}), {row.correct:,} of {row.n:,}, "
-        f"{count(row.tokens)} tokens per problem"
+        f"{quantity(row.tokens, 'token')} per problem"
     )
 
 

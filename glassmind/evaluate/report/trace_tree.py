@@ -9,6 +9,8 @@ from __future__ import annotations
 from html import escape
 
 from glassmind.evaluate.examples import Example, ExampleNode
+from glassmind.evaluate.step_marks import Mark, step_mark
+from glassmind.quantity import quantity
 from glassmind.records import Trace
 
 MAX_DRAWN = 600
@@ -36,7 +38,8 @@ def trace_tree(example: Example) -> str:
     note = ""
     if drawing.left < 0 or drawing.cut:
         hidden = len(example.nodes) - drawing.drawn
-        note = f'<p class="absent">{hidden:,} nodes are left out here; examples.json has them.</p>'
+        left_out = quantity(hidden, "node")
+        note = f'<p class="absent">Left out here: {left_out}; examples.json has them.</p>'
     return f'<ul class="tree">{html}</ul>{note}'
 
 
@@ -47,6 +50,13 @@ class _Drawing:
         self, nodes: tuple[ExampleNode, ...], children: dict[int | None, list[int]]
     ) -> None:
         self._nodes, self._children = nodes, children
+        self._marks: list[Mark] = []
+        wrong: list[bool] = []  # whether the path to a node, itself included, has a mark
+        for node in nodes:  # parents come first
+            before = node.parent is not None and wrong[node.parent]
+            step = node.kind == "step" and node.closed
+            self._marks.append(step_mark(node.text, node.valid, before) if step else "")
+            wrong.append(before or bool(self._marks[-1]))
         self.left, self.drawn, self.cut = MAX_DRAWN, 0, False
 
     def branch(self, index: int, depth: int) -> str:
@@ -58,7 +68,7 @@ class _Drawing:
             if self.left < 0:
                 return _item(spans, "") if spans else ""
             self.drawn += 1
-            spans.append(_span(self._nodes[below[0]]))
+            spans.append(_span(self._nodes[below[0]], self._marks[below[0]]))
             below = self._children.get(below[0], [])
         if below and depth >= MAX_DEPTH:
             self.cut = True
@@ -71,11 +81,11 @@ def _item(spans: list[str], inner: str) -> str:
     return f"<li>{''.join(spans)}{inner}</li>"
 
 
-def _span(node: ExampleNode) -> str:
+def _span(node: ExampleNode, mark: Mark) -> str:
     """One node: its text, who wrote it unless the model did, its marks, and the answer."""
     kind = f"node {node.kind}" + ("" if node.author == "model" else f" {node.author}")
-    if node.valid is False:
-        kind += " invalid"
+    if mark:
+        kind += " follows" if mark == "follows from an error" else " invalid"
     # The text of an answer node is not repeated: the answer itself follows at the end.
     shown = node.text and node.text != node.answer
     parts = [f"<code>{escape(node.text)}</code>"] if shown else []
@@ -85,10 +95,11 @@ def _span(node: ExampleNode) -> str:
     if score is not None:
         shade = max(0, min(4, int(score * 5)))
         parts.append(f'<span class="chip s{shade}" title="{CHIP}">{score:.2f}</span>')
-    if node.valid is False:
-        parts.append('<span class="flag">✗ wrong step</span>')
+    if mark:
+        sign = "" if mark == "follows from an error" else "✗ "
+        parts.append(f'<span class="flag">{sign}{mark}</span>')
     if node.answer is not None:
-        mark = "right" if node.correct else "wrong"
+        verdict = "right" if node.correct else "wrong"
         sign = "✓" if node.correct else "✗"
-        parts.append(f'<b class="answer {mark}">→ {escape(node.answer)} {sign}</b>')
+        parts.append(f'<b class="answer {verdict}">→ {escape(node.answer)} {sign}</b>')
     return f'<span class="{kind}">{" ".join(parts)}</span>'

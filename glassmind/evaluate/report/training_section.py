@@ -16,7 +16,8 @@ from glassmind.evaluate.report.training_panels import (
     matrices,
 )
 from glassmind.evaluate.run_files import Metric, RunFiles
-from glassmind.evaluate.wording import count, duration
+from glassmind.evaluate.wording import duration
+from glassmind.quantity import quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def training_summary(files: RunFiles) -> list[str]:
     sentences += [
         f"{metric.stage}: the engine's log-probabilities differ from the trainer's by "
         f"{difference.mean:.2g} nats in the mean and {difference.max:.2g} at most "
-        f"({difference.tokens:,} tokens)."
+        f"({quantity(difference.tokens, 'token')})."
         for metric in metrics
         if (difference := metric.engine_trainer_logprob_diff) is not None
     ]
@@ -81,8 +82,8 @@ def _stage_sentence(name: str, rows: list[Metric]) -> str:
     checks = [m.validation_loss for m in rows if m.validation_loss is not None]
     tokens = max((m.tokens for m in rows if m.tokens is not None), default=None)
     seconds = max((m.seconds for m in rows if m.seconds is not None), default=None)
-    spent = [f"{max(m.step for m in rows):,} steps"]
-    spent += [] if tokens is None else [f"{count(tokens)} tokens"]
+    spent = [quantity(max(m.step for m in rows), "step")]
+    spent += [] if tokens is None else [quantity(tokens, "token")]
     spent += [] if seconds is None else [duration(seconds)]
     sentence = f"{name}: {', '.join(spent)}"
     if losses:

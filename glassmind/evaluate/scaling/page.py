@@ -256,7 +256,10 @@ def law_panel(scaling: Scaling) -> str:
                 over = place[0], place[1] - 10
                 parts.append(label(*over, name, text_anchor="middle", class_="note"))
             else:
-                parts.append(label(place[0] + 6, place[1] - 8, name, class_="note"))
+                # Beside the dot and above it, or below where the ring of the prediction is.
+                near = abs(at - place[0]) < 60 and -24 < height - place[1] < 6
+                below = 16 if near and height <= place[1] else -8
+                parts.append(label(place[0] + 6, place[1] + below, name, class_="note"))
     spoken = "; ".join(f"depth {p.depth} {p.loss:.4f}" for p in scaling.points)
     description = f"Held-out loss in {scaling.unit} against compute: {spoken}."
     return picture(_WIDTH, _HEIGHT, "".join(parts), description)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from glassmind.errors import UserError
@@ -37,6 +37,9 @@ MAX_CHOICES = 1_000
 
 WHITESPACE = " ?"
 """Between the parts of JSON. Without a bound, small models can write white space for ever."""
+
+Trial = Callable[[str, str], None]
+"""Called with a grammar, and what it is for, before it is compiled; it may refuse."""
 
 _DEEPER = 'start: {lead}@inner\n%llguidance {{"no_forcing": {no_forcing}}}'
 
@@ -54,17 +57,23 @@ class GrammarConstraint:
     (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md), or in llama.cpp's GBNF.
     The first rule is ``start`` (GBNF: ``root``).
 
+    ``trial``, if given, sees the grammar before it is compiled here (``trial.GrammarTrial``).
+
     Raises ``UserError`` for a grammar that is malformed, not supported, or too expensive, and for
     one none of whose texts the vocabulary can spell.
     """
 
-    def __init__(self, grammar: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, grammar: str, vocabulary: Vocabulary, trial: Trial | None = None) -> None:
         _check_length(grammar, MAX_GRAMMAR, "grammar")
         _ = vocabulary.grammar_tokenizer  # says so where llguidance is missing
-        self._set_up({"lark_grammar": _lark(grammar)}, vocabulary, "grammar")
+        self._set_up({"lark_grammar": _lark(grammar)}, vocabulary, "grammar", trial)
 
-    def _set_up(self, grammar: dict[str, object], vocabulary: Vocabulary, what: str) -> None:
+    def _set_up(
+        self, grammar: dict[str, object], vocabulary: Vocabulary, what: str, trial: Trial | None
+    ) -> None:
         """``grammar`` is one of llguidance's: ``lark_grammar`` or ``json_schema``."""
+        if trial is not None:
+            trial(_alone(grammar), what)
         tokenizer = vocabulary.grammar_tokenizer
         self.vocabulary, self._what = vocabulary, what
         self._masks = Masks(tokenizer)
@@ -99,7 +108,7 @@ class RegexConstraint(GrammarConstraint):
     Raises ``UserError`` for a pattern that is malformed or not supported.
     """
 
-    def __init__(self, pattern: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, pattern: str, vocabulary: Vocabulary, trial: Trial | None = None) -> None:
         _check_length(pattern, MAX_PATTERN, "regular expression")
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
             raise UserError("the regular expression ends with a backslash that escapes nothing")
@@ -108,7 +117,7 @@ class RegexConstraint(GrammarConstraint):
 
         [grammar] = json.loads(LLMatcher.grammar_from_regex(pattern))["grammars"]
         lark = {"lark_grammar": grammar["lark_grammar"]}
-        self._set_up(lark, vocabulary, "regular expression")
+        self._set_up(lark, vocabulary, "regular expression", trial)
 
 
 class ChoiceConstraint(GrammarConstraint):
@@ -117,12 +126,14 @@ class ChoiceConstraint(GrammarConstraint):
     Raises ``UserError`` for no choices, or more than ``MAX_CHOICES``.
     """
 
-    def __init__(self, choices: Sequence[str], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, choices: Sequence[str], vocabulary: Vocabulary, trial: Trial | None = None
+    ) -> None:
         if not 1 <= len(choices) <= MAX_CHOICES:
             raise UserError(f"there must be 1 to {MAX_CHOICES} choices, not {len(choices)}")
         _check_length("".join(choices), MAX_GRAMMAR, "list of choices")
         lark = "start: ONE\nONE: " + " | ".join(map(json.dumps, choices))
-        self._set_up({"lark_grammar": lark}, vocabulary, "list of choices")
+        self._set_up({"lark_grammar": lark}, vocabulary, "list of choices", trial)
 
 
 class JSONSchemaConstraint(GrammarConstraint):
@@ -132,8 +143,8 @@ class JSONSchemaConstraint(GrammarConstraint):
     Raises ``UserError`` for a schema that is malformed, not supported, or too expensive.
     """
 
-    def __init__(self, schema: object, vocabulary: Vocabulary) -> None:
-        self._set_up({"json_schema": _json_schema(schema)}, vocabulary, "JSON schema")
+    def __init__(self, schema: object, vocabulary: Vocabulary, trial: Trial | None = None) -> None:
+        self._set_up({"json_schema": _json_schema(schema)}, vocabulary, "JSON schema", trial)
 
 
 class JSONObjectConstraint(JSONSchemaConstraint):

@@ -24,40 +24,78 @@ _NAME_OF: dict[type, str] = {
 _DEEPEST = 3  # levels of nested objects that are compared
 _HOPS = 8  # references followed
 MAX_BRANCHES = 64  # each is compared with each
+MOST_WORK = 50_000  # values and properties that are looked at; what is left then is not proven
 
 Schema = dict[str, object]
 
 
 def certainly_apart(branches: Sequence[object], document: object) -> bool:
-    """Whether no value fits two of ``branches``, whose references are within ``document``."""
+    """Whether no value fits two of ``branches``, whose references are within ``document``.
+
+    False also where that would take more than ``MOST_WORK`` to prove: a reference lets each branch
+    name the same long list, so the work can be far larger than the schema.
+    """
     if len(branches) > MAX_BRANCHES:
         return False
-    return all(
-        _apart(one, other, document, _DEEPEST)
-        for number, one in enumerate(branches)
-        for other in branches[:number]
-    )
+    comparison = _Comparison(document)
+    try:
+        return all(
+            comparison.apart(one, other, _DEEPEST)
+            for number, one in enumerate(branches)
+            for other in branches[:number]
+        )
+    except _TooMuchWork:
+        return False
 
 
-def _apart(one: object, other: object, document: object, depth: int) -> bool:
-    a, b = _resolved(one, document), _resolved(other, document)
-    if a is None or b is None:
-        return False
-    if not _types(a) & _types(b):
-        return True
-    values_a, values_b = _values(a), _values(b)
-    if values_a is not None and values_b is not None and not values_a & values_b:
-        return True
-    if not depth or _types(a) != {"object"} or _types(b) != {"object"}:
-        return False
-    properties_a, properties_b = a.get("properties"), b.get("properties")
-    if not (isinstance(properties_a, dict) and isinstance(properties_b, dict)):
-        return False
-    return any(
-        _apart(properties_a[name], properties_b[name], document, depth - 1)
-        for name in _required(a) & _required(b)
-        if name in properties_a and name in properties_b
-    )
+class _TooMuchWork(Exception):
+    pass
+
+
+class _Comparison:
+    """Comparisons of schemas of one document. Each schema's types and values are found once."""
+
+    def __init__(self, document: object) -> None:
+        self._document = document
+        self._left = MOST_WORK
+        self._known: dict[int, tuple[frozenset[str], frozenset[str] | None]] = {}  # by identity
+
+    def apart(self, one: object, other: object, depth: int) -> bool:
+        """Whether no value fits both."""
+        a, b = _resolved(one, self._document), _resolved(other, self._document)
+        self._work(1)
+        if a is None or b is None:
+            return False
+        (types_a, values_a), (types_b, values_b) = self._facts(a), self._facts(b)
+        if not types_a & types_b:
+            return True
+        if values_a is not None and values_b is not None:
+            self._work(min(len(values_a), len(values_b)))
+            if values_a.isdisjoint(values_b):
+                return True
+        if not depth or types_a != {"object"} or types_b != {"object"}:
+            return False
+        properties_a, properties_b = a.get("properties"), b.get("properties")
+        if not (isinstance(properties_a, dict) and isinstance(properties_b, dict)):
+            return False
+        self._work(len(properties_a) + len(properties_b))
+        return any(
+            self.apart(properties_a[name], properties_b[name], depth - 1)
+            for name in sorted(_required(a) & _required(b))
+            if name in properties_a and name in properties_b
+        )
+
+    def _facts(self, schema: Schema) -> tuple[frozenset[str], frozenset[str] | None]:
+        known = self._known.get(id(schema))
+        if known is None:
+            self._work(len(_listed(schema) or ()))
+            known = self._known[id(schema)] = (_types(schema), _values(schema))
+        return known
+
+    def _work(self, amount: int) -> None:
+        self._left -= amount
+        if self._left < 0:
+            raise _TooMuchWork
 
 
 def _resolved(schema: object, document: object) -> Schema | None:
@@ -95,7 +133,7 @@ def _listed(schema: Schema) -> list[object] | None:
     return listed if isinstance(listed, list) else None
 
 
-def _values(schema: Schema) -> set[str] | None:
+def _values(schema: Schema) -> frozenset[str] | None:
     """The values that are listed, if all are simple; numbers that are equal are the same."""
     listed = _listed(schema)
     if listed is None:
@@ -108,7 +146,7 @@ def _values(schema: Schema) -> set[str] | None:
             values.add(f"number {float(value)}")
         else:
             values.add(json.dumps(value))
-    return values
+    return frozenset(values)
 
 
 def _required(schema: Schema) -> set[str]:

@@ -26,15 +26,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glassmind.errors import UserError
 from glassmind.generate.packed.native_calls import Matrix, at, calls
+from glassmind.model.finite import require_finite
 
 WeightKind = Literal["float32", "bfloat16", "int8", "int4"]
 KINDS: tuple[WeightKind, ...] = get_args(WeightKind)
@@ -53,11 +53,13 @@ _SCALES: dict[WeightKind, int] = {
 class PackedMatrix:
     """``weight`` (N, K) and ``bias`` (N), packed as ``kind``.
 
-    Raises ``UserError`` for weights that are not finite.
+    Raises ``UserError`` for weights that are not finite, ``ValueError`` for other shapes.
     """
 
     def __init__(self, weight: Tensor, kind: WeightKind, bias: Tensor | None = None) -> None:
-        check_finite([weight])
+        if weight.dim() != 2 or not weight.numel():
+            raise ValueError(f"a matrix has rows and columns, not the shape {tuple(weight.shape)}")
+        require_finite([weight], "the model")
         self.kind: WeightKind = kind
         self.outputs, self.inputs = weight.shape
         self.bias = None if bias is None else torch.empty(self.outputs)
@@ -69,7 +71,18 @@ class PackedMatrix:
         self.load(weight, bias)
 
     def load(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        """Replace the weights by others, which must be finite. Nothing moves in memory."""
+        """Replace the weights by others, which must be finite. Nothing moves in memory.
+
+        Raises ``ValueError`` for other shapes.
+        """
+        if weight.shape != (self.outputs, self.inputs):
+            raise ValueError(
+                f"the weights have shape {tuple(weight.shape)}, not {(self.outputs, self.inputs)}"
+            )
+        if (bias is None) != (self.bias is None) or (
+            bias is not None and bias.shape != (self.outputs,)
+        ):
+            raise ValueError("the bias must be as it was: one number an output, or none")
         if self.bias is not None and bias is not None:
             self.bias.copy_(bias)
         if self.kind == "float32":
@@ -110,9 +123,18 @@ class PackedMatrix:
         )  # fmt: skip
 
     def __call__(self, x_TK: Tensor) -> Tensor:
-        """(T, K) -> (T, N), float32."""
+        """(T, K), of any floating-point type and on the CPU, -> (T, N), float32.
+
+        Raises ``ValueError`` for inputs of another width.
+        """
+        if x_TK.dim() != 2 or x_TK.shape[1] != self.inputs or x_TK.device.type != "cpu":
+            raise ValueError(
+                f"the inputs are {tuple(x_TK.shape)} on {x_TK.device}, not (rows, {self.inputs}) "
+                "on the CPU"
+            )
+        x_TK = x_TK.float()
         native = calls()
-        if native is None:
+        if native is None or not len(x_TK):
             return F.linear(x_TK, self.unpack(), self.bias)
         x_TK = F.pad(x_TK, (0, self._padded - self.inputs)).contiguous()
         out_TN = torch.empty((len(x_TK), self.outputs))
@@ -145,19 +167,6 @@ class PackedMatrix:
         by_bytes = numbers.view(torch.int8).view(*shape, 2)
         by_group = scales.view(torch.bfloat16).view(*shape)
         return _from_integers(select(by_bytes), select(by_group).float(), bits)
-
-
-def check_finite(weights: Sequence[Tensor]) -> None:
-    """Raise ``UserError`` if a number of these tensors is NaN or infinite."""
-    # Terms of a finite sum are finite. The sum is fast; if it overflows, each term is looked at.
-    sums = torch.stack([weight.detach().sum(dtype=torch.float32) for weight in weights])
-    if bool(sums.isfinite().all()):
-        return
-    if not all(bool(weight.isfinite().all()) for weight in weights):
-        raise UserError(
-            "a weight of the model is not a number (NaN or infinite): the file is damaged, or "
-            "training diverged; use an earlier checkpoint"
-        )
 
 
 def _to_integers(weight_NK: Tensor, bits: int) -> tuple[Tensor, Tensor]:

@@ -33,12 +33,14 @@ from glassmind.generate.cache.paged_attention import places_for_native
 from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.packed import native_calls
 from glassmind.generate.packed.allow_list import why_not
-from glassmind.generate.packed.matrix import PackedMatrix, WeightKind, check_finite
+from glassmind.generate.packed.matrix import PackedMatrix, WeightKind
 from glassmind.generate.packed.native_calls import STORED, at, calls
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.attention import Attention
 from glassmind.model.feed_forward import GATED, FeedForward
+from glassmind.model.finite import require_finite
 from glassmind.model.norms import make_norm
+from glassmind.model.outline import without_numbers
 from glassmind.model.transformer import Block
 
 _LOG = logging.getLogger("glassmind.generate")
@@ -143,6 +145,8 @@ class PackedModel:
             _ACTIVATIONS[config.feed_forward.kind], config.feed_forward.kind in GATED,
             config.norm_eps, attention.scale,
         )  # fmt: skip
+        vectors = [slot.packed for slot in self._slots if isinstance(slot.packed, Tensor)]
+        require_finite(vectors, "the model")  # each matrix looks at itself
 
     @property
     def n_bytes(self) -> int:
@@ -189,7 +193,9 @@ class PackedModel:
         if reason is not None:
             raise UserError(f"these weights cannot be packed: {reason}")
         modules = dict(model.named_modules())
-        check_finite([source for slot in self._slots for source in _sources(modules, slot)])
+        require_finite(
+            [source for slot in self._slots for source in _sources(modules, slot)], "the model"
+        )
         self._modules = None
         for slot in self._slots:
             if isinstance(slot.packed, PackedMatrix):
@@ -203,7 +209,7 @@ class PackedModel:
         The two share the dictionaries in which hooks are registered, so hooks on the original model
         run in this one, too.
         """
-        with torch.device("meta"):
+        with without_numbers():
             model = Transformer(self.config)
         model.eval().requires_grad_(False)
         state: dict[str, Tensor] = {}

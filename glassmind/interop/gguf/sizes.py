@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from glassmind.errors import UserError
+from glassmind.interop.building import refuse_layers
 from glassmind.interop.canonical import FlatConfig, assemble, canonical, differences, flat
 from glassmind.interop.gguf.architectures import ARCHITECTURES, REQUIRED, Architecture
 from glassmind.interop.gguf.facts import Facts
@@ -48,6 +49,7 @@ def read_sizes(
         if fact in REQUIRED and fact not in facts.values:
             raise facts.wrong(fact, "is missing")
         values[value_name] = facts.get(fact, usual[value_name])
+    refuse_layers(values["n_layers"], str(path))  # here: some facts are a list with one for each
     values["vocab_size"] = vocab_size
     values["tie_embeddings"] = "output.weight" not in names
     for read in (_read_window, _read_experts, _read_latent):

@@ -66,6 +66,8 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     Raises:
         UserError: the file is missing, truncated, or its header contradicts itself or the file.
     """
+    if not path.is_file():  # opening a pipe would wait for somebody to write
+        raise UserError(f"{path} is missing or not a file")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -76,8 +78,6 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
                     f"bytes, but has {size} in all"
                 )
             header = file.read(length)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UserError(f"{path} is missing or not a file") from None
     except struct.error:
         raise UserError(f"{path} is damaged or not a safetensors file: it ends too early") from None
     entries = parse_object(header, f"{path}: its header")

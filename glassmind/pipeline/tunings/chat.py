@@ -8,13 +8,8 @@ from pathlib import Path
 
 import torch
 
-from glassmind.data.chats import (
-    Chat,
-    ChatDocuments,
-    load_chats,
-    problem_chat,
-    split_chats,
-)
+from glassmind.data.chat_encoding import ChatDocuments
+from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
 from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import pack
 from glassmind.errors import UserError
@@ -60,7 +55,7 @@ def tune_chats(
         facts = replace(facts, chat_template=source, tool_template=None)
     template = ChatTemplate.of(facts)
     end = AnswerEnd.of(template, tokenizer, started.stop_ids)
-    training, held_out = _chats(recipe)
+    training, held_out = _chats(recipe, progress)
 
     def documents(chats: list[Chat]) -> ChatDocuments:
         return ended_documents(
@@ -79,7 +74,7 @@ def tune_chats(
             f"none of the {len(training)} conversations has an answer that ends within "
             f"{recipe.train.row_tokens} tokens: raise train.row_tokens"
         )
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if is_published(run):
         return run
     tuning = Tuning(run, recipe, device, progress, "chat")
@@ -136,17 +131,19 @@ def _template(recipe: Recipe, started: Pretrained) -> str:
     return started.chat_template
 
 
-def _chats(recipe: Recipe) -> tuple[list[Chat], list[Chat]]:
+def _chats(recipe: Recipe, progress: Progress) -> tuple[list[Chat], list[Chat]]:
     """Training and validation conversations: the file's, or the generated problems."""
     config = recipe.chats
     if config.file:
         training, held_out = split_chats(
-            load_chats(config.file), recipe.seed, config.validation_fraction
+            load_chats(config.file, on_bad_row=recipe.on_bad_row, say=progress.end),
+            recipe.seed,
+            config.validation_fraction,
         )
         if not training:
             raise UserError(f"{config.file} has too few conversations: none is left to train on")
         return training, held_out
-    slices = make_slices(recipe)
+    slices = make_slices(recipe, progress)
     return [problem_chat(p) for p in slices.train], [problem_chat(p) for p in slices.validation]
 
 

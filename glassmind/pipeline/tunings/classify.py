@@ -150,10 +150,10 @@ def train_classifier(
         )
     started = load_any(recipe.start)
     recipe = with_model_of(recipe, started)
-    splits = _splits(recipe)
+    splits = _splits(recipe, progress)
     labels = sorted({row.label for part in splits for row in part})
     rows = [_rows(part, labels, started, recipe.train.row_tokens) for part in splits]
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if is_published(run):
         return run
     n_cut = sum(cut for _, cut in rows)
@@ -184,10 +184,16 @@ def train_classifier(
     return run
 
 
-def _splits(recipe: Recipe) -> LabelledSplits:
+def _splits(recipe: Recipe, progress: Progress) -> LabelledSplits:
     config = recipe.classify
     if config.file:
-        rows = load_labelled(config.file, config.text_column, config.label_column)
+        rows = load_labelled(
+            config.file,
+            config.text_column,
+            config.label_column,
+            on_bad_row=recipe.on_bad_row,
+            say=progress.end,
+        )
         splits = split_labelled(rows, recipe.seed)
         for name, part in zip(splits._fields, splits, strict=True):
             if not part:

@@ -243,9 +243,9 @@ def tune_by_reward(
         llm = LocalLLM.of_pretrained(started, recipe.start)
     else:
         llm = LocalLLM.of_run(own, recipe.start)
-    slices = make_slices(recipe)
+    slices = make_slices(recipe, progress)
     fitting = _fitting(llm, slices.train, recipe, progress)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if is_published(run) or (run.model_folder(STAGE) / "model.json").is_file():
         return run
     if own is not None:

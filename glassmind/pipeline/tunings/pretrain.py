@@ -38,7 +38,7 @@ def continue_pretraining(
     started = load_any(recipe.start)
     own = load(recipe.start) if is_own(recipe.start) else None
     recipe = with_model_of(recipe, started)
-    with begun(folder, recipe, resume=resume) as run:
+    with begun(folder, recipe, progress, resume=resume) as run:
         done = run.model_folder("pretrain") / "model.json"
         if done.is_file() if own else is_published(run):
             return run

@@ -38,10 +38,10 @@ def tune_on_problems(
     recipe = with_model_of(recipe, load_any(recipe.start))
     model, tokenizer = loaded.model, loaded.tokenizer
     stage = next(name for name, style in STYLES.items() if style == recipe.style)
-    slices = make_slices(recipe)
+    slices = make_slices(recipe, progress)
     rows = training_rows(recipe, tokenizer, slices.train, recipe.style)
     held = validation_rows(recipe, tokenizer, slices.validation, recipe.style)
-    run = open_run(folder, recipe, resume=resume)
+    run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if (run.model_folder(stage) / "model.json").is_file():
         return run
     save(tokenizer, run.path / "tokenizer.json")

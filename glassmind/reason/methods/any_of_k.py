@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from glassmind.grade import grade
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.vote import vote
+from glassmind.reason.vote import heaviest, vote
 from glassmind.records import Problem, Trace
 
 if TYPE_CHECKING:
@@ -17,17 +17,14 @@ if TYPE_CHECKING:
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The right answer if a sample has it, otherwise none."""
     traces = session.samples(problems, budget.samples)
-    return [
-        Solution.of(_right(problem, trace), trace)
-        for problem, trace in zip(problems, traces, strict=True)
-    ]
+    return [_right(problem, trace) for problem, trace in zip(problems, traces, strict=True)]
 
 
-def _right(problem: Problem, trace: Trace) -> str | None:
-    right = [
-        c for c in trace.completions if c.answer is not None and grade(problem.answer, c.answer)
-    ]
-    return vote(right)
+def _right(problem: Problem, trace: Trace) -> Solution:
+    chains = trace.completions
+    right = [c for c in chains if c.answer is not None and grade(problem.answer, c.answer)]
+    answer = vote(right)
+    return Solution.of(answer, trace, heaviest(chains, answer, [1.0] * len(chains)))
 
 
 METHOD = Method(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.vote import logprob_weights, vote
+from glassmind.reason.vote import logprob_weights
 from glassmind.records import Problem
 
 if TYPE_CHECKING:
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer whose chains have the largest total probability."""
     traces = session.samples(problems, budget.samples)
-    return [
-        Solution.of(vote(trace.completions, logprob_weights(trace.completions)), trace)
-        for trace in traces
-    ]
+    return [Solution.by_vote(trace, logprob_weights(trace.completions)) for trace in traces]
 
 
 METHOD = Method(

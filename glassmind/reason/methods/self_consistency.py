@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.vote import vote
 from glassmind.records import Problem
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The most frequent answer of the samples."""
     traces = session.samples(problems, budget.samples)
-    return [Solution.of(vote(trace.completions), trace) for trace in traces]
+    return [Solution.by_vote(trace) for trace in traces]
 
 
 METHOD = Method(

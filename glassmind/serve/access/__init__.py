@@ -1,5 +1,5 @@
 """Access control: who may send requests, how often, and how large.
 
-Every request passes ``gate``; ``hosts``, ``keys`` and ``rates`` are its rules; ``refusals`` are the
-error responses.
+Every request passes ``gate``; ``hosts``, ``keys``, ``rates`` and ``memory`` are its rules, and
+``callers`` is what it finds out; ``refusals`` are the error responses.
 """

@@ -2,7 +2,8 @@
 
 Cheapest first: is it meant for this server; is its key known; does the client send too many
 requests; is the body too large or too slow. Only then is the body in memory, complete and of
-bounded size, and only then is it parsed. The page, its files and ``/health`` need no key, because
+bounded size, and only then is it parsed. What bodies and answers of all requests take together is
+bounded too (``memory``). The page, its files and ``/health`` need no key, because
 they reveal nothing.
 """
 
@@ -15,26 +16,32 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from glassmind.serve.access.callers import Caller
 from glassmind.serve.access.hosts import Hosts
 from glassmind.serve.access.keys import Keys
+from glassmind.serve.access.memory import Account, Memory
 from glassmind.serve.access.rates import Rates
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.work.metrics import Metrics
 
 _LOG = logging.getLogger("glassmind.serve")
 _OPEN = ("/", "/health")
+PIECE = 64 << 10  # bytes of an answer that are handed on at once
 
 
 @dataclass(frozen=True)
 class Limits:
     """A server's limits; the defaults suit one machine and a few users.
 
-    ``sequences`` is the total number of samples that run or wait. ``max_tokens`` is the default
-    length of an answer. A client is a key or, without keys, an address; 0 is no limit.
+    ``sequences`` is how many samples may run or wait before large requests are refused; small ones
+    are still accepted up to twice that (``work.engine_thread``). ``max_tokens`` is the default
+    length of an answer, ``memory_bytes`` what bodies and answers may take together. A client is a
+    key or, without keys, an address; 0 is no limit.
     """
 
     body_bytes: int = 4 << 20
     body_seconds: float = 30.0
+    memory_bytes: int = 512 << 20
     request_seconds: float = 600.0
     sequences: int = 1024
     max_tokens: int = 1024
@@ -51,15 +58,17 @@ class Gate:
         self._app, self._hosts, self._keys = app, hosts, keys
         self._limits, self._metrics = limits, metrics
         self._rates = Rates(limits.per_minute, limits.at_once)
+        self._memory = Memory(limits.memory_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), 500
+        started, status, answering = time.monotonic(), 500, False
 
         async def watched_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answering
+            answering = True
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
@@ -68,6 +77,12 @@ class Gate:
             await self._enter(scope, receive, watched_send)
         except Refusal as refusal:
             await refusal.response()(scope, receive, watched_send)
+        except Exception:
+            if answering:
+                raise  # the connection is closed, which is all that can still be said
+            _LOG.exception("a request failed")
+            fault = Refusal(500, "the server failed on this request")
+            await fault.response()(scope, receive, watched_send)
         finally:
             self._metrics.request_ended(scope["path"], status, time.monotonic() - started)
 
@@ -84,13 +99,16 @@ class Gate:
             await self._app(scope, receive, send)
             return
         client = self._client(scope)
+        account = Account(self._memory)
         self._rates.enter(client, time.monotonic())
         try:
             if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
-                receive = _replayed(await self._body(scope, receive), receive)
-            await self._app(scope, receive, send)
+                receive = _replayed(await self._body(scope, receive, account), receive)
+            scope.setdefault("state", {})["caller"] = Caller(client, account)
+            await self._app(scope, receive, _in_pieces(send))
         finally:
             self._rates.leave(client)
+            account.close()
 
     def _client(self, scope: Scope) -> str:
         """Who asks."""
@@ -104,10 +122,11 @@ class Gate:
             raise Refusal(401, f"the API key {said}", code="invalid_api_key")
         return f"key {owner}"
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive, account: Account) -> bytes:
         """The complete body.
 
-        Raises ``Refusal`` for a body that is too long (413), too slow (408) or cut off (400).
+        Raises ``Refusal`` for a body that is too long (413), too slow (408) or cut off (400), and
+        while the bodies of others take all the memory (503).
         """
         most = self._limits.body_bytes
         too_long = Refusal(413, f"the body is longer than {most} bytes", code="body_too_long")
@@ -125,11 +144,31 @@ class Gate:
                     length += len(part)
                     if length > most:
                         raise too_long
+                    account.take(len(part))
                     parts.append(part)
                     if not message.get("more_body"):
                         return b"".join(parts)
         except TimeoutError:
             raise Refusal(408, "the body did not arrive in time") from None
+
+
+def _in_pieces(send: Send) -> Send:
+    """A ``send`` that hands a long body on in pieces. The server waits between two of them until
+    the client has read the first, so an unread answer is not copied into the connection's buffer,
+    which nobody counts."""
+
+    async def send_pieces(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] != "http.response.body" or len(body) <= PIECE:
+            await send(message)
+            return
+        for start in range(0, len(body), PIECE):
+            last = start + PIECE >= len(body)
+            more = message.get("more_body", False) or not last
+            piece = {"body": body[start : start + PIECE], "more_body": more}
+            await send({"type": "http.response.body", **piece})
+
+    return send_pieces
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -45,8 +45,10 @@ class Keys:
 
 
 def read_keys(path: Path | None) -> Keys:
-    """The keys of a file (one a line; blank lines and lines with ``#`` are skipped), or of the
-    environment variable ``GLASSMIND_API_KEYS``, where commas separate them.
+    """The keys of a file, or of the environment variable ``GLASSMIND_API_KEYS``.
+
+    A file has one a line; white space around it does not count, and blank lines and those that
+    begin with ``#`` are skipped. In the variable, commas separate them.
 
     Raises:
         UserError: the file holds none, or a key is too short to be one.
@@ -58,7 +60,8 @@ def read_keys(path: Path | None) -> Keys:
         lines = path.read_text("utf-8").splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text file of API keys, one a line") from None
-    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    stripped = [line.strip() for line in lines]
+    keys = [line for line in stripped if line and not line.startswith("#")]
     if not keys:
         raise UserError(f"{path} holds no API key: give one a line")
     return Keys(keys)

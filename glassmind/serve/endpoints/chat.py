@@ -17,6 +17,7 @@ from starlette.responses import Response
 from glassmind.generate.request import TopLogprobs
 from glassmind.llm.reply_reader import Piece, ReplyReader
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import caller_of
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import Form, asked_form
 from glassmind.serve.endpoints.chat_messages import prompt_of
@@ -217,7 +218,7 @@ def routes(service: Service) -> APIRouter:
         if body.top_logprobs and not body.logprobs:
             raise Refusal(400, "top_logprobs needs logprobs: true", param="top_logprobs")
         form = asked_form(body) if forced is None else Form("schema", forced, "tool_choice")
-        constraint = await service.text(service.constraints.of, form)
+        constraint = await service.constraint(form, request)
         prompt = await service.text(
             prompt_of, served, body, tools, constrained=constraint is not None
         )
@@ -230,7 +231,8 @@ def routes(service: Service) -> APIRouter:
             constraint=constraint,
         )
         answer = _Answer(service, body, prompt, tools, forced=forced is not None)
-        running = await service.begin(requests([prompt], params))
+        listed = 1 + params.top_logprobs if body.logprobs else 0
+        running = await service.begin(requests([prompt], params), caller_of(request), listed=listed)
         return await respond(answer, running, request, stream=bool(body.stream))
 
     return router

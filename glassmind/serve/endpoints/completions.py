@@ -21,6 +21,7 @@ from glassmind.generate.request import TopLogprobs
 from glassmind.llm.local import LocalLLM
 from glassmind.llm.reply_reader import ReplyReader
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import caller_of
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.constraints import asked_form
 from glassmind.serve.endpoints.service import NewTokens, Service, Tail
@@ -242,11 +243,12 @@ def routes(service: Service) -> APIRouter:
             served,
             max_tokens=min(check_room(service, prompt, asked, asked) for prompt in prompts),
             top_logprobs=body.logprobs or 0,
-            constraint=await service.text(service.constraints.of, asked_form(body)),
+            constraint=await service.constraint(asked_form(body), request),
             best_of=best_of if best_of > samples else 0,
             prompt_logprobs=body.echo is True and body.logprobs is not None,
         )
-        running = await service.begin(requests(prompts, params))
+        listed = 0 if body.logprobs is None else 1 + body.logprobs
+        running = await service.begin(requests(prompts, params), caller_of(request), listed=listed)
         answer = _Answer(service, body, prompts)
         return await respond(answer, running, request, stream=bool(body.stream))
 

@@ -24,6 +24,7 @@ from glassmind.reason.verify import verify_function
 from glassmind.records import Completion, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import Caller
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.sampling import check_room
 from glassmind.tokenize import Style, Tokenizer, parse_completion
@@ -33,7 +34,8 @@ T = TypeVar("T")
 
 class MethodModel:
     """A ``llm.model.Model``. ``start`` is called once, when the engine has taken the first
-    chains; ``step`` for every step that a chain closes, ``done`` for every chain.
+    chains; ``step`` for every step that a chain closes, ``done`` for every chain. ``caller`` is who
+    asks.
 
     With ``verifying``, chains are scored as soon as they are done.
     """
@@ -41,13 +43,14 @@ class MethodModel:
     def __init__(
         self,
         service: Service,
+        caller: Caller,
         *,
         verifying: bool,
         start: Callable[[int], None],
         step: Callable[[JsonObject], None],
         done: Callable[[Completion], None],
     ) -> None:
-        self._service, self._verifying = service, verifying
+        self._service, self._caller, self._verifying = service, caller, verifying
         self._start, self._step, self._done = start, step, done
         self._loop = asyncio.get_running_loop()
         self._waiting: set[Future[Any]] = set()
@@ -140,7 +143,7 @@ class MethodModel:
             limited = replace(params, max_new_tokens=most, seed=seed, stop=served.stop_ids)
             asked.append(Request(tuple(prompt), limited))
         started = time.perf_counter()
-        running = await service.begin(asked)
+        running = await service.begin(asked, self._caller)
         try:
             if self._chains == 0:
                 self._start(params.samples * len(problems))

@@ -22,15 +22,19 @@ from starlette.responses import Response
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
-from glassmind.llm.llm import LONGEST_QUESTION, asked_text, reply_sampling
+from glassmind.grade.chain_checks import check_chain
+from glassmind.llm.llm import asked_text, reply_sampling
 from glassmind.llm.local import LocalLLM
-from glassmind.pipeline.ask import Answer, conclude, counted
+from glassmind.llm.questions import LONGEST_QUESTION
+from glassmind.pipeline.answer import Answer, by_calculator, counted
+from glassmind.pipeline.ask import concluding
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.needs import Need
 from glassmind.reason.session import Session
 from glassmind.records import Completion, Problem
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import Caller, caller_of
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.method_model import MethodModel
 from glassmind.serve.endpoints.service import Service
@@ -44,17 +48,22 @@ class _Reasoning:
     """A method at work on one question."""
 
     def __init__(
-        self, service: Service, question: str, method: Method, params: SamplingParams
+        self,
+        service: Service,
+        caller: Caller,
+        question: str,
+        method: Method,
+        params: SamplingParams,
     ) -> None:
         served = service.served
         self._served, self._question, self._method = served, question, method
-        self._warning = served.warning(question)
         self._done: list[Completion] = []
         self._events: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
         self._budget = Budget(params.samples)
         self._thread = ThreadPoolExecutor(1, "method")
         self._model = MethodModel(
             service,
+            caller,
             verifying="verifier" in method.needs,
             start=self._begun,
             step=self._events.put_nowait,
@@ -85,14 +94,20 @@ class _Reasoning:
         """What happens, as it does."""
         loop = asyncio.get_running_loop()
         working = loop.run_in_executor(self._thread, self._solve)
-        working.add_done_callback(lambda _: self._events.put_nowait(None))
+        working.add_done_callback(self._ended)
         try:
             while (event := await self._events.get()) is not None:
                 yield event
-            answer = conclude(self._question, working.result(), self._method.name, self._warning)
+            conclude = concluding(self._served)
+            answer = conclude(self._question, working.result(), self._method.name)
             yield {"type": "answer", **_whole(answer)}
         finally:
             self.cancel()
+
+    def _ended(self, working: asyncio.Future[Solution]) -> None:
+        if not working.cancelled():
+            working.exception()  # seen: nobody else looks where the client has hung up
+        self._events.put_nowait(None)
 
     def _solve(self) -> Solution:
         """In the method's thread."""
@@ -114,13 +129,17 @@ class _Reasoning:
         self._done.append(completion)
         votes, weighted = counted(self._done)
         told = {"votes": votes, "weighted": weighted}
-        self._events.put_nowait({"type": "chain", **_plain(completion), **told})
+        plain = _plain(completion, self._question)
+        self._events.put_nowait({"type": "chain", **plain, **told})
 
 
-def _plain(completion: Completion) -> JsonObject:
+def _plain(completion: Completion, question: str) -> JsonObject:
+    checks = check_chain(completion.steps, completion.answer, question)
     return {
         "sample": completion.sample,
         "steps": list(completion.steps),
+        "equations_hold": list(checks.holds),
+        "findings": list(checks.findings(completion.answer)),
         "step_scores": list(completion.step_scores),
         "answer": completion.answer,
         "score": completion.score,
@@ -140,10 +159,13 @@ def _whole(answer: Answer) -> JsonObject:
             "completion_tokens": answer.cost.completion_tokens,
             "judged_tokens": answer.cost.judged_tokens,
         },
+        "chosen": answer.chosen,
+        "confidence": answer.confidence,
         "warning": answer.warning,
+        "examples": list(answer.examples),
         "votes": answer.votes,
         "weighted": answer.weighted,
-        "chains": [_plain(chain) for chain in answer.chains],
+        "chains": [_plain(chain, answer.question) for chain in answer.chains],
     }
 
 
@@ -203,7 +225,17 @@ def routes(service: Service) -> APIRouter:
                 param="question",
             )
         method = _method(served, body)
-        reasoning = _Reasoning(service, body.question, method, _params(served, body))
+        exact = None
+        if served.format == "question" and not body.method:
+            exact = by_calculator(body.question)
+        if exact is not None:
+            whole = _whole(exact)
+            if not body.stream:
+                return AsciiJSON(whole)
+            return EventStream(_once({"type": "answer", **whole}), lambda: None)
+        reasoning = _Reasoning(
+            service, caller_of(request), body.question, method, _params(served, body)
+        )
         if not body.stream:
             return AsciiJSON(await unless_gone(request.receive, reasoning.whole()))
         events = reasoning.streamed()
@@ -211,6 +243,10 @@ def routes(service: Service) -> APIRouter:
         return EventStream(_after(first, events), reasoning.cancel)
 
     return router
+
+
+async def _once(event: Mapping[str, Any]) -> Events:
+    yield event
 
 
 async def _after(first: Mapping[str, Any], events: Events) -> Events:

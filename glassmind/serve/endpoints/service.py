@@ -9,17 +9,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
+from starlette.requests import Request as HttpRequest
+
 from glassmind.generate import Event, Request
+from glassmind.generate.constraint.constraint import Constraint
 from glassmind.generate.request import TopLogprobs
 from glassmind.llm.local import LocalLLM
+from glassmind.serve.access.callers import Caller, caller_of
 from glassmind.serve.access.gate import Limits
 from glassmind.serve.access.refusals import Refusal
-from glassmind.serve.constraints import Constraints
+from glassmind.serve.constraints import Form
+from glassmind.serve.endpoints.sse import unless_gone
+from glassmind.serve.work.compiling import Compiler
 from glassmind.serve.work.engine_thread import EngineThread, Running
 from glassmind.serve.work.metrics import Metrics
+from glassmind.serve.work.turns import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+MOST_EMBEDDINGS = 64  # requests of one client that wait for their turn
+# Bytes of memory that were measured, rounded up: of a token in the engine and in the answer, and of
+# each log-probability that the answer lists for it.
+TOKEN_BYTES = 150
+LISTED_BYTES = 650
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +43,10 @@ class Service:
     thread: EngineThread
     limits: Limits
     metrics: Metrics
-    constraints: Constraints
+    compiler: Compiler
     started: int = field(default_factory=lambda: int(time.time()))
+    # Computed between the engine's steps: one at a time, so that no step waits for many of them.
+    embedding_turns: Turns = field(default_factory=lambda: Turns(MOST_EMBEDDINGS, "an embedding"))
     # Encoding a long text takes a while: beside the event loop, and one at a time, because a
     # tokenizer remembers what it has encoded.
     _texts: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "texts"))
@@ -51,15 +66,39 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._texts, lambda: work(*args, **kwargs))
 
-    async def begin(self, requests: Sequence[Request]) -> Running:
-        """Submit ``requests`` to the engine; the caller must call ``cancel`` at the end."""
-        running = await self.thread.begin(requests)
+    async def constraint(self, form: Form | None, request: HttpRequest) -> Constraint | None:
+        """The constraint that keeps ``form``; given up if the client of ``request`` hangs up."""
+        if form is None:
+            return None
+        compiling = self.compiler.constraint(form, caller_of(request).client)
+        return await unless_gone(request.receive, compiling)
+
+    async def begin(
+        self, requests: Sequence[Request], caller: Caller, *, listed: int = 0
+    ) -> Running:
+        """Submit ``requests`` to the engine, and enter the memory of their answer in the account of
+        ``caller``. ``listed`` is how many log-probabilities the answer lists for each token.
+        ``cancel`` must be called at the end."""
+        caller.account.take(answer_bytes(requests, listed), param="n")
+        running = await self.thread.begin(requests, caller.client)
         self.metrics.begun(sum(len(request.prompt_ids) for request in requests))
         return running
 
     def close(self) -> None:
-        """End what ``text`` runs on."""
+        """End what ``text`` and ``constraint`` run on."""
         self._texts.shutdown(wait=False, cancel_futures=True)
+        self.compiler.close()
+
+
+def answer_bytes(requests: Sequence[Request], listed: int) -> int:
+    """The most memory that the answer to ``requests`` can take, about; see ``Service.begin``."""
+    per_token = TOKEN_BYTES + listed * LISTED_BYTES
+    total = 0
+    for request in requests:
+        params = request.params
+        scored = len(request.prompt_ids) if params.prompt_logprobs else 0
+        total += params.drawn_samples * (params.max_new_tokens + scored) * per_token
+    return total
 
 
 @dataclass(slots=True)

@@ -117,3 +117,6 @@ class EventStream(Response):
         body = f"data: {text}\n\n".encode("ascii")
         async with asyncio.timeout(READER_SECONDS):
             await send({"type": "http.response.body", "body": body, "more_body": more})
+        # Without a pause the loop could not tell of a lost connection before the next events are
+        # written to it, and asyncio logs each of those.
+        await asyncio.sleep(0)

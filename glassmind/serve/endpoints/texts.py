@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from glassmind.llm.local import LocalLLM
 from glassmind.serialization import JsonObject
+from glassmind.serve.access.callers import caller_of
 from glassmind.serve.access.refusals import AsciiJSON, Refusal
 from glassmind.serve.endpoints.chat_messages import prompt_of
 from glassmind.serve.endpoints.completions import prompts_of
@@ -42,7 +43,7 @@ def embedding(served: LocalLLM, ids: Sequence[int]) -> list[float]:
     return [float(number) for number in unit_D.tolist()]
 
 
-async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
+async def _embed(service: Service, client: str, body: EmbeddingRequest) -> JsonObject:
     served = service.served
     prompts = await service.text(prompts_of, served, body.input)
     for prompt in prompts:
@@ -50,7 +51,8 @@ async def _embed(service: Service, body: EmbeddingRequest) -> JsonObject:
     data = []
     for index, prompt in enumerate(prompts):
         # One at a time, so that running answers can take steps in between.
-        numbers = await service.thread.call(partial(embedding, served, prompt))
+        async with service.embedding_turns.of(client):
+            numbers = await service.thread.call(partial(embedding, served, prompt))
         given: object = numbers
         if body.encoding_format == "base64":
             packed = torch.tensor(numbers, dtype=torch.float32).numpy().astype("<f4").tobytes()
@@ -85,7 +87,9 @@ def routes(service: Service) -> APIRouter:
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         """Vectors of texts: the mean of the model's final hidden states, scaled to length 1."""
         service.check_model(body.model)
-        return AsciiJSON(await unless_gone(request.receive, _embed(service, body)))
+        return AsciiJSON(
+            await unless_gone(request.receive, _embed(service, caller_of(request).client, body))
+        )
 
     @router.post("/tokenize", response_model=None, responses=response_schema.of("Tokens"))
     async def tokenize(body: TokenizeRequest) -> Response:

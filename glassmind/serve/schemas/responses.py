@@ -142,10 +142,16 @@ class Chat(Exact):
 
 
 class Chain(Exact):
-    """One chain of thought. ``score`` and ``step_scores`` are a verifier's probabilities."""
+    """One chain of thought. ``score`` and ``step_scores`` are a verifier's probabilities.
+
+    ``equations_hold`` says for each step whether its equations are true, null where it has none,
+    and ``findings`` what exact checking found to be wrong with the chain.
+    """
 
     sample: int
     steps: list[str]
+    equations_hold: list[bool | None]
+    findings: list[str]
     step_scores: list[float]
     answer: str | None
     score: float | None
@@ -163,13 +169,23 @@ class ReasonCost(Exact):
 
 
 class Reason(Exact):
-    """Answer of ``/v1/reason``."""
+    """Answer of ``/v1/reason``.
+
+    ``chosen`` is the chain that the method took, ``confidence`` the probability that the answer is
+    right, null where the model has no calibration. ``warning`` says why not to trust the answer,
+    and ``examples`` what can be asked, where a question is unlike all of the training. A sum put to
+    a model of word problems is computed: the method is then ``calculator``, and there are no
+    chains.
+    """
 
     question: str
     answer: str | None
     method: str
     cost: ReasonCost
+    chosen: int | None
+    confidence: float | None
     warning: str | None
+    examples: list[str]
     votes: dict[str, int]
     weighted: dict[str, float]
     chains: list[Chain]

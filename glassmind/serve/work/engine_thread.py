@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import queue
 import threading
@@ -29,6 +30,9 @@ from glassmind.serve.work.metrics import Metrics
 T = TypeVar("T")
 _LOG = logging.getLogger("glassmind.serve")
 
+_GROUPS = itertools.count()
+SMALL = 8  # a request for at most one in so many of the samples is small
+
 
 class Running:
     """A group of requests in progress: an asynchronous iterator over (index of the request, its
@@ -38,8 +42,10 @@ class Running:
     or the time limit is reached.
     """
 
-    def __init__(self, thread: EngineThread, requests: Sequence[Request], seconds: float) -> None:
-        self._thread, self._requests = thread, requests
+    def __init__(
+        self, thread: EngineThread, requests: Sequence[Request], seconds: float, client: str
+    ) -> None:
+        self._thread, self.client = thread, client
         self._deadline = asyncio.get_running_loop().time() + seconds
         self._seconds = seconds
         self._begun_at: float | None = time.monotonic()
@@ -47,6 +53,7 @@ class Running:
         self._events: asyncio.Queue[tuple[int, Event] | Exception] = asyncio.Queue()
         self.weight = sum(request.params.drawn_samples for request in requests)
         self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.group = next(_GROUPS)  # the engine's passes are shared among clients, then groups
         self.tickets: list[int] = []  # only the thread touches them
         self.cancelled = False
 
@@ -67,6 +74,8 @@ class Running:
             raise Refusal(
                 408, f"the answer took longer than the {self._seconds:g} s that a request may take"
             ) from None
+        if isinstance(message, Refusal):
+            raise message
         if isinstance(message, Exception):
             raise Refusal(500, "the engine failed on this request") from message
         if self._begun_at is not None:
@@ -97,8 +106,10 @@ class _Ticket:
 class EngineThread:
     """Runs ``engine``. Call ``start`` in the event loop that sends requests, ``stop`` at the end.
 
-    At most ``max_sequences`` samples may run or wait at once; more are refused with 429. A request
-    may take at most ``seconds``.
+    When ``max_sequences`` samples run or wait, further requests are refused with 429. Small ones,
+    of at most an eighth of that, are still accepted up to twice as many in all, so that one large
+    request does not shut everybody out. A single client may have one and a half times as many. A
+    request may take at most ``seconds``.
     """
 
     def __init__(
@@ -110,7 +121,8 @@ class EngineThread:
         self._open: dict[int, _Ticket] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sequences = 0
+        self._live: set[Running] = set()
+        self._ended = False
         self.context = min(engine.model.config.max_tokens, engine.n_blocks * BLOCK)
         """The most tokens of a prompt and its answer together: the limit of model and cache."""
         self.state = EngineState()
@@ -132,13 +144,15 @@ class EngineThread:
 
     # In the event loop.
 
-    async def begin(self, requests: Sequence[Request]) -> Running:
-        """Start ``requests``. The caller must call ``cancel`` at the end.
+    async def begin(self, requests: Sequence[Request], client: str = "") -> Running:
+        """Start ``requests`` of ``client``. The caller must call ``cancel`` at the end.
 
         Raises ``Refusal`` if too many samples are running, and ``UserError`` if the engine refuses
         a request.
         """
-        running = Running(self, requests, self._seconds)
+        if self._ended:
+            raise _stopping()
+        running = Running(self, requests, self._seconds, client)
         if running.weight > self._max_sequences:
             raise Refusal(
                 400,
@@ -146,9 +160,9 @@ class EngineThread:
                 "computed at once",
                 param="n",
             )
-        if self._sequences + running.weight > self._max_sequences:
+        if not self._has_room(running):
             raise Refusal(429, "the server is busy; try again", code="busy", retry_after=1)
-        self._sequences += running.weight
+        self._live.add(running)
         self._inbox.put(lambda: self._submit(running, requests))
         try:
             await running.accepted
@@ -159,8 +173,23 @@ class EngineThread:
 
     def end(self, running: Running) -> None:
         """End ``running``: free its place and cancel what is left of it."""
-        self._sequences -= running.weight
+        self._live.discard(running)
         self._inbox.put(lambda: self._withdraw(running))
+
+    def end_all(self) -> None:
+        """Refuse what is running, and whatever comes from now on: the server is stopping."""
+        self._ended = True
+        for running in self._live:
+            running.put(_stopping())
+
+    def _has_room(self, running: Running) -> bool:
+        most, weight = self._max_sequences, running.weight
+        total = sum(other.weight for other in self._live)
+        if total + weight <= most:
+            return True
+        own = sum(other.weight for other in self._live if other.client == running.client)
+        small = weight * SMALL <= most
+        return small and total + weight <= 2 * most and own + weight <= most + most // 2
 
     async def call(self, function: Callable[[], T]) -> T:
         """The result of ``function``, computed in the thread between two steps."""
@@ -220,7 +249,7 @@ class EngineThread:
             return
         try:
             for number, request in enumerate(requests):
-                ticket = self._engine.submit(request)
+                ticket = self._engine.submit(request, (running.client, running.group))
                 running.tickets.append(ticket)
                 self._open[ticket] = _Ticket(running, number, request.params.samples)
         except Exception as error:
@@ -263,6 +292,10 @@ class EngineThread:
 def _deliver(letters: Sequence[tuple[Running, int, Event]]) -> None:
     for running, number, event in letters:
         running.put((number, event))
+
+
+def _stopping() -> Refusal:
+    return Refusal(503, "the server is stopping", code="stopping", retry_after=5)
 
 
 def _resolve(future: asyncio.Future[T], result: T) -> None:

@@ -57,6 +57,7 @@ MAX_GROWTH = 64
 
 _SMALL = 256  # characters: a text may always become that long
 _MAX_LENGTH = 10_000  # characters of a stranger's pattern
+_MAX_EXPANDED = 10_000  # items of one, when its repeats are written out: some 3 MB
 _SECONDS = 2.0  # that one may take for a text, and as much again for each of its megabytes
 
 
@@ -172,23 +173,28 @@ def _with_replaced(text: str, spans: list[tuple[int, int]], content: str) -> str
     return "".join(parts)
 
 
-# One step of reading an expression: an escape, the start or end of a set, a group with flags, a
-# counted repeat followed by a plus, or any other character.
+# One step of reading an expression: an escape, a comment, the start or end of a set, a group with
+# flags, a group that calls another (the whole, or one by number or name), a counted repeat (and one
+# followed by a plus), or any other character.
 _STEP = re.compile(
-    r"\\(?:[pP]\{[^}]*\}|.)|\[:\^?\w+:\]|\[\^?\]?|\]|&&|\(\?[a-z-]*m[a-z-]*[:)]|\{\d*,?\d*\}\+|.",
+    r"\\(?:[pP]\{[^}]*\}|.)|\(\?\#[^)]*\)|\[:\^?\w+:\]|\[\^?\]?|\]|&&|\(\?[a-z-]*m[a-z-]*[:)]"
+    r"|\(\?(?:R|[+-]?\d+|&|P>)|\{\d*,?\d*\}\+|\{(?:\d+,?\d*|,\d+)\}|.",
     re.DOTALL,
 )
 _SPELLED_OTHERWISE = {  # outside a set, inside one
     r"\h": ("[0-9A-Fa-f]", "0-9A-Fa-f"),
     r"\H": ("[^0-9A-Fa-f]", None),
+    r"\g": (None, None),  # Ruby's call of a group; in the regex package it is something else
     r"\z": (r"\Z", None),
     r"\Z": (r"(?=\n?\Z)", None),
+    "{": (r"\{", "{"),  # no repeat: in the regex package it could begin an approximate match
 }
 
 
 def _from_ruby(source: str) -> str:
     """The same expression in the dialect of the ``regex`` package."""
     out: list[str] = []
+    size = _Size(verbose=_VERBOSE.search(source) is not None)
     in_set = False
     for step in _STEP.findall(source):
         translated: str | None = step
@@ -200,9 +206,51 @@ def _from_ruby(source: str) -> str:
             in_set = False
         elif step == "&&" and in_set:
             translated = None
-        elif not in_set and (step.startswith("(?") or (step[0] == "{" and len(step) > 1)):
-            translated = None  # Ruby's (?m) is a dot that matches line ends, its {1,3}+ repeats
+        elif not in_set and (step.startswith("(?") or step.endswith("}+")):
+            # Ruby's (?m) is a dot that matches line ends, its {1,3}+ repeats. Calls of groups can
+            # recurse without end.
+            translated = step if step.startswith("(?#") else None
         if translated is None:
             raise PatternError(f"uses {step!r} in a way that has no counterpart here")
+        if not in_set:
+            size.add(step)
         out.append(translated)
     return "".join(out)
+
+
+_VERBOSE = re.compile(r"\(\?[a-z-]*x")
+
+
+class _Size:
+    """How large an expression is when its counted repeats are written out, as the ``regex``
+    package does when it compiles one.
+
+    Raises ``PatternError`` beyond ``_MAX_EXPANDED`` items.
+    """
+
+    def __init__(self, verbose: bool) -> None:
+        self.verbose = verbose  # parentheses may stand in comments: as if all repeats were nested
+        self.product = 1
+        self.open = [[0, 0]]  # for each open group: items in it, and those of the last one
+
+    def add(self, step: str) -> None:
+        """Count one step of ``_STEP`` that is not inside a set."""
+        if step == "(":
+            self.open.append([0, 0])
+        elif step == ")" and len(self.open) > 1:
+            inside, _ = self.open.pop()
+            self._item(inside + 1)
+        elif step[0] == "{" and len(step) > 1:
+            times = max(1, *(int(n[:9]) for n in re.findall(r"\d+", step)))
+            self.product *= times
+            group = self.open[-1]
+            group[0] += group[1] * (times - 1)
+            group[1] *= times
+        else:
+            self._item(1)
+        if (self.product if self.verbose else self.open[-1][0]) > _MAX_EXPANDED:
+            raise PatternError(f"repeats its parts more than {_MAX_EXPANDED} times")
+
+    def _item(self, size: int) -> None:
+        self.open[-1][0] += size
+        self.open[-1][1] = size

@@ -62,7 +62,7 @@ def numbered_documents(
 
     The text of a ``.jsonl`` line is in the first of ``fields`` that it has.
     """
-    with _readable(path):
+    with readable(path):
         if is_jsonl(path):
             texts = _from_lines(path, _parts(path, b"\n", on_read), fields)
         else:
@@ -82,8 +82,8 @@ def read_stretches(
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     start, text = 0, ""
-    with _readable(path):
-        for block in chain(_unpacked(path, on_read), [b""]):
+    with readable(path):
+        for block in chain(unpacked(path, on_read), [b""]):
             pending = len(decoder.getstate()[0])
             try:
                 more = decoder.decode(block, final=not block)
@@ -120,7 +120,7 @@ def is_jsonl(path: Path) -> bool:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns errors in reading ``path`` into ``UserError``."""
     try:
         yield
@@ -180,13 +180,19 @@ def _from_lines(
                 f"{path} line {number} holds no text; it must be a text, or an object with a "
                 f"{wanted}"
             )
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{path} line {number} holds half of a surrogate pair, which is not text"
+            ) from None
         yield number, text
 
 
 def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> Iterator[bytes]:
     """The documents between separators. Searching bytes is safe in UTF-8."""
     rest = b""
-    for block in _unpacked(path, on_read):
+    for block in unpacked(path, on_read):
         *whole, rest = (rest + block).split(separator)
         if len(rest) > MAX_DOCUMENT:
             raise UserError(
@@ -197,16 +203,18 @@ def _parts(path: Path, separator: bytes, on_read: Callable[[int], object]) -> It
     yield rest
 
 
-def _unpacked(path: Path, on_read: Callable[[int], object]) -> Iterator[bytes]:
+def unpacked(
+    path: Path, on_read: Callable[[int], object] = lambda n_bytes: None
+) -> Iterator[bytes]:
     """The file block by block; ``on_read`` is called with the number of bytes read."""
     unpack = {".xz": _unpack_xz, ".gz": _unpack_gz}.get(path.suffix.lower(), _blocks)
-    unpacked = read = 0
+    so_far = read = 0
     with path.open("rb") as file:
         for block in unpack(file):
             on_read(file.tell() - read)
             read = file.tell()
-            unpacked += len(block)
-            if unpacked > MAX_UNPACKED and unpack is not _blocks:
+            so_far += len(block)
+            if so_far > MAX_UNPACKED and unpack is not _blocks:
                 raise UserError(
                     f"{path} unpacks to more than {MAX_UNPACKED >> 30} GiB; split it into files"
                 )

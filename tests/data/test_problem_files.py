@@ -78,16 +78,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         (b'{"question": "a"}', '"answer"'),
         (b'{"question": "a", "answer": true}', '"answer"'),
         (b'{"question": "a", "answer": [3]}', '"answer"'),
-        (b'{"question": "a", "answer": "  "}', 'answer" of 0 characters, not 1 to 1000'),
+        (b'{"question": "a", "answer": "  "}', 'empty "answer"'),
         (b'{"question": "a", "answer": "' + b"9" * 1001 + b'"}', "of 1001 characters"),
         (b'{"question": "a", "answer": 1e999}', "not a number a model could write"),
-        (b'{"question": "a", "answer": 3, "steps": "3"}', "steps"),
+        (b'{"question": "a", "answer": 3, "steps": 3}', "steps"),
         (b'{"question": "a", "answer": 3, "steps": [3]}', "steps"),
         (b'{"question": "a", "answer": 3, "steps": [{"text": 3}]}', "steps"),
         (b'{"question": "a", "answer": 3, "steps": [{"text": "", "uses": [true]}]}', "steps"),
         (b'{"question": "a", "answer": 3, "id": 7}', '"id"'),
         (b'{"question": "a", "answer": 3, "id": "mine-1"}', "mine-1"),
-        (b'{"question": "' + b"a" * 1_000_000 + b'", "answer": 3}', "1 MB"),
+        (b'{"question": "' + b"a" * (5 << 20) + b'", "answer": 3}', "longer than 4 million"),
     ],
 )
 def test_wrong_lines(tmp_path: Path, line: bytes, message: str) -> None:
@@ -101,7 +101,7 @@ def test_wrong_lines(tmp_path: Path, line: bytes, message: str) -> None:
 def test_wrong_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         load_problems(tmp_path / "none.jsonl")
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="holds no rows"):
         load_problems(tmp_path)
     (tmp_path / "empty.jsonl").write_text("\n \n")
     with pytest.raises(UserError, match="no problems"):

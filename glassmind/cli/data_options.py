@@ -1,0 +1,68 @@
+"""The options of the commands that read a person's own problems: which columns, and bad rows."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from glassmind.errors import UserError
+
+if TYPE_CHECKING:
+    from glassmind.data.bad_rows import OnBadRow
+    from glassmind.data.problem_columns import ProblemColumns
+    from glassmind.runs.recipe import Recipe
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--columns`` and ``--skip-bad-rows``."""
+    add_columns(parser)
+    add_skip(parser)
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="WHAT=NAME",
+        help="what the columns of a file of problems are called, where they are not found: "
+        "question=NAME, answer=NAME, solution=NAME",
+    )
+
+
+def add_skip(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave out the rows of a file that cannot be used, and say which",
+    )
+
+
+def chosen_columns(args: argparse.Namespace) -> ProblemColumns:
+    """What ``--columns`` says."""
+    from glassmind.data.problem_columns import FOUND
+
+    columns = FOUND
+    for word in args.columns:
+        what, equals, name = word.partition("=")
+        if what not in ("question", "answer", "solution") or not (equals and name):
+            raise UserError(
+                f"--columns takes question=NAME, answer=NAME or solution=NAME, not {word[:60]!r}"
+            )
+        columns = replace(columns, **{what: name})
+    return columns
+
+
+def on_bad_row(args: argparse.Namespace) -> OnBadRow:
+    """What ``--skip-bad-rows`` says."""
+    return "skip" if args.skip_bad_rows else "stop"
+
+
+def with_data_options(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """``recipe`` with what the options change."""
+    if args.columns:
+        problems = replace(recipe.problems, columns=chosen_columns(args))
+        recipe = replace(recipe, problems=problems)
+    return replace(recipe, on_bad_row="skip") if args.skip_bad_rows else recipe

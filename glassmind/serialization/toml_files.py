@@ -1,0 +1,50 @@
+"""Reading TOML that nobody vouches for: bounded, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from glassmind.errors import UserError
+
+MAX_TOML_BYTES = 1 << 20
+"""Of a file; recipes and settings are a few kilobytes."""
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """The tables of a TOML text; ``where`` names its origin in messages.
+
+    Raises:
+        UserError: it is not TOML, too long, nested too deeply, or has a number of thousands of
+            digits.
+    """
+    if len(text) > MAX_TOML_BYTES:
+        raise UserError(
+            f"{where} is longer than {MAX_TOML_BYTES >> 20} MiB, too long for what it is"
+        )
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise UserError(f"{where} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # also an integer of more than 4,300 digits
+        raise UserError(f"{where} is not valid TOML: {error}") from None
+
+
+def read_toml(path: Path, where: str = "") -> dict[str, Any]:
+    """``parse_toml`` for a file.
+
+    Raises:
+        UserError: it is missing or cannot be read, too, or is not UTF-8.
+    """
+    where = where or str(path)
+    if not path.is_file():
+        raise UserError(f"{where} is missing or not a file")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TOML_BYTES + 1)
+        return parse_toml(data.decode("utf-8"), where)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {where}: {error.strerror or error}") from None

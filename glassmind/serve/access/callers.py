@@ -1,0 +1,24 @@
+"""Who sends a request, as everything behind the gate knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from glassmind.serve.access.memory import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The sender of one request: ``client`` is a key or, without keys, an address; ``account``
+    holds the memory of this request."""
+
+    client: str
+    account: Account
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller that the gate has found."""
+    caller: Caller = request.state.caller
+    return caller

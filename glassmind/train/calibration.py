@@ -1,0 +1,259 @@
+"""Measure what is fast here: float32 or bfloat16, compiled or not, with how many threads.
+
+The run's own model rehearses the run's own batch (``rehearsal``), each way a few times, and the
+fastest counts: other programs can only slow a pass down. What costs much to try is tried last, and
+only while it can still win:
+
+1. fewer and fewer threads, until that is slower;
+2. bfloat16: one product of the model's own size, where an emulation shows at once (80 times slower
+   than float32 on a processor with AVX2 only); then, if that is not behind, whole passes;
+3. compiled, where the steps of the run can win back the time that compiling takes.
+
+The usual way (float32, compiled, all threads) is left only for one that is clearly faster, so that
+a result does not depend on a tie. ``known_choices`` remembers the outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from glassmind.machine import OtherWork
+from glassmind.model import Block
+from glassmind.runs.recipe import TrainConfig
+from glassmind.train.objective import Objective
+from glassmind.train.precision import Precision, PrecisionChoice, Switch, computing_threads
+from glassmind.train.rehearsal import Rehearse
+
+LEAST_WORK = 3e11
+"""Operations of a run from which on it is measured: about ten seconds of two laptop cores."""
+
+CLEARLY = 0.9
+"""Another way must take at most this share of the usual one's time."""
+
+BEHIND = 2.0
+"""A way that takes so many times as long, not compiled, is not compiled to see more."""
+
+COMPILING = 10.0
+"""Seconds that compiling is taken to need; at best it halves the time of a pass."""
+
+BUSY = 0.25
+"""Cores busy with something else from which on nothing is learned about threads."""
+
+_REPEATS, _SECONDS = 5, 0.8  # passes that are timed, at most, and for how long
+_LONG = 2.0  # seconds of a pass that is not repeated
+_MANY_THREADS = 0.5  # seconds of a pass with work enough for all threads
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is left to be measured: ``auto``, or 0 threads."""
+
+    precision: Precision
+    compile: Switch
+    threads: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, threads: int) -> Wishes:
+        """Those of a recipe; ``threads`` is what the user's environment fixes, or 0."""
+        return cls(config.precision, config.compile, config.threads or threads)
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is left to be measured."""
+        return "auto" in (self.precision, self.compile) or not self.threads
+
+    def applied_to(self, choice: PrecisionChoice) -> PrecisionChoice:
+        """A choice that was made before, with what is wished for now."""
+        if self.precision != "auto":
+            choice = replace(choice, precision=self.precision)
+        if self.compile == "off" and choice.compile:
+            choice = replace(choice, compile=False)
+        if self.threads not in (0, choice.threads) and choice.threads:
+            choice = replace(choice, threads=self.threads)
+        return choice
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A choice, and whether the machine was left alone enough to believe it another time."""
+
+    choice: PrecisionChoice
+    undisturbed: bool
+
+
+def is_worth_it(objective: Objective, config: TrainConfig) -> bool:
+    """Whether a run is long enough to gain from a measurement: by its operations, 6 for each
+    parameter and token, so that the answer is the same on every machine."""
+    parameters = sum(p.numel() for p in objective.module.parameters() if p.requires_grad)
+    tokens = config.batch_rows * config.row_tokens * config.accumulate * config.steps
+    return 6.0 * parameters * tokens >= LEAST_WORK
+
+
+def compile_blocks(module: nn.Module, on: bool) -> None:
+    """Let every block be compiled when it is next called, or (not ``on``) no longer."""
+    for inner in module.modules():
+        if isinstance(inner, Block):
+            if on:
+                inner.compile(dynamic=False)
+            else:
+                inner._compiled_call_impl = None  # what Module.compile() sets; it has no opposite
+
+
+def calibrate(
+    rehearse: Rehearse,
+    usual: PrecisionChoice,
+    wishes: Wishes,
+    passes: int,
+    *,
+    product: Callable[[], float],
+    others: Callable[[], float | None],
+) -> Outcome:
+    """Measure what the wishes leave open.
+
+    ``usual`` is the choice without a measurement, ``passes`` how many the run will take,
+    ``product`` measures how many times as long a product takes in bfloat16 (``product_ratio``), and
+    ``others`` tells how many cores are busy with something else (``machine.OtherWork``).
+    """
+    return _Calibration(rehearse, usual, wishes, passes, product, others).outcome()
+
+
+class _Calibration:
+    """One measurement: the seconds of a pass by choice, and what it found out in words."""
+
+    def __init__(
+        self,
+        rehearse: Rehearse,
+        usual: PrecisionChoice,
+        wishes: Wishes,
+        passes: int,
+        product: Callable[[], float],
+        others: Callable[[], float | None],
+    ) -> None:
+        self.rehearse, self.usual, self.wishes = rehearse, replace(usual, reason=""), wishes
+        self.passes, self.product, self.others = passes, product, others
+        self.seconds: dict[PrecisionChoice, float] = {}
+        self.undisturbed = True
+        self.slow_product = 0.0
+
+    def outcome(self) -> Outcome:
+        plain = self._fewest_threads(replace(self.usual, compile=False))
+        ways = [plain, *self._in_bfloat16(plain)]
+        if self._compiles(plain):
+            compiled = [replace(way, compile=True) for way in ways]
+            ways = compiled if self.wishes.compile == "on" else [compiled[0], plain, *compiled[1:]]
+        best = ways[0]
+        for way in ways[1:]:
+            if self._time(way) < CLEARLY * self._time(best):
+                best = way
+        self._time(best)
+        return Outcome(replace(best, reason=self._reason(best)), self.undisturbed)
+
+    def _time(self, way: PrecisionChoice) -> float:
+        if way not in self.seconds:
+            self.seconds[way] = shortest(self.rehearse, way)
+        return self.seconds[way]
+
+    def _fewest_threads(self, way: PrecisionChoice) -> PrecisionChoice:
+        """``way`` with half the threads as long as that is faster; beside other work it is faster
+        for the moment only, and nothing is changed."""
+        most = self._time(way)
+        self.undisturbed = self._left_alone()
+        while not self.wishes.threads and way.threads > 1 and most < _MANY_THREADS:
+            fewer = replace(way, threads=way.threads // 2)
+            tried = self._time(fewer)
+            self.undisturbed = self.undisturbed and self._left_alone()
+            if not self.undisturbed or tried > CLEARLY * self._time(way):
+                break
+            way = fewer
+        return way if self.undisturbed else replace(way, threads=self.usual.threads)
+
+    def _left_alone(self) -> bool:
+        return (self.others() or 0.0) <= BUSY
+
+    def _in_bfloat16(self, way: PrecisionChoice) -> list[PrecisionChoice]:
+        """``way`` in bfloat16, unless it is given up already."""
+        if self.wishes.precision != "auto":
+            return []
+        with computing_threads(way.threads):
+            ratio = self.product()
+        if ratio >= 1.0:  # all else only takes longer in bfloat16, for the conversions
+            self.slow_product = ratio
+            return []
+        rival = replace(way, precision="bfloat16")
+        return [rival] if self._time(rival) <= BEHIND * self._time(way) else []
+
+    def _compiles(self, way: PrecisionChoice) -> bool:
+        """Whether compiling is allowed, and can win back the time that it takes."""
+        if not self.usual.compile:
+            return False
+        return self.wishes.compile == "on" or self._time(way) / 2 * self.passes > COMPILING
+
+    def _reason(self, best: PrecisionChoice) -> str:
+        others = [f"{_ms(t)} {way}" for way, t in self.seconds.items() if way != best]
+        reason = f"measured: {_ms(self.seconds[best])} a pass"
+        if others:
+            reason += f" against {'; '.join(others)}"
+        if self.slow_product:
+            reason += f"; a product in bfloat16 takes {self.slow_product:.2g} times as long"
+        return reason if self.undisturbed else f"{reason}; the machine was busy"
+
+
+def shortest(rehearse: Rehearse, way: PrecisionChoice) -> float:
+    """Seconds of a pass, the shortest of a few. The first one, in which memory is allocated and
+    blocks are compiled, counts only where it is too long to be repeated."""
+    first = rehearse(way)
+    if way.compile:
+        first = rehearse(way)
+    times = [first]
+    while first < _LONG and len(times) <= _REPEATS and sum(times[1:]) < _SECONDS:
+        times.append(rehearse(way))
+    return min(times)
+
+
+def product_ratio(module: nn.Module) -> float:
+    """How many times as long as in float32 a product of the module's own size takes in bfloat16.
+
+    At most 128 x 1024 x 1024 numbers, so that an emulation costs a fraction of a second.
+    """
+    matrices = [p.shape for p in module.parameters() if p.dim() == 2]
+    width = min(1024, max((min(shape) for shape in matrices), default=128))
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = torch.ones(128, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
+        times: list[float] = []
+        while len(times) < _REPEATS and sum(times) < _SECONDS / 4:
+            started = time.perf_counter()
+            torch.mm(a, b)
+            times.append(time.perf_counter() - started)
+        seconds.append(min(times))
+    return seconds[1] / seconds[0]
+
+
+def measure(
+    rehearse: Rehearse, objective: Objective, usual: PrecisionChoice, wishes: Wishes, passes: int
+) -> Outcome:
+    """``calibrate`` on this machine. No block stays compiled; what was compiled is found again by
+    the run that compiles it."""
+    module = objective.module
+    work = OtherWork()
+    compile_blocks(module, usual.compile)
+    try:
+        return calibrate(
+            rehearse,
+            usual,
+            wishes,
+            passes,
+            product=lambda: product_ratio(module),
+            others=work.since,
+        )
+    finally:
+        compile_blocks(module, False)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

@@ -1,0 +1,90 @@
+"""Which way a run computes: as it began, as the recipe says, as is known here, or as is measured.
+
+The first of these that answers:
+
+* what this stage of the run began with, so that a resumed run goes on with the same digits;
+* the recipe, where it leaves nothing open, and the rule of ``precision``, where measuring would not
+  pay: on a GPU and in a short run;
+* what was measured before on this machine for a run of this shape;
+* a measurement (``calibration``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from glassmind.progress import Progress
+from glassmind.runs.recipe import TrainConfig
+from glassmind.train.calibration import Wishes, is_worth_it, measure
+from glassmind.train.known_choices import key_of, known, noted, remember
+from glassmind.train.objective import Objective
+from glassmind.train.precision import PrecisionChoice, choose_precision
+from glassmind.train.process_group import ProcessGroup
+from glassmind.train.rehearsal import rehearsal
+from glassmind.train.state import BatchSource
+
+
+def fixed_threads() -> int:
+    """The number of threads that the user has fixed (``--threads``, ``OMP_NUM_THREADS``), or 0."""
+    text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return torch.get_num_threads() if text.isdecimal() and text.isascii() and int(text) else 0
+
+
+def choose(
+    objective: Objective,
+    source: BatchSource,
+    config: TrainConfig,
+    *,
+    stage: str,
+    folder: Path | None,
+    device: torch.device,
+    group: ProcessGroup,
+    progress: Progress,
+) -> PrecisionChoice:
+    """See above. The module is on its device. All processes of a group get the first one's choice
+    of precision and compilation; their threads are their own."""
+    wishes = Wishes.of(config, fixed_threads())
+    choice = choose_precision(device, config.precision, config.compile, wishes.threads)
+    before = noted(folder, stage) if folder is not None and group.is_first else None
+    if before is not None:
+        choice = wishes.applied_to(before)
+        if choice != before:
+            progress.end(
+                f"{stage} began with {before} and goes on with {choice}, as you say: its last "
+                "digits may differ from those of a run that was never interrupted"
+            )
+    elif device.type == "cpu" and wishes.open and group.is_first and is_worth_it(objective, config):
+        choice = _measured(objective, source, config, wishes, choice, stage, progress)
+    low = group.broadcast(choice.precision == "bfloat16")
+    compiled = group.broadcast(choice.compile)
+    return replace(choice, precision="bfloat16" if low else "float32", compile=compiled)
+
+
+def _measured(
+    objective: Objective,
+    source: BatchSource,
+    config: TrainConfig,
+    wishes: Wishes,
+    usual: PrecisionChoice,
+    stage: str,
+    progress: Progress,
+) -> PrecisionChoice:
+    """What is known of this shape, or else is measured now."""
+    key = key_of(objective, config, wishes, usual.threads)
+    found = known(key)
+    if found is not None:
+        return found
+    progress.start(f"{stage}: measuring", 1, "shape")
+    try:
+        with rehearsal(objective, source, torch.device("cpu"), ProcessGroup()) as rehearse:
+            passes = config.steps * config.accumulate
+            outcome = measure(rehearse, objective, usual, wishes, passes)
+    finally:
+        progress.end()
+    if outcome.undisturbed:
+        remember(key, outcome.choice)
+    return outcome.choice
