@@ -1,9 +1,9 @@
 """JSON values one after the other: the lines of a JSONL file, or the elements of one JSON list.
 
-The file may be compressed (``.gz``, ``.xz``). It is unpacked and parsed piece by piece and nobody
-vouches for it: a few kilobytes of gzip can hold a gigabyte of ``[],``, and each of those three
-characters becomes a list of 56 bytes. So only one row is in memory at a time, and a row has a
-largest size.
+The file may be compressed (``.gz``, ``.xz``) and comes from a stranger: a few kilobytes of gzip can
+hold a gigabyte of ``[],``, and each three of these characters become a list of 56 bytes. So it is
+unpacked and parsed piece by piece, only one row is in memory at a time, and a row has a largest
+size.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ MAX_ROW = 4 << 20
 """A longer row (in characters) is refused."""
 
 _SPACE = " \t\r\n"
+_NOT_TEXT = "holds half of a surrogate pair, which is not text"
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def json_rows(path: Path) -> Iterator[tuple[Any, str] | BadRow]:
     """Every value, with its place for error messages; blank lines are left out.
 
-    A line that is too long or not JSON is a ``BadRow``, and the next line follows. An object that
-    is written over several lines is one row, as in a file of its own.
+    A line that is too long, not JSON, or holds what is not text is a ``BadRow``, and the next line
+    follows. An object that is written over several lines is one row, as in a file of its own.
 
     Raises:
         UserError: the file cannot be read or unpacked, or is not UTF-8; what is no JSON is not on a
@@ -40,12 +41,14 @@ def json_rows(path: Path) -> Iterator[tuple[Any, str] | BadRow]:
     with readable(path):
         text = _Text(path)
         first = text.skip(_SPACE)
-        for row, where in _rows(text, path, first):
-            require_text(row, where)
-            yield row, where
+        for found in _rows(text, path, first):
+            if isinstance(found, BadRow) or _is_text(found[0]):
+                yield found
+            else:
+                yield BadRow(found[1], _NOT_TEXT)
 
 
-def _rows(text: _Text, path: Path, first: str) -> Iterator[tuple[Any, str]]:
+def _rows(text: _Text, path: Path, first: str) -> Iterator[tuple[Any, str] | BadRow]:
     if first == "[":
         yield from _elements(text)
     elif first == "{" and _goes_on(text):
@@ -60,12 +63,18 @@ def _rows(text: _Text, path: Path, first: str) -> Iterator[tuple[Any, str]]:
 
 
 def require_text(row: Any, where: str) -> None:
-    r"""Raise ``UserError`` for half of a surrogate pair (``"\\ud83d"``): JSON can spell what is no
+    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``): JSON can spell what is no
     text, and no tokenizer could encode it."""
+    if not _is_text(row):
+        raise UserError(f"{where} {_NOT_TEXT}")
+
+
+def _is_text(row: Any) -> bool:
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise UserError(f"{where} holds half of a surrogate pair, which is not text") from None
+        return False
+    return True
 
 
 class _Text:
