@@ -63,8 +63,8 @@ def _rows(text: _Text, path: Path, first: str) -> Iterator[tuple[Any, str] | Bad
 
 
 def require_text(row: Any, where: str) -> None:
-    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``). JSON can spell it, but it is
-    not text, and no tokenizer can encode it."""
+    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``). JSON can spell it, but it
+    is not text, and no tokenizer can encode it."""
     if not _is_text(row):
         raise UserError(f"{where} {_NOT_TEXT}")
 

@@ -6,9 +6,10 @@ keep its connection open forever, and a process without free descriptors can nei
 refuse connections.
 
 So connections are counted. When there are too many, the one that has waited longest for a request
-is closed. If all are busy, no more are accepted until one ends; new ones wait in the system's queue.
-Once a second ``sweep`` closes those that take too long to send a request or to read an answer.
-``access.gate`` limits the time for a request's body, ``work.engine_thread`` that for its answer.
+is closed. If all are busy, no more are accepted until one ends; new ones wait in the system's
+queue. Once a second ``sweep`` closes those that take too long to send a request or to read an
+answer. ``access.gate`` limits the time for a request's body, ``work.engine_thread`` that for its
+answer.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def shortest(rehearse: Rehearse, way: PrecisionChoice) -> float:
 
 
 def product_ratio(module: nn.Module) -> float:
-    """The time of a matrix product of the module's own size in bfloat16, divided by that in float32.
+    """The time of a matrix product of the module's own size in bfloat16, relative to float32.
 
     At most 128 x 1024 x 1024 numbers, so that an emulation costs a fraction of a second.
     """
@@ -239,8 +239,8 @@ def product_ratio(module: nn.Module) -> float:
 def measure(
     rehearse: Rehearse, objective: Objective, usual: PrecisionChoice, wishes: Wishes, passes: int
 ) -> Outcome:
-    """``calibrate`` on this machine. No block stays compiled, but the run finds the compiled code in
-    the compiler's cache."""
+    """``calibrate`` on this machine. No block stays compiled, but the run finds the compiled code
+    in the compiler's cache."""
     module = objective.module
     work = OtherWork()
     compile_blocks(module, usual.compile)
