@@ -87,10 +87,10 @@ class JsonClient:
     def events(self, path: str, body: Json) -> Generator[Json, None, None]:
         """The JSON objects of a streamed answer (server-sent events) to a POST of ``body``, each as
         it arrives. A server that does not stream gives one object. Closing the iterator closes the
-        connection. There is one try: what has been shown cannot be taken back.
+        connection. There is only one try, since text that has been shown cannot be taken back.
 
         Raises:
-            Refused, UserError: as ``ask``.
+            Refused, UserError: as in ``ask``.
         """
         deadline = time.monotonic() + self.timeout
         try:
@@ -115,8 +115,8 @@ class JsonClient:
     def _opened(
         self, path: str, body: Json | None, deadline: float, accept: str
     ) -> Iterator[http.client.HTTPResponse]:
-        """The answer to a request, to be read; what goes wrong meanwhile is ``_Passing``,
-        ``Refused`` or a ``UserError``."""
+        """The answer to a request, open for reading. Failures within the block are raised as
+        ``_Passing``, ``Refused`` or ``UserError``."""
         headers = {"Accept": accept, "Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -185,12 +185,12 @@ def _bounded(response: Any, most: int, deadline: float) -> bytes:
 
 
 def _event_data(response: http.client.HTTPResponse, deadline: float) -> Iterator[bytes]:
-    """The data of server-sent events, one a line, as every server of this API sends them."""
+    """The data of server-sent events, one per line, as every server of this API sends them."""
     size = 0
     while line := response.readline(MOST_LINE_BYTES + 1):
         size += len(line)
         if len(line) > MOST_LINE_BYTES or size > MOST_BYTES:
-            raise UserError(f"{response.url} streams more than is read of an answer")
+            raise UserError(f"{response.url} streams more than the limit for one answer")
         if time.monotonic() > deadline:
             raise TimeoutError
         name, _, data = line.strip().partition(b":")

@@ -32,7 +32,7 @@ several replies must differ to vote."""
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """How a text goes on; ``finish`` says why it ended."""
+    """A continuation of a text; ``finish`` says why it ended."""
 
     text: str
     finish: Finish
@@ -65,10 +65,10 @@ class LLM(Model, Protocol):
         ...
 
     def continuations(self, text: str, params: SamplingParams) -> list[Continuation]:
-        """``params.samples`` ways to go on from a text, as it is and without a template.
+        """``params.samples`` continuations of a text, without a template.
 
         Raises:
-            UserError: the model was trained on questions alone, the text is too long for it, or a
+            UserError: the model was trained only on questions, the text is too long for it, or a
                 server refuses.
         """
         ...

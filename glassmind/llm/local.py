@@ -472,19 +472,19 @@ class LocalLLM:
         """See ``LLM.continuations``."""
         if self.format == "question":
             raise UserError(
-                f"{self.name} was trained on questions alone and continues no text: ask it, by "
+                f"{self.name} was trained only on questions and continues no text: ask it with "
                 "glassmind ask --model"
             )
         prompt = self.text_prompt(text)
         if len(prompt) >= self.context:
             raise UserError(
                 f"the text has {len(prompt)} tokens and the model reads at most {self.context}, "
-                "what it writes included: shorten it"
+                "including what it writes: shorten it"
             )
         own = replace(params, seed=derive_seed(params.seed, 0), stop=self.stop_ids)
         [generated] = self._sampler.generate([Request(tuple(prompt), own)])
         return [
-            # Token by token: a tokenizer's own decoding may drop the space a text begins with.
+            # Token by token, because a tokenizer's own decoding may drop a leading space.
             Continuation(
                 b"".join(self.token_bytes[i] for i in one.token_ids).decode("utf-8", "replace"),
                 one.finish,

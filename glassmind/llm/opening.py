@@ -77,7 +77,7 @@ def open_local(
     path = weights_at(text)
     if (Path(path) / CLASSIFIER).is_file():
         raise UserError(
-            f"{text} is a classifier, which labels texts and writes none: "
+            f"{text} is a classifier, which labels texts and does not write any: "
             f"glassmind classify --model {text} 'a text'"
         )
     name = name or Path(text.removeprefix(HUB)).name

@@ -29,7 +29,7 @@ def target_format(target: Path, to: Format | None) -> Format:
         )
     chosen: Format = to or ("gguf" if end == ".gguf" else "hf")
     if chosen == "gguf":
-        require_extension(target, ".gguf", "a GGUF")
+        require_extension(target, ".gguf", "a GGUF file")
     elif end == ".gguf":
         raise UserError(f"{target} ends in .gguf, and --to {chosen} writes a folder: rename it")
     return chosen

@@ -101,7 +101,7 @@ def test_interrupts_at_the_prompt_drop_the_line(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr("builtins.input", read)
     assert main(["chat", model, "--max-tokens", "2"]) == 0
-    assert capsys.readouterr().err.count("/exit or Ctrl-D leaves") == 2
+    assert capsys.readouterr().err.count("to leave, type /exit or Ctrl-D") == 2
 
 
 def test_a_run_forgets(tmp_path: Path, terminal: Terminal) -> None:

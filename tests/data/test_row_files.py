@@ -208,9 +208,9 @@ def test_a_row_has_the_cells_that_the_first_line_names(
 
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="two columns of the name 't'"):
+    with pytest.raises(UserError, match="two columns named 't'"):
         cells(tmp_path / "a.csv", "t,t\na,b\n")
-    with pytest.raises(UserError, match="is of no kind that is read"):
+    with pytest.raises(UserError, match="is not a file of rows"):
         cells(tmp_path / "a.xlsx", "t,t\na,b\n")
 
 

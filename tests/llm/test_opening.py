@@ -37,7 +37,7 @@ def test_a_name_of_the_hub_is_the_folder_it_was_pulled_into() -> None:
         open_llm("hub:org/other")
     with pytest.raises(UserError, match="glassmind pull org/other fetches it"):
         open_llm("org/other")
-    with pytest.raises(UserError, match="is no name of the hub"):
+    with pytest.raises(UserError, match="is not a hub name"):
         open_llm("hub:nothing")
     one = Path("models/org--files")
     one.mkdir()

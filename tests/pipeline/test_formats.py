@@ -36,7 +36,7 @@ def test_a_format_that_is_not_written_is_refused_with_those_that_are(name: str) 
 @pytest.mark.parametrize(
     ("name", "to", "said"),
     [
-        ("x.onnx", "gguf", "let it end in .gguf"),
+        ("x.onnx", "gguf", "use a name that ends in .gguf"),
         ("x.gguf", "hf", "writes a folder"),
         ("x.gguf", "peft", "writes a folder"),
     ],
@@ -49,5 +49,5 @@ def test_a_name_that_says_something_else_than_the_option(name: str, to: Format, 
 def test_other_files_that_are_written() -> None:
     require_extension(Path("a.jsonl"), ".jsonl", "JSONL")
     require_extension(Path("a"), ".jsonl", "JSONL")
-    with pytest.raises(UserError, match=r"ends in \.csv, and what is written is JSONL"):
+    with pytest.raises(UserError, match=r"ends in \.csv, but JSONL"):
         require_extension(Path("a.csv"), ".jsonl", "JSONL")

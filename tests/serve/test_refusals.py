@@ -74,7 +74,7 @@ COMPLETIONS: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "x", "stop": ""}, "stop"),
     ({"prompt": "x", "stop": "a" * 257}, "stop"),
     ({"prompt": "x", "stop": "\ud800"}, "stop"),
-    ({"prompt": "x", "logit_bias": {"a": 1}}, "'a' is no id"),
+    ({"prompt": "x", "logit_bias": {"a": 1}}, "'a' is not an id"),
     ({"prompt": "x", "logit_bias": {"99999": 1}}, "99999"),
     ({"prompt": "x", "logit_bias": {"1": 1000}}, "logit_bias"),
     ({"prompt": "x", "logit_bias": {"1": 1, "01": 1}}, "twice"),
