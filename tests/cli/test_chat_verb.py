@@ -219,5 +219,5 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean smollm2?" in complaint(capsys, "chat", "smollm")
     for option in (["--weights", "int8"], ["--draft", "smollm2"], ["--threads", "2"]):
         said = complaint(capsys, "chat", "http://127.0.0.1:9/v1", *option)
-        assert f"{option[0]} is for a model in this process" in said
+        assert f"{option[0]} works with a model in this process" in said
     assert "nowhere" in complaint(capsys, "chat", str(tmp_path / "nowhere"))

@@ -129,7 +129,7 @@ def test_module_can_be_run() -> None:
         (["tokenizer", "shwo", "a"], "there is no 'shwo' (did you mean show?)"),
         (["chat", "--weights", "int9"], "there is no 'int9' (did you mean int8?)"),
         (["completion", "powershell"], "it is one of: bash, zsh, fish"),
-        (["convert", "a", "b", "c d"], "'c d' is more than it takes"),
+        (["convert", "a", "b", "c d"], "'c d' is one argument too many"),
         (["serve", "--port"], "argument --port: expected one argument"),
         (["../cli/main"], "there is no verb"),
     ],

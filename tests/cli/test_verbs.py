@@ -149,7 +149,7 @@ def test_resume_never_begins_a_run(recipe: Path, capsys: pytest.CaptureFixture[s
     ):
         assert "to go on with" in complaint(capsys, *argv, "--resume")
     assert "there is no recipe 'runs/mine'" in complaint(capsys, "ladder", "runs/mine", "--resume")
-    assert "which recipe?" in complaint(capsys, "train", "--run", "runs/mine")
+    assert "no recipe was given" in complaint(capsys, "train", "--run", "runs/mine")
     assert "say which run" in complaint(capsys, "train", "--resume")
     assert not Path("runs").exists()
 

@@ -137,7 +137,7 @@ def many(tmp_path: Path, bad: int) -> Path:
 
 def test_one_bad_row_is_named_and_can_be_left_out(tmp_path: Path) -> None:
     path = many(tmp_path, 1)
-    with pytest.raises(UserError, match=r"line 21 needs an .* the only bad row of 21, and --skip"):
+    with pytest.raises(UserError, match=r"line 21 needs an .* the only bad row of 21: --skip"):
         load_problems(path)
     said: list[str] = []
     assert len(load_problems(path, on_bad_row="skip", say=said.append)) == 20

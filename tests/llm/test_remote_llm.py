@@ -330,7 +330,7 @@ def test_several_models_and_none() -> None:
 def test_what_an_address_cannot_be_told_is_refused(params: SamplingParams) -> None:
     with stand_in(served(lambda body: Answer({}))) as s:
         llm = connect(s.address)
-        with pytest.raises(UserError, match="is for a model in this process"):
+        with pytest.raises(UserError, match="works with a model in this process"):
             one_answer(llm, params)
     assert len(s.asked) == 1
 

@@ -29,7 +29,9 @@ def test_the_name_says_the_format(name: str, to: Format | None, found: str) -> N
 
 @pytest.mark.parametrize("name", ["x.onnx", "x.bin", "x.safetensors", "a/b.PT", "x.mlmodel"])
 def test_a_format_that_is_not_written_is_refused_with_those_that_are(name: str) -> None:
-    with pytest.raises(UserError, match=r"not written: .*safetensors.*NAME.gguf.*--to peft"):
+    with pytest.raises(
+        UserError, match=r"not a supported format: .*safetensors.*NAME.gguf.*--to peft"
+    ):
         target_format(Path(name), None)
 
 
