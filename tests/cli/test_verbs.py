@@ -372,7 +372,9 @@ def test_files_that_are_no_problems(
 
 def test_missing_problems(pristine: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("--model", str(pristine))
-    assert "there is no file of problems no.jsonl" in complaint(capsys, "eval", "--task", "no.jsonl", *model)
+    assert "there is no file of problems no.jsonl" in complaint(
+        capsys, "eval", "--task", "no.jsonl", *model
+    )
     assert "there is no task 'chess'" in complaint(capsys, "eval", "--task", "chess", *model)
     assert "set GLASSMIND_DATA" in complaint(capsys, "eval", "--task", "gsm8k", *model)
     arguments = ("ladder", str(recipe), "--problems", "gsm8k", "--run", "no")
