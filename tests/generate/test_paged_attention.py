@@ -288,6 +288,35 @@ def test_a_library_that_is_not_the_one_compiled_here_is_never_loaded(
 
 
 @needs_compiler
+def test_a_library_that_cannot_be_loaded_is_compiled_again(
+    quick_compiler: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one that was linked with a library which is no longer there."""
+    assert compiled_answer() == 42
+    [library] = quick_compiler.iterdir()
+    name = library.stem.rpartition("-")[0]
+    library.unlink()  # it is in use: changing the file would change what is mapped into memory
+    library.write_bytes(b"not a library")
+    library.chmod(0o700)
+    library.rename(library.with_name(f"{name}-{native._checksum(library)}.so"))
+    assert compiled_answer() == 42
+    assert "cannot be loaded, and is compiled again" in caplog.text
+
+
+def test_the_kernels_share_torchs_threads_whatever_else_is_loaded() -> None:
+    lines = (
+        "7f0a-7f0b r-xp 0 08:01 1   /env/sentencepiece.libs/libgomp-6a29c32d.so.1.0.0",
+        "7f0c-7f0d r-xp 0 08:01 2   /env/torch/lib/libgomp.so.1",
+        "7f0e-7f0f r-xp 0 08:01 3   /env/lib/libiomp5.so",
+    )
+    own = "/env/torch/lib/libgomp.so.1"
+    assert native.thread_library_in("\n".join(lines), Path("/env/torch")) == own
+    assert native.thread_library_in("\n".join(lines[::2]), Path("/env/torch")) is not None
+    assert native.thread_library_in(lines[2], Path("/env/torch")) == "/env/lib/libiomp5.so"
+    assert native.thread_library_in("", Path("/env/torch")) is None
+
+
+@needs_compiler
 def test_without_a_folder_of_its_own_the_library_is_compiled_for_this_process(
     quick_compiler: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -56,7 +56,14 @@ def library() -> ctypes.CDLL | None:
             _LOG.warning("the engine's kernels are compiled anew each time: %s", reason)
             with tempfile.TemporaryDirectory() as passing:  # a loaded library outlives its file
                 return ctypes.CDLL(str(_compile(compiler, Path(passing), name)))
-        return ctypes.CDLL(str(_kept(folder, name) or _compile(compiler, folder, name)))
+        kept = _kept(folder, name)
+        if kept is not None:
+            try:
+                return ctypes.CDLL(str(kept))
+            except OSError as error:  # what it was linked with is gone
+                _LOG.warning("%s cannot be loaded, and is compiled again: %s", kept, error)
+                kept.unlink()
+        return ctypes.CDLL(str(_compile(compiler, folder, name)))
     except (OSError, subprocess.SubprocessError, UserError) as error:
         _LOG.warning("the engine uses the slower plain formulas: %s", _reason(error))
         return None
@@ -95,7 +102,8 @@ def _reason(error: Exception) -> str:
 def _fingerprint(compiler: str) -> str:
     source = b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.?pp")))
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=60)
-    machine = f"{platform.machine()} {_processor()} {torch.__version__} {FLAGS}"
+    threads = _thread_library()
+    machine = f"{platform.machine()} {_processor()} {torch.__version__} {FLAGS} {threads}"
     return hashlib.sha256(source + version.stdout + machine.encode()).hexdigest()[:24]
 
 
@@ -132,10 +140,20 @@ def _compile(compiler: str, folder: Path, name: str) -> Path:
 
 
 def _thread_library() -> str | None:
-    """The OpenMP runtime that torch has loaded; two of them would compete for the cores."""
+    """The OpenMP runtime that torch uses; two of them would compete for the cores."""
     try:
         maps = Path("/proc/self/maps").read_text("utf-8")
     except OSError:
         return None
-    found = re.search(r"(/\S*/lib(?:g|i)?omp\S*\.so\S*)$", maps, re.MULTILINE)
-    return found[1] if found else None
+    return thread_library_in(maps, Path(torch.__file__).parent)
+
+
+def thread_library_in(maps: str, torch_folder: Path) -> str | None:
+    """Of the files that are mapped into memory (``/proc/self/maps``), torch's OpenMP runtime.
+
+    Other packages bring one too, under a name that nothing else finds. So torch's is the one in its
+    own folder, and only if there is none there, whichever is loaded.
+    """
+    found = re.findall(r"(/\S*/lib(?:g|i)?omp\S*\.so\S*)$", maps, re.MULTILINE)
+    own = [path for path in found if torch_folder in Path(path).parents]
+    return next(iter(own or found), None)
