@@ -2,7 +2,7 @@
 
     glassmind ask "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
     glassmind ask --model runs/demo -                 one question a line from standard input
-    glassmind ask --model smollm2 "What is 12 times 7?"
+    glassmind ask --model smollm2 What is 12 times 7?
     glassmind ask --model http://127.0.0.1:8000/v1 "What is 12 times 7?"
 
 Without --model, the small model that comes with the package answers. Questions from standard input
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("question", help="the question, or - to read questions, one a line")
+    parser.add_argument(
+        "question", nargs="+", help="the question, or - to read questions, one a line"
+    )
     parser.add_argument("--model", metavar="MODEL", help=MODELS)
     parser.add_argument(
         "--method",
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (("samples", args.samples), ("max-tokens", args.max_tokens)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}")
-    questions = _questions(args.question)
+    questions = _questions(" ".join(args.question))
     for question in questions:
         check_question(question)
     # All that can be refused without torch has been; from here on it is imported.

@@ -2,6 +2,7 @@
 
     glassmind chat smollm2
     glassmind chat runs/demo --temperature 0
+    glassmind chat http://127.0.0.1:8000/v1          with a model that a server has
 
 Its answers appear as they form. A line that begins with / is for the program:
 
@@ -23,21 +24,27 @@ import argparse
 import contextlib
 import math
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glassmind.cli.chosen_model import add_model_arguments, load_chosen
+from glassmind.cli.chosen_model import (
+    ADDRESS,
+    add_key_argument,
+    add_model_arguments,
+    load_chosen,
+    refuse_local_options,
+)
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
-    from glassmind.llm.conversation import Conversation
+    from glassmind.llm.conversation import Conversation, Speaker
 
 CACHE_MB = 512
 WITHOUT_SLASH = ("help", "?", "quit", "exit")  # what people type who do not know of the slash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_arguments(parser)
+    add_model_arguments(parser, also=ADDRESS)
+    add_key_argument(parser)
     parser.add_argument("--system", default="", metavar="TEXT", help="what the model is told first")
     parser.add_argument(
         "--temperature", type=float, default=0.7, metavar="T", help="0 takes the likeliest (0.7)"
@@ -67,12 +74,11 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     screen = console()
-    served, engine = load_chosen(args, max_rows=1, cache_mb=CACHE_MB)
-    params = replace(params, stop=served.stop_ids)
-    conversation = Conversation(served, engine, params, system=args.system)
-    if served.format == "question":
-        screen.print(f"{served.name} was trained on single questions: it forgets the one before.")
-    screen.print(f"You talk with {served.name}. /help says what else can be typed.", style="dim")
+    conversation = Conversation(_speaker(args), params, system=args.system)
+    name = conversation.speaker.name
+    if conversation.speaker.format == "question":
+        screen.print(f"{name} was trained on single questions: it forgets the one before.")
+    screen.print(f"You talk with {name}. /help says what else can be typed.", style="dim")
     chat = _Chat(conversation)
     while (line := chat.read_line()) is not None:
         if line.lower() in WITHOUT_SLASH:
@@ -83,6 +89,18 @@ def run(args: argparse.Namespace) -> int:
         elif line:
             chat.answer(line)
     return 0
+
+
+def _speaker(args: argparse.Namespace) -> Speaker:
+    """The model's side: weights in this process, or a server."""
+    from glassmind.llm.conversation import LocalSpeaker
+    from glassmind.llm.remote import RemoteLLM, is_address
+    from glassmind.llm.remote_conversation import RemoteSpeaker
+
+    if is_address(args.model or ""):
+        refuse_local_options(args)
+        return RemoteSpeaker(RemoteLLM.at(args.model, api_key_variable=args.api_key_env))
+    return LocalSpeaker(*load_chosen(args, max_rows=1, cache_mb=CACHE_MB))
 
 
 class _Chat:
@@ -120,7 +138,7 @@ class _Chat:
                 self._note("what was said is forgotten")
             case ["/think", "on" | "off" as said]:
                 self._conversation.think = said == "on"
-                known = self._conversation.llm.can_think
+                known = self._conversation.speaker.can_think
                 self._note(
                     f"thinking is {said}" if known else "this model cannot be told whether to think"
                 )
@@ -142,8 +160,8 @@ class _Chat:
         from glassmind.cli.console import out
         from glassmind.pipeline.answer import by_calculator
 
-        llm = self._conversation.llm
-        exact = by_calculator(text) if llm.format == "question" else None
+        speaker = self._conversation.speaker
+        exact = by_calculator(text) if speaker.format == "question" else None
         if exact is not None:
             out().print(str(exact.text))
             self._note("computed exactly; no model was asked")
@@ -170,7 +188,7 @@ class _Chat:
             self._note("stopped")
         elif self._conversation.finish == "length":
             self._note("cut off here; --max-tokens allows more")
-        warning = llm.warning(text)
+        warning = speaker.warning(text)
         for doubt in ([warning] if warning else []) + list(self._findings(text)):
             self._note(f"✗ {doubt}")
         if self._show_logprobs:
@@ -190,10 +208,11 @@ class _Chat:
         from rich.text import Text
 
         line = Text()
-        for token_id, logprob in self._conversation.scored:
+        if not self._conversation.scored:
+            self._note("the server gives no log-probabilities")
+        for spelling, logprob in self._conversation.scored:
             share = math.exp(logprob)
             style = "green" if share >= 0.5 else "yellow" if share >= 0.1 else "red"
-            spelling = self._conversation.llm.spelling(token_id)
             line.append(f"{spelling!r} {share:.0%}  ", style=style)
         self._screen.print(line)
 

@@ -18,15 +18,18 @@ MODELS = (
 )
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+ADDRESS = ", or the address of a server"
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, also: str = "") -> None:
     """Add the options of what computes with the weights itself (``chat`` and ``serve``): which
-    model, its precision and its threads."""
+    model, its precision and its threads. ``also`` is what else the model may be."""
     parser.add_argument(
         "model",
         nargs="?",
         metavar="MODEL",
-        help="a run's folder, smollm2, a .gguf file, or a Hugging Face folder; without one, the "
-        "small model in the package",
+        help=f"a run's folder, smollm2, a .gguf file, a Hugging Face folder, or org/name as it was "
+        f"pulled{also}; without one, the small model in the package",
     )
     parser.add_argument(
         "--draft",
@@ -36,7 +39,6 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         choices=("float32", "bfloat16", "int8", "int4"),
-        default="float32",
         help="format of the model's weights: smaller is faster, int4 loses most (float32)",
     )
     parser.add_argument(
@@ -45,6 +47,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="format of the KV cache: smaller holds more tokens (float32)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
+
+
+def refuse_local_options(args: argparse.Namespace) -> None:
+    """Raise ``UserError`` for an option of ``add_model_arguments`` that a server decides."""
+    for name in ("draft", "weights", "cache", "threads"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name} is for a model in this process, not for one at an address")
 
 
 def load_chosen(
@@ -68,7 +77,7 @@ def load_chosen(
         engine = served.engine(
             max_rows=max_rows,
             max_cache_bytes=cache_mb << 20,
-            weights=args.weights,
+            weights=args.weights or "float32",
             cache_dtype=getattr(torch, args.cache) if args.cache else None,
             draft=draft,
         )
@@ -86,7 +95,12 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("on", "off"),
         help="have it reason before it answers, or not, where its chat template knows both",
     )
-    group.add_argument(
+    add_key_argument(group)
+
+
+def add_key_argument(parser: argparse._ActionsContainer) -> None:
+    """The option that says where the key for an address is."""
+    parser.add_argument(
         "--api-key-env",
         default="OPENAI_API_KEY",
         metavar="NAME",

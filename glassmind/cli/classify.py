@@ -21,7 +21,7 @@ MOST_BYTES = 1 << 26  # of a file of texts
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``glassmind classify``."""
     parser.add_argument(
-        "text", nargs="?", help="the text, or - to read texts from standard input, one per line"
+        "text", nargs="*", help="the text, or - to read texts from standard input, one per line"
     )
     parser.add_argument("--model", metavar="RUN", required=True, help="the classifier's folder")
     parser.add_argument("--file", type=Path, metavar="FILE", help="a file of texts, one per line")
@@ -47,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _texts(args: argparse.Namespace) -> list[str]:
-    if (args.text is None) == (args.file is None):
+    text = " ".join(args.text)
+    if bool(args.text) == (args.file is not None):
         raise UserError("give either a text or --file FILE, not both")
-    if args.text not in (None, "-"):
-        return [args.text]
+    if args.text and text != "-":
+        return [text]
     where = args.file or "standard input"
     if args.file is None:
         data = sys.stdin.buffer.read(MOST_BYTES + 1)

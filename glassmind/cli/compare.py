@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.console import console, out, print_json
+    from glassmind.evaluate.columns import terminal_width
     from glassmind.evaluate.compare.page import write_comparison
     from glassmind.evaluate.compare.runs import compare_runs
     from glassmind.evaluate.compare.table import comparison_record, comparison_text
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(comparison_record(comparison, args.out))
     else:
-        out().file.write(comparison_text(comparison) + "\n")  # a pipe has no width to fold at
+        out().file.write(comparison_text(comparison, terminal_width(out())) + "\n")
     console().print(f"The curves are in {args.out}")
     return 0
 

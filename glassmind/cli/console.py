@@ -17,6 +17,7 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.printable import printable_json
@@ -49,6 +50,14 @@ def print_json(value: object) -> None:
     text = json.dumps(encode(value), ensure_ascii=False, allow_nan=False)
     sys.stdout.write(printable_json(text) + "\n")
     sys.stdout.flush()
+
+
+def say_left_out(headings: Sequence[str]) -> None:
+    """Name the columns of a table that had no room in this window, if there are any."""
+    if headings:
+        from glassmind.evaluate.columns import no_room
+
+        console().print(no_room(headings), style="dim")
 
 
 def _console(stderr: bool) -> Console:

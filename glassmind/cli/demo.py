@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.jobs import climb, resolve
 
-    recipe, folder = resolve(args, "short" if args.short else "demo")
+    recipe, folder = resolve(args, "short" if args.short else "demo", resume=True)
     return climb(args, recipe, folder, resume=True)

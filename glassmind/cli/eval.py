@@ -92,9 +92,10 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None and not args.out.parent.is_dir():  # before an hour is spent
         raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
     from glassmind.cli.chosen_model import chosen_prompts
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
+    from glassmind.evaluate.columns import terminal_width
     from glassmind.evaluate.graded_problems import write_problems
     from glassmind.evaluate.ladder.rewards import rewards_text
     from glassmind.evaluate.ladder.table import print_ladder
@@ -135,9 +136,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(encode(result))
     else:
-        print_ladder(result, out())
+        say_left_out(print_ladder(result, out()))
         if result.rewards:
-            out().file.write("\n" + rewards_text(result.rewards) + "\n")
+            out().file.write("\n" + rewards_text(result.rewards, terminal_width(out())) + "\n")
         if args.show is not None:
             out().file.write("\n" + "\n".join(_failed(evaluation, args.method, args.show)) + "\n")
     return 0

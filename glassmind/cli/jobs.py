@@ -22,19 +22,86 @@ if TYPE_CHECKING:
     from glassmind.runs.recipe import Recipe, SamplingConfig
 
 
+MOST_DIFFERENCES = 3  # of two recipes, in one line
+
+
 def resolve(
-    args: argparse.Namespace, name: str, shape: Callable[[Recipe], Recipe] | None = None
+    args: argparse.Namespace,
+    name: str,
+    shape: Callable[[Recipe], Recipe] | None = None,
+    *,
+    suffix: str = "",
+    resume: bool = False,
 ) -> tuple[Recipe, Path]:
     """The recipe with the command line's changes, and the folder of its run.
 
-    The changes are applied again after ``shape``, so that values set by hand win.
+    The changes are applied again after ``shape``, so that values set by hand win. ``suffix`` ends
+    the name of a folder that is not named. With ``resume`` a run that is there is gone on with, by
+    the recipe that it has: what ``name`` and ``shape`` say is only compared with it.
+
+    Raises:
+        UserError: there is no such recipe; ``--resume`` was given, and there is no such run, or it
+            was begun with something else than what the command line asks for.
     """
+    from glassmind.runs.folder import holds_run, require_free
     from glassmind.runs.recipe import read_recipe
 
+    is_run = bool(name) and (Path(name) / "recipe.toml").is_file()
+    folder: Path | None = args.run_folder
+    if folder is None and is_run and args.resume:
+        folder = Path(name)
+    if folder is None:
+        if not name:
+            raise UserError("say which run to go on with: --run FOLDER --resume")
+        folder = Path("runs") / f"{changed(args, read_recipe(name)).name}{suffix}"
+    if resume and holds_run(folder):
+        return _resumed(args, folder, "" if folder == Path(name) else name), folder
+    if args.resume:
+        require_free(folder, resume=True)
+        raise UserError(
+            f"there is no run in {folder} to go on with: name its folder, or begin one without "
+            "--resume"
+        )
+    if not name:
+        raise UserError("which recipe? give its name, a TOML file or a run's folder")
     recipe = changed(args, read_recipe(name))
     if shape is not None:
         recipe = changed(args, shape(recipe))
-    return recipe, args.run_folder or Path("runs") / recipe.name
+    return recipe, folder
+
+
+def _resumed(args: argparse.Namespace, folder: Path, name: str) -> Recipe:
+    """The recipe of the run in ``folder``, checked against what the command line says. Where the
+    recipe called ``name`` says something else, a note tells what."""
+    from glassmind.cli.console import console
+    from glassmind.runs.folder import differences
+    from glassmind.runs.recipe import read_recipe
+
+    stored = read_recipe(str(folder))
+    other = "leave that out, since --resume goes on with the recipe that the run has"
+    if asked := differences(stored, changed(args, stored)):
+        raise UserError(f"{folder} was started with another {asked[0]}: {other}")
+    depth = getattr(args, "depth", None)
+    if depth is not None and depth != stored.model.n_layers:
+        raise UserError(
+            f"{folder} was started at depth {stored.model.n_layers}, not {depth}: {other}"
+        )
+    if not name:
+        return stored
+    named = changed(args, read_recipe(name))
+    if named.name != stored.name:
+        raise UserError(
+            f"{folder} is a run of the recipe {stored.name}, not of {named.name}: name its own, or "
+            "another folder by --run"
+        )
+    if depth is None and (found := differences(named, stored)):
+        more = f" and {len(found) - MOST_DIFFERENCES} more" * (len(found) > MOST_DIFFERENCES)
+        console().print(
+            f"{folder} goes on with its own recipe, which differs from {name} in "
+            f"{', '.join(found[:MOST_DIFFERENCES])}{more}",
+            style="dim",
+        )
+    return stored
 
 
 def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
@@ -69,26 +136,15 @@ def timed(
     device: torch.device,
     progress: Progress,
     *,
-    resume: bool,
     processes: int,
 ) -> Recipe:
-    """The recipe shaped by ``--minutes``; ``asked`` is the one from ``--depth`` alone.
-
-    A resumed run is not timed again: its folder has the number of steps.
-    """
+    """The recipe of a new run shaped by ``--minutes``; ``asked`` is the one from ``--depth``
+    alone."""
     from glassmind.pipeline.time_budget import require_data, within
     from glassmind.runs.folder import require_free
     from glassmind.runs.recipe import read_recipe
     from glassmind.train.trackers import require_trackers
 
-    if resume and (folder / "recipe.toml").is_file():
-        stored = changed(args, read_recipe(str(folder)))
-        if args.depth is not None and stored.model != asked.model:
-            raise UserError(
-                f"{folder} was started at depth {stored.model.n_layers}, not {args.depth}: resume "
-                "it with its own, or name another folder by --run"
-            )
-        return stored
     if processes > 1:
         raise UserError(
             "--minutes is measured in one process: under torchrun give --depth and, for the time "
@@ -154,7 +210,7 @@ def climb(args: argparse.Namespace, recipe: Recipe, folder: Path, *, resume: boo
 
 def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     """Print the finished run's table on standard output, and the path of its report."""
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.evaluate.ladder.table import print_ladder
     from glassmind.pipeline.ladder import finished_ladder
     from glassmind.serialization import encode
@@ -163,5 +219,5 @@ def show_ladder(args: argparse.Namespace, run: RunFolder) -> None:
     if args.json:
         print_json(encode(ladder))
     else:
-        print_ladder(ladder, out())
+        say_left_out(print_ladder(ladder, out()))
     console().print(f"The report is {run.path / 'report.html'}")

@@ -17,8 +17,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from glassmind import __version__
+from glassmind.cli.parser import Parser, parser_of
 from glassmind.errors import UserError
 from glassmind.machine import wait_asleep
 from glassmind.printable import printable
@@ -30,6 +32,7 @@ VERBS: dict[str, str] = {
     "ladder": "run the ladder of methods on generated problems or on your own",
     "ask": "answer a question, and show the steps, the votes and the scores",
     "chat": "talk with a model in the terminal",
+    "sample": "continue a text with a language model",
     "serve": "answer over HTTP, as OpenAI's API does, with a chat page",
     "classify": "label texts with a classifier you trained",
     "eval": "grade a model on a task such as gsm8k",
@@ -38,12 +41,16 @@ VERBS: dict[str, str] = {
     "compare": "compare training runs: settings, losses and curves",
     "pull": "download a model from the Hugging Face Hub",
     "convert": "convert a model to another format: Hugging Face, GGUF, a PEFT adapter",
+    "export": "another name of convert",
     "models": "published architectures: what they cost, what each changed, and why",
     "scaling": "train several depths, and fit loss against compute",
     "plan": "what training on many GPUs needs: memory, traffic, time",
     "tokenizer": "train a tokenizer, or show how one splits a text",
     "data": "make, inspect and check problems; filter a text to pretrain on",
     "doctor": "check this machine and this installation",
+    "completion": "have the shell complete verbs and options: bash, zsh or fish",
+    "help": "explain a verb, or a word such as rung or slice",
+    "version": "print the version",
 }
 
 # The verbs that can run in several processes under torchrun.
@@ -76,15 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args: argparse.Namespace | None = None
     try:
         verb, rest = _choose(list(sys.argv[1:] if argv is None else argv))
-        module = importlib.import_module(f"glassmind.cli.{verb}")
-        parser = argparse.ArgumentParser(
-            prog=f"glassmind {verb}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        module.add_arguments(parser)
-        args = parser.parse_args(rest)
+        module = module_of(verb)
+        args = parser_of(verb, module).parse(rest)
         if verb not in SHARED:
             _refuse_company(verb)
         code = int(module.run(args))
@@ -140,11 +140,11 @@ def _open_streams() -> bool:
     return "stdout" not in closed
 
 
-def _choose(argv: list[str]) -> tuple[str, list[str]]:
-    """Return the verb and its arguments; print help or version, or exit, where there is none."""
+def overview() -> Parser:
+    """The parser of what stands before the verb; its help lists the verbs."""
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, line in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="glassmind",
         usage="glassmind VERB [options]   (glassmind VERB --help lists them)",
         description="A reasoning language model you can see through.",
@@ -153,17 +153,34 @@ def _choose(argv: list[str]) -> tuple[str, list[str]]:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"glassmind {__version__}")
-    verb = next((word for word in argv if not word.startswith("-")), None)
-    if verb is None:
-        parser.parse_args(argv)
-        parser.print_help(sys.stdout)
-        raise SystemExit(EXIT_DONE)
-    place = argv.index(verb)
-    parser.parse_args(argv[:place])
+    return parser
+
+
+def module_of(verb: str) -> ModuleType:
+    """The module of a verb.
+
+    Raises:
+        UserError: there is no such verb.
+    """
     if verb not in VERBS:
         close = difflib.get_close_matches(verb[:40], VERBS, n=1, cutoff=0.5)
         remedy = f"did you mean {close[0]}?" if close else f"it is one of: {', '.join(VERBS)}"
+        if any(character.isspace() for character in verb.strip()):
+            remedy = "a question is asked by glassmind ask"
         raise UserError(f"there is no verb {verb[:40]!r}; {remedy}")
+    return importlib.import_module(f"glassmind.cli.{verb}")
+
+
+def _choose(argv: list[str]) -> tuple[str, list[str]]:
+    """Return the verb and its arguments; print help or version, or exit, where there is none."""
+    parser = overview()
+    verb = next((word for word in argv if not word.startswith("-")), None)
+    if verb is None:
+        parser.parse(argv)
+        parser.print_help(sys.stdout)
+        raise SystemExit(EXIT_DONE)
+    place = argv.index(verb)
+    parser.parse(argv[:place])
     return verb, argv[place + 1 :]
 
 

@@ -10,6 +10,7 @@ is what --reward of eval takes.
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,15 +47,25 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for method in registry.methods():
         out().print(method.name, style="bold")
-        out().print(f"  {method.explanation}", soft_wrap=True)
+        _print_below(method.explanation)
         if method.needs:
-            out().print(f"  needs {registry.in_words(method.needs)}", style="dim")
+            _print_below(f"needs {registry.in_words(method.needs)}", style="dim")
         if method.compared_with:
-            out().print(f"  compared with {', '.join(method.compared_with)}", style="dim")
+            _print_below(f"compared with {', '.join(method.compared_with)}", style="dim")
     out().print("\nrewards for sampled chains:")
     for reward in reward_registry.rewards():
         out().print(reward.name, style="bold")
-        out().print(f"  {reward.explanation}", soft_wrap=True)
+        _print_below(reward.explanation)
         if reward.needs:
-            out().print(f"  needs {registry.in_words(reward.needs)}", style="dim")
+            _print_below(f"needs {registry.in_words(reward.needs)}", style="dim")
     return 0
+
+
+def _print_below(text: str, style: str = "") -> None:
+    """Print a sentence under a name, folded between words where there is a terminal."""
+    from glassmind.cli.console import out
+    from glassmind.evaluate.columns import terminal_width
+
+    width = terminal_width(out())
+    for line in [text] if width is None else textwrap.wrap(text, max(8, width - 2)):
+        out().print(f"  {line}", style=style, soft_wrap=True)

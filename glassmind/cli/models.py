@@ -14,20 +14,19 @@ import argparse
 import difflib
 import sys
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from glassmind.model import ModelConfig
 
 CONTEXT = 4096  # tokens; models with a shorter context are counted at theirs
 WIDE = 150  # columns that one table of everything needs; a narrower one is split in two
 NUMBERS = 7  # so many columns come first: name, year, and what is counted
+RANKS = {"context": 2, "FLOPs/token": 1, "KV/token": 1, "year": 3, "active": 2}
+"""Columns that go first where a window is narrow."""
 NUMERIC = ("parameters", "active", "KV/token", "FLOPs/token", "context")
 
 
@@ -98,7 +97,8 @@ def _config(name: str) -> ModelConfig:
 
 
 def _table(context: int, as_json: bool) -> None:
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
+    from glassmind.evaluate.columns import Column, print_table
     from glassmind.learn.architectures.numbers import COLUMNS, cells, facts
     from glassmind.model import PRESETS
 
@@ -108,12 +108,14 @@ def _table(context: int, as_json: bool) -> None:
         return
     screen = out()
     table = [cells(row, context) for row in rows]
+    columns = [Column(name, name not in NUMERIC, RANKS.get(name, 0)) for name in COLUMNS]
     if screen.width >= WIDE:
-        _print_columns(screen, COLUMNS, table)
+        say_left_out(print_table(screen, columns, table))
     else:
         for places in (range(NUMBERS), (0, *range(NUMBERS, len(COLUMNS)))):
-            names = [COLUMNS[place] for place in places]
-            _print_columns(screen, names, [[line[place] for place in places] for line in table])
+            part = [columns[place] for place in places]
+            lines = [[line[place] for place in places] for line in table]
+            say_left_out(print_table(screen, part, lines))
             screen.print()
     console().print(
         f"KV/token in 16-bit numbers; FLOPs of one forward pass for the last of {context:,} tokens "
@@ -121,18 +123,6 @@ def _table(context: int, as_json: bool) -> None:
         "counted with 1,024 tokens. Next: glassmind models diff gpt2 llama3",
         style="dim",
     )
-
-
-def _print_columns(screen: Console, names: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        is_number = name in NUMERIC
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number)
-    for line in lines:
-        table.add_row(*line)
-    screen.print(table)
 
 
 def _show(name: str, as_recipe: bool, context: int, as_json: bool) -> None:

@@ -15,6 +15,7 @@ import re
 from typing import TYPE_CHECKING
 
 from glassmind.errors import UserError
+from glassmind.evaluate.columns import Column, print_table
 
 if TYPE_CHECKING:
     from glassmind.model import ModelConfig
@@ -24,6 +25,34 @@ _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kKmMbBtT]?)")
 _SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022 (arXiv 2203.15556)
 TABLE_MODELS, TABLE_GPUS = ("llama3-1b", "llama3-8b", "llama3-70b"), (8, 64, 512)
+
+
+_SIZE_COLUMNS = (
+    Column("model", left=True),
+    Column("GPUs"),
+    Column("layout", left=True, rank=1),
+    Column("GB a GPU", rank=2),
+    Column("GB sent", rank=5),
+    Column("s to send", rank=5),
+    Column("s to compute", rank=4),
+    Column("waiting", rank=3),
+    Column("days"),
+    Column("GPU hours", rank=2),
+)
+_LAYOUT_COLUMNS = (
+    Column("layout", left=True),
+    Column("rows at once", rank=3),
+    Column("GB a GPU"),
+    Column("state", rank=6),
+    Column("gathered", rank=6),
+    Column("activations", rank=6),
+    Column("logits", rank=6),
+    Column("GB sent", rank=5),
+    Column("s to send", rank=4),
+    Column("s to compute", rank=4),
+    Column("s a step", rank=1),
+    Column("", left=True, rank=2),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +141,7 @@ def _job(args: argparse.Namespace, config: ModelConfig, gpus: int) -> Job:
 
 
 def _one(args: argparse.Namespace, name: str, config: ModelConfig) -> None:
-    from glassmind.cli.console import out, print_json
+    from glassmind.cli.console import out, print_json, say_left_out
     from glassmind.learn.architectures.numbers import large
     from glassmind.model.counting import parameters
     from glassmind.plan.estimate import choose, fits, recommend
@@ -133,26 +162,15 @@ def _one(args: argparse.Namespace, name: str, config: ModelConfig) -> None:
         f"steps of {job.batch_rows:,} rows of {job.sequence:,} ({large(job.batch_tokens)} tokens), "
         f"{cluster.gpus} GPUs in nodes of {cluster.per_node}\n"
     )
-    parts = ("GB a GPU", "state", "gathered", "activations", "logits")
-    columns = (
-        "layout",
-        "rows at once",
-        *parts,
-        "GB sent",
-        "s to send",
-        "s to compute",
-        "s a step",
-        "",
-    )
     lines = [_line(result, fits(result, cluster)) for result in chosen.values()]
-    _print(columns, lines)
+    say_left_out(print_table(screen, _LAYOUT_COLUMNS, lines))
     screen.print("\n" + _verdict(job, cluster, best))
 
 
 def _table(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from glassmind.cli.console import console, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.learn.architectures.numbers import large
     from glassmind.plan.estimate import choose, fewest_gpus, recommend
     from glassmind.plan.sizes import preset
@@ -168,7 +186,7 @@ def _table(args: argparse.Namespace) -> None:
                 needed = fewest_gpus(replace(job), cluster)
                 rows.append(row | {"recommended": None, "fewest_gpus": needed})
                 lines.append((name, str(gpus), f"does not fit: {needed} GPUs would do",
-                              *[""] * 7))  # fmt: skip
+                              *[""] * 5, "–", ""))  # fmt: skip
                 continue
             rows.append(row | {"recommended": _facts(best)})
             sent = sum(best.sent.values())
@@ -189,28 +207,13 @@ def _table(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"schema": 1, "rows": rows})
         return
-    columns = ("model", "GPUs", "layout", "GB a GPU", "GB sent", "s to send", "s to compute")
-    _print((*columns, "waiting", "days", "GPU hours"), lines)
+    say_left_out(print_table(out(), _SIZE_COLUMNS, lines))
     console().print(
         f"A step is {args.batch_tokens / 1e6:.1f}M tokens in rows of {args.sequence:,}; 20 tokens "
         f"for each parameter in all; {args.mfu:.0%} of {args.peak:g} TFLOP/s. Bytes and seconds "
         "are one GPU's in one step. Next: glassmind plan --params 8B --gpus 64",
         style="dim",
     )
-
-
-def _print(columns: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
-    from rich.table import Table
-
-    from glassmind.cli.console import out
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        left = column in ("model", "layout", "")
-        table.add_column(column, justify="left" if left else "right", no_wrap=left)
-    for line in lines:
-        table.add_row(*line)
-    out().print(table)
 
 
 def _line(result: Estimate, fitting: bool) -> tuple[str, ...]:

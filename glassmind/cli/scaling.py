@@ -3,6 +3,7 @@
     glassmind scaling                                     the demo's problems, depths 2 to 5
     glassmind scaling text --set pretrain.file=book.txt --depths 2,3,4,5,6
     glassmind scaling short --depths 1,2,3 --tokens-per-parameter 2        minutes
+    glassmind scaling --run runs/text-scaling --resume                     go on with one
 
 Every size is a run of its own in the folder. The fitted law, its goodness of fit, and how well it
 predicts the largest size from the others are printed, and drawn in scaling.html.
@@ -11,22 +12,26 @@ predicts the largest size from the others are printed, and drawn in scaling.html
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glassmind.cli.settings import add_run_options
 from glassmind.errors import UserError
 
-MOST_SEEDS = 100
+if TYPE_CHECKING:
+    from glassmind.pipeline.scaling import Settings
+    from glassmind.runs.recipe import Recipe
+
+DEPTHS, MOST_SEEDS = "2,3,4,5", 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "recipe", nargs="?", default="demo", help="a recipe as for train (default demo)"
+        "recipe", nargs="?", default="", help="a recipe as for train (default demo)"
     )
-    parser.add_argument(
-        "--depths", default="2,3,4,5", metavar="LIST", help="three or more (default 2,3,4,5)"
-    )
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each depth")
+    parser.add_argument("--depths", metavar="LIST", help=f"three or more (default {DEPTHS})")
+    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each depth (1)")
     parser.add_argument(
         "--tokens-per-parameter",
         type=float,
@@ -39,30 +44,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from glassmind.cli.console import console, out, print_json
+    from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.cli.jobs import changed, choose_device
     from glassmind.cli.live import LiveProgress
-    from glassmind.evaluate.scaling.page import HEADINGS, scaling_record, sentences, table_rows
-    from glassmind.pipeline.scaling import run_scaling
-    from glassmind.runs.dial import TOKENS_PER_PARAMETER
+    from glassmind.evaluate.columns import print_table
+    from glassmind.evaluate.scaling.page import COLUMNS, scaling_record, sentences, table_rows
+    from glassmind.pipeline.scaling import SETTINGS, run_scaling
     from glassmind.runs.recipe import read_recipe
+    from glassmind.serialization import write_record
 
-    depths = _depths(args.depths)
-    if not 1 <= args.seeds <= MOST_SEEDS:
-        raise UserError(f"--seeds takes a number from 1 to {MOST_SEEDS}, not {args.seeds}")
-    ratio = args.tokens_per_parameter
-    if ratio is not None and not 0 < ratio <= 1e6:
-        raise UserError(f"--tokens-per-parameter takes a number above 0, not {ratio}")
-    recipe = read_recipe(args.recipe)
-    folder = args.run_folder or Path("runs") / f"{recipe.name}-scaling"
+    _check(args)
+    recipe = None if args.resume and not args.recipe else read_recipe(args.recipe or "demo")
+    folder = args.run_folder or Path("runs") / f"{recipe.name if recipe else 'demo'}-scaling"
+    settings = _kept(args, folder, recipe) if args.resume else _asked(args, recipe)
+    args.overrides, args.trackers = list(settings.overrides), list(settings.trackers)
+    args.seed = settings.seed
     with LiveProgress() as progress:
         scaling = run_scaling(
-            recipe,
+            settings.recipe,
             folder,
-            depths,
-            seeds=args.seeds,
-            tokens_per_parameter=TOKENS_PER_PARAMETER if ratio is None else ratio,
+            _depths(settings.depths),
+            seeds=settings.seeds,
+            tokens_per_parameter=settings.tokens_per_parameter,
             finish=partial(changed, args),
+            begin=lambda: write_record(folder / SETTINGS, settings),
             resume=args.resume,
             device=choose_device(args),
             progress=progress,
@@ -70,18 +75,74 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(scaling_record(scaling))
     else:
-        from rich.table import Table
-
-        table = Table(box=None)
-        for heading in HEADINGS:
-            table.add_column(heading, justify="right")
-        for row in table_rows(scaling):
-            table.add_row(*row)
-        out().print(table)
+        say_left_out(print_table(out(), COLUMNS, table_rows(scaling)))
         for sentence in sentences(scaling):
             out().print(sentence)
     console().print(f"The page is {folder / 'scaling.html'}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.depths is not None:
+        _depths(args.depths)
+    if args.seeds is not None and not 1 <= args.seeds <= MOST_SEEDS:
+        raise UserError(f"--seeds takes a number from 1 to {MOST_SEEDS}, not {args.seeds}")
+    ratio = args.tokens_per_parameter
+    if ratio is not None and not 0 < ratio <= 1e6:
+        raise UserError(f"--tokens-per-parameter takes a number above 0, not {ratio}")
+
+
+def _asked(args: argparse.Namespace, recipe: Recipe | None) -> Settings:
+    """What the command line says, and the usual where it says nothing."""
+    from glassmind.pipeline.scaling import Settings
+    from glassmind.runs.dial import TOKENS_PER_PARAMETER
+    from glassmind.runs.recipe import read_recipe
+
+    ratio = args.tokens_per_parameter
+    return Settings(
+        recipe=recipe or read_recipe("demo"),
+        depths=args.depths or DEPTHS,
+        seeds=args.seeds or 1,
+        tokens_per_parameter=TOKENS_PER_PARAMETER if ratio is None else ratio,
+        overrides=tuple(args.overrides),
+        trackers=tuple(args.trackers),
+        seed=args.seed,
+    )
+
+
+def _kept(args: argparse.Namespace, folder: Path, recipe: Recipe | None) -> Settings:
+    """What the scaling in ``folder`` was begun with; more depths and seeds may be asked for.
+
+    Raises:
+        UserError: there is none, or it was begun with something else than what is asked for.
+    """
+    from glassmind.cli.jobs import changed
+    from glassmind.pipeline.scaling import SETTINGS, Settings
+    from glassmind.runs.folder import differences
+    from glassmind.serialization import read_record
+
+    if not (folder / SETTINGS).is_file():
+        raise UserError(
+            f"there is no scaling in {folder} to go on with: name its folder by --run, or begin "
+            "one without --resume"
+        )
+    kept = read_record(Settings, folder / SETTINGS)
+    begun_as = argparse.Namespace(
+        overrides=kept.overrides, trackers=list(kept.trackers), seed=kept.seed
+    )
+    before = changed(begun_as, kept.recipe)
+    other = differences(before, changed(args, before))
+    if recipe is not None and recipe.name != kept.recipe.name:
+        other.append(f"name ({kept.recipe.name!r}, now {recipe.name!r})")
+    ratio = args.tokens_per_parameter
+    if ratio not in (None, kept.tokens_per_parameter):
+        other.append(f"--tokens-per-parameter ({kept.tokens_per_parameter:g}, now {ratio:g})")
+    if other:
+        raise UserError(
+            f"{folder} was started with another {other[0]}: leave that out, since --resume goes on "
+            "with what the scaling has"
+        )
+    return replace(kept, depths=args.depths or kept.depths, seeds=args.seeds or kept.seeds)
 
 
 def _depths(text: str) -> list[int]:

@@ -25,7 +25,9 @@ from glassmind.errors import UserError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
-    parser.add_argument("--name", default="", help="what clients call the model (its file's name)")
+    parser.add_argument(
+        "--name", default="", help="what clients call the model (its file's name, without .gguf)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="0 chooses a free port (8000)")
     parser.add_argument(
@@ -121,7 +123,10 @@ def run(args: argparse.Namespace) -> int:
     port = listening.getsockname()[1]
     try:
         served, engine = load_chosen(
-            args, name=args.name, max_rows=args.rows, cache_mb=args.cache_mb
+            args,
+            name=args.name or client_name(args.model or ""),
+            max_rows=args.rows,
+            cache_mb=args.cache_mb,
         )
         limits = Limits(
             body_bytes=args.body_bytes,
@@ -154,6 +159,16 @@ def run(args: argparse.Namespace) -> int:
     finally:
         listening.close()
     return 0
+
+
+def client_name(model: str) -> str:
+    """What clients call the model that ``model`` names on the command line: smollm2 for
+    ``smollm2``, ``models/smollm2.gguf`` and, in a folder smollm2, ``.``; nothing for nothing."""
+    if not model:
+        return ""
+    path = Path(model.removeprefix("hub:"))
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    return name.removesuffix(".gguf").removesuffix(".bin") or name
 
 
 def _check(args: argparse.Namespace) -> None:

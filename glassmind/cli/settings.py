@@ -47,7 +47,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         choices=["tensorboard", "trackio", "wandb"],
         help="also send the training metrics there; repeatable",
     )
-    group.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    group.add_argument(
+        "--resume", action="store_true", help="continue an interrupted run, which has its recipe"
+    )
     group.add_argument("--seed", type=_seed, metavar="N", help="the random seed")
     group.add_argument("--device", type=_device, help="auto, cpu, cuda, cuda:1, mps, ...")
     group.add_argument("--threads", type=_threads, metavar="N", help="number of CPU threads")

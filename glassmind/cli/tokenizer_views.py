@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
-from glassmind.cli.console import console, out, print_json
+from glassmind.cli.console import console, out, print_json, say_left_out
+from glassmind.evaluate.columns import Column, print_table
 from glassmind.tokenize.bpe.merge_path import MAX_START, PiecePath, explain
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 _COLOURS = tuple(f"#000000 on {paper}" for paper in ("#87d7ff", "#ffd75f", "#87d75f", "#ff87d7"))
 _NEW = _COLOURS[2]
 _MOST_TOKENS, _MOST_PATHS = 1000, 24  # drawn; a book has more
+_COLUMNS = (
+    Column("tokenizer", left=True),
+    Column("vocabulary", rank=2),
+    Column("tokens"),
+    Column("bytes/token", rank=1),
+    Column("tokens/word", rank=3),
+    Column("tokens/digit", rank=4),
+    Column("MB/s", rank=5),
+    Column("exact", left=True, rank=1),
+)
 _DIGITS = frozenset(b"0123456789")
 
 
@@ -131,15 +141,11 @@ def compare(
         n_bytes = len(text.encode("utf-8"))
         print_json({"schema": 1, "file": file, "bytes": n_bytes, "tokenizers": rows})
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("tokenizer", overflow="fold")
-    for name in ("vocabulary", "tokens", "bytes/token", "tokens/word", "tokens/digit", "MB/s"):
-        table.add_column(name, justify="right")
-    table.add_column("exact")
     fewest = min((row.tokens for row in rows if row.exact), default=0)
-    for row in rows:
+    lines, best = list[tuple[str, ...]](), list[int]()
+    for number, row in enumerate(rows):
         digits = "-" if row.tokens_per_digit is None else f"{row.tokens_per_digit:.2f}"
-        table.add_row(
+        line = (
             str(row.tokenizer),
             f"{row.vocab_size:,}",
             f"{row.tokens:,}",
@@ -148,9 +154,11 @@ def compare(
             digits,
             f"{row.megabytes_per_second:.1f}",
             "yes" if row.exact else "no",
-            style="bold" if row.exact and row.tokens == fewest else "",
         )
-    out().print(table)
+        lines.append(line)
+        if row.exact and row.tokens == fewest:
+            best.append(number)
+    say_left_out(print_table(out(), _COLUMNS, lines, bold=best))
 
 
 def _measured(path: Path, tokenizer: ComposedTokenizer | SavedTokenizer, text: str) -> _Row:

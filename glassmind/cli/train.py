@@ -5,6 +5,7 @@
     glassmind train text --set pretrain.file=book.txt
     glassmind train text --set pretrain.file=book.txt --depth 6
     glassmind train demo --minutes 10
+    glassmind train --run runs/demo-train --resume    go on, with the recipe that the run has
 
     torchrun --nproc-per-node 2 -m -- glassmind train text ...   one run in two processes
 
@@ -22,14 +23,18 @@ import os
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 from glassmind.cli.data_options import add_data_options
 from glassmind.cli.settings import add_run_options, minutes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="a shipped recipe, a TOML file or a run's folder")
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        default="",
+        help="a shipped recipe, a TOML file or a run's folder (with --resume: the run's own)",
+    )
     parser.add_argument(
         "--depth", type=int, metavar="N", help="number of layers; the other sizes follow"
     )
@@ -48,19 +53,19 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.live import LiveProgress
     from glassmind.pipeline.training import run_training
     from glassmind.progress import Silent
+    from glassmind.runs.folder import holds_run
     from glassmind.train.launch import launched
 
     with launched() as launch:
-        recipe, _ = resolve(args, args.recipe, partial(dial, args))
-        folder = args.run_folder or Path("runs") / f"{recipe.name}-train"
+        resume = args.resume or launch.restarted
+        recipe, folder = resolve(
+            args, args.recipe, partial(dial, args), suffix="-train", resume=resume
+        )
         device = launch.device(choose_device(args))
         group = launch.join(recipe.train.parallel, device)
-        resume = args.resume or launch.restarted
         with LiveProgress() if group.is_first else nullcontext(Silent()) as progress:
-            if args.minutes is not None:
-                recipe = timed(
-                    args, recipe, folder, device, progress, resume=resume, processes=group.size
-                )
+            if args.minutes is not None and not (resume and holds_run(folder)):
+                recipe = timed(args, recipe, folder, device, progress, processes=group.size)
             finished = run_training(
                 recipe,
                 folder,

@@ -9,7 +9,7 @@ Read ``model`` and ``llm`` (what every model can do), ``prompts`` (how a questio
 answer stand in what comes back), ``familiarity`` (is a question like those of the training?),
 ``local`` (a model in this process) and ``costs`` (what a batch took), ``remote`` with ``http_json``
 and ``remote_reply`` (a model behind an address), ``opening`` (from a name to a model), and
-``conversation`` (turns of a person and a model).
+``conversation`` with ``remote_conversation`` (turns of a person and a model).
 """
 
 from __future__ import annotations

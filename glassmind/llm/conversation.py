@@ -1,18 +1,121 @@
-"""A conversation with a model in this process: the turns so far, and the next one as it forms.
+"""A conversation with a model: the turns so far, and the next one as it forms.
 
-It is what ``glassmind chat`` runs. There is one person and one engine: iterating over a reply
-drives the engine step by step, and closing the iterator ends the reply.
+It is what ``glassmind chat`` runs. A ``Speaker`` is the model's side, here (``LocalSpeaker``) or
+behind an address (``remote_conversation``). There is one person: iterating over a reply drives the
+model, and closing the iterator ends the reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from glassmind.errors import UserError
 from glassmind.generate import Engine, Request, SamplingParams
+from glassmind.llm.llm import Format
 from glassmind.llm.local import LocalLLM
+from glassmind.llm.prompts import Message
 from glassmind.llm.reply_reader import Piece, ReplyReader
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came next of a reply: text to show, its tokens with their log-probabilities where these
+    are known, and at the end why it ended."""
+
+    pieces: Sequence[Piece] = ()
+    scored: Sequence[tuple[str, float]] = ()
+    finish: str = ""
+
+
+class TooLongError(Exception):
+    """The conversation does not fit the model's context; the message is a sentence about it."""
+
+
+class Speaker(Protocol):
+    """The model's side of a conversation.
+
+    ``format`` is how the model is spoken to, and ``can_think`` whether it can be told to reason
+    first or to answer at once.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def format(self) -> Format: ...
+
+    @property
+    def can_think(self) -> bool: ...
+
+    def warning(self, question: str) -> str | None:
+        """A sentence for the person who asks, where an answer is not to be trusted."""
+        ...
+
+    def speak(
+        self, messages: Sequence[Message], params: SamplingParams, think: bool | None
+    ) -> Generator[Part, None, None]:
+        """The reply to ``messages``, part by part; the last part has ``finish``.
+
+        Raises:
+            TooLongError: before the first part, if it does not fit.
+            UserError: the model refuses, or cannot be reached any more.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LocalSpeaker:
+    """A model in this process."""
+
+    llm: LocalLLM
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        return self.llm.name
+
+    @property
+    def format(self) -> Format:
+        return self.llm.format
+
+    @property
+    def can_think(self) -> bool:
+        return self.llm.can_think
+
+    def warning(self, question: str) -> str | None:
+        """See ``Speaker.warning``."""
+        return self.llm.warning(question)
+
+    def speak(
+        self, messages: Sequence[Message], params: SamplingParams, think: bool | None
+    ) -> Generator[Part, None, None]:
+        """See ``Speaker.speak``."""
+        prompt = self.llm.chat_prompt(messages, think=think)
+        if len(prompt) >= self.llm.context:
+            raise TooLongError(
+                f"this has {len(prompt)} tokens and the model reads at most "
+                f"{self.llm.context}, its answer included: shorten it"
+            )
+        reader = ReplyReader(self.llm, prompt)
+        own = replace(params, stop=self.llm.stop_ids)
+        ticket = self.engine.submit(Request(tuple(prompt), own))
+        try:
+            finish = ""
+            while not finish:
+                for event in self.engine.step():
+                    pieces = reader.see(event.token_ids)
+                    if event.done is not None:
+                        finish = event.done.finish
+                        pieces += reader.end()
+                    scored = [
+                        (self.llm.spelling(token_id), logprob)
+                        for token_id, logprob in zip(event.token_ids, event.logprobs, strict=True)
+                    ]
+                    yield Part(pieces, scored, finish)
+        finally:
+            self.engine.cancel(ticket)
 
 
 @dataclass
@@ -27,21 +130,20 @@ class Conversation:
     Raises ``UserError`` for a model that was not made for conversations.
     """
 
-    llm: LocalLLM
-    engine: Engine
+    speaker: Speaker
     params: SamplingParams
     system: str = ""
     think: bool | None = None
-    turns: list[dict[str, str]] = field(default_factory=list)
-    scored: list[tuple[int, float]] = field(default_factory=list)
+    turns: list[Message] = field(default_factory=list)
+    scored: list[tuple[str, float]] = field(default_factory=list)
     finish: str = ""
     reasoning: str = ""
 
     def __post_init__(self) -> None:
-        if self.llm.format == "text":
+        if self.speaker.format == "text":
             raise UserError(
-                f"{self.llm.name} has no chat template: it was not made for conversations; "
-                "glassmind ask lets it continue a text"
+                f"{self.speaker.name} has no chat template: it was not made for conversations; "
+                "glassmind sample lets it continue a text"
             )
 
     def reset(self) -> None:
@@ -50,44 +152,44 @@ class Conversation:
 
     def say(self, text: str) -> Generator[Piece, None, None]:
         """The model's answer to ``text``, as it forms. What has been said stays in the
-        conversation, also when the iterator is closed early.
+        conversation, also when the iterator is closed early. The oldest turns are dropped where
+        the conversation has grown too long for the model.
 
         Raises:
-            UserError: the text alone is too long for the model.
+            UserError: the text alone is too long for the model, or the model fails.
         """
         self.turns.append({"role": "user", "content": text})
-        try:
-            prompt = self._prompt()
-        except UserError:
-            self.turns.pop()
-            raise
         params = replace(self.params, seed=self.params.seed + len(self.turns))
-        reader = ReplyReader(self.llm, prompt)
-        self.scored, self.finish = [], "cancelled"
-        ticket = self.engine.submit(Request(tuple(prompt), params))
-        try:
-            while self.finish == "cancelled":
-                for event in self.engine.step():
-                    self.scored += zip(event.token_ids, event.logprobs, strict=True)
-                    yield from reader.see(event.token_ids)
-                    if event.done is not None:
-                        self.finish = event.done.finish
-                        yield from reader.end()
-        finally:
-            self.engine.cancel(ticket)
-            self.reasoning = reader.text["reasoning"]
-            self.turns.append({"role": "assistant", "content": reader.text["content"]})
-
-    def _prompt(self) -> list[int]:
-        """The ids of the conversation; the oldest turns are dropped where it has grown too long."""
+        self.scored, self.finish, self.reasoning = [], "cancelled", ""
         system = [{"role": "system", "content": self.system}] if self.system else []
-        while True:
-            prompt = self.llm.chat_prompt([*system, *self.turns], think=self.think)
-            if len(prompt) < self.llm.context:
-                return prompt
-            if len(self.turns) < 3:
-                raise UserError(
-                    f"this has {len(prompt)} tokens and the model reads at most "
-                    f"{self.llm.context}, its answer included: shorten it"
-                )
-            del self.turns[:2]
+        content, begun = "", False
+        while not begun:
+            parts = self.speaker.speak([*system, *self.turns], params, self.think)
+            try:
+                for part in parts:
+                    begun = True
+                    self.scored += part.scored
+                    self.finish = part.finish or self.finish
+                    for piece in part.pieces:
+                        if piece.channel == "content":
+                            content += piece.text
+                        else:
+                            self.reasoning += piece.text
+                    yield from part.pieces
+                begun = True
+            except TooLongError as too_long:
+                if len(self.turns) < 3:
+                    self.turns.pop()
+                    raise UserError(str(too_long)) from None
+                del self.turns[:2]
+            except UserError:
+                if not begun:
+                    self.turns.pop()
+                raise
+            except KeyboardInterrupt:  # before the first word, too, the turn is over
+                begun = True
+                raise
+            finally:
+                parts.close()
+                if begun:
+                    self.turns.append({"role": "assistant", "content": content})

@@ -7,13 +7,14 @@ again, after a pause that doubles each time or that the server asks for.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import random
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from glassmind.errors import UserError
 
 MOST_BYTES = 64 << 20  # of one answer
 MOST_ERROR_BYTES = 64 << 10
+MOST_LINE_BYTES = 4 << 20  # of one event of a stream
 LONGEST_PAUSE = 60.0  # seconds between two tries
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
@@ -82,17 +84,48 @@ class JsonClient:
                 time.sleep(min(max(pause, failure.pause), LONGEST_PAUSE))
         raise ValueError(f"tries must be at least 1, not {self.tries}")
 
+    def events(self, path: str, body: Json) -> Generator[Json, None, None]:
+        """The JSON objects of a streamed answer (server-sent events) to a POST of ``body``, each as
+        it arrives. A server that does not stream gives one object. Closing the iterator closes the
+        connection. There is one try: what has been shown cannot be taken back.
+
+        Raises:
+            Refused, UserError: as ``ask``.
+        """
+        deadline = time.monotonic() + self.timeout
+        try:
+            with self._opened(path, body, deadline, "text/event-stream") as response:
+                if response.headers.get_content_type() != "text/event-stream":
+                    yield self._object(_bounded(response, MOST_BYTES, deadline))
+                    return
+                for data in _event_data(response, deadline):
+                    if data == b"[DONE]":
+                        return
+                    yield self._object(data)
+        except _Passing as failure:
+            raise UserError(f"{self.base} {failure}") from None
+
     def _once(self, path: str, body: Json | None) -> Json:
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        deadline = time.monotonic() + self.timeout
+        with self._opened(path, body, deadline, "application/json") as response:
+            content = _bounded(response, MOST_BYTES, deadline)
+        return self._object(content)
+
+    @contextlib.contextmanager
+    def _opened(
+        self, path: str, body: Json | None, deadline: float, accept: str
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a request, to be read; what goes wrong meanwhile is ``_Passing``,
+        ``Refused`` or a ``UserError``."""
+        headers = {"Accept": accept, "Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.base}/{path}", data, headers)
         opener = urllib.request.build_opener(_NoRedirects)
-        deadline = time.monotonic() + self.timeout
         try:
             with opener.open(request, timeout=self.timeout) as response:
-                content = _bounded(response, MOST_BYTES, deadline)
+                yield response
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(error, deadline) from None
@@ -105,6 +138,8 @@ class JsonClient:
         except (OSError, http.client.HTTPException) as error:
             named = _one_line(str(error)) or type(error).__name__
             raise _Passing(f"broke the connection: {named}") from None
+
+    def _object(self, content: bytes) -> Json:
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):
@@ -147,6 +182,20 @@ def _bounded(response: Any, most: int, deadline: float) -> bytes:
     if left:
         raise _Passing(f"broke off its answer {left} bytes before the end")
     return b"".join(parts)
+
+
+def _event_data(response: http.client.HTTPResponse, deadline: float) -> Iterator[bytes]:
+    """The data of server-sent events, one a line, as every server of this API sends them."""
+    size = 0
+    while line := response.readline(MOST_LINE_BYTES + 1):
+        size += len(line)
+        if len(line) > MOST_LINE_BYTES or size > MOST_BYTES:
+            raise UserError(f"{response.url} streams more than is read of an answer")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        name, _, data = line.strip().partition(b":")
+        if name == b"data":
+            yield data.strip()
 
 
 def _reason(content: bytes) -> tuple[str, str]:

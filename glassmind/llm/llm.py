@@ -6,11 +6,14 @@ evaluation and the commands know only this protocol.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from glassmind.generate import SamplingParams
 from glassmind.llm.familiarity import Familiarity
 from glassmind.llm.model import Model
 from glassmind.llm.prompts import PromptFormat
+from glassmind.records import Finish
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.overrides import replace_many
 from glassmind.runs.recipe import Recipe, SamplingConfig
@@ -25,6 +28,14 @@ FREE_TEXT_SAMPLING = SamplingConfig(
 )
 """How models sample that come without a recipe of ours. A single reply is then greedy, see
 ``reply_sampling``; replies that vote have to differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How a text goes on; ``finish`` says why it ended."""
+
+    text: str
+    finish: Finish
 
 
 class LLM(Model, Protocol):
@@ -51,6 +62,15 @@ class LLM(Model, Protocol):
 
     def with_prompts(self, prompts: PromptFormat) -> LLM:
         """The same model, with other words around a question."""
+        ...
+
+    def continuations(self, text: str, params: SamplingParams) -> list[Continuation]:
+        """``params.samples`` ways to go on from a text, as it is and without a template.
+
+        Raises:
+            UserError: the model was trained on questions alone, the text is too long for it, or a
+                server refuses.
+        """
         ...
 
     def check(self, question: str, style: Style) -> None:

@@ -36,7 +36,7 @@ from glassmind.generate.model_runner import LanguageModel, block_bytes
 from glassmind.interop.pretrained import Pretrained
 from glassmind.llm.costs import timed
 from glassmind.llm.familiarity import Familiarity, load_familiarity
-from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format, asked_text
+from glassmind.llm.llm import FREE_TEXT_SAMPLING, Continuation, Format, asked_text
 from glassmind.llm.prompts import ASKED, PromptFormat
 from glassmind.llm.replies import NodeReader
 from glassmind.llm.reply_reader import Channel, Mark
@@ -465,6 +465,30 @@ class LocalLLM:
             cost = Cost(prompt_tokens=len(prompt_ids))
             traces.append(Trace.of_chains(problem.id, chains, cost))
         return timed(traces, seconds)
+
+    def continuations(self, text: str, params: SamplingParams) -> list[Continuation]:
+        """See ``LLM.continuations``."""
+        if self.format == "question":
+            raise UserError(
+                f"{self.name} was trained on questions alone and continues no text: ask it, by "
+                "glassmind ask --model"
+            )
+        prompt = self.text_prompt(text)
+        if len(prompt) >= self.context:
+            raise UserError(
+                f"the text has {len(prompt)} tokens and the model reads at most {self.context}, "
+                "what it writes included: shorten it"
+            )
+        own = replace(params, seed=derive_seed(params.seed, 0), stop=self.stop_ids)
+        [generated] = self._sampler.generate([Request(tuple(prompt), own)])
+        return [
+            # Token by token: a tokenizer's own decoding may drop the space a text begins with.
+            Continuation(
+                b"".join(self.token_bytes[i] for i in one.token_ids).decode("utf-8", "replace"),
+                one.finish,
+            )
+            for one in generated
+        ]
 
     def nodes(self, prompt_ids: Sequence[int], generation: Generation, style: Style) -> list[Node]:
         """One reply as the nodes of a trace."""

@@ -28,7 +28,7 @@ from glassmind.llm.prompts import PromptFormat
 from glassmind.llm.remote import API_KEY, RemoteLLM, is_address
 from glassmind.model import TokenScorer
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.models import SHIPPED, VERIFIER, Loaded, load, load_model
+from glassmind.runs.models import CLASSIFIER, SHIPPED, VERIFIER, Loaded, load, load_model
 
 Source = LLM | Loaded | Pretrained | str | Path | None
 """What can be turned into a model: ``None`` is the one that comes with the package."""
@@ -75,6 +75,11 @@ def open_local(
     """The same, for what computes with the weights itself: an address is refused."""
     text = str(source) or SHIPPED
     path = weights_at(text)
+    if (Path(path) / CLASSIFIER).is_file():
+        raise UserError(
+            f"{text} is a classifier, which labels texts and writes none: "
+            f"glassmind classify --model {text} 'a text'"
+        )
     name = name or Path(text.removeprefix(HUB)).name
     if is_pretrained(path):
         if stage:

@@ -15,18 +15,18 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm.costs import timed
 from glassmind.llm.http_json import Json, JsonClient, Refused
-from glassmind.llm.llm import FREE_TEXT_SAMPLING, Format
-from glassmind.llm.prompts import PromptFormat
+from glassmind.llm.llm import FREE_TEXT_SAMPLING, Continuation, Format
+from glassmind.llm.prompts import Message, PromptFormat
 from glassmind.llm.remote_reply import Reply, read_choice
 from glassmind.notebook import facts_text, table
 from glassmind.records import Cost, Problem, Trace
@@ -35,6 +35,7 @@ from glassmind.tokenize import Style
 
 API_KEY = "OPENAI_API_KEY"
 MOST_AT_ONCE = 16  # requests under way
+Sent = TypeVar("Sent")
 MOST_CHOICES = 128  # of one request; more are asked for in several
 
 _TOO_LONG = re.compile(r"context|too (long|many tokens)|max_model_len|maximum.*tokens", re.I)
@@ -173,6 +174,18 @@ class RemoteLLM:
         ]
         return timed(traces, time.perf_counter() - started)
 
+    def continuations(self, text: str, params: SamplingParams) -> list[Continuation]:
+        """See ``LLM.continuations``."""
+        _refuse_unknown(params)
+        plain = replace(self, format="text", prompts=PromptFormat())
+        found = []
+        for reply in plain._replies(text, params, "chain", 0):
+            said, last = "".join(node.text for node in reply.nodes), reply.nodes[-1]
+            if not said and last.finish == "length":
+                raise UserError(f"the text is too long for {self.name}: shorten it")
+            found.append(Continuation(said, last.finish or "stop"))
+        return found
+
     def _replies(
         self, question: str, params: SamplingParams, style: Style, number: int
     ) -> list[Reply]:
@@ -187,9 +200,9 @@ class RemoteLLM:
             try:
                 answer = self._ask({**body, **own}, n)
             except Refused as refusal:
-                if _is_too_long(refusal):
+                if is_too_long(refusal):
                     return [Reply.nothing()] * params.samples
-                raise UserError(self._refusal(refusal)) from None
+                raise UserError(self.refusal(refusal)) from None
             choices = answer.get("choices")
             if not isinstance(choices, list) or not choices:
                 raise UserError(f"{self.client.base} gave no choices in its answer")
@@ -200,13 +213,7 @@ class RemoteLLM:
         return replies
 
     def _body(self, question: str, params: SamplingParams, style: Style) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": self.model, "temperature": params.temperature}
-        if params.top_p < 1:
-            body["top_p"] = params.top_p
-        for name in ("top_k", "min_p"):  # not everybody's; left out where they change nothing
-            if getattr(params, name):
-                body[name] = getattr(params, name)
-        body["max_tokens"] = params.max_new_tokens
+        body = self._sampling(params)
         if self.format == "text":
             body["prompt"] = self.prompts.continued(question, style)
             if stops := self.prompts.stop_texts(style):
@@ -219,8 +226,54 @@ class RemoteLLM:
             body["chat_template_kwargs"] = {"enable_thinking": self.prompts.think}
         return body
 
+    def _sampling(self, params: SamplingParams) -> dict[str, Any]:
+        """The fields of a request that say how to sample."""
+        body: dict[str, Any] = {"model": self.model, "temperature": params.temperature}
+        if params.top_p < 1:
+            body["top_p"] = params.top_p
+        for name in ("top_k", "min_p"):  # not everybody's; left out where they change nothing
+            if getattr(params, name):
+                body[name] = getattr(params, name)
+        body["max_tokens"] = params.max_new_tokens
+        return body
+
+    def converse(
+        self, messages: Sequence[Message], params: SamplingParams, think: bool | None
+    ) -> Iterator[Json]:
+        """The events of a streamed reply to a conversation.
+
+        Raises:
+            Refused: the server refuses.
+            UserError: it fails, or cannot be reached.
+        """
+        body = self._sampling(params)
+        body |= {"messages": list(messages), "logprobs": True, "seed": params.seed, "stream": True}
+        if think is not None:
+            body["chat_template_kwargs"] = {"enable_thinking": think}
+        return self._adapted(body, 1, self._begun)
+
+    def _begun(self, path: str, body: Json) -> Iterator[Json]:
+        """A stream whose first event is there: before it, the server may refuse."""
+        events = self.client.events(path, body)
+        first = next(events, None)
+
+        def all_events() -> Iterator[Json]:
+            try:
+                if first is not None:
+                    yield first
+                yield from events
+            finally:
+                events.close()
+
+        return all_events()
+
     def _ask(self, body: Mapping[str, Any], n: int) -> Json:
-        """The answer to a request for ``n`` choices, without what the server does not know.
+        """The answer to a request for ``n`` choices."""
+        return self._adapted(body, n, self.client.ask)
+
+    def _adapted(self, body: Mapping[str, Any], n: int, send: Callable[[str, Json], Sent]) -> Sent:
+        """What ``send`` gets for a request for ``n`` choices, without what the server does not
+        know.
 
         Raises:
             Refused: it refuses for another reason.
@@ -237,7 +290,7 @@ class RemoteLLM:
             if "max_tokens" in lacks:  # newer models of OpenAI have another name for it
                 sent["max_completion_tokens"] = sent.pop("max_tokens")
             try:
-                return self.client.ask(path, sent)
+                return send(path, sent)
             except Refused as refusal:
                 lacking = _unknown_field(refusal, sent)
                 if lacking is None:
@@ -245,7 +298,8 @@ class RemoteLLM:
                 with self._lock:
                     self._lacks.add(lacking)
 
-    def _refusal(self, refusal: Refused) -> str:
+    def refusal(self, refusal: Refused) -> str:
+        """A refusal of the server as a sentence."""
         if refusal.status in (401, 403):
             return (
                 f"{self.client.base} refuses the API key ({refusal.reason}): put the right one "
@@ -346,7 +400,8 @@ def _unknown_field(refusal: Refused, sent: Mapping[str, Any]) -> str | None:
     return "n" if "n" in sent and re.search(several, reason) else None
 
 
-def _is_too_long(refusal: Refused) -> bool:
+def is_too_long(refusal: Refused) -> bool:
+    """Whether a server refused because the text does not fit the model's context."""
     if refusal.code == "context_length_exceeded":
         return True
     return refusal.status in (400, 413, 422) and bool(_TOO_LONG.search(refusal.reason))

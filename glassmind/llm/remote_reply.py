@@ -45,8 +45,7 @@ def read_choice(choice: Any, answer: Json, number: int, n_choices: int, base: st
     if message is None:
         reasoning, content = "", choice.get("text")
     elif isinstance(message, dict):
-        # vLLM and llama.cpp say reasoning_content, some others reasoning.
-        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+        reasoning = reasoning_of(message)
         content = message.get("content") or ""
     else:
         raise UserError(f"{base} answers with a message that is not an object")
@@ -55,7 +54,7 @@ def read_choice(choice: Any, answer: Json, number: int, n_choices: int, base: st
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     finish = _FINISHES.get(str(choice.get("finish_reason")), "stop")
-    tokens = _tokens(choice.get("logprobs"))
+    tokens = listed_tokens(choice.get("logprobs"))
     pieces: list[tuple[Channel, str, float | None]]
     if tokens and "".join(text for text, _ in tokens) == content and not reasoning:
         pieces = list(_with_channels(tokens))  # so that each node has its own log-probabilities
@@ -76,6 +75,12 @@ def read_choice(choice: Any, answer: Json, number: int, n_choices: int, base: st
     return Reply(tuple(nodes), _count(usage, "prompt_tokens"))
 
 
+def reasoning_of(message: Json) -> Any:
+    """The reasoning of a message or of a part of one: vLLM and llama.cpp call the field
+    reasoning_content, some others reasoning."""
+    return message.get("reasoning_content") or message.get("reasoning") or ""
+
+
 def _share(total: int, number: int, of: int) -> int:
     """What falls to one of several that share ``total`` as evenly as integers allow."""
     return total * (number + 1) // of - total * number // of
@@ -87,7 +92,7 @@ def _count(usage: Json, name: str) -> int:
     return value if known and isinstance(value, int) else 0
 
 
-def _tokens(logprobs: Any) -> list[tuple[str, float]]:
+def listed_tokens(logprobs: Any) -> list[tuple[str, float]]:
     """Text and log-probability of every token, in either of the two shapes; or nothing."""
     if not isinstance(logprobs, dict):
         return []

@@ -9,7 +9,7 @@ learned token for problems.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -38,7 +38,21 @@ from glassmind.tokenize import load
 
 DEPTHS = (2, 3, 4, 5)
 
+SETTINGS = "settings.json"
 Finish = Callable[[Recipe], Recipe]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``settings.json``: what a scaling was begun with, for ``--resume``."""
+
+    recipe: Recipe
+    depths: str
+    seeds: int
+    tokens_per_parameter: float
+    overrides: tuple[str, ...]
+    trackers: tuple[str, ...]
+    seed: int | None
 
 
 def run_scaling(
@@ -49,6 +63,7 @@ def run_scaling(
     seeds: int = 1,
     tokens_per_parameter: float = TOKENS_PER_PARAMETER,
     finish: Finish = lambda recipe: recipe,
+    begin: Callable[[], None] = lambda: None,
     resume: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
@@ -58,16 +73,22 @@ def run_scaling(
     ``finish`` applies the changes of the command line: to the recipe, and once more to the dial's
     result, so that they override it.
 
+    ``begin`` is called when everything is checked and nothing is trained yet.
+
     Raises:
         UserError: too few depths, a recipe that measures nothing, a folder that is taken.
     """
     watcher = progress or Silent()
     recipes = _recipes(recipe, depths, seeds, tokens_per_parameter, finish)
-    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # The settings alone are what an attempt leaves whose first run could not begin.
+    free = folder.is_dir() and all(path.name == SETTINGS for path in folder.iterdir())
+    if not resume and folder.exists() and not free:
         raise UserError(
             f"{folder} already holds something: go on with a scaling by --resume, or name another "
             "folder by --run"
         )
+    folder.mkdir(parents=True, exist_ok=True)
+    begin()
     points, curves = [], {}
     for (depth, seed), each in recipes.items():
         run = _trained(each, folder / f"depth-{depth}-seed-{seed}", device, watcher)

@@ -20,7 +20,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,12 +111,13 @@ def open_run(
     """
     run = RunFolder(path)
     require_free(path, resume=resume)
-    if _holds_run(path):
-        kept, asked = encode_toml(run.recipe()), encode_toml(recipe)
-        if kept != asked:
+    if holds_run(path):
+        kept = run.recipe()
+        if encode_toml(kept) != encode_toml(recipe):
+            what = next(iter(differences(kept, recipe)), "recipe")
             raise UserError(
-                f"{path} was started with another {_first_difference(kept, asked)}: resume it "
-                "with its own recipe, or name another folder by --run"
+                f"{path} was started with another {what}: --resume goes on with the recipe that it "
+                "has, so leave that out, or name another folder by --run"
             )
         hold(path)
         run.note_changes(recipe, warn)
@@ -137,7 +138,7 @@ def require_free(path: Path, *, resume: bool) -> None:
     Raises:
         UserError: it holds a run that was not asked to be resumed, or something else.
     """
-    if _holds_run(path):
+    if holds_run(path):
         if not resume:
             raise UserError(
                 f"{path} already holds a run: go on with it by --resume, "
@@ -147,7 +148,8 @@ def require_free(path: Path, *, resume: bool) -> None:
         raise UserError(f"{path} exists and is not a run: name another folder by --run")
 
 
-def _holds_run(path: Path) -> bool:
+def holds_run(path: Path) -> bool:
+    """Whether a run was begun in a folder."""
     return (path / "recipe.toml").is_file() and (path / "run.json").is_file()
 
 
@@ -251,14 +253,35 @@ def commit() -> str:
     return answer.stdout.strip() or f"v{__version__}"
 
 
-def _first_difference(
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def differences(kept: Recipe, asked: Recipe) -> list[str]:
+    """What two recipes differ in, as ``train.steps (300, now 200)``; the name aside."""
+    return [
+        f"{path} ({_shown(old)}, now {_shown(value)})"
+        for path, old, value in _differing(encode_toml(kept), encode_toml(asked))
+        if path != "name"
+    ]
+
+
+def _differing(
     kept: Mapping[str, object], asked: Mapping[str, object], path: str = ""
-) -> str:
-    for key, value in asked.items():
-        old = kept.get(key)
+) -> Iterator[tuple[str, object, object]]:
+    for key in dict.fromkeys((*kept, *asked)):
+        old, value = kept.get(key), asked.get(key)
         if isinstance(value, Mapping) and isinstance(old, Mapping):
-            if value != old:
-                return _first_difference(old, value, f"{path}{key}.")
+            yield from _differing(old, value, f"{path}{key}.")
         elif value != old:
-            return f"{path}{key} ({old!r}, now {value!r})"
-    return "recipe"
+            yield f"{path}{key}", old, value
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else repr(value)[:60]

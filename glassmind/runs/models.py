@@ -30,6 +30,8 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 SHIPPED = "word-problems"
 STAGES = ("chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
+CLASSIFIER = "classifier.json"
+"""What the folder of a classifier has, and no other run's."""
 FORMAT = 1  # of model.json
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import command_line
 import pytest
-from tiny_servers import chat_model, pretrained, write_run
+from http_stand_in import Answer, stand_in
+from tiny_servers import chat_model, pretrained, serving, write_run
 
 from glassmind.cli.main import main
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.interop.gguf import save_gguf
-from glassmind.llm.conversation import Conversation
+from glassmind.llm.conversation import Conversation, LocalSpeaker
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +48,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 def conversation(max_tokens: int = 6) -> Conversation:
-    served = chat_model()
-    params = SamplingParams(max_tokens, temperature=0, stop=served.stop_ids)
-    return Conversation(served, served.engine(max_rows=1, max_cache_bytes=4 << 20), params)
+    model = chat_model()
+    speaker = LocalSpeaker(model, model.engine(max_rows=1, max_cache_bytes=4 << 20))
+    return Conversation(speaker, SamplingParams(max_tokens, temperature=0))
 
 
 def test_a_conversation(model: str, terminal: Terminal) -> None:
@@ -127,10 +130,83 @@ def test_a_reply_that_is_stopped_frees_its_place() -> None:
     reply = talk.say("Hello")
     next(reply)
     reply.close()
-    assert not talk.engine.busy and talk.finish == "cancelled"
-    assert talk.engine.n_free_blocks == talk.engine.n_blocks
+    assert isinstance(talk.speaker, LocalSpeaker)
+    engine = talk.speaker.engine
+    assert not engine.busy and talk.finish == "cancelled"
+    assert engine.n_free_blocks == engine.n_blocks
     assert [turn["role"] for turn in talk.turns] == ["user", "assistant"]
     assert list(talk.say("And now?"))
+
+
+def test_a_conversation_with_a_server_is_the_same(model: str, terminal: Terminal) -> None:
+    typed = "Hello\nAnd now?\n/show logprobs\n/think off\nWhat is 12 times 7?\n"
+    here, _ = terminal.type(typed, model)
+    with serving(chat_model()) as address:
+        there, err = terminal.type(typed, f"{address}/v1")
+        assert there == here
+        assert "You talk with tiny" in err and "%" in err
+        assert err.count("cut off here") == 3
+
+
+def streamed(*events: object) -> Answer:
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in events]
+    body = "".join(f"data: {line}\n\n" for line in lines).encode()
+    return Answer(body, headers={"Content-Type": "text/event-stream"})
+
+
+def delta(text: str, finish: str | None = None, **more: str) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": text, **more}, "finish_reason": finish}]}
+
+
+WHOLE = {"choices": [{"message": {"content": "<think>so</think>whole"}, "finish_reason": "stop"}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "sentence"),
+    [
+        (streamed(delta("Hi "), delta("you", "stop"), "[DONE]"), "Hi you\n", ""),
+        (streamed(delta("a<th"), delta("ink>b</think>c", "stop")), "a\nb\nc\n", ""),
+        (streamed(delta("", reasoning="hm"), delta("yes", "length")), "hm\nyes\n", "cut off here"),
+        (Answer(WHOLE), "so\nwhole\n", ""),
+        (streamed(delta("a <"), delta("b", "stop")), "a <b\n", ""),
+        (streamed(delta("Hi ")), "Hi ", "broke off its answer"),
+        (streamed({"error": {"message": "out of memory"}}), "", "fails: out of memory"),
+        (streamed("{not json"), "", "not JSON"),
+        (streamed("[1]"), "", "not an object"),
+        (streamed(delta(3)), "", "not text"),  # type: ignore[arg-type]
+        (streamed({"choices": [7]}), "", "not an object"),
+        (Answer({"error": "no such thing"}, 400), "", "refuses with 400: no such thing"),
+        (Answer({"error": "context is full"}, 400), "", "refuses with 400: context is full"),
+        (Answer({}, 503), "", "answers 503"),
+    ],
+)
+def test_what_servers_may_say(
+    answer: Answer, shown: str, sentence: str, terminal: Terminal
+) -> None:
+    models = Answer({"data": [{"id": "them"}]})
+    with stand_in(lambda path, body: answer if "chat" in path else models) as server:
+        out, err = terminal.type("Hello\n", server.address, "--system", "Be brief.")
+    assert out == shown
+    assert sentence in err
+    path, body = server.asked[-1]
+    assert path == "/v1/chat/completions" and body["stream"] is True
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_what_a_server_does_not_know_is_left_out(terminal: Terminal) -> None:
+    def respond(path: str, body: dict[str, Any]) -> Answer:
+        if "chat" not in path:
+            return Answer({"data": [{"id": "them"}]})
+        if "logprobs" in body:
+            return Answer({"error": "logprobs are not supported"}, 400)
+        if len(body["messages"]) > 2:
+            return Answer({"error": {"code": "context_length_exceeded", "message": "!"}}, 400)
+        return streamed(delta(body["messages"][-1]["content"], "stop"))
+
+    with stand_in(respond) as server:
+        out, err = terminal.type("/show logprobs\none\ntwo\n", server.address)
+    assert out == "one\ntwo\n"  # the oldest turns were dropped
+    assert err.count("the server gives no log-probabilities") == 2
 
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,4 +217,7 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "temperature" in complaint(capsys, "chat", str(silent), "--temperature", "-1")
     assert "--max-tokens must be" in complaint(capsys, "chat", str(silent), "--max-tokens", "0")
     assert "did you mean smollm2?" in complaint(capsys, "chat", "smollm")
+    for option in (["--weights", "int8"], ["--draft", "smollm2"], ["--threads", "2"]):
+        said = complaint(capsys, "chat", "http://127.0.0.1:9/v1", *option)
+        assert f"{option[0]} is for a model in this process" in said
     assert "nowhere" in complaint(capsys, "chat", str(tmp_path / "nowhere"))

@@ -137,7 +137,7 @@ def test_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "q8_0 is for GGUF" in complaint(capsys, "run", "x", "--dtype", "q8_0")
     assert "is not a family" in complaint(capsys, "run", "x", "--family", "lama")
     assert "not for a GGUF" in complaint(capsys, "run", "x.gguf", "--family", "llama")
-    assert "invalid choice" in complaint(capsys, "run", "x", "--to", "onnx")
+    assert "it is one of: hf, gguf, peft" in complaint(capsys, "run", "x", "--to", "onnx")
     Path("file").write_text("not a model")
     assert "not a run, a GGUF" in complaint(capsys, "file", "x")
 

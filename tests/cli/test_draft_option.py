@@ -36,6 +36,7 @@ def test_what_cannot_draft(
     model: str, verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = complaint(capsys, *verb, model, "--draft", "word-problems")
-    assert "word-problems cannot draft for tiny.gguf: its tokens are others" in other
+    assert "word-problems cannot draft for tiny" in other
+    assert "its tokens are others" in other
     assert "nowhere" in complaint(capsys, *verb, model, "--draft", str(tmp_path / "nowhere"))
     assert "did you mean smollm2?" in complaint(capsys, *verb, model, "--draft", "smollm")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import complaint, product
 
 import glassmind
 from glassmind.cli import console
@@ -116,9 +117,20 @@ def test_module_can_be_run() -> None:
     [
         (["aks", "what?"], "did you mean ask?"),
         (["qqq"], "it is one of: demo, train"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
-        (["doctor", "--nonsense"], "unrecognized arguments: --nonsense"),
-        (["doctor", "--js"], "unrecognized arguments: --js"),
+        (["What is 3 times 4?"], "a question is asked by glassmind ask"),
+        (["--nonsense"], "glassmind --help lists those there are"),
+        (["doctor", "--nonsense"], "there is no option --nonsense"),
+        (["doctor", "--js"], "there is no option --js; did you mean --json?"),
+        (["ask", "--modle", "smollm2", "hi"], "there is no option --modle; did you mean --model?"),
+        (["ask", "-model=smollm2", "hi"], "there is no option -model; did you mean --model?"),
+        (["eval", "--tsak", "test"], "did you mean --task?"),  # not: --task is missing
+        (["eval"], "--task is missing; glassmind eval --help has examples"),
+        (["tokenizer", "show", "a", "--tokeniser", "b"], "did you mean --tokenizer?"),
+        (["tokenizer", "shwo", "a"], "there is no 'shwo' (did you mean show?)"),
+        (["chat", "--weights", "int9"], "there is no 'int9' (did you mean int8?)"),
+        (["completion", "powershell"], "it is one of: bash, zsh, fish"),
+        (["convert", "a", "b", "c d"], "'c d' is more than it takes"),
+        (["serve", "--port"], "argument --port: expected one argument"),
         (["../cli/main"], "there is no verb"),
     ],
 )
@@ -128,7 +140,42 @@ def test_wrong_command_lines(
     assert main(argv) == 2
     captured = capsys.readouterr()
     assert said in captured.err
+    assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_many_words_may_stand_around_options() -> None:
+    from glassmind.cli import ask, compare
+    from glassmind.cli.parser import parser_of
+
+    parser = parser_of("ask", ask)
+    words = ["what", "is", "3", "-", "5", "--samples", "2", "or", "-5", "+", "3", "?"]
+    assert parser.parse(words).question == ["what", "is", "3", "-", "5", "or", "-5", "+", "3", "?"]
+    assert parser.parse(["--", "--modle", "is what?"]).question == ["--modle", "is what?"]
+    runs = parser_of("compare", compare).parse(["a", "--out", "c.html", "b"]).runs
+    assert runs == [Path("a"), Path("b")]
+
+
+def test_help_explains_verbs_and_words(capsys: pytest.CaptureFixture[str]) -> None:
+    from glassmind.evaluate.glossary import TERMS, find_term
+
+    overview = product(capsys, "--help")
+    assert product(capsys, "help") == overview
+    assert product(capsys, "help", "ask") == product(capsys, "ask", "--help")
+    assert product(capsys, "help", "any", "of", "k").startswith("any of k: Whether at least one")
+    assert product(capsys, "help", "Rungs").startswith("rung: ")
+    assert "did you mean verifier?" in complaint(capsys, "help", "verfier")
+    names = [name for term in TERMS for name in (term.word, *term.spellings)]
+    for term in TERMS:
+        assert find_term(term.word) is term
+    assert len(set(names)) == len(names)
+    assert [term.word.casefold() for term in TERMS] == sorted(t.word.casefold() for t in TERMS)
+
+
+def test_two_verbs_for_habits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert product(capsys, "version") == product(capsys, "--version")
+    convert = product(capsys, "convert", "--help").partition("positional")[2]
+    assert product(capsys, "export", "--help").partition("positional")[2] == convert
 
 
 @pytest.mark.parametrize(

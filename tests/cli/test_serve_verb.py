@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from tiny_servers import pretrained
 
+from glassmind.cli.serve import client_name
 from glassmind.interop.gguf import save_gguf
 
 
@@ -37,7 +38,7 @@ def test_it_answers_and_drains(tmp_path: Path) -> None:
     ) as process:
         assert process.stderr is not None
         started = process.stderr.readline()
-        found = re.search(r"tiny\.gguf answers at (http://127\.0\.0\.1:\d+)", started)
+        found = re.search(r"^tiny answers at (http://127\.0\.0\.1:\d+)", started)
         assert found, started + process.stderr.read()
         headers = {"Authorization": "Bearer key-of-the-test"}
         with httpx2.Client(base_url=found[1], headers=headers, timeout=60) as http:
@@ -53,6 +54,18 @@ def test_it_answers_and_drains(tmp_path: Path) -> None:
         assert "Traceback" not in process.stderr.read()
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{found[1]}/health")
+
+
+def test_what_clients_call_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for model in ("smollm2", "here/smollm2.gguf", "models/smollm2/", "hub:org/smollm2"):
+        assert client_name(model) == "smollm2"
+    assert client_name("stories15M.bin") == "stories15M"
+    assert client_name("v1.5") == "v1.5"
+    assert client_name("") == ""
+    (tmp_path / "demo" / "models").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "demo")
+    assert client_name(".") == "demo"
+    assert client_name("models/..") == "demo"
 
 
 def test_mistakes(

@@ -108,6 +108,52 @@ def test_ladder_prints_its_table_and_is_resumed(
     assert "another seed (0, now 5)" in said
 
 
+def test_resume_takes_the_run_s_own_recipe(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ("--set", "train.steps=2", "--set", "train.batch_rows=2")
+    folder = Path(json.loads(product(capsys, "train", str(recipe), *short, "--json"))["run"])
+    assert folder == Path("runs/tiny-train")
+    for command in (
+        (str(recipe),),  # without --set again
+        (str(folder),),
+        ("--run", str(folder)),
+        (str(recipe), *short),
+    ):
+        facts = json.loads(product(capsys, "train", *command, "--resume", "--json"))
+        assert Path(facts["run"]) == folder
+    assert main(["train", str(recipe), "--resume"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "its own recipe" in said and "train.steps (4, now 2)" in said
+    for more, sentence in (
+        (("--set", "train.steps=3"), "another train.steps (2, now 3)"),
+        (("--depth", "2"), "was started at depth 1, not 2"),
+    ):
+        assert sentence in complaint(capsys, "train", str(folder), "--resume", *more)
+    said = complaint(capsys, "train", "demo", "--run", str(folder), "--resume")
+    assert f"{folder} is a run of the recipe tiny, not of demo" in said
+    said = complaint(capsys, "ladder", "--run", str(folder), "--resume", "--problems", "x.jsonl")
+    assert "another problems.file" in said
+
+
+def test_resume_never_begins_a_run(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (
+        ("train", str(recipe)),
+        ("train", str(recipe), "--run", "runs/mine"),
+        ("train", "--run", "runs/mine"),
+        ("ladder", str(recipe)),
+        ("ladder", "--run", "runs/mine"),
+        ("ladder",),
+        ("demo", "--short"),
+        ("scaling", str(recipe)),
+    ):
+        assert "to go on with" in complaint(capsys, *argv, "--resume")
+    assert "there is no recipe 'runs/mine'" in complaint(capsys, "ladder", "runs/mine", "--resume")
+    assert "which recipe?" in complaint(capsys, "train", "--run", "runs/mine")
+    assert "say which run" in complaint(capsys, "train", "--resume")
+    assert not Path("runs").exists()
+
+
 def test_report_writes_the_page_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "report.html").unlink()
     assert "chain of thought" in product(capsys, "report", str(run))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from command_line import complaint, product
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from glassmind.cli import plan as plan_verb
 from glassmind.learn.architectures.scaled_down import scaled_down
 from glassmind.model import PRESETS, ModelConfig, Transformer, probe
 from glassmind.model.counting import parameters
@@ -237,10 +239,17 @@ def test_shapes_have_about_the_parameters_asked_for() -> None:
 # ---------------------------------------------------------------------------- command line
 
 
-def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def documented(begin: str) -> str:
+    """What docs/SCALING-OUT.md says is printed, in the block that begins so."""
+    page = (Path(__file__).parents[2] / "docs" / "SCALING-OUT.md").read_text("utf-8")
+    return page[page.index(f"```text\n{begin}") :].split("```")[1].removeprefix("text\n")
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     table = product(capsys, "plan")
     assert len(table.splitlines()) == 10
-    assert "llama3-70b" in table
+    assert table == documented("model  ")
+    monkeypatch.setattr(plan_verb, "TABLE_GPUS", (512,))
     rows = json.loads(product(capsys, "plan", "--json"))["rows"]
     assert [(row["model"], row["cluster"]["gpus"]) for row in rows][-1] == ("llama3-70b", 512)
 
@@ -249,6 +258,7 @@ def test_one_size(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("plan", "--params", "8B", "--gpus", "64")
     told = product(capsys, *asked)
     assert "Take fsdp + checkpointing" in told
+    assert told == documented("8.03B parameters")
     facts = json.loads(product(capsys, *asked, "--json"))
     assert facts["recommended"]["layout"]["strategy"] == "fsdp"
     assert {row["layout"]["strategy"] for row in facts["layouts"]} >= {"ddp", "zero1", "zero2"}

@@ -104,6 +104,10 @@ def test_the_verb(command: Command, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "Fitted without depth 3" in printed
     record = json.loads(product(capsys, *command("--depths", "1,2,3", "--resume", "--json")))
     assert record == read_json(tmp_path / "run" / "scaling.json")
+    bare = ("scaling", "--run", str(tmp_path / "run"), "--resume")  # nothing need be said again
+    assert json.loads(product(capsys, *bare, "--json")) == record
+    refused = complaint(capsys, *bare, "--tokens-per-parameter", "3")
+    assert "another --tokens-per-parameter (8, now 3)" in refused
     refused = complaint(capsys, *command("--depths", "1,2,3"))
     assert "already holds something: go on with a scaling by --resume" in refused
     other = command("--depths", "1,2,3", "--resume", "--set", "train.clip=2")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glassmind.evaluate.columns import Column, table_lines
 from glassmind.evaluate.compare.runs import (
     Comparison,
     Reached,
@@ -56,20 +58,22 @@ def race_rows(runs: Sequence[RunCurves], reached: Sequence[Reached]) -> list[Row
     return rows
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """Everything as plain aligned lines."""
+def comparison_text(comparison: Comparison, width: int | None = None) -> str:
+    """Everything as plain aligned lines, of at most ``width`` characters."""
     parts = []
     if comparison.differences:
-        parts.append("What differs\n" + _aligned(difference_rows(comparison), numbers=False))
+        parts.append("What differs\n" + _aligned(difference_rows(comparison), width, ()))
     else:
         parts.append("The runs have the same recipe.")
     if comparison.caution:
-        parts.append(comparison.caution)
+        caution = comparison.caution
+        parts.append(caution if width is None else textwrap.fill(caution, width))
     for stage in comparison.stages:
-        parts.append(f"{stage.name}\n" + _aligned(result_rows(stage)))
+        parts.append(f"{stage.name}\n" + _aligned(result_rows(stage), width, _RESULT_RANKS))
         for what, reached in races(stage):
             parts.append(
-                f"{race_title(what, reached)}\n" + _aligned(race_rows(stage.runs, reached))
+                f"{race_title(what, reached)}\n"
+                + _aligned(race_rows(stage.runs, reached), width, _RESULT_RANKS)
             )
     return "\n\n".join(parts)
 
@@ -177,16 +181,22 @@ def _losses(values: Sequence[float]) -> Losses | None:
     return Losses(values[-1], min(values)) if values else None
 
 
-def _aligned(rows: Sequence[Row], *, numbers: bool = True) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            cell.rjust(width) if numbers and i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+_RESULT_RANKS = ("best validation", "best loss", "last validation", "time", "steps", "tokens",
+                 "last loss", "tokens/s")  # fmt: skip
+"""Columns about runs, those that are shown longest first."""
+
+
+def _aligned(rows: Sequence[Row], width: int | None, ranks: Sequence[str]) -> str:
+    """Lines below each other, within ``width``. With ``ranks`` the columns are numbers, and go from
+    the last rank on where there is no room; without, all of them are text."""
+    columns = [
+        Column(heading, left=place == 0, rank=ranks.index(heading) if place else 0)
+        if ranks
+        else Column(heading, left=True)
+        for place, heading in enumerate(rows[0])
+    ]
+    lines = table_lines(columns, rows[1:], None if width is None else width - 2)
+    return "\n".join(f"  {line}" for line in lines)
 
 
 def _spent_cells(step: int, tokens: float | None, seconds: float | None) -> Row:

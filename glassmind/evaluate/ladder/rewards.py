@@ -10,13 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from glassmind.evaluate.columns import Column, table_lines
 from glassmind.evaluate.run_files import RewardRow
 from glassmind.evaluate.wording import percent
 from glassmind.reason.reward import Reward
 from glassmind.records import Problem, Trace
 from glassmind.statistics import mean_and_interval
 
-_HEADINGS = ("reward", "n", "samples", "mean", "95 % interval", "differ", "deviation")
+_COLUMNS = (
+    Column("reward", left=True),
+    Column("n", rank=3),
+    Column("samples", rank=3),
+    Column("mean"),
+    Column("95 % interval", rank=1),
+    Column("differ", rank=1),
+    Column("deviation", rank=2),
+)
 
 
 def reward_row(
@@ -45,16 +54,11 @@ def reward_row(
     )
 
 
-def rewards_text(rows: Sequence[RewardRow]) -> str:
-    """The rows as aligned lines. ``differ`` is the share of problems whose chains differ in
-    reward, ``deviation`` the mean standard deviation within a problem."""
-    lines = [_HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
-    texts = []
-    for name, *numbers in lines:
-        cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
-        texts.append("  ".join([name.ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(texts)
+def rewards_text(rows: Sequence[RewardRow], width: int | None = None) -> str:
+    """The rows as aligned lines, of at most ``width`` characters. ``differ`` is the share of
+    problems whose chains differ in reward, ``deviation`` the mean standard deviation within a
+    problem."""
+    return "\n".join(table_lines(_COLUMNS, [_cells(row) for row in rows], width))
 
 
 def _cells(row: RewardRow) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from glassmind.evaluate.glossary import TERMS
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.names import SLICES, in_summary, order, slice_order, title
 from glassmind.evaluate.report.examples_section import answers, shade, shown_examples
@@ -116,6 +117,7 @@ def _ladder_parts(ladder: Ladder) -> dict[str, object]:
         "tokens_svg": tokens_panel(by_slice[first], first) if first else None,
         "tokens_legend": legend(rungs),
         "first_slice": first,
+        "words": [term for term in TERMS if term.report],
     }
 
 

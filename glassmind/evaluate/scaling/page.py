@@ -20,6 +20,7 @@ from glassmind.evaluate.charts.svg import (
     picture,
     ticks,
 )
+from glassmind.evaluate.columns import Column
 from glassmind.evaluate.scaling.fit import HeldOut, ScalingFit, ScalingPoint
 from glassmind.files import write_text
 
@@ -27,7 +28,16 @@ _WIDTH, _HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 44
 _PLACES = 60  # along a drawn curve
 
-HEADINGS = ("depth", "seed", "parameters", "tokens", "compute", "loss", "fitted", "off by")
+COLUMNS = (
+    Column("depth"),
+    Column("seed", rank=1),
+    Column("loss"),
+    Column("fitted", rank=1),
+    Column("off by"),
+    Column("parameters", rank=3),
+    Column("tokens", rank=4),
+    Column("compute", rank=2),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +95,17 @@ class ScalingRecord:
 
 
 def table_rows(scaling: Scaling) -> list[tuple[str, ...]]:
-    """A row for each run, under ``HEADINGS``."""
+    """A row for each run, under ``COLUMNS``."""
     return [
         (
             str(point.depth),
             str(point.seed),
-            f"{point.parameters:,}",
-            f"{point.tokens:,}",
-            f"{point.compute:.2e}",
             f"{point.loss:.4f}",
             f"{scaling.fit.loss(point.compute):.4f}",
             f"{100 * residual:+.2f} %",
+            f"{point.parameters:,}",
+            f"{point.tokens:,}",
+            f"{point.compute:.2e}",
         )
         for point, residual in zip(scaling.points, scaling.fit.residuals, strict=True)
     ]
@@ -110,9 +120,11 @@ def sentences(scaling: Scaling) -> list[str]:
     if not math.isnan(fit.low):
         sure = f"95 % interval of the exponent {fit.low:.4f} to {fit.high:.4f}"
     why = (
-        "The floor, the loss that no compute gets below, is above 0 with 95 % confidence."
+        "The law has a floor, a loss that no amount of compute gets below: it is above 0 with "
+        "95 % confidence."
         if fit.has_floor
-        else "These sizes do not show a floor, a loss that no compute gets below."
+        else "These runs do not show whether there is a floor, a loss that no amount of compute "
+        "gets below; the law is fitted without one."
     )
     largest = max(abs(residual) for residual in fit.residuals)
     return [
@@ -183,7 +195,7 @@ def render_scaling(scaling: Scaling) -> str:
     page: str = template.render(
         style=Markup(here.joinpath("report.css").read_text("utf-8")),
         scaling=scaling,
-        headings=HEADINGS,
+        headings=[column.heading for column in COLUMNS],
         rows=table_rows(scaling),
         sentences=sentences(scaling),
         law=law_panel(scaling),

@@ -46,6 +46,7 @@ from glassmind.pipeline.tuning import (
 from glassmind.progress import Progress
 from glassmind.runs.checkpoint import load_tensors, save_tensors, sha256
 from glassmind.runs.folder import RunFolder, open_run
+from glassmind.runs.models import CLASSIFIER
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import read_record, write_record
@@ -58,7 +59,7 @@ from glassmind.train.classify import (
 )
 from glassmind.train.validation import validation_loss
 
-HEAD, FACTS, RESULT = "classifier.safetensors", "classifier.json", "classification.json"
+HEAD, RESULT = "classifier.safetensors", "classification.json"
 MOST_CONFUSED = 12  # labels a table of confusions still fits on the screen with
 
 
@@ -177,7 +178,7 @@ def train_classifier(
     head = {n: w for n, w in named_weights(classifier).items() if n.startswith("head.")}
     save_tensors(head, run.path / HEAD)
     kept = KeptClassifier(tuple(labels), recipe.train.row_tokens, sha256(run.path / HEAD))
-    write_record(run.path / FACTS, kept)
+    write_record(run.path / CLASSIFIER, kept)
     publish(replace(started, model=classifier.trunk, name=run.name), run)
     tuning.forget_checkpoints()
     return run
@@ -290,16 +291,18 @@ def load_classifier(source: str | Path) -> LoadedClassifier:
         UserError: there is none, or its files are damaged.
     """
     folder = Path(source)
-    if not (folder / FACTS).is_file() or not (folder / "config.json").is_file():
+    if not (folder / CLASSIFIER).is_file() or not (folder / "config.json").is_file():
         raise UserError(
             f"{source} is not a run with a finished classifier: `glassmind train classify` makes "
             "one"
         )
-    kept = read_record(KeptClassifier, folder / FACTS)
+    kept = read_record(KeptClassifier, folder / CLASSIFIER)
     labels, row_tokens = kept.labels, kept.row_tokens
     pretrained = load_pretrained(folder)
     if not labels or not 1 <= row_tokens <= pretrained.model.config.max_tokens:
-        raise UserError(f"{folder / FACTS} must name labels, and row_tokens within the context")
+        raise UserError(
+            f"{folder / CLASSIFIER} must name labels, and row_tokens within the context"
+        )
     tensors = load_tensors(folder / HEAD)
     if kept.sha256 != sha256(folder / HEAD):
         raise UserError(f"{folder / HEAD} does not match its checksum")

@@ -1,0 +1,213 @@
+"""The words of this project, each explained in a sentence or two.
+
+One list for whoever meets a word: ``glassmind help slice`` prints an entry, docs/GLOSSARY.md is all
+of them (``glassmind help words`` prints it), and a report explains the words it uses.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word and what it means here. ``report`` says that the report of a ladder uses it;
+    ``spellings`` are its other names and forms."""
+
+    word: str
+    meaning: str
+    report: bool = False
+    spellings: tuple[str, ...] = ()
+
+
+TERMS = (
+    Term(
+        "any of k",
+        "Whether at least one of the k sampled chains is right. Nobody knows in advance which one, "
+        "so this is not a way to answer, but the ceiling for every method that chooses among the "
+        "same chains. Often called pass@k.",
+        report=True,
+        spellings=("pass@k",),
+    ),
+    Term(
+        "chain, chain of thought",
+        "The steps that a model writes before its answer, and the answer (Wei et al. 2022).",
+        report=True,
+        spellings=("chain", "chains", "chain of thought"),
+    ),
+    Term(
+        "checkpoint",
+        "Everything that is needed to go on with an interrupted training run, saved about once a "
+        "minute: weights, optimizer, random numbers and the place in the data.",
+        spellings=("checkpoints",),
+    ),
+    Term(
+        "dial",
+        "One number from which all others follow. For a model it is the depth, its number of "
+        "layers: width, heads, learning rates, batch size and number of steps are computed from it "
+        "(`train --depth`). For generated problems the dial is a set of limits that says how hard "
+        "they are, such as the number of steps and the size of the numbers.",
+    ),
+    Term(
+        "direct answer",
+        "The answer at once, without steps. The model for it is trained on the same problems as "
+        "the chain of thought, without their steps, so the difference between the two is what "
+        "writing out steps is worth.",
+        report=True,
+    ),
+    Term(
+        "door",
+        "A way from what you type as a model's name to a model that can be asked: a run's folder, "
+        "a file, a folder of Hugging Face, or the address of a server.",
+        spellings=("doors",),
+    ),
+    Term(
+        "draft",
+        "A small model that proposes the next few tokens of a large one. The large one checks them "
+        "all in one pass, so its own tokens come faster (speculative decoding).",
+        spellings=("draft model", "speculative decoding"),
+    ),
+    Term(
+        "greedy",
+        "Always taking the likeliest next token, which is temperature 0. One chain per question, "
+        "the same every time.",
+        report=True,
+    ),
+    Term(
+        "interval",
+        "The range in which the true accuracy lies with 95 % confidence (Wilson's interval). It is "
+        "narrower the more problems were graded.",
+        report=True,
+        spellings=("95 % interval",),
+    ),
+    Term(
+        "judged",
+        "Tokens that a verifier read in order to score chains.",
+        report=True,
+    ),
+    Term(
+        "KV cache",
+        "The keys and values of the tokens so far, which a model keeps so that it need not "
+        "compute them again for each new token.",
+        spellings=("cache",),
+    ),
+    Term(
+        "ladder",
+        "Several methods of answering, from the simplest to the most elaborate, measured on the "
+        "same problems. `glassmind ladder` trains the models they need and prints the table.",
+        report=True,
+    ),
+    Term(
+        "method",
+        "A way from a question to an answer, such as one chain, or the vote of several "
+        "(`glassmind methods` lists them).",
+        report=True,
+        spellings=("methods",),
+    ),
+    Term(
+        "p",
+        "How often a difference at least this large would come about by chance if both methods "
+        "were equally good (McNemar's test on the same problems). Below 0.05 the table calls a "
+        "difference supported.",
+        report=True,
+        spellings=("p-value",),
+    ),
+    Term(
+        "recipe",
+        "A TOML file with every number of a run. `--set train.steps=300` changes one of them.",
+        report=True,
+        spellings=("recipes",),
+    ),
+    Term(
+        "reward",
+        "A number that says how good a sampled chain is, to learn from or to report.",
+        spellings=("rewards",),
+    ),
+    Term(
+        "run",
+        "One training or one ladder, and the folder that holds all of it: recipe, models, figures, "
+        "report.",
+        report=True,
+        spellings=("runs",),
+    ),
+    Term(
+        "rung",
+        "One method in the ladder: one row of its table.",
+        report=True,
+        spellings=("rungs",),
+    ),
+    Term(
+        "self-consistency",
+        "The answer that most of several sampled chains reach (Wang et al. 2022).",
+        report=True,
+        spellings=("vote", "votes"),
+    ),
+    Term(
+        "slice",
+        "A set of test problems that is graded by itself: `test` (like the training problems), "
+        "`longer` (more steps than in training), `reworded` (stories and words never trained on).",
+        report=True,
+        spellings=("slices",),
+    ),
+    Term(
+        "stage",
+        "A part of a run that makes one model: `direct`, `chain-of-thought`, `verifier`, or "
+        "`pretrain` for a model of plain text.",
+        spellings=("stages",),
+    ),
+    Term(
+        "step",
+        "In a chain, one line of reasoning. In training, one update of the weights.",
+        report=True,
+        spellings=("steps",),
+    ),
+    Term(
+        "tap",
+        "A named place in the model at which a tensor can be read or replaced while it runs, such "
+        "as `blocks.3.attention.weights`. `glassmind.model.probe` opens it.",
+        spellings=("taps", "probe"),
+    ),
+    Term(
+        "temperature",
+        "How freely tokens are sampled: 0 takes the likeliest one, 1 follows the model's own "
+        "probabilities, more makes unlikely tokens likelier.",
+        report=True,
+    ),
+    Term(
+        "verifier",
+        "A model that reads a chain and says how likely it is to be right, after each step and at "
+        "the end. In the verifier's vote each chain counts by that probability.",
+        report=True,
+    ),
+)
+
+
+def find_term(text: str) -> Term | None:
+    """The entry for a word, in any of its spellings, or ``None``."""
+    asked = _plain(text)
+    for term in TERMS:
+        if asked in (_plain(term.word), *map(_plain, term.spellings)):
+            return term
+    return None
+
+
+def glossary_page(terms: Sequence[Term] = TERMS) -> str:
+    """All entries as a Markdown page."""
+    lines = [
+        "# Glossary",
+        "",
+        "The words that this project uses in a sense of its own, or that you may not know from "
+        "elsewhere.",
+        "`glassmind help WORD` prints an entry. This page is what `glassmind help words` prints.",
+    ]
+    for term in terms:
+        text = f"**{term.word}**: {term.meaning}"
+        lines += ["", *textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False)]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]+", " ", text).strip().casefold()
