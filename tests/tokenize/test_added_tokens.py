@@ -81,7 +81,7 @@ def test_the_parts_are_the_text() -> None:
 
 
 def test_white_space_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens that are white space, and take what follows: each of 500 would look at all the rest."""
+    """Each of 500 tokens that are a space and take what follows would look at all the rest."""
 
     class Counted(frozenset[str]):
         asked = 0
