@@ -1,12 +1,12 @@
-"""A folder for what can be made again, such as compiled code, that nobody else can write to.
+"""A cache folder, for example for compiled code, that nobody else can write to.
 
-It is ``glassmind/NAME`` below the user's cache folder: ``$XDG_CACHE_HOME``, or ``~/.cache`` where
-that is not set. The variable must hold an absolute path; a relative one is ignored, as the XDG
-specification asks, because what is found there would depend on where a command is run.
+It is ``glassmind/NAME`` below the user's cache folder: ``$XDG_CACHE_HOME``, or ``~/.cache`` if that
+is not set. The variable must hold an absolute path; a relative one is ignored, as the XDG
+specification asks, because it would depend on where a command is run.
 
-Whatever a program loads from such a folder it trusts. So the folder must belong to the user and is
-closed to everybody else, and no folder above it may be open to everybody, since whoever can write
-there could put another folder in its place. A file in it is the user's own if ``is_private``.
+A program trusts what it loads from such a folder. So the folder must belong to the user and is
+closed to everybody else, and no folder above it may be writable by everybody, since somebody could
+then put another folder in its place. ``is_private`` says whether a file in it is safe to load.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 
 
 class NotPrivate(Exception):
-    """The folder cannot be had; the message says why, as the end of a sentence."""
+    """There is no such folder and it cannot be made; the message says why, as the end of a
+    sentence."""
 
 
 def private_cache(name: str) -> Path:
@@ -47,7 +48,8 @@ def private_cache(name: str) -> Path:
 
 
 def is_private(path: Path) -> bool:
-    """Whether a file or folder is the user's own and nobody else can write to it; no link is."""
+    """Whether a file or folder is the user's own and nobody else can write to it; false for a
+    link."""
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         return False
@@ -57,10 +59,11 @@ def is_private(path: Path) -> bool:
 
 
 def _close(folder: Path) -> None:
-    """Close an own folder to others. What they may have put there before, ``is_private`` tells."""
+    """Close the user's own folder to others. Files that they put there before are not
+    ``is_private``."""
     found = folder.lstat()
     own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     if not stat.S_ISDIR(found.st_mode) or not own:
-        raise NotPrivate(f"{folder} belongs to somebody else or is no folder")
+        raise NotPrivate(f"{folder} belongs to somebody else or is not a folder")
     if not is_private(folder):
         folder.chmod(0o700)

@@ -1,9 +1,10 @@
-"""``glassmind.evaluate(...)`` and ``glassmind.train(...)``: two folders that can also be called.
+"""``glassmind.evaluate(...)`` and ``glassmind.train(...)``: two packages that can also be called.
 
-The verbs of the command line are functions of the package: ``glassmind.ask``, ``glassmind.ladder``.
-Two of them bear the name of a folder, and an attribute of a package cannot be a function and the
-folder of that name at once. So these two modules have a class that can be called, which Python
-allows (``module.__class__`` may be assigned): everything else about them stays as it is.
+The commands of the command line are functions of the package: ``glassmind.ask``,
+``glassmind.ladder``. Two of them have the name of a subpackage, and an attribute of a package
+cannot be both a function and the subpackage of that name. So these two modules get a class with a
+``__call__`` method; Python allows assignment to ``module.__class__``. Nothing else about them
+changes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ CALLS = "glassmind.pipeline.calls"
 
 
 class _CallablePackage(ModuleType):
-    """A package that, called, does what the function of its name in ``CALLS`` does."""
+    """A package that can be called: it calls the function of its name in ``CALLS``."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         name = self.__name__.rpartition(".")[2]
@@ -26,5 +27,5 @@ class _CallablePackage(ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Let the package called ``name``, which is being imported, be called."""
+    """Make the package ``name``, which is being imported, callable."""
     sys.modules[name].__class__ = _CallablePackage

@@ -136,7 +136,7 @@ def require_space(folder: Path, n_bytes: int) -> None:
     if free < n_bytes + 2**20:
         raise UserError(
             f"the disk of {folder} has {free / 2**20:.0f} MiB free and "
-            f"{n_bytes / 2**20 + 1:.0f} MiB are needed: make room, then go on with --resume"
+            f"{n_bytes / 2**20 + 1:.0f} MiB are needed: make room, then continue with --resume"
         )
 
 

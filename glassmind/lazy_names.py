@@ -1,10 +1,10 @@
-"""Names that a package offers and loads when they are first used.
+"""Names of a package that are imported when they are first used.
 
-``from glassmind.model import Transformer`` imports torch; ``from glassmind.model.config import
-ModelConfig`` need not, and would, if the package's ``__init__`` imported all that it offers. So a
-command can read a recipe and refuse it without waiting for torch.
+``from glassmind.model import Transformer`` imports torch. ``from glassmind.model.config import
+ModelConfig`` does not need torch, but would import it if the package's ``__init__`` imported all of
+its names. With lazy names, a command can read a recipe and refuse it without waiting for torch.
 
-A package's ``__init__`` says where its names are twice: below ``TYPE_CHECKING`` for type checkers
+A package's ``__init__`` states twice where its names are: below ``TYPE_CHECKING`` for type checkers
 and editors, and here for Python::
 
     __getattr__, __dir__ = lazy_names(__name__, {"glassmind.model.transformer": ("Transformer",)})
@@ -21,9 +21,9 @@ from typing import Any
 def lazy_names(
     package: str, modules: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of ``package``, which offers ``modules``' names.
+    """The ``__getattr__`` and ``__dir__`` of ``package`` for the names of ``modules``.
 
-    No name may be that of a module in the package: once imported, the module would be found.
+    No name may be that of a module in the package, which would hide it once imported.
     """
     home = {name: module for module, names in modules.items() for name in names}
 
@@ -31,7 +31,7 @@ def lazy_names(
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(home[name]), name)
-        setattr(sys.modules[package], name, value)  # the next use finds it without coming here
+        setattr(sys.modules[package], name, value)  # later uses do not call this function
         return value
 
     def listed() -> list[str]:

@@ -1,8 +1,8 @@
-"""This machine: what it is called, what it can do, what else it is doing, how its threads wait.
+"""Facts about this machine: its processor, its load from other processes, how its threads wait.
 
-Some settings are right on one machine and wrong on another (``train.calibration``), and a
-measurement made while others use the processor says little. Both need to know about the machine;
-nothing here needs torch.
+Some settings are fast on one machine and slow on another (``train.calibration``), and a measurement
+made while other processes use the processor is unreliable. Both need facts about the machine.
+Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _CPUINFO, _STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
 
 
 def processor() -> str:
-    """The processor's name, or its architecture where the system does not tell the name."""
+    """The processor's name, or its architecture if the system does not give the name."""
     found = _cpuinfo(r"model name")
     return found or platform.processor() or platform.machine() or "unknown processor"
 
 
 def instructions() -> str:
-    """The processor's instruction sets in the system's words; "" where it does not tell them."""
+    """The processor's instruction sets as the system names them; "" if it does not list them."""
     return _cpuinfo(r"(?:flags|Features)")
 
 
@@ -38,23 +38,22 @@ def usable_cores() -> list[int]:
 def wait_asleep(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let OpenMP's threads sleep while they wait for each other, unless the user has chosen.
 
-    By default a thread that is done with its share of an operation keeps its core busy until the
-    others are done too. Beside other processes it so takes the core from a thread that still has
-    work. On two cores, which other processes kept busy, training was
-    three times and sampling seventy times as fast with sleeping threads
-    (``benchmarks/under_load.py``).
+    By default a thread that has finished its share of an operation keeps its core busy until the
+    others have finished too. If other processes are running, it thereby takes the core from a
+    thread that still has work. On two cores kept busy by other processes, training was three times
+    and sampling seventy times as fast with sleeping threads (``benchmarks/under_load.py``).
 
-    The library reads its settings when it is loaded, so this must come before torch is imported.
+    OpenMP reads its settings when it is loaded, so call this before torch is imported.
     """
     if not any(name in environment for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
         environment["OMP_WAIT_POLICY"] = "passive"
 
 
 class OtherWork:
-    """How many of the cores that this process may use are busy with something else.
+    """How many of the cores that this process may use are busy with other processes.
 
-    ``since()`` is the mean since the object was made: 0.0 on a machine that is left alone, 1.0
-    beside one busy process; ``None`` where the system does not tell.
+    ``since()`` is the mean since the object was created: 0.0 on an otherwise idle machine, 1.0
+    with one other busy process; ``None`` if the system does not say.
     """
 
     def __init__(self) -> None:
@@ -70,7 +69,7 @@ class OtherWork:
 
 
 def _cpuinfo(key: str) -> str:
-    """The first core's value of ``key``, a regular expression."""
+    """The value of ``key``, a regular expression, for the first core."""
     try:
         text = _CPUINFO.read_text("utf-8", errors="replace")
     except OSError:
@@ -80,13 +79,13 @@ def _cpuinfo(key: str) -> str:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds that this process's cores have worked since the machine started, all added up."""
+    """Seconds of work since the machine started, summed over the cores of this process."""
     try:
         lines = _STAT.read_text("utf-8").splitlines()
     except OSError:
         return None
     names = {f"cpu{core}" for core in usable_cores()}
-    # user, nice, system, idle, iowait, irq, softirq, steal, then what user and nice include
+    # user, nice, system, idle, iowait, irq, softirq, steal; the rest is included in user and nice
     rows = [[int(n) for n in line.split()[1:9]] for line in lines if line.split()[0] in names]
     if not rows:
         return None

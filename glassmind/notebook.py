@@ -1,7 +1,7 @@
-"""How a record looks in a notebook: small pieces of HTML, every text in them escaped.
+"""How an object is displayed in a notebook: small pieces of HTML, with all text escaped.
 
-A class that people print has ``__str__``, a few plain lines, and ``_repr_html_``, which Jupyter
-calls. What models write goes into both, so nothing reaches a page unescaped.
+A class that people print has ``__str__``, which gives a few plain lines, and ``_repr_html_``, which
+Jupyter calls. Both may contain text that a model wrote, so all text in HTML is escaped.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from html import escape
 
 
 def preformatted(text: str) -> str:
-    """Lines of text as they are."""
+    """Preformatted lines of text."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; without ``headings`` the first cell of a row is its name."""
+    """A table; without ``headings`` the first cell of each row is its heading."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "".join(f"<tr>{_cells(row, named=not headings)}</tr>" for row in rows)
     top = f"<thead><tr>{head}</tr></thead>" if headings else ""
@@ -24,7 +24,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def facts_text(title: str, facts: Iterable[tuple[str, str]]) -> str:
-    """A title and named facts, one a line: what is printed where ``table((), facts)`` is drawn."""
+    """A title and named facts, one per line: the printed form of ``table((), facts)``."""
     pairs = list(facts)
     width = max((len(name) for name, _ in pairs), default=0)
     return "\n".join([title, *(f"  {name:{width}}  {value}" for name, value in pairs)])

@@ -1,7 +1,7 @@
-"""How long work tells a watcher where it is.
+"""Reporting the progress of long stages.
 
-Stages of the pipeline report through this small protocol and never print; the command line hands
-in a live display, a test or a script hands in nothing.
+Stages of the pipeline report through this small protocol and never print. The command line passes a
+live display; tests and scripts need not pass anything.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A watcher. One stage is shown at a time; ``update`` may be called often and must be cheap."""
+    """Receives reports. One stage is shown at a time; ``update`` may be called often and must be
+    cheap."""
 
     def start(self, stage: str, total: int, unit: str = "steps") -> None:
-        """A stage of ``total`` units begins (or begins again, after a resume)."""
+        """A stage of ``total`` units begins, or continues after a resume."""
         ...
 
     def update(self, done: int, **figures: float) -> None:
-        """``done`` units are finished; ``figures`` (loss, tokens/s ...) are worth showing."""
+        """``done`` units are finished; ``figures`` (loss, tokens/s ...) are shown with them."""
         ...
 
     def end(self, summary: str = "") -> None:
-        """The stage is over; ``summary`` is a sentence to leave behind."""
+        """The stage is over; ``summary`` is a sentence that stays on the screen."""
         ...
 
 
 class Silent:
-    """The watcher that does not look."""
+    """Ignores all reports."""
 
     def start(self, stage: str, total: int, unit: str = "steps") -> None:
         pass
@@ -47,8 +48,8 @@ def watched(
 ) -> Iterator[Callable[[int, int], None]]:
     """Show a stage while the block runs; yields a ``callback(done, total)``.
 
-    The display ends with the block, also by Ctrl-C. Work counted in other portions than ``total``
-    is shown in proportion.
+    The display ends with the block, also on Ctrl-C. If the callback counts in other units than
+    ``total``, progress is shown in proportion.
     """
     progress.start(stage, total, unit)
 
@@ -62,21 +63,21 @@ def watched(
 
 
 class Pace:
-    """How fast work goes now, and how long the rest will take at that pace.
+    """The current speed of work, and the time that the rest will take at that speed.
 
-    A mean since the start would also count what came before the first unit (compiling takes longer
-    than many a stage), and would not notice that the machine has become busier. So only the last
-    ``WINDOW`` seconds count, and time starts with the first report.
+    A mean since the start would include what comes before the first unit, such as compiling, and
+    would not show that the machine has become busier. So only the last ``WINDOW`` seconds count,
+    and time starts with the first report.
     """
 
     WINDOW = 30.0
-    SHORTEST = 0.5  # seconds: what is estimated from less jumps about
+    SHORTEST = 0.5  # seconds; estimates from a shorter time are unsteady
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def report(self, now: float, done: int) -> None:
-        """``done`` units were finished at ``now``, in seconds of any clock that only goes on."""
+        """``done`` units were finished at ``now``, in seconds of any monotonic clock."""
         if self._seen and done < self._seen[-1][1]:  # a run that went back to a checkpoint
             self._seen.clear()
         if self._seen and done == self._seen[-1][1]:
@@ -86,7 +87,7 @@ class Pace:
             self._seen.popleft()
 
     def rate(self) -> float | None:
-        """Units a second; ``None`` as long as too little is known."""
+        """Units per second; ``None`` until there are enough reports."""
         if len(self._seen) < 2:
             return None
         (then, before), (now, done) = self._seen[0], self._seen[-1]

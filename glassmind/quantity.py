@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def quantity(number: int | float, noun: str) -> str:
-    """``number``, thousands apart, and ``noun`` in the singular or plural.
+    """``number``, with commas between thousands, and ``noun`` in the singular or plural.
 
     A number that is not whole is rounded, unless it is below ten: ``4.2 tokens``.
     """

@@ -1,7 +1,7 @@
 """Answer a question, and show the steps, the votes and the scores.
 
     glassmind ask "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
-    glassmind ask --model runs/demo -                 one question a line from standard input
+    glassmind ask --model runs/demo -                 one question per line from standard input
     glassmind ask --model smollm2 What is 12 times 7?
     glassmind ask --model http://127.0.0.1:8000/v1 "What is 12 times 7?"
 
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "question", nargs="+", help="the question, or - to read questions, one a line"
+        "question", nargs="+", help="the question, or - to read questions, one per line"
     )
     parser.add_argument("--model", metavar="MODEL", help=MODELS)
     parser.add_argument(
         "--method",
         default="",
         metavar="NAME",
-        help="how to answer, by default the best that the model allows (glassmind methods)",
+        help="the method, by default the best that the model supports (glassmind methods)",
     )
-    parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
+    parser.add_argument("--samples", type=int, metavar="K", help="number of chains that vote")
     parser.add_argument(
-        "--temperature", type=float, metavar="T", help="0 takes the likeliest chain"
+        "--temperature", type=float, metavar="T", help="0 takes the likeliest token each time"
     )
     parser.add_argument(
         "--max-tokens",
         type=int,
         metavar="N",
-        help="the longest answer (models from elsewhere: 256)",
+        help="the most tokens of an answer (models from elsewhere: 256)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument("--chains", action="store_true", help="show every chain, not the best one")
-    parser.add_argument("--json", action="store_true", help="one JSON object a question")
+    parser.add_argument("--json", action="store_true", help="one JSON object per question")
     add_prompt_arguments(parser)
 
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     questions = _questions(" ".join(args.question))
     for question in questions:
         check_question(question)
-    # All that can be refused without torch has been; from here on it is imported.
+    # Everything that can be checked without torch has been; from here on it is imported.
     from glassmind.cli.chosen_model import chosen_prompts, set_threads
     from glassmind.cli.console import console, print_json
     from glassmind.cli.live import LiveProgress
@@ -113,14 +113,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def refuse_idle_options(method: str, samples: int | None, temperature: float | None) -> None:
-    """Raise ``UserError`` where there is no such method, or an option would change nothing."""
+    """Raise ``UserError`` if there is no such method, or an option would change nothing."""
     from glassmind.reason import registry
 
     if samples is not None and not registry.named(method).scales:
         raise UserError(f"the method {method} does not take --samples: it has a number of its own")
     if temperature and registry.named(method).greedy:
         raise UserError(
-            f"the method {method} does not take --temperature: it takes the likeliest token"
+            f"the method {method} does not take --temperature: it always takes the likeliest token"
         )
 
 
@@ -133,7 +133,7 @@ def _questions(question: str) -> list[str]:
         raise UserError(f"standard input is not UTF-8 text: {error}") from None
     questions = [line for line in lines if line.strip()]
     if not questions:
-        raise UserError("standard input holds no question: give one a line")
+        raise UserError("standard input holds no question: write one per line")
     return questions
 
 
@@ -144,7 +144,7 @@ def _show(answer: Answer, *, every_chain: bool) -> None:
     from glassmind.pipeline.answer import answer_lines
 
     for line, style in answer_lines(answer, every_chain=every_chain):
-        # What speaks against an answer stands beside it, and is no part of what a pipe gets.
+        # Warnings go to standard error, so that a pipe gets only the answer.
         beside = line.lstrip().startswith("warning: ")
         (console() if beside else out()).print(Text(line, style=style), soft_wrap=True)
 

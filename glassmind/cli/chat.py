@@ -2,20 +2,20 @@
 
     glassmind chat smollm2
     glassmind chat runs/demo --temperature 0
-    glassmind chat http://127.0.0.1:8000/v1          with a model that a server has
+    glassmind chat http://127.0.0.1:8000/v1          with the model of a server
 
-Its answers appear as they form. A line that begins with / is for the program:
+Its answers appear as they form. A line that begins with / is a command to the program:
 
-    /reset               forget what was said
-    /think on|off        have it reason first, or answer at once, where it knows both
-    /show logprobs       after each answer, how probable each of its tokens was; again to stop
-    /help                these lines
-    /exit                leave (as Ctrl-D does)
+    /reset               forget the conversation
+    /think on|off        reason before answering, or not, if the model supports both
+    /show logprobs       show the probability of each token after an answer; again to stop
+    /help                show this list
+    /exit                leave (or Ctrl-D)
 
 ``help``, ``quit`` and ``exit`` alone on a line do the same without the slash.
 
-Ctrl-C ends an answer that is too long; what was said of it stays said. Before an answer it drops
-the line that is being typed.
+Ctrl-C stops an answer; the part that has been written stays in the conversation. At the prompt,
+Ctrl-C discards the line that is being typed.
 """
 
 from __future__ import annotations
@@ -39,25 +39,35 @@ if TYPE_CHECKING:
     from glassmind.llm.conversation import Conversation, Speaker
 
 CACHE_MB = 512
-WITHOUT_SLASH = ("help", "?", "quit", "exit")  # what people type who do not know of the slash
+WITHOUT_SLASH = ("help", "?", "quit", "exit")  # commands that also work without the slash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser, also=ADDRESS)
     add_key_argument(parser)
-    parser.add_argument("--system", default="", metavar="TEXT", help="what the model is told first")
+    parser.add_argument("--system", default="", metavar="TEXT", help="the system message")
     parser.add_argument(
-        "--temperature", type=float, default=0.7, metavar="T", help="0 takes the likeliest (0.7)"
+        "--temperature",
+        type=float,
+        default=0.7,
+        metavar="T",
+        help="0 takes the likeliest token each time (0.7)",
     )
     parser.add_argument(
-        "--top-p", type=float, default=0.95, metavar="P", help="of the likeliest tokens (0.95)"
+        "--top-p",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="sample from the likeliest tokens with this probability together (0.95)",
     )
     parser.add_argument(
-        "--max-tokens", type=int, default=1024, metavar="N", help="of an answer (1024)"
+        "--max-tokens",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="the most tokens of an answer (1024)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another gives other answers (0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the random seed (0)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     name = conversation.speaker.name
     if conversation.speaker.format == "question":
         screen.print(f"{name} was trained on single questions: it forgets the one before.")
-    screen.print(f"You talk with {name}. /help says what else can be typed.", style="dim")
+    screen.print(f"You talk with {name}. /help lists the commands.", style="dim")
     chat = _Chat(conversation)
     while (line := chat.read_line()) is not None:
         if line.lower() in WITHOUT_SLASH:
@@ -104,7 +114,7 @@ def _speaker(args: argparse.Namespace) -> Speaker:
 
 
 class _Chat:
-    """The two sides of the screen: answers on standard output, everything else beside it."""
+    """The terminal's side of a chat: answers go to standard output, the rest to standard error."""
 
     def __init__(self, conversation: Conversation) -> None:
         from glassmind.cli.console import console
@@ -113,7 +123,7 @@ class _Chat:
         self._show_logprobs = False
 
     def read_line(self) -> str | None:
-        """What the person types, without white space around it; ``None`` at the end."""
+        """The next line of input, without white space around it; ``None`` at the end."""
         if not sys.stdin.isatty():
             line = sys.stdin.readline()
             return line.strip() if line else None
@@ -126,16 +136,16 @@ class _Chat:
                 self._screen.print()
                 return None
             except KeyboardInterrupt:  # perhaps meant for an answer that has just ended
-                self._note("\n/exit or Ctrl-D leaves")
+                self._note("\nto leave, type /exit or Ctrl-D")
 
     def command(self, words: list[str]) -> bool:
-        """Do what a line with a slash says; false where it says to leave."""
+        """Carry out a command with a slash; returns false if it is the one to leave."""
         match words:
             case ["/exit"] | ["/quit"]:
                 return False
             case ["/reset"]:
                 self._conversation.reset()
-                self._note("what was said is forgotten")
+                self._note("the conversation is forgotten")
             case ["/think", "on" | "off" as said]:
                 self._conversation.think = said == "on"
                 known = self._conversation.speaker.can_think
@@ -156,7 +166,7 @@ class _Chat:
         return True
 
     def answer(self, text: str) -> None:
-        """The model's turn, and what exact checking says of it."""
+        """Print the model's answer, and the findings of exact checks."""
         from glassmind.cli.console import out
         from glassmind.pipeline.answer import by_calculator
 
@@ -180,7 +190,7 @@ class _Chat:
             self._note(str(error))
             return
         except KeyboardInterrupt:
-            pass  # as the person knows who pressed the keys
+            pass  # "stopped" is printed below
         finally:
             pieces.close()
         screen.print()
@@ -195,13 +205,13 @@ class _Chat:
             self._print_logprobs()
 
     def _findings(self, question: str) -> tuple[str, ...]:
-        """What is wrong with the last reply as far as that can be computed."""
+        """The faults that exact checks find in the last reply."""
         from glassmind.grade import extract_answer
         from glassmind.grade.chain_checks import check_chain
 
         reply = self._conversation.turns[-1]["content"]
         reasoned = self._conversation.reasoning.splitlines()
-        answer = extract_answer(reply) if reasoned else None  # else the reply itself has the steps
+        answer = extract_answer(reply) if reasoned else None  # without reasoning, reply has steps
         return check_chain(reasoned or reply.splitlines(), answer, question).findings(answer)
 
     def _print_logprobs(self) -> None:

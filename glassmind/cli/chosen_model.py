@@ -1,4 +1,4 @@
-"""The model that a command asks: which one, how it is spoken to, and on how many threads."""
+"""Options that choose the model of a command, its prompts and its number of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from glassmind.llm import LocalLLM, PromptFormat
 
 MODELS = (
-    "a run's folder, smollm2, a .gguf file, a Hugging Face folder, org/name as it was pulled, or "
+    "a run's folder, smollm2, a .gguf file, a Hugging Face folder, org/name of a pulled model, or "
     "the address of a server, like http://127.0.0.1:8000/v1"
 )
 
@@ -22,14 +22,14 @@ ADDRESS = ", or the address of a server"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, also: str = "") -> None:
-    """Add the options of what computes with the weights itself (``chat`` and ``serve``): which
-    model, its precision and its threads. ``also`` is what else the model may be."""
+    """Add the options of the verbs that need the weights (``chat`` and ``serve``): the model, its
+    precision and the threads. ``also`` names other sources of a model, for the help."""
     parser.add_argument(
         "model",
         nargs="?",
         metavar="MODEL",
-        help=f"a run's folder, smollm2, a .gguf file, a Hugging Face folder, or org/name as it was "
-        f"pulled{also}; without one, the small model in the package",
+        help=f"a run's folder, smollm2, a .gguf file, a Hugging Face folder, or org/name of a "
+        f"pulled model{also}; by default the small model in the package",
     )
     parser.add_argument(
         "--draft",
@@ -50,10 +50,10 @@ def add_model_arguments(parser: argparse.ArgumentParser, also: str = "") -> None
 
 
 def refuse_local_options(args: argparse.Namespace) -> None:
-    """Raise ``UserError`` for an option of ``add_model_arguments`` that a server decides."""
+    """Raise ``UserError`` for an option of ``add_model_arguments`` that a server does not take."""
     for name in ("draft", "weights", "cache", "threads"):
         if getattr(args, name) is not None:
-            raise UserError(f"--{name} is for a model in this process, not for one at an address")
+            raise UserError(f"--{name} works with a model in this process, not with an address")
 
 
 def load_chosen(
@@ -62,7 +62,7 @@ def load_chosen(
     """The model, named ``name`` if given, and an engine for it.
 
     Raises:
-        UserError: there is no such model, or the draft model has other tokens.
+        UserError: there is no such model, or the draft model has different tokens.
     """
     import torch
 
@@ -85,31 +85,31 @@ def load_chosen(
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of what asks any model, wherever it is: ``ask`` and ``eval``."""
-    group = parser.add_argument_group("how a model from elsewhere is asked")
+    """The options of the verbs that ask any model, local or remote: ``ask`` and ``eval``."""
+    group = parser.add_argument_group("options for models from elsewhere")
     group.add_argument(
-        "--prompt", type=Path, metavar="FILE", help="a text with {question} that is asked instead"
+        "--prompt", type=Path, metavar="FILE", help="a file with the prompt, which has {question}"
     )
     group.add_argument(
         "--think",
         choices=("on", "off"),
-        help="have it reason before it answers, or not, where its chat template knows both",
+        help="reason before answering, or not, if the chat template supports both",
     )
     add_key_argument(group)
 
 
 def add_key_argument(parser: argparse._ActionsContainer) -> None:
-    """The option that says where the key for an address is."""
+    """The option for the environment variable with the API key of a server."""
     parser.add_argument(
         "--api-key-env",
         default="OPENAI_API_KEY",
         metavar="NAME",
-        help="the environment variable with the key for an address (OPENAI_API_KEY)",
+        help="the environment variable with the API key of a server (OPENAI_API_KEY)",
     )
 
 
 def chosen_prompts(args: argparse.Namespace) -> PromptFormat:
-    """What ``add_prompt_arguments`` says."""
+    """The prompt format from the options of ``add_prompt_arguments``."""
     from glassmind.llm.prompts import PLACE, PromptFormat, read_prompt_file
 
     text = read_prompt_file(args.prompt) if args.prompt else PLACE
@@ -117,7 +117,7 @@ def chosen_prompts(args: argparse.Namespace) -> PromptFormat:
 
 
 def set_threads(threads: int) -> None:
-    """Compute with so many threads."""
+    """Compute with this number of threads."""
     import torch
 
     if threads < 1:

@@ -3,7 +3,8 @@
     glassmind classify --model runs/classify-train "Mia has 3 boxes of 12 pencils. How many?"
     glassmind classify --model runs/spam --file mails.txt --json         one text per line
 
-A line has the most probable label and its probability, with --json those of all labels.
+Each line of output has the most probable label and its probability; with --json, all labels have
+theirs.
 """
 
 from __future__ import annotations
@@ -66,5 +67,5 @@ def _texts(args: argparse.Namespace) -> list[str]:
         raise UserError(f"{where} is not UTF-8 text: {error}") from None
     texts = [line for line in lines if line.strip()]
     if not texts:
-        raise UserError(f"{where} holds no text: give one a line")
+        raise UserError(f"{where} holds no text: write one per line")
     return texts

@@ -4,9 +4,10 @@
     glassmind compare runs/a runs/b runs/c --out curves.html
     glassmind compare a.jsonl b.jsonl      two files of glassmind eval --out
 
-Prints the settings that differ, the losses and speeds, and what each run spent to reach the best
-loss of the worst run; the page shows the curves. Of two models it prints which problems both
-solved, which only one, whether that could be chance, and what each said where they differ.
+For runs it prints the settings that differ, the losses and speeds, and the cost of each run until
+it reached the best loss of the worst run; the page shows the curves. For two models it prints how
+many problems both solved and how many only one, whether the difference could be chance, and the
+answers that differ.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the page to write (compare.html)",
     )
     parser.add_argument(
-        "--show", type=int, default=10, metavar="N", help="differing answers that are shown (10)"
+        "--show", type=int, default=10, metavar="N", help="number of differing answers shown (10)"
     )
     parser.add_argument(
-        "--method", default="", metavar="NAME", help="whose answers are compared, of two files"
+        "--method", default="", metavar="NAME", help="the method to compare in two files"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.evaluate.compare.table import comparison_record, comparison_text
     from glassmind.pipeline.formats import require_extension
 
-    require_extension(args.out, ".html", "a page of HTML")
+    require_extension(args.out, ".html", "an HTML page")
     if all(path.is_file() for path in args.runs):
         return _compare_answers(args)
     comparison = compare_runs(args.runs)
@@ -67,7 +68,7 @@ def _compare_answers(args: argparse.Namespace) -> int:
     )
 
     if len(args.runs) != 2:
-        raise UserError(f"two files of answers are compared, not {len(args.runs)}")
+        raise UserError(f"give two files of answers, not {len(args.runs)}")
     if args.show < 0:
         raise UserError(f"--show must be at least 0, not {args.show}")
     compared = compare_answers(args.runs[0], args.runs[1], args.method)

@@ -1,11 +1,11 @@
-"""Have the shell complete verbs, options and their values.
+"""Print a script with which the shell completes verbs, options and their values.
 
     glassmind completion bash >> ~/.bashrc
     glassmind completion zsh > ~/.zfunc/_glassmind      (a folder of your fpath)
     glassmind completion fish > ~/.config/fish/completions/glassmind.fish
 
-The script is made from the verbs as they are now and starts no Python, so completing is instant;
-write it again after an update.
+The script has all verbs and options of this version and does not start Python, so completion is
+instant. Write it again after an update.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What can be typed after ``glassmind``, as a script that bash, zsh or fish completes with.
+"""Completion scripts for bash, zsh and fish.
 
-``command_words`` reads a verb's parser; ``SCRIPTS`` writes what it found for each shell. Where an
-option takes a value that is not one of a list, the shell completes file names.
+``command_words`` reads the parser of a verb; the functions in ``SCRIPTS`` write the script of each
+shell. If an option takes a value that is not one of a list, the shell completes file names.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ PROGRAM = "glassmind"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option: its spellings, its help in one line, whether a value follows, and which values
-    there are (empty: any)."""
+    """An option: its spellings, its help in one line, whether it takes a value, and the possible
+    values (empty: any)."""
 
     names: tuple[str, ...]
     help: str
@@ -29,7 +29,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A verb, or an action of a verb: its options, and the words that may stand without one."""
+    """A verb, or an action of a verb: its options, and its possible arguments."""
 
     name: str
     help: str
@@ -39,7 +39,7 @@ class Command:
 
 
 def command_words(name: str, help: str, parser: argparse.ArgumentParser) -> Command:
-    """What can be typed after a verb, read from its parser."""
+    """The options, arguments and actions of a verb, read from its parser."""
     options, words, helps = [], list[str](), dict[str, str]()
     for action in actions_of(parser):
         values = tuple(str(value) for value in action.choices or ())
@@ -161,7 +161,7 @@ def _zsh_described(command: Command) -> str:
 
 
 def _zsh_arguments(command: Command) -> str:
-    """The options of a command as ``_arguments`` wants them, and file names or words for it."""
+    """The options and arguments of a command in the form that ``_arguments`` takes."""
     specs = []
     for option in command.options:
         line = option.help.replace("\\", "").replace("[", "(").replace("]", ")").replace(":", " ")
@@ -212,7 +212,7 @@ def fish_script(commands: Sequence[Command]) -> str:
 
 
 def _fish_quoted(text: str) -> str:
-    """fish knows two escapes within single quotes."""
+    """Quote a text for fish, which has two escapes within single quotes."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 

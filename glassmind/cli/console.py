@@ -6,9 +6,9 @@ standard error. Colours, styles and live progress bars appear only on a terminal
 ``NO_COLOR`` set (https://no-color.org).
 
 Text printed through these consoles is literal: square brackets in a question or in a model's output
-are not markup. Style with ``style=`` or ``rich.text.Text``. Characters that a terminal would obey
-(``glassmind/printable.py``) are shown as escapes, whatever they came in: only the styles and cursor
-moves of rich itself reach the terminal.
+are not markup. Style with ``style=`` or ``rich.text.Text``. Control characters are always shown as
+escapes (``glassmind/printable.py``): only the styles and cursor moves of rich itself reach the
+terminal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def print_json(value: object) -> None:
 
 
 def say_left_out(headings: Sequence[str]) -> None:
-    """Name the columns of a table that had no room in this window, if there are any."""
+    """Name the columns of a table that do not fit the window, if there are any."""
     if headings:
         from glassmind.evaluate.columns import no_room
 

@@ -7,8 +7,8 @@
     glassmind convert models/SmolLM2 merged --adapter adapter       a PEFT adapter, merged
 
 FROM is a run's folder, a Hugging Face folder, a .gguf, a llama2.c checkpoint, or smollm2. The
-converted model computes the same; a feature that the format cannot express is an error that names
-it. The path goes to standard output, everything else to standard error.
+converted model computes the same function; if the format cannot express a feature of the model, an
+error names it. The path goes to standard output, everything else to standard error.
 """
 
 from __future__ import annotations

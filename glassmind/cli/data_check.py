@@ -1,4 +1,4 @@
-"""``glassmind data check``: what of a file can be used, what cannot, and why."""
+"""``glassmind data check``: which rows of a file can be used, which cannot, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Print counts and every bad row; raise ``UserError`` where there is one, or no good one."""
+    """Print counts and every bad row; raise ``UserError`` if there is one, or no good row."""
     from glassmind.cli.data_options import chosen_columns
     from glassmind.data.chats import check_chats
     from glassmind.data.labelled import check_labelled
@@ -42,7 +42,7 @@ def check(args: argparse.Namespace) -> None:
     if found.bad:
         raise UserError(
             f"{len(found.bad):,} of the {found.n_rows:,} rows of {args.file} cannot be used; "
-            "training and eval go on without them where --skip-bad-rows is given"
+            "training and eval skip them with --skip-bad-rows"
         )
     if not found.good:
         raise UserError(f"{args.file} holds no row")
@@ -61,7 +61,7 @@ def _show_checked(found: Checked[Any], counts: dict[str, object]) -> None:
 
 
 def _problem_counts(problems: Sequence[Problem]) -> dict[str, object]:
-    """How many problems, and what is known of their steps."""
+    """Print the number of problems, and the results of checking their steps."""
     from glassmind.grade.steps import check_steps
 
     n_steps = n_equations = n_wrong = n_verified = n_in_words = 0
@@ -81,8 +81,8 @@ def _problem_counts(problems: Sequence[Problem]) -> dict[str, object]:
         why = (
             f"the steps of {n_in_words:,} are texts, which do not say where each number comes "
             f"from, so that only their arithmetic was checked ({n_equations - n_wrong:,} of "
-            f"{n_equations:,} equations are right). Steps are verified that are objects with "
-            "operator, operands, value and uses, as `glassmind data make` writes them"
+            f"{n_equations:,} equations are right). Only steps that are objects with operator, "
+            "operands, value and uses, as `glassmind data make` writes them, can be verified"
         )
     return {
         "problems": len(problems),

@@ -1,4 +1,4 @@
-"""The options of the commands that read a person's own problems: which columns, and bad rows."""
+"""The options of the verbs that read the user's own problems: columns, and bad rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="WHAT=NAME",
-        help="what the columns of a file of problems are called, where they are not found: "
+        help="the names of the columns in a file of problems, if they are not found: "
         "question=NAME, answer=NAME, solution=NAME",
     )
 
@@ -36,12 +36,12 @@ def add_skip(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad-rows",
         action="store_true",
-        help="leave out the rows of a file that cannot be used, and say which",
+        help="leave out the rows of a file that cannot be used, and print which",
     )
 
 
 def chosen_columns(args: argparse.Namespace) -> ProblemColumns:
-    """What ``--columns`` says."""
+    """The columns from ``--columns``."""
     from glassmind.data.problem_columns import FOUND
 
     columns = FOUND
@@ -56,12 +56,12 @@ def chosen_columns(args: argparse.Namespace) -> ProblemColumns:
 
 
 def on_bad_row(args: argparse.Namespace) -> OnBadRow:
-    """What ``--skip-bad-rows`` says."""
+    """The value of ``on_bad_row`` from ``--skip-bad-rows``."""
     return "skip" if args.skip_bad_rows else "stop"
 
 
 def with_data_options(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """``recipe`` with what the options change."""
+    """``recipe`` with the changes of these options."""
     if args.columns:
         problems = replace(recipe.problems, columns=chosen_columns(args))
         recipe = replace(recipe, problems=problems)

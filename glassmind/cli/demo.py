@@ -1,7 +1,7 @@
 """Train the small ladder from random weights and write its report.
 
-From random weights to solving word problems by writing out the steps, in one command and a few
-minutes on a laptop. Run again, it continues where it stopped, or shows the table of a finished run.
+It trains models that solve word problems by writing out the steps, in a few minutes on a laptop.
+Run again, it continues where it stopped, or shows the table of a finished run.
 """
 
 from __future__ import annotations

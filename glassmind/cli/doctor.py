@@ -164,14 +164,14 @@ def _compiler() -> Iterator[Finding]:
 
 
 def _native() -> Iterator[Finding]:
-    """The engine's compiled kernels; compiled now if they are not yet."""
+    """The engine's compiled kernels, which are compiled now if necessary."""
     from glassmind.generate.packed.native import library
 
     if library() is None:
         yield Finding(
             "native",
             "note",
-            "the engine's kernels cannot be compiled here; it uses the slower plain formulas",
+            "the engine's kernels cannot be compiled here; it uses slower formulas in PyTorch",
         )
     else:
         yield Finding("native", "ok", "the engine's kernels are compiled")
@@ -186,7 +186,7 @@ def _memory() -> Iterator[Finding]:
     if available is not None:
         detail += f", {available / _GIB:.1f} GiB free"
     if (available or total) < 2 * _GIB:
-        yield Finding("memory", "note", f"{detail}; the demo is comfortable with 2 GiB")
+        yield Finding("memory", "note", f"{detail}; the demo needs about 2 GiB")
     else:
         yield Finding("memory", "ok", detail)
 
@@ -218,7 +218,7 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _precision() -> Iterator[Finding]:
-    """What a training run without a measurement would do, and what one would have to decide."""
+    """The precision of a run on this machine, and the measured speed of bfloat16."""
     from torch import nn
 
     from glassmind.train.calibration import product_ratio

@@ -4,8 +4,8 @@ glassmind eval --task test --model runs/demo
 glassmind eval --task gsm8k --model smollm2       needs GSM8K's files below GLASSMIND_DATA
 glassmind eval --task gsm8k --model http://127.0.0.1:8000/v1 --samples 8
 glassmind eval --task my.csv --columns question=Body answer=Result     your problems
-glassmind eval --task my.jsonl --show             which failed, and what was said
-glassmind eval --task my.jsonl --out a.jsonl      the same for all problems, into a file
+glassmind eval --task my.jsonl --show             also the failed problems and their answers
+glassmind eval --task my.jsonl --out a.jsonl      all problems and answers, in a file
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), or a file of "
         "your problems: JSONL, JSON, CSV, TSV, parquet, or a folder of these",
     )
-    parser.add_argument("--model", metavar="MODEL", help=f"{MODELS}; else the shipped model")
+    parser.add_argument(
+        "--model", metavar="MODEL", help=f"{MODELS}; by default the small model in the package"
+    )
     parser.add_argument("--stage", default="", help="which model of the run, for example direct")
     parser.add_argument(
         "--method",
         action="append",
         default=[],
         metavar="NAME",
-        help="only this method, and what else is named by another --method "
-        "(glassmind methods lists them)",
+        help="only this method; repeatable (glassmind methods lists them)",
     )
     parser.add_argument(
         "--reward",
@@ -49,29 +50,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=0, metavar="N", help="only the first N problems (0: all)"
     )
-    parser.add_argument("--samples", type=int, metavar="K", help="how many chains vote")
+    parser.add_argument("--samples", type=int, metavar="K", help="number of chains that vote")
     parser.add_argument("--temperature", type=float, metavar="T")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="the longest chain")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
     parser.add_argument(
         "--shots", type=int, default=0, metavar="K", help="worked examples before each question"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument(
         "--show",
         nargs="?",
         type=int,
         const=10,
         metavar="N",
-        help="after the table, N of the questions that failed and what was said (10)",
+        help="after the table, print N failed questions with the model's answers (10)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="write every problem with its answers, one JSON object a line; glassmind compare "
-        "shows two such files side by side",
+        help="write every problem with its answers, one JSON object per line; glassmind compare "
+        "compares two such files",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_data_options(parser)
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
-    if args.out is not None and not args.out.parent.is_dir():  # before an hour is spent
+    if args.out is not None and not args.out.parent.is_dir():  # checked before the long work
         raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
     from glassmind.cli.chosen_model import chosen_prompts
     from glassmind.cli.console import console, out, print_json, say_left_out
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     result = evaluation.ladder
     if result.skipped:
         skipped = quantity(result.skipped, "question")
-        console().print(f"too long for the model's context, and so counted as wrong: {skipped}")
+        console().print(f"too long for the model's context, so counted as wrong: {skipped}")
     if args.out is not None:
         write_problems(args.out, evaluation.problems)
         console().print(f"The problems are in {args.out}")
@@ -145,7 +146,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _failed(evaluation: Evaluation, methods: list[str], most: int) -> list[str]:
-    """What was said to the first questions that a method failed: those asked for, or the best."""
+    """The answers to the first questions that a method failed, for the chosen methods or the best
+    one."""
     from glassmind.evaluate.graded_problems import told
     from glassmind.evaluate.ladder.names import title
     from glassmind.quantity import quantity

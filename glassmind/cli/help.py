@@ -1,9 +1,9 @@
-"""Explain a verb, or a word that this project uses.
+"""Explain a verb, or a term of this project.
 
 glassmind help                 all verbs
 glassmind help ask             the options of ask
 glassmind help slice           what a slice is
-glassmind help words           every word that is explained, as a page
+glassmind help words           the glossary
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALL_WORDS = "words"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``glassmind help``."""
-    parser.add_argument("topic", nargs="*", help="a verb, a word, or words for all of these")
+    parser.add_argument("topic", nargs="*", help="a verb, a term, or: words, for the glossary")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Shared by the verbs that run a recipe: resolve it, choose the device, run, show the table."""
+"""For the verbs that run a recipe: resolve it, choose the device, run it, print the table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from glassmind.runs.recipe import Recipe, SamplingConfig
 
 
-MOST_DIFFERENCES = 3  # of two recipes, in one line
+MOST_DIFFERENCES = 3  # between two recipes that are printed in one line
 
 
 def resolve(
@@ -36,12 +36,12 @@ def resolve(
     """The recipe with the command line's changes, and the folder of its run.
 
     The changes are applied again after ``shape``, so that values set by hand win. ``suffix`` ends
-    the name of a folder that is not named. With ``resume`` a run that is there is gone on with, by
-    the recipe that it has: what ``name`` and ``shape`` say is only compared with it.
+    the default name of the folder. With ``resume`` an existing run is continued with its own
+    recipe; ``name`` and ``shape`` are only compared with it.
 
     Raises:
-        UserError: there is no such recipe; ``--resume`` was given, and there is no such run, or it
-            was begun with something else than what the command line asks for.
+        UserError: there is no such recipe; or ``--resume`` was given, and there is no such run, or
+            it was started with other values than the command line asks for.
     """
     from glassmind.runs.folder import holds_run, require_free
     from glassmind.runs.recipe import read_recipe
@@ -52,18 +52,18 @@ def resolve(
         folder = Path(name)
     if folder is None:
         if not name:
-            raise UserError("say which run to go on with: --run FOLDER --resume")
+            raise UserError("say which run to continue: --run FOLDER --resume")
         folder = Path("runs") / f"{changed(args, read_recipe(name)).name}{suffix}"
     if resume and holds_run(folder):
         return _resumed(args, folder, "" if folder == Path(name) else name), folder
     if args.resume:
         require_free(folder, resume=True)
         raise UserError(
-            f"there is no run in {folder} to go on with: name its folder, or begin one without "
+            f"there is no run in {folder} to continue: name its folder, or start one without "
             "--resume"
         )
     if not name:
-        raise UserError("which recipe? give its name, a TOML file or a run's folder")
+        raise UserError("no recipe was given: give its name, a TOML file or a run's folder")
     recipe = changed(args, read_recipe(name))
     if shape is not None:
         recipe = changed(args, shape(recipe))
@@ -71,14 +71,14 @@ def resolve(
 
 
 def _resumed(args: argparse.Namespace, folder: Path, name: str) -> Recipe:
-    """The recipe of the run in ``folder``, checked against what the command line says. Where the
-    recipe called ``name`` says something else, a note tells what."""
+    """The recipe of the run in ``folder``, checked against the command line. If the recipe called
+    ``name`` has other values, a note lists them."""
     from glassmind.cli.console import console
     from glassmind.runs.folder import differences
     from glassmind.runs.recipe import read_recipe
 
     stored = read_recipe(str(folder))
-    other = "leave that out, since --resume goes on with the recipe that the run has"
+    other = "leave that out, since --resume continues with the run's own recipe"
     if asked := differences(stored, changed(args, stored)):
         raise UserError(f"{folder} was started with another {asked[0]}: {other}")
     depth = getattr(args, "depth", None)
@@ -97,7 +97,7 @@ def _resumed(args: argparse.Namespace, folder: Path, name: str) -> Recipe:
     if depth is None and (found := differences(named, stored)):
         more = f" and {len(found) - MOST_DIFFERENCES} more" * (len(found) > MOST_DIFFERENCES)
         console().print(
-            f"{folder} goes on with its own recipe, which differs from {name} in "
+            f"{folder} continues with its own recipe, which differs from {name} in "
             f"{', '.join(found[:MOST_DIFFERENCES])}{more}",
             style="dim",
         )
@@ -105,8 +105,8 @@ def _resumed(args: argparse.Namespace, folder: Path, name: str) -> Recipe:
 
 
 def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """``recipe`` changed by ``--set``, ``--track``, ``--seed``, and the options of one's own data
-    where the command has them."""
+    """``recipe`` changed by ``--set``, ``--track``, ``--seed``, and the options for the user's own
+    data if the verb has them."""
     overrides = list(args.overrides)
     if args.trackers:
         named = ",".join(args.trackers)
@@ -118,7 +118,7 @@ def changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
 
 
 def dial(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """The recipe shaped by ``--depth``; with ``--minutes`` alone, before anything is timed."""
+    """The recipe shaped by ``--depth``; with ``--minutes`` alone, before the measurement."""
     if args.depth is None and args.minutes is None:
         return recipe
     from glassmind.pipeline.time_budget import FIRST_GUESS, vocabulary_size
@@ -138,8 +138,8 @@ def timed(
     *,
     processes: int,
 ) -> Recipe:
-    """The recipe of a new run shaped by ``--minutes``; ``asked`` is the one from ``--depth``
-    alone."""
+    """The recipe of a new run shaped by ``--minutes``; ``asked`` is the recipe shaped by
+    ``--depth`` alone."""
     from glassmind.pipeline.time_budget import require_data, within
     from glassmind.runs.folder import require_free
     from glassmind.runs.recipe import read_recipe
@@ -147,8 +147,8 @@ def timed(
 
     if processes > 1:
         raise UserError(
-            "--minutes is measured in one process: under torchrun give --depth and, for the time "
-            "you have, --set train.steps"
+            "--minutes can only be measured in one process: under torchrun give --depth and "
+            "--set train.steps instead"
         )
     require_free(folder, resume=False)
     require_trackers(asked.train.trackers)
@@ -159,12 +159,12 @@ def timed(
 
 
 def choose_device(args: argparse.Namespace) -> torch.device:
-    """The requested device; ``auto`` or none: a GPU if there is one. Also sets the threads."""
+    """The requested device; for ``auto`` or none, a GPU if there is one. Also sets the threads."""
     import torch
 
     if args.threads:
         torch.set_num_threads(args.threads)
-        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # so that no other number is tried
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # so that calibration tries no other
     name = args.device or "auto"
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -180,7 +180,7 @@ def choose_device(args: argparse.Namespace) -> torch.device:
 
 
 def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> SamplingConfig:
-    """The model's sampling settings, with what the command line changes."""
+    """The model's sampling settings, with the changes of the command line."""
     from glassmind.runs.overrides import replace_many
 
     wishes = (

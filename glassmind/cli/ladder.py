@@ -5,7 +5,7 @@ glassmind ladder laptop --set sampling.samples=32
 glassmind ladder --problems my.csv                columns: question, answer, solution
 glassmind ladder --problems gsm8k                 GSM8K's files below GLASSMIND_DATA
 glassmind ladder --from smollm2                   from published weights, by LoRA
-glassmind ladder runs/mine --resume               go on, with the recipe that the run has
+glassmind ladder runs/mine --resume               continue with the run's own recipe
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shaped(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """The recipe with what ``--from`` and ``--problems`` say."""
+    """The recipe with the changes of ``--from`` and ``--problems``."""
     from glassmind.llm.opening import weights_at
 
     if args.start:

@@ -1,4 +1,4 @@
-"""rich's console, for text that nobody vouches for."""
+"""rich's console, for untrusted text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from glassmind.printable import printable
 
 
 class LiteralConsole(Console):
-    """Writes characters that a terminal would obey as escapes; its own styles still work.
+    """Writes control characters in text as escapes; its own styles still work.
 
-    Everything comes together in ``_render_buffer``: what is printed, in tables and panels and by
-    live displays, as pieces of text with a style, and cursor moves marked as such.
+    All output passes ``_render_buffer``: printed text, tables, panels and live displays arrive
+    there as pieces of text with a style, and cursor moves are marked as such.
     """
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:

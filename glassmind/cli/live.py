@@ -1,6 +1,6 @@
 """Live progress: a bar on a terminal, occasional lines elsewhere.
 
-Both say how long the stage has run and how long it still takes at its present pace.
+Both show how long the stage has run, and how long it will still take at its current speed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from glassmind.cli.console import console
 from glassmind.progress import Pace
 
 _QUIET_SECONDS = 15.0  # seconds between two lines without a terminal
-_FIRST_SECONDS = 3.0  # until the first of them, which says what to expect
+_FIRST_SECONDS = 3.0  # seconds until the first line
 
 
 class LiveProgress:
@@ -80,7 +80,7 @@ class LiveProgress:
             self.console.print(f"{where}, {self._times()}  {text}".rstrip())
 
     def _times(self) -> str:
-        """``elapsed 0:00:39, left 0:00:09``; without the latter as long as nobody knows."""
+        """``elapsed 0:00:39, left 0:00:09``; without the latter until it can be estimated."""
         now = time.monotonic()
         text = f"elapsed {_clock(now - self._started)}"
         left = self._pace.left(now, self._total)
@@ -98,7 +98,7 @@ class LiveProgress:
 
 
 class _Times(ProgressColumn):
-    """Both times of the only stage that is shown."""
+    """Elapsed and remaining time of the stage that is shown."""
 
     max_refresh = 0.5
 

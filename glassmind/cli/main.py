@@ -25,7 +25,7 @@ from glassmind.errors import UserError
 from glassmind.machine import wait_asleep
 from glassmind.printable import printable
 
-# In the order in which a newcomer needs them; each is the file of that name in this folder.
+# In the order in which a new user needs them; each is the file of that name in this folder.
 VERBS: dict[str, str] = {
     "demo": "train the small ladder from random weights and write its report",
     "train": "run a recipe: a shipped one by its name, or your own TOML file",
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's own) and return its exit code."""
     wait_asleep()
     if not _open_streams():
-        return _fail("standard output is closed, and the result goes there")
+        return _fail("standard output is closed, so the result cannot be written")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show an arrow shows a "?"
             stream.reconfigure(errors="replace")
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in SHARED:
             _refuse_company(verb)
         code = int(module.run(args))
-        sys.stdout.flush()  # here, where a closed pipe can still be handled silently
+        sys.stdout.flush()  # here a closed pipe can still be handled silently
         return code
     except SystemExit as stop:  # argparse: help and version are 0, a wrong option is 2
         return stop.code if isinstance(stop.code, int) else EXIT_USER_ERROR
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.reason != "surrogates not allowed":
             raise
         around = error.object[max(0, error.start - 20) : error.end + 20]
-        return _fail(f"{around!a} holds bytes that are not UTF-8 text, which no model reads")
+        return _fail(f"{around!a} holds bytes that are not UTF-8 text")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "glassmind"):
@@ -123,10 +123,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> bool:
-    """Whether standard output can be written to; no stream is missing after this.
+    """Whether standard output can be written to; also opens any stream that is missing.
 
-    Python has ``None`` for one that the shell closed (``>&-``), and its number would be given to
-    the next file that is opened, which a subprocess then takes for its standard output.
+    Python sets a stream to ``None`` if the shell closed it (``>&-``). Its file descriptor would
+    then be given to the next file that is opened, and a subprocess would write its output there.
     """
     closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
     for name in closed:
@@ -141,7 +141,7 @@ def _open_streams() -> bool:
 
 
 def overview() -> Parser:
-    """The parser of what stands before the verb; its help lists the verbs."""
+    """The parser for arguments before the verb; its help lists the verbs."""
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, line in VERBS.items())
     parser = Parser(
@@ -166,13 +166,13 @@ def module_of(verb: str) -> ModuleType:
         close = difflib.get_close_matches(verb[:40], VERBS, n=1, cutoff=0.5)
         remedy = f"did you mean {close[0]}?" if close else f"it is one of: {', '.join(VERBS)}"
         if any(character.isspace() for character in verb.strip()):
-            remedy = "a question is asked by glassmind ask"
+            remedy = "to ask a question, use glassmind ask"
         raise UserError(f"there is no verb {verb[:40]!r}; {remedy}")
     return importlib.import_module(f"glassmind.cli.{verb}")
 
 
 def _choose(argv: list[str]) -> tuple[str, list[str]]:
-    """Return the verb and its arguments; print help or version, or exit, where there is none."""
+    """Return the verb and its arguments; without a verb, print help or version, or exit."""
     parser = overview()
     verb = next((word for word in argv if not word.startswith("-")), None)
     if verb is None:
@@ -195,13 +195,13 @@ def _refuse_company(verb: str) -> None:
     if os.environ.get("RANK", "0") != "0":
         raise SystemExit(EXIT_DONE)
     raise UserError(
-        f"torchrun started {os.environ['WORLD_SIZE']} processes, and {verb} works in one: run "
-        f"glassmind {verb} without torchrun (several are for glassmind {' and '.join(SHARED)})"
+        f"torchrun started {os.environ['WORLD_SIZE']} processes, but {verb} runs in one: run "
+        f"glassmind {verb} without torchrun (it is only for glassmind {' and '.join(SHARED)})"
     )
 
 
 def _os_sentence(error: OSError, args: argparse.Namespace | None) -> str:
-    """The operating system's error as a sentence; a failed write has no path."""
+    """The operating system's error as a sentence, without a path if it was a failed write."""
     path = error.filename if isinstance(error.filename, (str, os.PathLike)) else None
     where = path or getattr(args, "run_folder", None) or Path.cwd()
     remedy = "; make room and run it again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""

@@ -3,8 +3,8 @@
 glassmind methods
 glassmind methods --json
 
-A method's name is what --method of ask and eval takes, and "method" of /v1/reason. A reward's name
-is what --reward of eval takes.
+The names of methods are for --method of ask and eval, and for "method" of /v1/reason. The names of
+rewards are for --reward of eval.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_below(text: str, style: str = "") -> None:
-    """Print a sentence under a name, folded between words where there is a terminal."""
+    """Print a sentence under a name, wrapped between words if the output is a terminal."""
     from glassmind.cli.console import out
     from glassmind.evaluate.columns import terminal_width
 

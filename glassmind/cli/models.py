@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from glassmind.model import ModelConfig
 
 CONTEXT = 4096  # tokens; models with a shorter context are counted at theirs
-WIDE = 150  # columns that one table of everything needs; a narrower one is split in two
-NUMBERS = 7  # so many columns come first: name, year, and what is counted
+WIDE = 150  # in a narrower window the table is split in two
+NUMBERS = 7  # columns of the first table: name, year, and the counts
 RANKS = {"context": 2, "FLOPs/token": 1, "KV/token": 1, "year": 3, "active": 2}
-"""Columns that go first where a window is narrow."""
+"""Columns that are dropped first in a narrow window."""
 NUMERIC = ("parameters", "active", "KV/token", "FLOPs/token", "context")
 
 
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("docs/architectures.json"),
         metavar="FILE",
         help="measurements to include, if the file exists (default docs/architectures.json); the "
-        "text about them is in the file of the same name with -findings.md",
+        "text about them is read from the file of the same name with -findings.md",
     )
     page.add_argument(
         "--to", type=Path, metavar="FOLDER", help="write ARCHITECTURES.md and figures/ there"
@@ -143,17 +143,17 @@ def _show(name: str, as_recipe: bool, context: int, as_json: bool) -> None:
     parts = ", ".join(f"{large(n)} {part}" for part, n in row.parts.items() if n)
     active = ""
     if row.active_parameters < row.parameters:
-        active = f", of which a token passes {large(row.active_parameters)}"
+        active = f", of which each token uses {large(row.active_parameters)}"
     sys.stdout.write(
         f"# {row.title} {row.size}, {row.organisation} {row.year}{source}\n"
         f"# parameters: {large(row.parameters)}{active}\n"
         f"#   {parts}\n"
-        f"# FLOPs a token, at {row.counted_context:,} tokens: {large(row.flops_per_token)}\n"
-        f"# KV cache at 16 bits: {row.kv_bytes_per_token:,} bytes a token, "
+        f"# FLOPs per token, at {row.counted_context:,} tokens: {large(row.flops_per_token)}\n"
+        f"# KV cache at 16 bits: {row.kv_bytes_per_token:,} bytes per token, "
         f"{row.kv_bytes / 2**20:,.1f} MiB for {row.counted_context:,}\n\n"
     )
     sys.stdout.write(model_table(config))
-    console().print(f"One like it to train: glassmind models show {name} --recipe > {name}.toml")
+    console().print(f"To train one like it: glassmind models show {name} --recipe > {name}.toml")
 
 
 def _diff(before: str, after: str, as_json: bool) -> None:
@@ -180,11 +180,11 @@ def _diff(before: str, after: str, as_json: bool) -> None:
         why = textwrap.fill(change.why + source, min(screen.width, 100) - 4)
         screen.print(textwrap.indent(why, "    ") + "\n")
     if grown:
-        screen.print(Text("only larger or smaller", style="bold"))
+        screen.print(Text("only the size differs", style="bold"))
         for size in grown:
             screen.print(f"    {size.field}  {shown(a, size.field)} → {shown(b, size.field)}")
     if not changes and not grown:
-        console().print(f"{before} and {after} are built alike")
+        console().print(f"{before} and {after} have the same architecture")
 
 
 def _page(path: Path, folder: Path | None) -> None:

@@ -1,7 +1,7 @@
-"""The parser of every verb: a mistake is one sentence that names what was probably meant.
+"""The parser of every verb, which reports a mistake in one sentence with a suggestion.
 
-argparse prints its usage, half a screen, before the sentence that matters. This one prints only the
-sentence, and looks for a mistyped option before anything else can go wrong because of it:
+argparse prints half a screen of usage before the error message. This parser prints only the
+message, and checks for mistyped options first, because they may cause other errors:
 
     glassmind ask: error: there is no option --modle; did you mean --model?
 """
@@ -21,23 +21,23 @@ _MISSING = re.compile(r"the following arguments are required: (.*)", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose mistakes are single sentences; the parsers of a verb's actions
+    """An ``ArgumentParser`` that reports a mistake in one sentence. The parsers of a verb's actions
     are of the same class."""
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments in ``words``.
 
         Raises:
-            SystemExit: with 0 after ``--help``, with 2 after the sentence about a mistake.
+            SystemExit: with 0 after ``--help``, with 2 after a mistake.
         """
         self._refuse_unknown(words)
         args, rest = self.parse_known_args(list(words))
-        if rest:  # argparse fills an argument of many words from one stretch between options
+        if rest:  # argparse takes an argument of several words from one place between options
             many = [action for action in actions_of(self) if action.nargs in ("+", "*")]
             many = [action for action in many if not action.option_strings]
             if not many:
                 self.error(
-                    f"{' '.join(rest)[:60]!r} is more than it takes: quote a text that has spaces"
+                    f"{' '.join(rest)[:60]!r} is one argument too many: quote a text with spaces"
                 )
             given = getattr(args, many[-1].dest)
             given += [self._get_value(many[-1], word) for word in rest]
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Suggest the nearest of the values that an argument takes."""
+        """Report a wrong value, and suggest the nearest of those that the argument takes."""
         if action.choices is None or value in action.choices:
             return
         choices = [str(choice) for choice in action.choices]
@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
-        """Find an option that nothing here takes, by the rules by which argparse finds options."""
+        """Report an unknown option, found by the same rules by which argparse finds options."""
         known = sorted({name for parser in parsers(self) for name in names(parser)})
         for word in words:
             if word == "--":
@@ -75,17 +75,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def _nearest(name: str, known: Sequence[str], prog: str) -> str:
-    """What a wrong option was probably meant to be: one that begins so, or is spelled alike."""
+    """A suggestion for a wrong option: one that begins the same or has a similar spelling."""
     word = "--" + name[:40].lstrip("-")
     beginnings = [option for option in known if option.startswith(word)]
     close = beginnings or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if len(close) == 1:
         return f"did you mean {close[0]}?"
-    return f"{prog} --help lists those there are"
+    return f"{prog} --help lists the options"
 
 
 def parser_of(verb: str, module: ModuleType) -> Parser:
-    """The parser of the verb that ``module`` is."""
+    """The parser of the verb in ``module``."""
     parser = Parser(
         prog=f"glassmind {verb}",
         description=module.__doc__,
@@ -97,7 +97,7 @@ def parser_of(verb: str, module: ModuleType) -> Parser:
 
 
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """The options and arguments of a parser, as they were declared."""
+    """The options and arguments of a parser, in order of declaration."""
     yield from parser._actions
 
 

@@ -4,8 +4,8 @@
     glassmind plan --params 8B --gpus 64         every layout, and the recommended one
     glassmind plan --preset llama3-70b --gpus 512 --tokens 2T
 
-The model of a GPU is an NVIDIA H100's: 80 GB, 989 TFLOP/s in bfloat16, 450 GB/s each way to its
-seven neighbours and 50 GB/s (one 400 Gb/s card) to other nodes. docs/SCALING-OUT.md explains.
+The default GPU is an NVIDIA H100: 80 GB, 989 TFLOP/s in bfloat16, 450 GB/s each way to its seven
+neighbours and 50 GB/s (one 400 Gb/s card) to other nodes. docs/SCALING-OUT.md explains the model.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ _LAYOUT_COLUMNS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``glassmind plan``."""
     model = parser.add_mutually_exclusive_group()
-    model.add_argument("--params", type=_number, metavar="N", help="parameters, as 8B or 350M")
+    model.add_argument("--params", type=_number, metavar="N", help="parameters, such as 8B or 350M")
     model.add_argument("--preset", metavar="NAME", help="llama3-8b, or one of `glassmind models`")
-    parser.add_argument("--gpus", type=_count, metavar="N", help="how many GPUs")
+    parser.add_argument("--gpus", type=_count, metavar="N", help="number of GPUs")
     parser.add_argument("--gpus-per-node", type=_count, default=8, metavar="N", help="default 8")
     parser.add_argument("--sequence", type=_count, default=8192, metavar="N", help="default 8192")
     parser.add_argument(
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         _table(args)
         return 0
     if args.gpus is None:
-        raise UserError("say on how many GPUs: --gpus 64")
+        raise UserError("give the number of GPUs, such as --gpus 64")
     from glassmind.plan.sizes import preset, shape_of
 
     if args.preset:
@@ -111,7 +111,7 @@ def _cluster(args: argparse.Namespace, gpus: int) -> Cluster:
         raise UserError(f"--gpus must be at most {MOST_GPUS:,}, not {gpus:,}")
     if gpus % per_node:
         raise UserError(
-            f"{gpus} GPUs do not fill nodes of {per_node}: use a multiple, or --gpus-per-node"
+            f"{gpus} GPUs do not fill nodes of {per_node}: give a multiple, or --gpus-per-node"
         )
     return Cluster(
         gpus,
@@ -185,7 +185,7 @@ def _table(args: argparse.Namespace) -> None:
             if best is None:
                 needed = fewest_gpus(replace(job), cluster)
                 rows.append(row | {"recommended": None, "fewest_gpus": needed})
-                lines.append((name, str(gpus), f"does not fit: {needed} GPUs would do",
+                lines.append((name, str(gpus), f"does not fit: it needs {needed} GPUs",
                               *[""] * 5, "–", ""))  # fmt: skip
                 continue
             rows.append(row | {"recommended": _facts(best)})
@@ -240,11 +240,11 @@ def _verdict(job: Job, cluster: Cluster, best: Estimate | None) -> str:
     if best is None:
         if next(layouts(job, cluster), None) is None:
             return (
-                f"{job.batch_rows} rows cannot be shared by {cluster.gpus} GPUs: "
+                f"{job.batch_rows} rows cannot be divided among {cluster.gpus} GPUs: "
                 "raise --batch-tokens"
             )
         needed = fewest_gpus(job, cluster)
-        remedy = f"{needed} GPUs would do" if needed else "no number of such GPUs would do"
+        remedy = f"it needs {needed} GPUs" if needed else "no number of such GPUs is enough"
         return f"It does not fit {cluster.gpus} GPUs of {cluster.memory / 1e9:g} GB; {remedy}."
     in_the_trainer = best.layout.tensor == 1
     note = "" if in_the_trainer else " (tensor parallelism is not in this trainer)"

@@ -1,4 +1,4 @@
-"""Write the report of a run again: a ladder or a training run, finished or not.
+"""Write the report of a ladder or a training run again, finished or not.
 
     glassmind report runs/demo
     glassmind report runs/text-train
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print one JSON object: ladder.json, or what a training's figures suggest",
+        help="print one JSON object: ladder.json, or the diagnosis of a training run",
     )
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_training(args: argparse.Namespace, files: RunFiles) -> None:
-    """The summary of a training run and its diagnosis on standard output."""
+    """Print the summary of a training run and its diagnosis."""
     from glassmind.cli.console import console, out, print_json
     from glassmind.evaluate.report.training_section import stages_of, training_summary
 

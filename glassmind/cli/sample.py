@@ -5,8 +5,8 @@
     glassmind sample smollm2 "The capital of France is" --max-tokens 5
     glassmind sample http://127.0.0.1:8000/v1 - < beginning.txt
 
-The model goes on from the text as it is, without a chat template. A model of a ladder, such as
-runs/demo, was trained on questions alone: ask it instead.
+The model continues the text without a chat template. A model of a ladder, such as runs/demo, was
+trained only on questions: use glassmind ask instead.
 """
 
 from __future__ import annotations
@@ -22,27 +22,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``glassmind sample``."""
     parser.add_argument("model", metavar="MODEL", help=MODELS)
     parser.add_argument(
-        "text", nargs="+", metavar="TEXT", help="how the text begins, or - for standard input"
+        "text", nargs="+", metavar="TEXT", help="the text to continue, or - for standard input"
     )
     parser.add_argument(
-        "--max-tokens", type=int, default=200, metavar="N", help="of the continuation (200)"
+        "--max-tokens", type=int, default=200, metavar="N", help="most tokens to generate (200)"
     )
     parser.add_argument(
-        "--temperature", type=float, default=0.8, metavar="T", help="0 takes the likeliest (0.8)"
+        "--temperature",
+        type=float,
+        default=0.8,
+        metavar="T",
+        help="0 takes the likeliest token each time (0.8)",
     )
     parser.add_argument(
-        "--top-k", type=int, default=0, metavar="K", help="of the K likeliest tokens (0: of all)"
+        "--top-k",
+        type=int,
+        default=0,
+        metavar="K",
+        help="sample from the K likeliest tokens (0: from all)",
     )
     parser.add_argument(
-        "--top-p", type=float, default=0.95, metavar="P", help="of the likeliest tokens (0.95)"
+        "--top-p",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="sample from the likeliest tokens with this probability together (0.95)",
     )
     parser.add_argument(
-        "--samples", type=int, default=1, metavar="N", help="several continuations (1)"
+        "--samples", type=int, default=1, metavar="N", help="number of continuations (1)"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another gives other texts (0)"
-    )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to compute with")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the random seed (0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_key_argument(parser)
 
@@ -73,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
         llm = open_llm(args.model, api_key_variable=args.api_key_env)
     if llm.format == "chat":
         console().print(
-            f"{llm.name} continues this as plain text; glassmind chat {args.model} talks with it",
+            f"{llm.name} continues this as plain text; to talk with it: "
+            f"glassmind chat {args.model}",
             style="dim",
         )
     continued = llm.continuations(text, params)

@@ -1,12 +1,12 @@
-"""Test the dial: train several depths, and fit loss against compute.
+"""Train models of several depths, and fit a scaling law of loss against compute.
 
     glassmind scaling                                     the demo's problems, depths 2 to 5
     glassmind scaling text --set pretrain.file=book.txt --depths 2,3,4,5,6
     glassmind scaling short --depths 1,2,3 --tokens-per-parameter 2        minutes
-    glassmind scaling --run runs/text-scaling --resume                     go on with one
+    glassmind scaling --run runs/text-scaling --resume                     continue
 
-Every size is a run of its own in the folder. The fitted law, its goodness of fit, and how well it
-predicts the largest size from the others are printed, and drawn in scaling.html.
+Every size is a run of its own in the folder. The verb prints the fitted law, its goodness of fit,
+and how well it predicts the largest size from the others, and draws them in scaling.html.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _asked(args: argparse.Namespace, recipe: Recipe | None) -> Settings:
-    """What the command line says, and the usual where it says nothing."""
+    """The values of the command line, with defaults for those not given."""
     from glassmind.pipeline.scaling import Settings
     from glassmind.runs.dial import TOKENS_PER_PARAMETER
     from glassmind.runs.recipe import read_recipe
@@ -111,10 +111,11 @@ def _asked(args: argparse.Namespace, recipe: Recipe | None) -> Settings:
 
 
 def _kept(args: argparse.Namespace, folder: Path, recipe: Recipe | None) -> Settings:
-    """What the scaling in ``folder`` was begun with; more depths and seeds may be asked for.
+    """The values with which the scaling run in ``folder`` was started; the command line may add
+    depths and seeds.
 
     Raises:
-        UserError: there is none, or it was begun with something else than what is asked for.
+        UserError: there is none, or it was started with other values than the command line's.
     """
     from glassmind.cli.jobs import changed
     from glassmind.pipeline.scaling import SETTINGS, Settings
@@ -123,7 +124,7 @@ def _kept(args: argparse.Namespace, folder: Path, recipe: Recipe | None) -> Sett
 
     if not (folder / SETTINGS).is_file():
         raise UserError(
-            f"there is no scaling in {folder} to go on with: name its folder by --run, or begin "
+            f"there is no scaling run in {folder} to continue: name its folder by --run, or start "
             "one without --resume"
         )
     kept = read_record(Settings, folder / SETTINGS)
@@ -139,8 +140,8 @@ def _kept(args: argparse.Namespace, folder: Path, recipe: Recipe | None) -> Sett
         other.append(f"--tokens-per-parameter ({kept.tokens_per_parameter:g}, now {ratio:g})")
     if other:
         raise UserError(
-            f"{folder} was started with another {other[0]}: leave that out, since --resume goes on "
-            "with what the scaling has"
+            f"{folder} was started with another {other[0]}: leave that out, since --resume "
+            "continues with the run's own values"
         )
     return replace(kept, depths=args.depths or kept.depths, seeds=args.seeds or kept.seeds)
 

@@ -1,4 +1,4 @@
-"""Serve a model over HTTP: the API that OpenAI's clients speak, and a chat page.
+"""Serve a model over HTTP, with the API of OpenAI's clients and a chat page.
 
     glassmind serve smollm2
     glassmind serve runs/demo --port 8080
@@ -9,8 +9,8 @@ Then open the address in a browser, or point a client at it:
     OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")
 
 API keys come from a file, one per line, or from the environment variable GLASSMIND_API_KEYS.
-Without keys every client that reaches the port is served; so by default the server listens on this
-machine only. SIGTERM or Ctrl-C ends it, after the running answers.
+Without keys every client that reaches the port is served, so by default the server listens on this
+machine only. On SIGTERM or Ctrl-C it finishes the running answers and ends.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default length of an answer (1024)",
     )
     parser.add_argument(
-        "--request-seconds", type=float, default=600, metavar="S", help="for an answer (600)"
+        "--request-seconds", type=float, default=600, metavar="S", help="time of a request (600)"
     )
     parser.add_argument(
-        "--body-bytes", type=int, default=4 << 20, metavar="N", help="of a request (4194304)"
+        "--body-bytes", type=int, default=4 << 20, metavar="N", help="size of a request (4194304)"
     )
     parser.add_argument(
-        "--memory-mb", type=int, default=512, metavar="N", help="for bodies and answers (512)"
+        "--memory-mb", type=int, default=512, metavar="N", help="memory of bodies and answers (512)"
     )
     parser.add_argument(
-        "--connections", type=int, default=1000, metavar="N", help="open at once (1000)"
+        "--connections", type=int, default=1000, metavar="N", help="open connections (1000)"
     )
     parser.add_argument(
         "--proxy",
@@ -88,7 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a reverse proxy whose X-Forwarded-For names the client; repeatable",
     )
     parser.add_argument(
-        "--drain-seconds", type=float, default=30, metavar="S", help="for the last answers (30)"
+        "--drain-seconds",
+        type=float,
+        default=30,
+        metavar="S",
+        help="time for running answers when the server is stopped (30)",
     )
     parser.add_argument(
         "--origin",
@@ -101,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rows", type=int, default=256, metavar="N", help="samples computed at once (256)"
     )
     parser.add_argument(
-        "--cache-mb", type=int, default=1024, metavar="N", help="for keys and values (1024)"
+        "--cache-mb", type=int, default=1024, metavar="N", help="memory of the KV cache (1024)"
     )
 
 
@@ -162,8 +166,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def client_name(model: str) -> str:
-    """What clients call the model that ``model`` names on the command line: smollm2 for
-    ``smollm2``, ``models/smollm2.gguf`` and, in a folder smollm2, ``.``; nothing for nothing."""
+    """The name that clients use for the model that ``model`` names on the command line: smollm2
+    for ``smollm2``, ``models/smollm2.gguf`` and, in a folder smollm2, ``.``; empty if ``model``
+    is."""
     if not model:
         return ""
     path = Path(model.removeprefix("hub:"))
@@ -203,7 +208,7 @@ def _is_address(text: str) -> bool:
 
 
 def require_server() -> None:
-    """Raise ``UserError`` where the packages of the extra ``serve`` are missing."""
+    """Raise ``UserError`` if the packages of the extra ``serve`` are missing."""
     from importlib.util import find_spec
 
     missing = [n for n in ("fastapi", "uvicorn", "prometheus_client") if find_spec(n) is None]

@@ -48,7 +48,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="also send the training metrics there; repeatable",
     )
     group.add_argument(
-        "--resume", action="store_true", help="continue an interrupted run, which has its recipe"
+        "--resume", action="store_true", help="continue an interrupted run with its own recipe"
     )
     group.add_argument("--seed", type=_seed, metavar="N", help="the random seed")
     group.add_argument("--device", type=_device, help="auto, cpu, cuda, cuda:1, mps, ...")
@@ -60,10 +60,10 @@ def apply_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     """Return the recipe (a tree of frozen dataclasses) with every ``KEY=VALUE`` applied.
 
     The value is read as the field's type: ``train.steps=300``, ``data.families=buying,rates``,
-    ``model.experts=none``. Raises ``UserError`` for what is not ``KEY=VALUE``, for an unknown key
-    (with the nearest one, and all at that level) and for a value of the wrong type.
+    ``model.experts=none``. Raises ``UserError`` for anything but ``KEY=VALUE``, for an unknown key
+    (naming the nearest one, and all at that level) and for a value of the wrong type.
     """
-    # Imported here: a verb's --help needs the options above, but not the folder of runs.
+    # Imported here, because a verb's --help does not need the package of runs.
     from glassmind.runs.overrides import replace_many
 
     changes = []

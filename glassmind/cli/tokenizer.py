@@ -139,7 +139,7 @@ def _train(args: argparse.Namespace) -> None:
     _check_target(target, args.files)
     if kind == "char" and size is not None:
         raise UserError(
-            "--vocab-size is for --kind bpe and wordpiece; the characters of the text decide here"
+            "--vocab-size is only for --kind bpe and wordpiece; this kind has the text's characters"
         )
     size = _DEFAULT_SIZES.get(kind, 0) if size is None else size
     texts = _read(args.files)
@@ -167,7 +167,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _check_target(target: Path, files: Sequence[Path]) -> None:
-    """Refuses, before the work, a target that cannot be written or would replace a text."""
+    """Refuse, before the work, a target that cannot be written or would replace a text."""
     if target.is_dir():
         raise UserError(f"--out {target} is a folder; name a file in it")
     nearest = next(parent for parent in target.parents if parent.exists())
@@ -220,8 +220,8 @@ def _encode(args: argparse.Namespace) -> None:
 
         if not isinstance(tokenizer, ComposedTokenizer):
             raise UserError(
-                f"--special is not for {args.tokenizer}: a tokenizer made here never finds special "
-                "tokens in a text; only the program writes them"
+                f"--special does not work with {args.tokenizer}: a tokenizer trained here never "
+                "finds special tokens in a text; only the program writes them"
             )
         ids = tokenizer.encode_marked(text)
     if args.json:
@@ -294,12 +294,12 @@ def _faster(
     from glassmind.tokenize.corpus.tiktoken_encoder import with_tiktoken
 
     if isinstance(tokenizer, CharTokenizer):
-        raise UserError(f"{where} is a tokenizer of single characters, and tiktoken is for BPE")
+        raise UserError(f"{where} is a tokenizer of characters, but tiktoken is only for BPE")
     return with_tiktoken(tokenizer)
 
 
 def _spare_other_files(target: Path, tokenizer: Path) -> None:
-    """Refuses to overwrite the tokenizer, or a derived .json path that is not a corpus's."""
+    """Refuse to overwrite the tokenizer, or a .json file that does not describe a corpus."""
     if target.exists() and tokenizer.exists() and target.samefile(tokenizer):
         raise UserError(f"--out {target} is the tokenizer; name another file")
     facts = target.with_suffix(".json")
@@ -307,7 +307,7 @@ def _spare_other_files(target: Path, tokenizer: Path) -> None:
         with facts.open("rb") as file:
             if b'"dtype"' not in file.read(200):
                 raise UserError(
-                    f"--out {target} would replace {facts}, which describes no corpus; name "
+                    f"--out {target} would replace {facts}, which does not describe a corpus; name "
                     "another file"
                 )
 
@@ -318,4 +318,4 @@ def _separator(argument: str) -> str:
     try:
         return unescaped(argument)
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
-        raise UserError(f"--separator {argument!r} is not right ({error.reason})") from None
+        raise UserError(f"--separator {argument!r} is not valid ({error.reason})") from None

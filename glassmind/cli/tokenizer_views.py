@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # on a terminal with only sixteen colours.
 _COLOURS = tuple(f"#000000 on {paper}" for paper in ("#87d7ff", "#ffd75f", "#87d75f", "#ff87d7"))
 _NEW = _COLOURS[2]
-_MOST_TOKENS, _MOST_PATHS = 1000, 24  # drawn; a book has more
+_MOST_TOKENS, _MOST_PATHS = 1000, 24  # the most that are drawn
 _COLUMNS = (
     Column("tokenizer", left=True),
     Column("vocabulary", rank=2),
@@ -40,7 +40,7 @@ _DIGITS = frozenset(b"0123456789")
 
 
 def show(tokenizer: ComposedTokenizer | SavedTokenizer, text: bytes, as_json: bool) -> None:
-    """The tokens of ``text`` in colours, and the steps of pieces that took several."""
+    """Print the tokens of ``text`` in colours, and the merges of pieces that needed any."""
     ids = tokenizer.encode(text)
     paths = explain(tokenizer, text.decode("utf-8", "replace"))
     worth_it = (path for path in paths if path.steps or path.too_long)
@@ -63,7 +63,7 @@ def show(tokenizer: ComposedTokenizer | SavedTokenizer, text: bytes, as_json: bo
     if len(ids) > _MOST_TOKENS:
         console().print(f"(the first {_MOST_TOKENS:,} tokens are drawn)", style="dim")
     if not all_shown:
-        note = f"(of the pieces that were put together, the first {_MOST_PATHS} are drawn)"
+        note = f"(of the merged pieces, the first {_MOST_PATHS} are drawn)"
         console().print(note, style="dim")
     console().print(f"tokens: {len(ids):,}  bytes: {len(text):,}")
 
@@ -84,7 +84,7 @@ def _coloured(tokens: list[tuple[str, int]], width: int) -> Text:
 
 
 def _drawn(paths: list[PiecePath], screen: Console) -> Text:
-    """The path of each piece: a line for its start and one per step, with the new token marked."""
+    """The merges of each piece: a line for its start and one per merge, the new token marked."""
     indent = max((len(step.note) for path in paths for step in path.steps), default=0) + 2
     drawn = Text()
 
@@ -115,7 +115,7 @@ def _visible(piece: str) -> str:
 @dataclass(frozen=True)
 class _Row:
     """How one tokenizer encodes a text. ``tokens_per_digit`` is 1 if every digit is a token;
-    ``exact``: decoding returns the text."""
+    ``exact`` says that decoding returns the text."""
 
     tokenizer: Path
     vocab_size: int

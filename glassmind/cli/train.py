@@ -5,15 +5,15 @@
     glassmind train text --set pretrain.file=book.txt
     glassmind train text --set pretrain.file=book.txt --depth 6
     glassmind train demo --minutes 10
-    glassmind train --run runs/demo-train --resume    go on, with the recipe that the run has
+    glassmind train --run runs/demo-train --resume    continue with the run's own recipe
 
     torchrun --nproc-per-node 2 -m -- glassmind train text ...   one run in two processes
 
---depth is the one dial: width, heads, learning rates, batch and steps follow from it. --minutes
+--depth sets the size: width, heads, learning rates, batch and steps are computed from it. --minutes
 chooses the deepest model that trains well in that time, or with --depth the number of steps that
-fit; it counts the training steps only, without reading the data and compiling.
+fit; it counts only the training steps, not reading the data and compiling.
 
-The run's folder then works with ask, eval and load.
+The run's folder can then be used with ask, eval and load.
 """
 
 from __future__ import annotations

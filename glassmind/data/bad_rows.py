@@ -1,8 +1,7 @@
-"""Rows of a file that cannot be used: all of them are counted, and nothing is left out in silence.
+"""Rows of a file that cannot be used.
 
-A file of 24,000 rows with one bad one is worth having. By default it is refused, with what is wrong
-and how many rows are; a recipe that says ``on_bad_row = "skip"`` goes on without them, and says
-which were left out.
+By default a file with bad rows is refused, with a message that says what is wrong and how many rows
+are bad. With ``on_bad_row = "skip"`` in a recipe they are left out, and a message says which.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ Parsed = TypeVar("Parsed")
 OnBadRow = Literal["stop", "skip"]
 
 SHOWN = 10
-"""So many bad rows are shown in a message; ``glassmind data check`` lists the others."""
+"""The most bad rows that a message shows; ``glassmind data check`` lists the others."""
 
 MOST = 100_000
-"""With more bad rows than these, it is not the file that was meant, and reading it ends."""
+"""After more bad rows than this, reading ends: it is probably the wrong file."""
 
 MAX_MEMORY = 4 << 30
-"""Bytes that the rows of one file may take, which a compressed file does not show."""
+"""The most bytes of memory that the rows of one file may take, whatever the file's own size."""
 
-SKIP = '--skip-bad-rows (on_bad_row = "skip" in a recipe) goes on without'
+SKIP = '--skip-bad-rows (on_bad_row = "skip" in a recipe) skips'
 
 
 class RowFault(UserError):
-    """Why a row cannot be used: what follows its place in a sentence, as in "needs an answer"."""
+    """Why a row cannot be used, as the end of a sentence: "needs an answer"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as its file has it. ``where`` is its place for people, ``mine.csv line 3``; ``name`` is
-    the same for an id, ``mine-3``; ``values`` is its value in JSON, or its cells by column."""
+    """A row of a file. ``where`` is its place for messages, ``mine.csv line 3``, and ``name`` for
+    an id, ``mine-3``; ``values`` is its JSON value, or its cells by column."""
 
     where: str
     name: str
@@ -56,7 +55,7 @@ class BadRow:
 
 @dataclass
 class Checked(Generic[Parsed]):
-    """What was found in ``file``: the rows that can be used, and those that cannot."""
+    """The rows of ``file``: those that can be used, and those that cannot."""
 
     file: str
     good: list[Parsed] = field(default_factory=list)
@@ -67,19 +66,19 @@ class Checked(Generic[Parsed]):
         return len(self.good) + len(self.bad)
 
     def add_bad(self, row: BadRow) -> None:
-        """Raises ``UserError`` where there are too many."""
+        """Add a bad row; raises ``UserError`` if there are too many."""
         self.bad.append(row)
         if len(self.bad) > MOST:
             raise UserError(
-                f"{self.file} has more than {MOST:,} rows that cannot be used; is it the right "
-                f"file?{self._listed()}"
+                f"{self.file} has more than {MOST:,} rows that cannot be used; check that it is "
+                f"the right file:{self._listed()}"
             )
 
     def usable(self, on_bad_row: OnBadRow, say: Callable[[str], object]) -> list[Parsed]:
-        """The good rows; what is left out is told to ``say``.
+        """The good rows; ``say`` is called with a message about those left out.
 
         Raises:
-            UserError: there are bad rows that are not to be skipped, or there are no others.
+            UserError: there are bad rows and they are not to be skipped, or all rows are bad.
         """
         if not self.bad:
             return self.good
@@ -93,7 +92,7 @@ class Checked(Generic[Parsed]):
         if self.n_rows == 1:
             return str(self.bad[0])
         if len(self.bad) == 1:
-            return f"{self.bad[0]}; it is the only bad row of {self.n_rows:,}, and {SKIP} it"
+            return f"{self.bad[0]}; it is the only bad row of {self.n_rows:,}: {SKIP} it"
         if not self.good:
             return f"none of the {self.n_rows:,} rows of {self.file} can be used:{self._listed()}"
         return (
@@ -137,7 +136,7 @@ def check_rows(
         n_bytes += size(parsed)
         if n_bytes > MAX_MEMORY:
             raise UserError(
-                f"{row.where}: the rows before it take {MAX_MEMORY >> 30} GiB of memory already; "
+                f"{row.where}: the rows up to it take more than {MAX_MEMORY >> 30} GiB of memory; "
                 "split the file"
             )
         found.good.append(parsed)
@@ -145,4 +144,4 @@ def check_rows(
 
 
 def silence(sentence: str) -> None:
-    """What ``say`` is where nobody listens."""
+    """Ignores messages: the default of ``say``."""

@@ -1,4 +1,4 @@
-"""Conversations as rows of tokens, with the answers marked that are to be learned.
+"""Conversations as rows of tokens, in which the assistant's answers are marked.
 
 The model learns the assistant's answers, not the user's messages, so ``chat_documents`` marks the
 tokens of every answer, and the token that ends it, as ``completion``. It finds them with any chat
@@ -6,9 +6,9 @@ template: the conversation is rendered once up to the answer, with the generatio
 and once including the answer; the answer begins where the two rows of ids differ. So the prompt has
 exactly the tokens that the model will see in use.
 
-Templates leave out without a word what they do not know, and the model would learn an empty answer
-where the file has a tool call. So a field of an answer, or tools, that the template does not write
-is refused by name.
+Templates silently leave out what they do not support, and the model would learn an empty answer
+where the file has a tool call. So tools, or a field of an answer, that the template does not write
+are refused by name.
 
 Some templates render an earlier turn differently once another follows (they drop its thinking).
 Then one answer's row is not a prefix of the next, and each becomes a document of its own.
@@ -33,13 +33,13 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 Turns = Literal["all", "last"]
 
-# What an answer may have beside what it says: the rest must be written by the template.
+# Fields of an answer that the template need not write; it must write all others.
 _NOT_SAID = frozenset({"role", "content", "name", "id", "tool_call_id"})
 
 
 @dataclass(frozen=True)
 class ChatDocuments:
-    """The training documents, and the number of turns left out: ``too_long`` for the context."""
+    """The training documents, and the number of turns left out as ``too_long`` for the context."""
 
     documents: list[Document]
     too_long: int
@@ -93,7 +93,7 @@ def _documents(
         _require_written(messages, chat.tools, template)
         ids, learned = _answer(messages, chat.tools, tokenizer, template, stop_ids)
         if len(ids) > most_tokens:
-            return documents, len(answers) - done  # what follows is longer still
+            return documents, len(answers) - done  # the later ones are longer still
         if documents and np.array_equal(ids[: len(documents[-1])], documents[-1].ids):
             learned[: len(documents[-1])] |= documents[-1][COMPLETION]
             documents[-1] = Document(ids, {COMPLETION: learned})
@@ -103,19 +103,19 @@ def _documents(
 
 
 def _require_tools(chat: Chat, template: ChatTemplate) -> None:
-    """Raise ``UserError`` where the template leaves the tools of a conversation out."""
+    """Raise ``UserError`` if the template leaves out the tools of a conversation."""
     if template.render(chat.messages, tools=chat.tools) == template.render(chat.messages):
         raise UserError(
             f'{template.name} does not write the "tools" of a conversation (the one that begins '
-            f"{opening(chat)[:40]!r}): leave them out of the file, or give a template that writes "
-            "them by chats.template"
+            f"{opening(chat)[:40]!r}): leave them out of the file, or set chats.template to one "
+            "that writes them"
         )
 
 
 def _require_written(
     messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], template: ChatTemplate
 ) -> None:
-    """Raise ``UserError`` where the template leaves out a field of the last message, an answer."""
+    """Raise ``UserError`` if the template leaves out a field of the last message, an answer."""
     *before, answer = messages
     for name in answer.keys() - _NOT_SAID:
         without = {key: value for key, value in answer.items() if key != name}
@@ -126,8 +126,8 @@ def _require_written(
         if texts[0] == texts[1]:
             raise UserError(
                 f"{template.name} does not write {name!r}, which the answer "
-                f"{str(answer['content'])[:40]!r} has: leave it out of the file, or give a "
-                "template that writes it by chats.template"
+                f"{str(answer['content'])[:40]!r} has: leave it out of the file, or set "
+                "chats.template to one that writes it"
             )
 
 

@@ -1,9 +1,9 @@
-"""JSON values one after the other: the lines of a JSONL file, or the elements of one JSON list.
+"""A stream of JSON values: the lines of a JSONL file, or the elements of one JSON list.
 
-The file may be compressed (``.gz``, ``.xz``) and comes from a stranger: a few kilobytes of gzip can
-hold a gigabyte of ``[],``, and each three of these characters become a list of 56 bytes. So it is
-unpacked and parsed piece by piece, only one row is in memory at a time, and a row has a largest
-size.
+The file may be compressed (``.gz``, ``.xz``) and is not trusted: a few kilobytes of gzip can hold a
+gigabyte of ``[],``, of which every three characters become a list of 56 bytes. So the file is
+unpacked and parsed piece by piece, with only one row in memory at a time, and the size of a row is
+limited.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 def json_rows(path: Path) -> Iterator[tuple[Any, str] | BadRow]:
     """Every value, with its place for error messages; blank lines are left out.
 
-    A line that is too long, not JSON, or holds what is not text is a ``BadRow``, and the next line
-    follows. An object that is written over several lines is one row, as in a file of its own.
+    A line that is too long, is not JSON, or holds invalid text is a ``BadRow``, and reading
+    continues with the next line. A file with a single object over several lines has one row.
 
     Raises:
-        UserError: the file cannot be read or unpacked, or is not UTF-8; what is no JSON is not on a
-            line of its own, so that what follows cannot be read.
+        UserError: the file cannot be read or unpacked, or is not UTF-8; or invalid JSON is not on a
+            line of its own, so that the rest cannot be read.
     """
     with readable(path):
         text = _Text(path)
@@ -56,15 +56,15 @@ def _rows(text: _Text, path: Path, first: str) -> Iterator[tuple[Any, str] | Bad
         yield _element(text, where), where
         if text.skip(_SPACE):
             raise UserError(
-                f"{path} goes on after its first object; give one object a line, or one list"
+                f"{path} continues after its first object; give one object per line, or one list"
             )
     else:
         yield from _lines(text)
 
 
 def require_text(row: Any, where: str) -> None:
-    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``): JSON can spell what is no
-    text, and no tokenizer could encode it."""
+    r"""Raise ``UserError`` for half of a surrogate pair (``"\ud83d"``). JSON can spell it, but it
+    is not text, and no tokenizer can encode it."""
     if not _is_text(row):
         raise UserError(f"{where} {_NOT_TEXT}")
 
@@ -78,23 +78,23 @@ def _is_text(row: Any) -> bool:
 
 
 class _Text:
-    """A file's text, of which only what has not been parsed yet is in memory."""
+    """The text of a file; only the part that is being parsed is in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rest, self.at = "", 0  # what follows is rest[at:]
+        self.rest, self.at = "", 0  # rest[at:] is read but not yet parsed
         self.ended = False
         self._texts = self._decoded()
 
     def more(self) -> bool:
-        """Read another piece; false at the end of the file."""
+        """Read another piece; returns false at the end of the file."""
         piece = next(self._texts, None)
         self.ended = piece is None
         self.rest, self.at = self.rest[self.at :] + (piece or ""), 0
         return not self.ended
 
     def skip(self, characters: str) -> str:
-        """The next character that is none of these, or an empty text at the end."""
+        """The next character that is none of these, or an empty string at the end."""
         while True:
             while self.at < len(self.rest):
                 if self.rest[self.at] not in characters:
@@ -104,8 +104,8 @@ class _Text:
                 return ""
 
     def _decoded(self) -> Iterator[str]:
-        # Bytes that are not UTF-8 become lone surrogates, which no UTF-8 text has, so that a row
-        # with such bytes is a bad row and the others can be read.
+        # Bytes that are not UTF-8 become lone surrogates, which do not occur in UTF-8 text. So only
+        # the rows with such bytes are bad, and the others can be read.
         decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
         for block in chain(unpacked(self.path), [b""]):
             yield decoder.decode(block, final=not block)
@@ -127,15 +127,15 @@ def _elements(text: _Text) -> Iterator[tuple[Any, str]]:
         text.at += 1
     text.at += 1
     if text.skip(_SPACE):
-        raise UserError(f"{text.path} goes on after the end of its list; put all rows into it")
+        raise UserError(f"{text.path} continues after the end of its list; put all rows into it")
 
 
 def _element(text: _Text, where: str) -> Any:
-    """The value that begins here; it is parsed again each time more of it had to be read."""
+    """The value that begins here; it is parsed again whenever more of it had to be read."""
     while True:
         try:
             value, end = _DECODER.raw_decode(text.rest, text.at)
-            if end < len(text.rest) or text.ended:  # otherwise a number might go on
+            if end < len(text.rest) or text.ended:  # otherwise a number might continue
                 if _NOT_UTF8.search(text.rest, text.at, end):
                     raise UserError(f"{where} is not UTF-8 text; save the file as UTF-8")
                 text.at = end
@@ -151,7 +151,7 @@ def _element(text: _Text, where: str) -> Any:
 
 
 def _goes_on(text: _Text) -> bool:
-    """Whether the object that begins here is not whole at the end of its line."""
+    """Whether the object that begins here is incomplete at the end of its line."""
     while (end := text.rest.find("\n", text.at)) < 0 and len(text.rest) - text.at <= MAX_ROW:
         if not text.more():
             return False
@@ -180,7 +180,7 @@ def _lines(text: _Text) -> Iterator[tuple[Any, str] | BadRow]:
             try:
                 yield _DECODER.decode(line), where
             except (ValueError, RecursionError):
-                yield BadRow(where, "is not JSON; give one object a line, or one list")
+                yield BadRow(where, "is not JSON; give one object per line, or one list")
 
 
 def _skip_line(text: _Text) -> None:

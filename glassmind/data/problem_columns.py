@@ -1,4 +1,4 @@
-"""What the columns of a file of problems are called."""
+"""The names of the columns in a file of problems."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 QUESTIONS = ("question", "problem", "prompt")
 ANSWERS = ("answer", "final_answer")
 SOLUTIONS = ("steps", "solution", "rationale")
-"""A column that is not named is the first of these, in any case, in which a row has a value."""
+"""If a column is not named, the first of these in which a row has a value is used, in any case."""
 
 
 @dataclass(frozen=True)
 class ProblemColumns:
-    """The columns by their names in the file; empty, they are found."""
+    """The names of the columns in the file; those left empty are found by their usual names."""
 
     question: str = ""
     answer: str = ""
@@ -20,4 +20,4 @@ class ProblemColumns:
 
 
 FOUND = ProblemColumns()
-"""All columns are found."""
+"""All columns are found by their usual names."""

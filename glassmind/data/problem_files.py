@@ -1,23 +1,23 @@
-r"""The user's own problems, from any file of rows: JSONL, JSON, CSV, TSV, parquet, or a folder.
+r"""The user's own problems from a file of rows: JSONL, JSON, CSV, TSV, parquet, or a folder.
 
     {"question": "Mia has 3 boxes of 12 pencils ...", "answer": 36,
      "steps": ["pencils: 3*12=36"], "id": "mine-1"}
 
-A row has a question, an answer and, if it has one, a worked solution. Their columns are found by
-the usual names (``question`` or ``problem``, ``answer``, ``steps`` or ``solution``, in any
-case; ``problem_columns`` has them all), or named by ``ProblemColumns``. So the files of GSM8K and
-MATH are read as they are.
+A row has a question, an answer and optionally a worked solution. Their columns are found by the
+usual names (``question`` or ``problem``, ``answer``, ``steps`` or ``solution``, in any case;
+``problem_columns`` has them all), or named by ``ProblemColumns``. So the files of GSM8K and MATH
+can be read without changes.
 
 * The answer is a number, a text that is one (``"$1,800"``), or any other short text: LaTeX
-  (``"\\frac{\\pi}{2}"``), a choice (``"B"``), a name. A text with ``#### 72`` in it is GSM8K's: a
-  solution and its answer. Without an answer, it is what the solution puts into its last
-  ``\\boxed{...}``, or after ``####``.
-* The solution is a list of steps, or a text: a line is a step, and in a text of one line, or one
-  with LaTeX, a sentence is.
+  (``"\\frac{\\pi}{2}"``), a choice (``"B"``), a name. A text with ``#### 72`` in it is in GSM8K's
+  format: a solution and its answer. If the answer is missing, it is taken from the solution's last
+  ``\\boxed{...}``, or from the text after ``####``.
+* The solution is a list of steps, or a text. Every line of the text is a step; in a text of one
+  line, or with LaTeX, every sentence is.
 * ``id``, a text, is optional. Problems written by this program have more fields (``source``,
   ``split``, ``key`` and the structure of each step), which are read back.
 
-A file is untrusted: every field is checked, and a row that cannot be used says why.
+A file is untrusted: every field is checked, and for a bad row a message says why.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ def load_problems(
 ) -> list[Problem]:
     """The problems in a file or folder.
 
-    ``on_bad_row`` ``"skip"`` leaves out the rows that are no problem, and tells ``say`` which.
+    ``on_bad_row`` ``"skip"`` leaves out bad rows, and calls ``say`` with a message about them.
 
     Raises:
         UserError: there is no such file, it cannot be read, or holds no problem; or it has bad
-            rows: what is no JSON object, a row without a question, an answer that is missing, empty
-            or too long, a repeated id. It names the first ten, and says how many there are.
+            rows: one that is not a JSON object or has no question, an answer that is missing, empty
+            or too long, a repeated id. The message lists the first ten, and says how many there
+            are.
     """
     problems = check_problems(path, columns).usable(on_bad_row, say)
     if not problems:
@@ -68,8 +69,7 @@ def load_problems(
 
 
 def check_problems(path: Path | str, columns: ProblemColumns = FOUND) -> Checked[Problem]:
-    """The same, with the bad rows beside the problems. Raises ``UserError`` for a file that cannot
-    be read at all."""
+    """The problems and the bad rows. Raises ``UserError`` for a file that cannot be read at all."""
     path = Path(path)
     places: dict[str, str] = {}
 
@@ -77,7 +77,7 @@ def check_problems(path: Path | str, columns: ProblemColumns = FOUND) -> Checked
         problem = _problem(row, columns, path.name)
         if problem.id in places:
             raise RowFault(
-                f"has the id {problem.id!r} of {places[problem.id]}; every id must be used once"
+                f"has the id {problem.id!r} of {places[problem.id]}; every id must be unique"
             )
         places[problem.id] = row.where
         return problem
@@ -103,7 +103,7 @@ def save_problems(problems: Iterable[Problem], path: Path | str) -> None:
 
 
 class ProblemSplits(NamedTuple):
-    """Three lists that share no question."""
+    """Three lists of problems that share no question."""
 
     train: list[Problem]
     validation: list[Problem]
@@ -115,8 +115,8 @@ def split_problems(
 ) -> ProblemSplits:
     """Split problems by a hash of seed and question; the fractions are expected sizes.
 
-    Questions that differ in case or white space only count as one and stay together, and adding
-    problems to a file moves none of the others.
+    Questions that differ only in case or white space count as one and stay together. Adding
+    problems to a file does not move the others.
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise UserError(
@@ -132,7 +132,7 @@ def split_problems(
 
 
 class _Cells:
-    """The values of a row by what they are, whatever the file calls them."""
+    """The values of a row by their meaning, whatever the file calls their columns."""
 
     def __init__(self, row: Mapping[str, Any], columns: ProblemColumns) -> None:
         self.row = row
@@ -140,7 +140,7 @@ class _Cells:
         self._folded = {str(name).strip().casefold(): name for name in row}
 
     def get(self, what: str, usual: Sequence[str]) -> Any:
-        """The value of a column; ``None`` where there is none, or an empty cell."""
+        """The value of a column; ``None`` if there is none, or its cell is empty."""
         named: str = getattr(self.columns, what)
         if named:
             if named not in self.row:
@@ -156,7 +156,7 @@ class _Cells:
         return any(name in self._folded for name in usual)
 
     def known(self) -> str:
-        """What the row has, for a message."""
+        """The columns of the row, for a message."""
         return f"it has {', '.join(map(repr, self.row))[:200]}" if self.row else "it is empty"
 
 
@@ -198,7 +198,7 @@ def _question(cells: _Cells) -> str:
 
 
 def _answer(cells: _Cells, solution: Any) -> tuple[str, str | None]:
-    """The answer as it is written, and the solution where both stand in one column."""
+    """The answer as it is written, and the solution if both are in one column."""
     answer = cells.get("answer", ANSWERS)
     if answer is None:
         found = None
@@ -255,7 +255,7 @@ def _steps(solution: Any) -> tuple[Step, ...]:
 
 
 def _worked(solution: str) -> Iterable[Step]:
-    """The steps of a solution that is one text."""
+    """The steps of a solution given as one text."""
     solution = solution.partition(FINAL)[0]
     lines = [line for line in solution.splitlines() if line.strip()]
     if "<<" in solution or (len(lines) > 1 and "\\" not in solution):

@@ -1,15 +1,16 @@
-"""Rows out of whatever file a person has: JSONL, JSON, CSV, TSV or parquet, or a folder of them.
+"""Rows of files in common formats: JSONL, JSON, CSV, TSV or parquet, or a folder of such files.
 
     for row in file_rows(Path("mine.csv")):
         row.where, row.values          "mine.csv line 2", {"question": "...", "answer": "36"}
 
-A row's values are what JSON has, or a table's cells by the name of their column. Files are chosen
-by the end of their name; all but parquet may be compressed (``.gz``; JSON also ``.xz``). In a
-``.csv`` cells are separated by commas, or by the semicolons or tabs that its first line has
-instead, and may be quoted; in a ``.tsv`` tabs separate them, and a quotation mark is text.
+A row's values are a JSON value, or the cells of a table by the names of their columns. The format
+is given by the end of the file's name; all but parquet may be compressed (``.gz``; JSON also
+``.xz``). In a ``.csv`` cells are separated by commas, or by semicolons or tabs if its first line
+has those instead, and may be quoted; in a ``.tsv`` tabs separate them, and a quotation mark is
+text.
 
-Nobody vouches for a file, so a row has a largest size, and what is wrong with one row is said of
-that row (``BadRow``); only a file that cannot be read at all is refused as a whole.
+Files are not trusted, so the size of a row is limited. A fault in one row is reported for that row
+(``BadRow``); only a file that cannot be read at all is refused as a whole.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from glassmind.tokenize.corpus.documents import plain_suffix
 
 JSON, TABLES = (".jsonl", ".json"), (".csv", ".tsv", ".txt")
 SUFFIXES = (*JSON, ".csv", ".tsv", ".parquet")
-"""The files that are read out of a folder."""
+"""The endings of the files that are read from a folder."""
 
 
 def is_row_file(name: str) -> bool:
-    """Whether a name is that of a file of rows, or of a folder."""
+    """Whether a path has the name of a file of rows, or is a folder."""
     return plain_suffix(Path(name)) in SUFFIXES or Path(name).is_dir()
 
 
@@ -41,10 +42,10 @@ def file_rows(path: Path, *, named: bool = True) -> Iterator[Row | BadRow]:
     """Every row of a file, or of all such files in a folder; blank ones are left out.
 
     ``named`` says whether the first line of a table has the names of its columns; otherwise they
-    are called by their numbers, "1", "2" and so on.
+    are named by their numbers, "1", "2" and so on.
 
     Raises:
-        UserError: a file cannot be read, or is of no such kind; a folder has no such file.
+        UserError: a file cannot be read or has another format, or a folder has no such file.
     """
     if not path.is_dir():
         yield from _rows_of(path, path.name.partition(".")[0], named)
@@ -82,9 +83,7 @@ def _rows_of(path: Path, name: str, named: bool) -> Iterator[Row | BadRow]:
                 value, where = found
                 yield Row(where, f"{name}-{where.rpartition(' ')[2]}", value)
     else:
-        raise UserError(
-            f"{path} is of no kind that is read: a file of rows ends in {', '.join(SUFFIXES)}"
-        )
+        raise UserError(f"{path} is not a file of rows: its name must end in {', '.join(SUFFIXES)}")
 
 
 # ---------------------------------------------------------------------------------- tables
@@ -132,7 +131,7 @@ def _table_rows(path: Path, name: str, named: bool) -> Iterator[Row | BadRow]:
 
 
 def _delimiter(text: str) -> str:
-    """The separator of a ``.csv``: many programs write semicolons where a comma is a decimal."""
+    """The separator of a ``.csv``. Programs write semicolons in languages with decimal commas."""
     first = text.lstrip("\r\n").partition("\n")[0]
     return next((mark for mark in (",", ";", "\t") if mark in first), ",")
 
@@ -143,14 +142,14 @@ def _names(cells: list[str], path: Path) -> list[str]:
         del names[-1]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
-        raise UserError(f"{path} has two columns of the name {twice[:40]!r}: rename one")
+        raise UserError(f"{path} has two columns named {twice[:40]!r}: rename one")
     return names
 
 
 def _table_fault(error: csv.Error) -> str:
     if "field limit" in str(error):
         return (
-            f"begins a cell of more than {MAX_ROW >> 20} million characters; is a quotation mark "
-            "missing?"
+            f"begins a cell of more than {MAX_ROW >> 20} million characters; check for a missing "
+            "quotation mark"
         )
-    return f"is no table: {error}"
+    return f"is not a table: {error}"

@@ -1,7 +1,7 @@
-"""The words of this project, each explained in a sentence or two.
+"""The glossary of this project: each term is explained in a sentence or two.
 
-One list for whoever meets a word: ``glassmind help slice`` prints an entry, docs/GLOSSARY.md is all
-of them (``glassmind help words`` prints it), and a report explains the words it uses.
+``glassmind help slice`` prints an entry, ``glassmind help words`` and docs/GLOSSARY.md have all of
+them, and a report explains the terms that it uses.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Term:
 TERMS = (
     Term(
         "any of k",
-        "Whether at least one of the k sampled chains is right. Nobody knows in advance which one, "
-        "so this is not a way to answer, but the ceiling for every method that chooses among the "
-        "same chains. Often called pass@k.",
+        "Whether at least one of the k sampled chains is right. This is not a method of answering, "
+        "since it is not known which chain is right, but an upper bound for every method that "
+        "chooses among the same chains. Often called pass@k.",
         report=True,
         spellings=("pass@k",),
     ),
@@ -40,7 +40,7 @@ TERMS = (
     ),
     Term(
         "checkpoint",
-        "Everything that is needed to go on with an interrupted training run, saved about once a "
+        "Everything that is needed to continue an interrupted training run, saved about once a "
         "minute: weights, optimizer, random numbers and the place in the data.",
         spellings=("checkpoints",),
     ),
@@ -53,27 +53,27 @@ TERMS = (
     ),
     Term(
         "direct answer",
-        "The answer at once, without steps. The model for it is trained on the same problems as "
-        "the chain of thought, without their steps, so the difference between the two is what "
-        "writing out steps is worth.",
+        "An answer without steps before it. The model for it is trained on the same problems as "
+        "the chain of thought, without their steps, so the difference between the two shows what "
+        "writing out the steps contributes.",
         report=True,
     ),
     Term(
         "door",
-        "A way from what you type as a model's name to a model that can be asked: a run's folder, "
-        "a file, a folder of Hugging Face, or the address of a server.",
+        "A way to name a model that can be asked: a run's folder, a file, a Hugging Face folder, "
+        "or the address of a server.",
         spellings=("doors",),
     ),
     Term(
         "draft",
-        "A small model that proposes the next few tokens of a large one. The large one checks them "
-        "all in one pass, so its own tokens come faster (speculative decoding).",
+        "A small model that proposes the next few tokens of a large one. The large one checks all "
+        "of them in one pass, which generates text faster (speculative decoding).",
         spellings=("draft model", "speculative decoding"),
     ),
     Term(
         "greedy",
-        "Always taking the likeliest next token, which is temperature 0. One chain per question, "
-        "the same every time.",
+        "Always taking the likeliest next token, which is temperature 0. It gives one chain per "
+        "question, the same every time.",
         report=True,
     ),
     Term(
@@ -109,9 +109,8 @@ TERMS = (
     ),
     Term(
         "p",
-        "How often a difference at least this large would come about by chance if both methods "
-        "were equally good (McNemar's test on the same problems). Below 0.05 the table calls a "
-        "difference supported.",
+        "The probability of a difference at least this large if both methods were equally good "
+        "(McNemar's test on the same problems). Below 0.05 the table calls a difference supported.",
         report=True,
         spellings=("p-value",),
     ),
@@ -128,8 +127,8 @@ TERMS = (
     ),
     Term(
         "run",
-        "One training or one ladder, and the folder that holds all of it: recipe, models, figures, "
-        "report.",
+        "One training or one ladder, and the folder with everything that belongs to it: recipe, "
+        "models, figures, report.",
         report=True,
         spellings=("runs",),
     ),
@@ -199,8 +198,7 @@ def glossary_page(terms: Sequence[Term] = TERMS) -> str:
     lines = [
         "# Glossary",
         "",
-        "The words that this project uses in a sense of its own, or that you may not know from "
-        "elsewhere.",
+        "Terms that have a special meaning in this project, or that may be new to you.",
         "`glassmind help WORD` prints an entry. This page is what `glassmind help words` prints.",
     ]
     for term in terms:

@@ -51,7 +51,7 @@ class Equation:
 class WrittenEquation:
     """``text`` as written, the exact ``value`` of its left side, and the ``result`` it claims.
 
-    ``decimals`` counts the digits behind the result's decimal point.
+    ``decimals`` counts the digits after the result's decimal point.
     """
 
     text: str
@@ -93,7 +93,7 @@ def read_equation(text: str) -> Equation | None:
     return None if value is None else Equation(value == result)
 
 
-# What a person's line may have before an equation: a bullet, a number of a list, bold type.
+# A line of text may have this before an equation: a bullet, a list number, bold type.
 _LIST_MARK = re.compile(r" *(?:[-*\u2022]+ +|[0-9]{1,3}[.)] +|\*\*)")
 _OPERATOR = re.compile(r"[0-9)%] *[+\-*/x\u00d7\u00f7\u2212\u2013] *[$(0-9.]")
 # Words after which an expression is only the end of a longer one: half of 3*4 = 6, y - 3 = 4.
@@ -103,11 +103,11 @@ _REMAINDER = re.compile(r" *(?:r|rem|remainder)\b", re.I)
 
 
 def read_equations(line: str) -> list[WrittenEquation]:
-    """Every equation in ``line`` that is surely one, from left to right.
+    """Every unambiguous equation in ``line``, from left to right.
 
-    Where ``read_equation`` wants to find the equation of a step that was written to be read, this
-    is for anybody's prose, and what may be part of something longer (``half of 3*4=6``,
-    ``y+3=7``, ``14/6=2 remainder 2``) is left out rather than misread.
+    ``read_equation`` finds the equation of a step in our own format. This function is for free
+    text: anything that may be part of a longer expression (``half of 3*4=6``, ``y+3=7``,
+    ``14/6=2 remainder 2``) is left out rather than misread.
     """
     line = line[-MAX_TEXT:]
     mark = _LIST_MARK.match(line)
@@ -119,7 +119,7 @@ def read_equations(line: str) -> list[WrittenEquation]:
         start = equals
         while start > begin and line[start - 1] in _EXPRESSION:
             start -= 1
-        # "12, 12+5=18" and "36. 36-5=31": another sentence ended there.
+        # "12, 12+5=18" and "36. 36-5=31": the first number belongs to the text before.
         for end in (", ", ". "):
             if (at := line.rfind(end, start, equals)) >= 0:
                 start = at + len(end)

@@ -1,7 +1,7 @@
-"""Questions that are nothing but a sum: ``What is 12*13?``, ``7 plus 8``, ``(3+4)*5 =``.
+"""Recognising questions that are only arithmetic: ``What is 12*13?``, ``7 plus 8``, ``(3+4)*5 =``.
 
-A calculator answers them exactly, and a small model that was trained on stories does not; so they
-are recognised. Whatever else a question says, it is no bare arithmetic.
+A calculator answers them exactly, while a small model that was trained on word problems often does
+not. A question with any other words is not bare arithmetic.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _POWER = re.compile(r"\*\*|\^")
 
 @dataclass(frozen=True, slots=True)
 class Calculation:
-    """A sum that was asked for, with its exact value."""
+    """An arithmetic expression from a question, with its exact value."""
 
     expression: str
     value: Fraction
@@ -42,12 +42,12 @@ class Calculation:
 
     @property
     def equation(self) -> str:
-        """What a step of a chain would write: ``12*13=156``."""
+        """The equation as a step of a chain would have it: ``12*13=156``."""
         return f"{self.expression}={self.answer}"
 
 
 def bare_arithmetic(question: str) -> Calculation | None:
-    """The sum that ``question`` asks for, or ``None`` where it is none, or says more than that."""
+    """The expression that ``question`` asks for; ``None`` if it is not bare arithmetic."""
     if len(question) > MAX_TEXT:
         return None
     asked = _ASKING.fullmatch(" ".join(question.split()))
@@ -57,6 +57,6 @@ def bare_arithmetic(question: str) -> Calculation | None:
     for words, sign in _WORDS:
         expression = re.sub(rf"(?<=[0-9)%]) *\b(?:{words})\b *", sign, expression, flags=re.I)
     if not re.search(r"[0-9)%] *[-+*/x\u00d7\u00f7\u2212\u2013] *[-+$(0-9.]", expression):
-        return None  # a number alone is no question
+        return None  # a number alone is not a question
     value = evaluate(expression)
     return None if value is None else Calculation(expression.replace(" ", ""), value)

@@ -1,9 +1,9 @@
-"""What can be checked of a chain of thought without knowing the right answer.
+"""Checks of a chain of thought that do not need the right answer.
 
-A chain may be wrong in ways that nobody needs the answer to see. An equation is false. The answer
-is another number than the one the last step arrived at. A quantity of the question is never used.
-None of these is proof that the answer is wrong, and a chain that passes may still be; but a reader
-should see them, and they say much about how far to trust an answer (``reason.confidence``).
+Some mistakes in a chain can be found without knowing the answer: an equation is false, the answer
+is not the result of the last step, or a number of the question is never used. None of these proves
+that the answer is wrong, and a chain that passes may still be wrong. But a reader should see them,
+and they are good evidence of how far to trust an answer (``reason.confidence``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glassmind.grade.numbers import parse_number
 from glassmind.grade.units import mixed_kinds
 
 MAX_STEPS = 1_000
-"""Steps of a chain beyond so many are not read."""
+"""At most so many steps of a chain are read."""
 
 _NUMBER = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?")
 
@@ -28,10 +28,10 @@ _NUMBER = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?
 class ChainChecks:
     """The findings about one chain.
 
-    ``equations`` are those that can be read, by step. ``last_value`` is the number that the last
-    step arrived at, as written; empty where that step holds no equation. ``answer_differs`` says
-    that the answer is a number, and another one than ``last_value``. ``mixes`` names the two kinds
-    of things that some step adds or subtracts, such as money and things (``grade.units``).
+    ``equations`` are those that can be read, by step. ``last_value`` is the result of the last
+    step, as written; empty if that step has no equation. ``answer_differs`` says that the answer is
+    a number other than ``last_value``. ``mixes`` names the two different kinds that some step adds
+    or subtracts, such as money and things (``grade.units``).
     """
 
     equations: tuple[tuple[WrittenEquation, ...], ...]
@@ -41,12 +41,12 @@ class ChainChecks:
 
     @cached_property
     def holds(self) -> tuple[bool | None, ...]:
-        """For each step whether its equations hold; ``None`` where it has none that can be read."""
+        """For each step whether its equations hold; ``None`` if it has none that can be read."""
         return tuple(all(e.holds for e in found) if found else None for found in self.equations)
 
     @property
     def false_equations(self) -> tuple[str, ...]:
-        """Those that do not hold, as written, in order."""
+        """The equations that do not hold, as written, in order."""
         return tuple(e.text for found in self.equations for e in found if not e.holds)
 
     @property
@@ -65,8 +65,8 @@ class ChainChecks:
 
 
 def check_chain(steps: Sequence[str], answer: str | None, question: str = "") -> ChainChecks:
-    """Check the equations of ``steps``, whether ``answer`` is where they lead, and whether they
-    combine numbers of ``question`` that count the same kind of thing."""
+    """Check the equations of ``steps``, whether ``answer`` is their result, and whether the numbers
+    of ``question`` that they add or subtract are of the same kind."""
     mixes = mixed_kinds(question, steps[:MAX_STEPS])
     equations = tuple(tuple(read_equations(step)) for step in steps[:MAX_STEPS])
     equations += ((),) * (len(steps) - len(equations))
@@ -81,8 +81,8 @@ def check_chain(steps: Sequence[str], answer: str | None, question: str = "") ->
 def unused_numbers(question: str, steps: Sequence[str]) -> tuple[str, ...]:
     """The numbers of ``question``, written in digits, that no step of a chain computes with.
 
-    Each occurrence counts: of two sevens in the question, one may be unused. A number that an
-    earlier step made is taken from there.
+    Each occurrence counts: of two sevens in the question, one may be unused. A number that is the
+    result of an earlier step is taken to come from there.
     """
     left = Counter(_numbers(question))
     made: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """Whether two formulas are the same, decided in a worker process; verdicts are cached.
 
-A model may write any formula, ``9^{9^{9^9}}`` included, and comparing two may take for ever. So
+A model may write any formula, ``9^{9^{9^9}}`` included, and comparing two may take forever. So
 ``symbolic_script`` does it in a process with limits (``glassmind.worker``), which starts when the
 first two formulas that differ in spelling have to be compared. (Math-Verify limits itself by
 signals, which work only in a program's main thread.)

@@ -1,10 +1,10 @@
-"""Does a step add dollars to books? Of sums and differences both sides must be of one kind.
+"""Finds steps that add or subtract different kinds of quantities, such as dollars and books.
 
-What a number of a question counts is told by what stands around it: ``$12`` and ``12 dollars`` are
-money, ``5 meters`` a length, ``3 books`` neither. A product of a price and a number of books is a
-price, but a difference of the two is nothing. Only numbers that come straight from the question
-and have one kind there are looked at, and counted things are one kind, since apples and pears may
-be added.
+The kind of a number in a question is given by the text around it: ``$12`` and ``12 dollars`` are
+money, ``5 meters`` is a length, ``3 books`` are things. The product of a price and a number of
+books makes sense, but their difference does not. Only numbers that come directly from the question
+and have one kind there are checked. All counted things are one kind, since apples and pears may be
+added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS = {
 }
 _KIND_OF = {unit: kind for kind, units in _KINDS.items() for unit in units.split()}
 COUNT = "things"
-"""The kind of what is followed by a plural that is no unit of measure."""
+"""The kind of a number before a plural that is not a unit of measure."""
 
 _MEASURED = re.compile(r"([$€£]?) ?\b([0-9]{1,12})\b(?![.,]?[0-9])(?: *(%)|[ -]([^\W\d_]+))?")
 _NO_NOUN = frozenset(
@@ -33,8 +33,8 @@ _NO_NOUN = frozenset(
 
 
 def mixed_kinds(question: str, steps: Sequence[str]) -> tuple[str, ...]:
-    """The kinds of the first sum or difference that combines two, such as ``("money", "things")``;
-    empty where no step does."""
+    """The two kinds in the first sum or difference that combines different ones, such as
+    ``("money", "things")``; empty if no step does."""
     kinds = _kinds_in(question)
     made: set[str] = set()
     for step in steps:
@@ -51,7 +51,8 @@ def mixed_kinds(question: str, steps: Sequence[str]) -> tuple[str, ...]:
 
 
 def _kinds_in(question: str) -> dict[str, set[str]]:
-    """The kinds of each number of a question; empty where one stands alone."""
+    """The kinds of each number of a question; numbers that stand without a unit or noun somewhere
+    are left out."""
     kinds: dict[str, set[str]] = {}
     unknown = set()
     for sign, number, percent, word in _MEASURED.findall(question[:20_000].lower()):

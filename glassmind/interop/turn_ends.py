@@ -1,9 +1,9 @@
 """Which tokens end a reply.
 
-Up to three sources know: the model's config, its tokenizer, and its chat template. They disagree
-more often than not. The config of a chat model is often still that of the base model, whose token
-ends a document, while a turn ends with another one, which only the tokenizer and the template name.
-So a reply ends with a token that any of them names.
+Up to three sources name them: the model's config, its tokenizer, and its chat template. They often
+disagree. The config of a chat model is often still that of the base model and names the token that
+ends a document, while a turn ends with another token, which only the tokenizer and the template
+name. So a reply ends with a token that any of them names.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""One door to every model: whatever it is and wherever it runs, it can be asked.
+"""One interface to every model, whatever its kind and wherever it runs.
 
     llm = open_llm("runs/demo")        a run, a Hugging Face folder, a GGUF file, smollm2, org/name,
                                        or http://127.0.0.1:8000/v1
     traces = llm.sample(problems, params, llm.style)
 
 Read ``model`` and ``llm`` (what every model can do), ``prompts`` (how a question is put),
-``questions`` (which are refused unread), ``replies`` and ``reply_reader`` (where the steps and the
-answer stand in what comes back), ``familiarity`` (is a question like those of the training?),
-``local`` (a model in this process) and ``costs`` (what a batch took), ``remote`` with ``http_json``
-and ``remote_reply`` (a model behind an address), ``opening`` (from a name to a model), and
+``questions`` (which questions are refused), ``replies`` and ``reply_reader`` (finding the steps and
+the answer in a reply), ``familiarity`` (is a question like those of the training?), ``local`` (a
+model in this process) and ``costs`` (the time of a batch), ``remote`` with ``http_json`` and
+``remote_reply`` (a model behind an address), ``opening`` (from a name to a model), and
 ``conversation`` with ``remote_conversation`` (turns of a person and a model).
 """
 

@@ -1,8 +1,8 @@
-"""A conversation with a model: the turns so far, and the next one as it forms.
+"""A conversation of one person with a model, as in ``glassmind chat``.
 
-It is what ``glassmind chat`` runs. A ``Speaker`` is the model's side, here (``LocalSpeaker``) or
-behind an address (``remote_conversation``). There is one person: iterating over a reply drives the
-model, and closing the iterator ends the reply.
+A ``Speaker`` is the model's side, in this process (``LocalSpeaker``) or behind an address
+(``remote_conversation``). Iterating over a reply runs the model, and closing the iterator ends the
+reply.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from glassmind.llm.reply_reader import Piece, ReplyReader
 
 @dataclass(frozen=True)
 class Part:
-    """What came next of a reply: text to show, its tokens with their log-probabilities where these
-    are known, and at the end why it ended."""
+    """The next part of a reply: text to show, its tokens with their log-probabilities if these are
+    known, and in the last part the reason why the reply ended."""
 
     pieces: Sequence[Piece] = ()
     scored: Sequence[tuple[str, float]] = ()
@@ -30,14 +30,14 @@ class Part:
 
 
 class TooLongError(Exception):
-    """The conversation does not fit the model's context; the message is a sentence about it."""
+    """The conversation does not fit the model's context; the message says so."""
 
 
 class Speaker(Protocol):
     """The model's side of a conversation.
 
-    ``format`` is how the model is spoken to, and ``can_think`` whether it can be told to reason
-    first or to answer at once.
+    ``format`` is the model's input, and ``can_think`` says whether it can be told to reason first
+    or to answer without reasoning.
     """
 
     @property
@@ -50,7 +50,7 @@ class Speaker(Protocol):
     def can_think(self) -> bool: ...
 
     def warning(self, question: str) -> str | None:
-        """A sentence for the person who asks, where an answer is not to be trusted."""
+        """A sentence for the person who asks, if the answer should not be trusted."""
         ...
 
     def speak(
@@ -59,8 +59,8 @@ class Speaker(Protocol):
         """The reply to ``messages``, part by part; the last part has ``finish``.
 
         Raises:
-            TooLongError: before the first part, if it does not fit.
-            UserError: the model refuses, or cannot be reached any more.
+            TooLongError: the conversation does not fit; raised before the first part.
+            UserError: the model refuses, or can no longer be reached.
         """
         ...
 
@@ -96,7 +96,7 @@ class LocalSpeaker:
         if len(prompt) >= self.llm.context:
             raise TooLongError(
                 f"this has {len(prompt)} tokens and the model reads at most "
-                f"{self.llm.context}, its answer included: shorten it"
+                f"{self.llm.context}, including its answer: shorten it"
             )
         reader = ReplyReader(self.llm, prompt)
         own = replace(params, stop=self.llm.stop_ids)
@@ -122,10 +122,10 @@ class LocalSpeaker:
 class Conversation:
     """Turns of a person and a model.
 
-    ``think`` says whether the model is asked to reason first, where it knows how (``None`` leaves
-    it to the model). ``params`` say how to sample; every turn has a seed of its own, from theirs.
-    ``scored`` are the tokens of the last reply with their log-probabilities, ``finish`` how it
-    ended, and ``reasoning`` what it said before its answer.
+    ``think`` says whether the model is asked to reason first, if it supports that (``None`` leaves
+    it to the model). ``params`` say how to sample; every turn has its own seed, derived from
+    theirs. ``scored`` are the tokens of the last reply with their log-probabilities, ``finish`` is
+    how it ended, and ``reasoning`` is the text before its answer.
 
     Raises ``UserError`` for a model that was not made for conversations.
     """
@@ -151,9 +151,9 @@ class Conversation:
         self.turns.clear()
 
     def say(self, text: str) -> Generator[Piece, None, None]:
-        """The model's answer to ``text``, as it forms. What has been said stays in the
-        conversation, also when the iterator is closed early. The oldest turns are dropped where
-        the conversation has grown too long for the model.
+        """The model's answer to ``text``, as it forms. The text received so far stays in the
+        conversation even if the iterator is closed early. The oldest turns are dropped if the
+        conversation is too long for the model.
 
         Raises:
             UserError: the text alone is too long for the model, or the model fails.
@@ -186,7 +186,7 @@ class Conversation:
                 if not begun:
                     self.turns.pop()
                 raise
-            except KeyboardInterrupt:  # before the first word, too, the turn is over
+            except KeyboardInterrupt:  # ends the turn, also before the first word
                 begun = True
                 raise
             finally:

@@ -1,4 +1,4 @@
-"""What a batch took, shared among those that were in it."""
+"""The time of a batch, divided among its traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glassmind.records import Cost, Trace
 
 
 def timed(traces: Sequence[Trace], seconds: float) -> list[Trace]:
-    """The traces with ``seconds`` shared over their nodes in proportion to the tokens written."""
+    """The traces with ``seconds`` divided among their nodes in proportion to the tokens written."""
     written = sum(node.cost.completion_tokens for trace in traces for node in trace.nodes)
     each = seconds / max(1, written)
     return [

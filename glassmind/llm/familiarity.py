@@ -1,13 +1,14 @@
 """Is a question like those that a model was trained on?
 
-A small model answers whatever it is asked. What is unlike its training is answered by a guess, and
-the person who asks should be told. A run keeps in ``familiarity.json`` the words of its training
-questions, which word followed which, their largest number, and a few of them as examples.
+A small model answers whatever it is asked. Its answer to a question unlike its training data is a
+guess, and the person who asks should be told so. A run keeps in ``familiarity.json`` the words of
+its training questions, which word followed which, their largest number, and a few of them as
+examples.
 
-Words alone do not tell: *A book costs $12. Tom buys 3 books.* has none that is new. Pairs of
-neighbouring words do, as the backing off of n-gram language models does (Katz 1987): of a new
-question of a known kind nearly all are known, of the same kind in other words four of five, and of
-other people's problems a third.
+Words alone are not enough: *A book costs $12. Tom buys 3 books.* has no new word. Pairs of
+neighbouring words are a better sign, as in n-gram language models that back off (Katz 1987). Of a
+new question of a known kind, nearly all pairs are known; of the same kind in other words, four of
+five; of problems from elsewhere, a third.
 """
 
 from __future__ import annotations
@@ -25,32 +26,32 @@ from glassmind.serialization import read_json
 
 WORD = re.compile(r"[^\W\d_]+")
 FAMILIAR_SHARE = 0.9
-"""Of a question's words; with fewer known ones it is called strange."""
+"""The least share of known words in a question that counts as familiar."""
 
 FAMILIAR_PAIRS = 0.6
-"""Of a question's pairs of neighbours; with fewer known ones it is called strange."""
+"""The least share of known pairs of neighbouring words in a question that counts as familiar."""
 
 MAX_PAIRS = 20_000
-"""Pairs kept of a run, the most frequent first."""
+"""The number of pairs that a run keeps, the most frequent ones."""
 
 MAX_COUNTED = 20_000
-"""Questions whose pairs are counted; of a larger set, so many spread evenly over it."""
+"""The number of questions whose pairs are counted; from a larger set, evenly spaced ones."""
 
 MAX_EXAMPLES = 6
 _LONGEST_EXAMPLE = 200
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\s\w]")
-_NUMBER, _BEGIN, _END = "#", "^", "/"  # a question's end is no token: marks are single tokens
+_NUMBER, _BEGIN, _END = "#", "^", "/"  # stand for any number, the beginning and the end
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What the training questions were like; the yardstick for warnings.
+    """What the training questions were like, for warnings about questions unlike them.
 
     ``words`` are all their words in lower case; ``largest`` is their largest number. ``followers``
-    maps a token (a word, ``#`` for any number, a mark; ``^`` for the beginning) to those that came
-    right after it (``/`` for the end), and is empty for a run that did not keep them. ``examples``
-    are some of the questions.
+    maps a token (a word, a punctuation mark, ``#`` for any number, ``^`` for the beginning) to the
+    tokens that came right after it (``/`` for the end), and is empty for a run that did not keep
+    them. ``examples`` are some of the questions.
     """
 
     words: frozenset[str]
@@ -60,8 +61,8 @@ class Familiarity:
 
     def strangeness(self, question: str) -> float | None:
         """The share of ``question``'s pairs of neighbouring tokens that never occurred in training:
-        0 for a question of a known kind, near 1 for a text of another kind. ``None`` where it is
-        not known which occurred."""
+        0 for a question of a known kind, near 1 for a text of another kind. ``None`` for a run that
+        did not keep its pairs."""
         if not self.followers:
             return None
         pairs = list(_pairs(question))
@@ -72,7 +73,7 @@ class Familiarity:
         """A sentence that says how ``question`` differs from the training problems, if it does."""
         words = list(dict.fromkeys(WORD.findall(question.lower())))
         if not words:
-            return "this holds no words; the model was trained on short word problems"
+            return "this has no words; the model was trained on short word problems"
         strange = [w for w in words if w not in self.words]
         if len(words) - len(strange) < FAMILIAR_SHARE * len(words):
             shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
@@ -84,21 +85,21 @@ class Familiarity:
         if new is not None and new > 1 - FAMILIAR_PAIRS:
             return (
                 "this is far from what the model was trained on: its words are known, but "
-                f"{new:.0%} of them never stood side by side there; expect a guess"
+                f"{new:.0%} of them never occurred side by side there; expect a guess"
             )
         numbers = [int(n) for n in re.findall(r"\d{1,18}", question.replace(",", ""))]
         if not numbers:
-            return "this holds no number; the model was trained on problems that do"
+            return "this has no number; the model was trained on problems with numbers"
         if max(numbers) > self.largest:
             return (
                 f"this is far from what the model was trained on: its numbers went up to "
-                f"{self.largest}, this one holds {max(numbers)}; expect a guess"
+                f"{self.largest}, and this has {max(numbers)}; expect a guess"
             )
         return None
 
 
 def _pairs(question: str) -> Iterator[tuple[str, str]]:
-    """Every token of ``question`` with the one after it, the beginning and the end included."""
+    """Every token of ``question`` with the one after it, including the beginning and the end."""
     before = _BEGIN
     for token in _TOKEN.findall(question.lower()):
         after = _NUMBER if token[0].isdigit() else token
@@ -128,7 +129,7 @@ def save_familiarity(path: Path, problems: Sequence[Problem]) -> None:
 
 
 def _examples(problems: Sequence[Problem]) -> list[str]:
-    """The shortest question of each source, of the sources that come first."""
+    """The shortest question of each source, for the first ``MAX_EXAMPLES`` sources."""
     shortest: dict[str, str] = {}
     for problem in problems:
         question = problem.question
@@ -139,7 +140,7 @@ def _examples(problems: Sequence[Problem]) -> list[str]:
 
 
 def load_familiarity(path: Path) -> Familiarity | None:
-    """Read it back; ``None`` where a run has none."""
+    """Read ``familiarity.json``; ``None`` if a run has none."""
     if not path.is_file():
         return None
     facts = read_json(path)

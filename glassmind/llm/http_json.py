@@ -1,8 +1,8 @@
 """JSON over HTTP with a server that may be slow, busy, broken or hostile.
 
-Every answer is bounded in size and in time, redirects are not followed (they would carry the API
-key elsewhere), and what may be over in a moment (429, 5xx, a connection that breaks) is tried
-again, after a pause that doubles each time or that the server asks for.
+Every answer is bounded in size and in time. Redirects are not followed, since they would carry the
+API key elsewhere. Failures that may be temporary (429, 5xx, a broken connection) are retried, after
+a pause that doubles each time or that the server asks for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Json = Mapping[str, Any]
 
 
 class Refused(Exception):
-    """The server understood and said no: a status of 4xx, and its reason in one line."""
+    """The server refused the request: a status of 4xx, and the reason in one line."""
 
     def __init__(self, status: int, reason: str, code: str) -> None:
         super().__init__(reason)
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class _Passing(Exception):
-    """A failure that may be over in a moment; ``pause`` is what the server asks for."""
+    """A failure that may be temporary; ``pause`` is how long the server asks to wait."""
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
         super().__init__(reason)
@@ -54,8 +54,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class JsonClient:
     """Asks the server at ``base`` (like ``http://127.0.0.1:8000/v1``).
 
-    A try lasts at most ``timeout`` seconds, and there are ``tries`` of them; the first pause
-    between two is of ``pause`` seconds. ``key`` is sent as a bearer token.
+    There are at most ``tries`` tries of at most ``timeout`` seconds each; the first pause between
+    two tries takes ``pause`` seconds. ``key`` is sent as a bearer token.
     """
 
     base: str
@@ -65,12 +65,12 @@ class JsonClient:
     pause: float = 0.5
 
     def ask(self, path: str, body: Json | None = None) -> Json:
-        """The JSON object that ``path`` answers: to a GET, or to a POST of ``body``.
+        """The JSON object with which ``path`` answers a GET, or a POST of ``body``.
 
         Raises:
             Refused: the server answers 4xx.
-            UserError: it cannot be reached, fails every time, takes too long, or answers with
-                something else than a JSON object of bounded size.
+            UserError: the server cannot be reached, fails every time, takes too long, or answers
+                with something other than a JSON object of bounded size.
         """
         for number in range(self.tries):
             try:
@@ -79,7 +79,7 @@ class JsonClient:
                 if number == self.tries - 1:
                     times = "" if self.tries == 1 else f" ({self.tries} tries)"
                     raise UserError(f"{self.base} {failure}{times}") from None
-                # A random part keeps many clients from coming back at the same moment.
+                # A random part keeps many clients from retrying at the same moment.
                 pause = self.pause * 2**number * random.uniform(1, 1.5)
                 time.sleep(min(max(pause, failure.pause), LONGEST_PAUSE))
         raise ValueError(f"tries must be at least 1, not {self.tries}")
@@ -87,10 +87,10 @@ class JsonClient:
     def events(self, path: str, body: Json) -> Generator[Json, None, None]:
         """The JSON objects of a streamed answer (server-sent events) to a POST of ``body``, each as
         it arrives. A server that does not stream gives one object. Closing the iterator closes the
-        connection. There is one try: what has been shown cannot be taken back.
+        connection. There is only one try, since text that has been shown cannot be taken back.
 
         Raises:
-            Refused, UserError: as ``ask``.
+            Refused, UserError: as in ``ask``.
         """
         deadline = time.monotonic() + self.timeout
         try:
@@ -115,8 +115,8 @@ class JsonClient:
     def _opened(
         self, path: str, body: Json | None, deadline: float, accept: str
     ) -> Iterator[http.client.HTTPResponse]:
-        """The answer to a request, to be read; what goes wrong meanwhile is ``_Passing``,
-        ``Refused`` or a ``UserError``."""
+        """The answer to a request, open for reading. Failures within the block are raised as
+        ``_Passing``, ``Refused`` or ``UserError``."""
         headers = {"Accept": accept, "Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -162,13 +162,13 @@ class JsonClient:
         if 300 <= error.code < 400:
             return UserError(
                 f"{self.base} answers {error.code}, a redirect, which is not followed: give the "
-                "address that it leads to"
+                "address that it points to"
             )
         return Refused(error.code, reason, code)
 
 
 def _bounded(response: Any, most: int, deadline: float) -> bytes:
-    """The whole body, if it comes in time and is no longer than ``most``."""
+    """The whole body, if it arrives in time and is no longer than ``most`` bytes."""
     parts: list[bytes] = []
     size = 0
     while part := response.read1(1 << 16):
@@ -178,19 +178,19 @@ def _bounded(response: Any, most: int, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise TimeoutError
         parts.append(part)
-    left = response.length  # what was promised and did not come
+    left = response.length  # bytes of Content-Length that did not arrive
     if left:
         raise _Passing(f"broke off its answer {left} bytes before the end")
     return b"".join(parts)
 
 
 def _event_data(response: http.client.HTTPResponse, deadline: float) -> Iterator[bytes]:
-    """The data of server-sent events, one a line, as every server of this API sends them."""
+    """The data of server-sent events, one per line, as every server of this API sends them."""
     size = 0
     while line := response.readline(MOST_LINE_BYTES + 1):
         size += len(line)
         if len(line) > MOST_LINE_BYTES or size > MOST_BYTES:
-            raise UserError(f"{response.url} streams more than is read of an answer")
+            raise UserError(f"{response.url} streams more than the limit for one answer")
         if time.monotonic() > deadline:
             raise TimeoutError
         name, _, data = line.strip().partition(b":")
@@ -199,7 +199,7 @@ def _event_data(response: http.client.HTTPResponse, deadline: float) -> Iterator
 
 
 def _reason(content: bytes) -> tuple[str, str]:
-    """What an error body says in one line, and its code, in any of the usual shapes."""
+    """The message of an error body in one line, and its code, from any of the usual forms."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -212,6 +212,6 @@ def _reason(content: bytes) -> tuple[str, str]:
 
 
 def _one_line(text: str) -> str:
-    """Text from a stranger as part of a sentence: printable, short, without a full stop."""
+    """Untrusted text as part of a sentence: printable, short, without a full stop."""
     shown = "".join(c if c.isprintable() else " " for c in text[:1000])
     return " ".join(shown.split())[:300].rstrip(".")

@@ -1,7 +1,7 @@
-"""What every model can do that can be asked.
+"""The protocol of every model that can be asked.
 
-``LocalLLM`` (weights in this process) and ``RemoteLLM`` (an address) are the two kinds. Methods,
-evaluation and the commands know only this protocol.
+``LocalLLM`` (weights in this process) and ``RemoteLLM`` (an address) implement it. Methods,
+evaluation and the commands use only this protocol.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.tokenize import Style
 
 Format = Literal["question", "chat", "text"]
-"""How a model is spoken to: one question between our own special tokens, a conversation through a
-chat template, or a text that it continues."""
+"""The input of a model: one question between our own special tokens, a conversation through a chat
+template, or a text that it continues."""
 
 FREE_TEXT_SAMPLING = SamplingConfig(
     samples=1, max_new_tokens=256, temperature=0.7, top_k=0, top_p=1.0, max_rows=2048
 )
-"""How models sample that come without a recipe of ours. A single reply is then greedy, see
-``reply_sampling``; replies that vote have to differ."""
+"""How models without a recipe of ours sample. A single reply is greedy (``reply_sampling``), but
+several replies must differ to vote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """How a text goes on; ``finish`` says why it ended."""
+    """A continuation of a text; ``finish`` says why it ended."""
 
     text: str
     finish: Finish
@@ -41,8 +41,8 @@ class Continuation:
 class LLM(Model, Protocol):
     """A model that can be asked by people and by programs.
 
-    ``recipe`` and ``run`` are ``None`` where the model is not a run of ours, and ``familiarity``
-    where it is not known which questions it was trained on.
+    ``recipe`` and ``run`` are ``None`` if the model is not a run of ours, and ``familiarity`` if it
+    is not known which questions it was trained on.
     """
 
     @property
@@ -65,27 +65,27 @@ class LLM(Model, Protocol):
         ...
 
     def continuations(self, text: str, params: SamplingParams) -> list[Continuation]:
-        """``params.samples`` ways to go on from a text, as it is and without a template.
+        """``params.samples`` continuations of a text, without a template.
 
         Raises:
-            UserError: the model was trained on questions alone, the text is too long for it, or a
+            UserError: the model was trained only on questions, the text is too long for it, or a
                 server refuses.
         """
         ...
 
     def check(self, question: str, style: Style) -> None:
-        """Raise ``UserError`` for a question that is too long for the model, where that is known
+        """Raise ``UserError`` for a question that is too long for the model, if that is known
         before it is asked."""
         ...
 
     def warning(self, question: str) -> str | None:
-        """A sentence for the person who asks, where an answer is not to be trusted."""
+        """A sentence for the person who asks, if the answer should not be trusted."""
         ...
 
 
 def asked_text(llm: LLM, question: str) -> str:
-    """A person's question as the model is asked: our own models were trained on questions with
-    single spaces and none at the ends, others read it as it is."""
+    """A person's question as it is put to the model. Our own models were trained on questions with
+    single spaces and none at the ends; others get it unchanged."""
     return " ".join(question.split()) if llm.format == "question" else question
 
 
@@ -97,10 +97,10 @@ def reply_sampling(
     max_new_tokens: int | None = None,
     where: str = "the options",
 ) -> SamplingConfig:
-    """How a person's question is answered where they ask for no more than this.
+    """The sampling parameters for a person's question, with the values that are given.
 
     ``None`` leaves a value to the model. A single reply in free text is greedy, unless a
-    temperature is given. ``where`` names in an error where the values come from.
+    temperature is given. ``where`` says in error messages where the values come from.
 
     Raises:
         UserError: a value is out of its range.

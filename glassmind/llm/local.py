@@ -1,12 +1,12 @@
 """A model in this process: weights, tokenizer, and one engine that is kept.
 
-Whatever the model is, the same is known of it: how a question becomes a prompt, which tokens end a
-reply, and how the reply is read. A model of a run reads one question between special tokens
+For every kind of model it is known how a question becomes a prompt, which tokens end a reply, and
+how the reply is read. A model of a run reads one question between special tokens
 (``tokenize.reasoning``), one from elsewhere reads a conversation through its chat template, and a
 model that was only pretrained continues a text.
 
-What is reasoning shows in single tokens of the vocabulary, our own ``<|think|>`` and ``<|/think|>``
-or the ``<think>`` and ``</think>`` of others: ``marks`` says which id does what.
+Reasoning is marked by single tokens of the vocabulary, our own ``<|think|>`` and ``<|/think|>`` or
+the ``<think>`` and ``</think>`` of others; ``marks`` maps their ids to their meanings.
 """
 
 from __future__ import annotations
@@ -60,21 +60,21 @@ _ASKED_BY: Mapping[Format, str] = {
     "text": "a text to continue",
 }
 
-CHUNK_TOKENS = 512  # of prompts in one pass of a server: so long at most do other replies wait
+CHUNK_TOKENS = 512  # most prompt tokens in one pass of a server, while which other replies wait
 
 _THINKING: Mapping[str, Mark] = {"<think>": "think", "</think>": "answer"}
-_TAIL = 8  # tokens at the end of a prompt among which a mark is looked for
+_TAIL = 8  # tokens at the end of a prompt that are searched for a mark
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LocalLLM:
-    """A model with all that is needed to ask it.
+    """A model with everything that is needed to ask it.
 
-    ``format`` is how it is spoken to: ``question`` (a run's model), ``chat`` (through
-    ``template``), or ``text`` (only continued); ``prompts`` says what stands around a question,
-    unless the format is ``question``. ``lines_are_steps`` is true of a model from elsewhere that
-    was taught to write a step a line, and the answer in the last. ``recipe``, ``run`` and
-    ``familiarity`` are there for a run's model, ``scorer`` is its verifier.
+    ``format`` is its input: ``question`` (a run's model), ``chat`` (through ``template``), or
+    ``text`` (which it continues). ``prompts`` is the text around a question, unless the format is
+    ``question``. ``lines_are_steps`` is true for a model from elsewhere that was trained to write
+    one step per line and the answer in the last line. A run's model has ``recipe``, ``run`` and
+    ``familiarity``; ``scorer`` is its verifier.
     """
 
     name: str
@@ -97,10 +97,12 @@ class LocalLLM:
         if self.format == "question" and not self.prompts.bare:
             raise UserError(
                 f"{self.name} was trained on bare questions: it takes no prompt file, no examples, "
-                "and is not told whether to think"
+                "and no choice of whether to think"
             )
         if self.prompts.think is not None and not self.can_think:
-            raise UserError(f"{self.name} cannot be told whether to think: its template has no way")
+            raise UserError(
+                f"{self.name} cannot be told whether to think: its template has no such option"
+            )
 
     def _facts(self) -> list[tuple[str, str]]:
         return [
@@ -120,7 +122,7 @@ class LocalLLM:
 
     @classmethod
     def of_run(cls, loaded: Loaded, name: str, prompts: PromptFormat | None = None) -> LocalLLM:
-        """A run's model. One that has only been pretrained continues text."""
+        """A run's model. A model that was only pretrained continues text."""
         continues = loaded.stage == "pretrain"
         usual = loaded.recipe.sampling
         return cls(
@@ -152,7 +154,7 @@ class LocalLLM:
         tokenizer = pretrained.tokenizer
         if tokenizer is None:
             raise UserError(
-                f"{pretrained.source} holds no tokenizer, and without one no text can be asked"
+                f"{pretrained.source} holds no tokenizer, which is needed to ask it a question"
             )
         template = None
         if pretrained.chat_template is not None:
@@ -178,7 +180,7 @@ class LocalLLM:
         recipe: Recipe,
         prompts: PromptFormat | None = None,
     ) -> LocalLLM:
-        """A model from elsewhere that a run has taught to reason in steps, a line each."""
+        """A model from elsewhere that a run has trained to reason in steps, one per line."""
         if pretrained.chat_template is None:
             prompts = prompts or PromptFormat(ASKED)
         llm = cls.of_pretrained(pretrained, name, prompts)
@@ -195,19 +197,19 @@ class LocalLLM:
 
     @property
     def context(self) -> int:
-        """Tokens that a prompt and its answer may have together."""
+        """The most tokens that a prompt and its answer may have together."""
         return self.model.config.max_tokens
 
     @property
     def can_think(self) -> bool:
-        """Whether it can be told to reason first, or to answer at once."""
+        """Whether it can be told to reason first or to answer without reasoning."""
         if self.template is None:
             return self.format == "question" and self.style == "chain"
         return "enable_thinking" in self.template.source
 
     @property
     def eos_id(self) -> int | None:
-        """The token that ends a text: of those that end a reply, the one its tokenizer names."""
+        """The token that ends a text: among those that end a reply, the one its tokenizer names."""
         if isinstance(self.tokenizer, ComposedTokenizer):
             named = self.tokenizer.facts.eos_token
             known = None if named is None else self.tokenizer.id_of(named)
@@ -224,7 +226,7 @@ class LocalLLM:
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
-        """The bytes of each id; none for a special token or an id without a token."""
+        """The bytes of each id; empty for a special token or an id without a token."""
         return tuple(data or b"" for data in self.vocabulary.token_bytes)
 
     @cached_property
@@ -250,11 +252,11 @@ class LocalLLM:
 
     @cached_property
     def longest_text(self) -> int:
-        """Bytes of text that no tokenizer could squeeze into the context: refused unread."""
+        """The most bytes of text that the context could hold; longer text is not encoded at all."""
         return self.context * max(1, max(map(len, self.token_bytes), default=1))
 
     def channel_behind(self, prompt_ids: Sequence[int]) -> Channel:
-        """Whether a reply to this prompt begins with reasoning: the last mark near its end says."""
+        """Whether a reply to this prompt begins with reasoning, by the last mark near its end."""
         for token_id in reversed(prompt_ids[-_TAIL:]):
             mark = self.marks.get(token_id)
             if mark is not None:
@@ -262,7 +264,7 @@ class LocalLLM:
         return "content"
 
     def special_ids(self, spellings: Collection[str]) -> frozenset[int]:
-        """The ids of the special tokens that are spelled so."""
+        """The ids of the special tokens with these spellings."""
         special = self.tokenizer.special
         return frozenset(special[one] for one in spellings if one in special)
 
@@ -290,7 +292,7 @@ class LocalLLM:
     def prompt(self, question: str, style: Style) -> list[int]:
         """The ids that ask ``question``.
 
-        Text from people is only ever text: the spelling of a special token in it stays text.
+        The spelling of a special token in ``question`` stays text.
 
         Raises:
             UserError: the question has more characters than the context can hold, or the chat
@@ -307,11 +309,11 @@ class LocalLLM:
         return self.chat_prompt(self.prompts.messages(question, style), think=think)
 
     def text_prompt(self, text: str, *, special: bool = True, marked: bool = False) -> list[int]:
-        """Ids of a text to continue, with ``special`` behind the token a text begins with, if there
+        """Ids of a text to continue; with ``special``, after the token that begins a text, if there
         is one.
 
-        With ``marked`` the spelling of a special token in ``text`` is that token, which is only for
-        text that is trusted.
+        With ``marked`` the spelling of a special token in ``text`` is that token; use it for
+        trusted text only.
         """
         self._check_length(len(text))
         ids = [self.bos_id] if special and self.bos_id is not None else []
@@ -337,10 +339,10 @@ class LocalLLM:
     ) -> list[int]:
         """Ids of a conversation, up to where the model's turn begins.
 
-        Without ``begin_answer`` nothing is put behind the last message; with ``continue_last`` the
+        Without ``begin_answer`` nothing is put after the last message; with ``continue_last`` the
         ids end where its text does, so that the model continues it. ``variables`` are for the
-        template. A model of a run was trained on single questions: it reads the last message of the
-        user, and ``think`` false asks it for the answer without steps.
+        template. A model of a run was trained on single questions: it reads only the user's last
+        message, and ``think`` false asks it for the answer without steps.
 
         Raises:
             UserError: the model is not made for conversations, or its template refuses this one.
@@ -348,15 +350,15 @@ class LocalLLM:
         self._check_length(sum(len(m["content"] or "") for m in messages))
         if self.format == "question":
             if tools:
-                raise UserError(f"{self.name} was trained on questions alone and knows no tools")
+                raise UserError(f"{self.name} was trained only on questions and supports no tools")
             if continue_last or not begin_answer:
                 raise UserError(
-                    f"{self.name} was trained on questions alone: it begins every answer itself"
+                    f"{self.name} was trained only on questions: it cannot continue a message"
                 )
             question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), None)
             if not (question or "").strip():
                 raise UserError(
-                    "the conversation holds no question: a message of the user with text"
+                    "the conversation has no question: it needs a message of the user with text"
                 )
             style: Style = "direct" if think is False else self.style
             return encode_prompt(self.tokenizer, asked_text(self, str(question)), style)
@@ -376,7 +378,7 @@ class LocalLLM:
         )
 
     def _check_length(self, characters: int) -> None:
-        """Refuse what cannot fit before it is read."""
+        """Refuse text that cannot fit, before it is encoded."""
         if characters > self.longest_text:
             raise UserError(
                 f"the prompt has {characters} characters, and the model's context of "
@@ -384,17 +386,17 @@ class LocalLLM:
             )
 
     def check(self, question: str, style: Style) -> None:
-        """Raise ``UserError`` where ``question`` leaves no room in the context for an answer."""
+        """Raise ``UserError`` if ``question`` leaves no room in the context for an answer."""
         if len(question) > self.longest_text:
             raise UserError(
                 f"the question has {len(question)} characters and the model reads at most "
-                f"{self.context} tokens, its answer included: shorten it"
+                f"{self.context} tokens, including its answer: shorten it"
             )
         length = len(self.prompt(question, style))
         if length >= self.context:
             raise UserError(
                 f"the question {question[:60]!r}... has {quantity(length, 'token')} and the model "
-                f"reads at most {self.context}, its answer included: shorten it"
+                f"reads at most {self.context}, including its answer: shorten it"
             )
 
     def warning(self, question: str) -> str | None:
@@ -403,8 +405,8 @@ class LocalLLM:
             return self.familiarity.warning(question)
         if self.format == "text":
             return (
-                f"{self.name} has no chat template: it was not made for conversations, and is "
-                "given the question as plain text to continue"
+                f"{self.name} has no chat template: it was not made for conversations, and gets "
+                "the question as plain text to continue"
             )
         return None
 
@@ -412,7 +414,7 @@ class LocalLLM:
 
     @cached_property
     def packed(self) -> LanguageModel:
-        """The model as the engine computes with it: packed once, whatever is asked of it."""
+        """The model with its weights packed for the engine; packed once."""
         return pack_model(self.model)
 
     @cached_property
@@ -425,7 +427,7 @@ class LocalLLM:
         )
 
     def refresh(self) -> None:
-        """Take over the weights that ``model`` has now, after it was trained further."""
+        """Use the current weights of ``model``, after it was trained further."""
         packed = isinstance(self.packed, PackedModel)
         self._sampler.refresh(self.model if packed else None)
 
@@ -470,19 +472,19 @@ class LocalLLM:
         """See ``LLM.continuations``."""
         if self.format == "question":
             raise UserError(
-                f"{self.name} was trained on questions alone and continues no text: ask it, by "
+                f"{self.name} was trained only on questions and continues no text: ask it with "
                 "glassmind ask --model"
             )
         prompt = self.text_prompt(text)
         if len(prompt) >= self.context:
             raise UserError(
                 f"the text has {len(prompt)} tokens and the model reads at most {self.context}, "
-                "what it writes included: shorten it"
+                "including what it writes: shorten it"
             )
         own = replace(params, seed=derive_seed(params.seed, 0), stop=self.stop_ids)
         [generated] = self._sampler.generate([Request(tuple(prompt), own)])
         return [
-            # Token by token: a tokenizer's own decoding may drop the space a text begins with.
+            # Token by token, because a tokenizer's own decoding may drop a leading space.
             Continuation(
                 b"".join(self.token_bytes[i] for i in one.token_ids).decode("utf-8", "replace"),
                 one.finish,
@@ -521,18 +523,19 @@ class LocalLLM:
         cache_dtype: torch.dtype | None = None,
         draft: LocalLLM | None = None,
     ) -> Engine:
-        """A new engine for this model, as a server or a chat wants it: with weights of that kind
-        and keys and values of that type. Its cache is no larger than all rows can fill.
+        """A new engine for this model, for a server or a chat. ``weights`` is the kind of its
+        weights, ``cache_dtype`` the type of keys and values. The cache is no larger than all rows
+        can fill.
 
-        ``draft`` is a smaller model that guesses ahead. Raises ``UserError`` where its tokens are
-        others than this one's, or weights cannot be of that kind.
+        ``draft`` is a smaller model that guesses ahead. Raises ``UserError`` if its tokens differ
+        from this one's, or if the weights cannot be of that kind.
         """
         models: list[LanguageModel] = [pack_model(self.model, weights)]
         if draft is not None:
             if draft.vocabulary.token_bytes != self.vocabulary.token_bytes:
                 raise UserError(
-                    f"{draft.name} cannot draft for {self.name}: its tokens are others, and a "
-                    "draft must share the model's tokenizer"
+                    f"{draft.name} cannot draft for {self.name}: its tokens differ, and a draft "
+                    "must share the model's tokenizer"
                 )
             models.append(pack_model(draft.model, weights))
         row_bytes = sum(block_bytes(one, cache_dtype) for one in models) * self.context // BLOCK

@@ -1,6 +1,7 @@
-"""What a method of reasoning asks of a model: chains of thought for problems, and nothing else.
+"""The protocol that methods of reasoning need of a model: it samples chains of thought.
 
-Every ``LLM`` is such a model, and so is whatever samples for one, as the server does.
+Every ``LLM`` follows it, and so does the server's ``MethodModel``, which samples through the
+server's engine.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style, Tokenizer
 
 Progress = Callable[[int, int], None]
-"""Called with how many chains are done, and of how many."""
+"""Called with the number of chains that are done, and the number of all."""
 
 
 class Model(Protocol):
     """A language model that answers problems.
 
-    ``style`` is how it is asked by default: for the answer at once, or for steps before it.
-    ``scorer`` is a verifier trained on its chains, ``tokenizer`` what its ids stand for; either is
-    ``None`` where there is none at hand. ``default_sampling`` is how its chains are sampled unless
-    somebody says otherwise.
+    ``style`` says whether it is asked for steps before the answer by default. ``scorer`` is a
+    verifier trained on its chains, ``tokenizer`` its tokenizer; either is ``None`` if it is not
+    available. ``default_sampling`` is how its chains are sampled unless other values are given.
     """
 
     @property
@@ -51,12 +51,12 @@ class Model(Protocol):
     ) -> list[Trace]:
         """A trace of ``params.samples`` chains for every problem, in order.
 
-        What ends a reply (``params.stop``) is filled in by the model. Every problem gets a seed of
-        its own, derived from ``params.seed`` and its place in the list. A question that does not
-        fit the model's context gets chains without a token that end with ``"length"``: they count
-        as wrong, and do not end an evaluation. ``progress(done, total)`` counts chains.
+        The model sets the tokens that end a reply (``params.stop``). Every problem gets its own
+        seed, derived from ``params.seed`` and its place in the list. A question that does not fit
+        the model's context gets chains without tokens that end with ``"length"``: they count as
+        wrong, and an evaluation continues. ``progress(done, total)`` counts chains.
 
-        All problems are one batch; its wall-clock time is shared over the nodes in proportion to
+        All problems are one batch; its wall-clock time is divided among the nodes in proportion to
         the tokens written.
         """
         ...

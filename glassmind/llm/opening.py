@@ -1,4 +1,4 @@
-"""From what a person types to a model that can be asked.
+"""From the name or path that a person types to a model that can be asked.
 
 smollm2                         a model that comes as a Python package
 word-problems, or nothing       the small model that comes with this package
@@ -31,7 +31,7 @@ from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import CLASSIFIER, SHIPPED, VERIFIER, Loaded, load, load_model
 
 Source = LLM | Loaded | Pretrained | str | Path | None
-"""What can be turned into a model: ``None`` is the one that comes with the package."""
+"""What ``as_llm`` turns into a model; ``None`` is the one that comes with the package."""
 
 HUB = "hub:"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -46,20 +46,20 @@ def open_llm(
     prompts: PromptFormat | None = None,
     api_key_variable: str = API_KEY,
 ) -> LLM:
-    """The model that ``source`` names; empty, the one that comes with the package.
+    """The model that ``source`` names; if empty, the one that comes with the package.
 
-    ``name`` is what it is called instead of its file's name, ``stage`` picks a model of a run,
-    ``prompts`` says what stands around a question. ``api_key_variable`` is the environment variable
-    that holds the key for an address.
+    ``name`` is its name, by default that of its file; ``stage`` chooses a model of a run;
+    ``prompts`` is the text around a question. ``api_key_variable`` is the environment variable that
+    holds the key for an address.
 
     Raises:
-        UserError: there is no such model, it is damaged, it is not the kind that an option is for,
-            or an address does not answer.
+        UserError: there is no such model, it is damaged, an option does not apply to its kind, or
+            an address does not answer.
     """
     text = str(source) or SHIPPED
     if is_address(text):
         if stage:
-            raise UserError(f"{text} is an address: a stage is for a run's folder")
+            raise UserError(f"{text} is an address: only a run's folder has stages")
         return RemoteLLM.at(text, name=name, prompts=prompts, api_key_variable=api_key_variable)
     return open_local(source, name=name, stage=stage, device=device, prompts=prompts)
 
@@ -72,12 +72,12 @@ def open_local(
     device: torch.device | str = "cpu",
     prompts: PromptFormat | None = None,
 ) -> LocalLLM:
-    """The same, for what computes with the weights itself: an address is refused."""
+    """``open_llm`` for callers that need the weights; an address is refused."""
     text = str(source) or SHIPPED
     path = weights_at(text)
     if (Path(path) / CLASSIFIER).is_file():
         raise UserError(
-            f"{text} is a classifier, which labels texts and writes none: "
+            f"{text} is a classifier, which labels texts and does not write any: "
             f"glassmind classify --model {text} 'a text'"
         )
     name = name or Path(text.removeprefix(HUB)).name
@@ -96,14 +96,14 @@ def open_local(
 
 
 def is_ladder_from_elsewhere(run: RunFolder) -> bool:
-    """Whether a folder is the finished ladder of a model from elsewhere, with its verifier."""
+    """Whether a folder is a finished ladder from a model from elsewhere, with its verifier."""
     verifier = run.model_folder(VERIFIER) / "model.json"
     published = (run.path / "config.json").is_file() and (run.path / "run.json").is_file()
     return published and verifier.is_file()
 
 
 def as_llm(source: Source) -> LLM:
-    """``source`` as a model: what is loaded already is not loaded again."""
+    """``source`` as a model; a loaded model is not loaded again."""
     if source is None or isinstance(source, (str, Path)):
         return open_llm(source or "")
     if isinstance(source, Loaded):
@@ -114,8 +114,8 @@ def as_llm(source: Source) -> LLM:
 
 
 def weights_at(text: str) -> str:
-    """Where the weights lie that ``text`` names: a name of the hub leads to the folder into which
-    it was pulled; a path or a known name stays as it is.
+    """Where the weights of ``text`` are. A hub name becomes the folder into which it was pulled; a
+    path or a known name is returned as it is.
 
     Raises:
         UserError: it is an address, a misspelled name, or was not pulled.
@@ -130,7 +130,7 @@ def weights_at(text: str) -> str:
         return str(pulled_model(Path(text)))
     if not _HUB_NAME.fullmatch(hub_name):
         if text.startswith(HUB):
-            raise UserError(f"{text[:80]!r} is no name of the hub: write hub:org/name")
+            raise UserError(f"{text[:80]!r} is not a hub name: write hub:org/name")
         _refuse_misspelled(text)
         return text
     folder = default_folder(hub_name)
@@ -138,14 +138,14 @@ def weights_at(text: str) -> str:
         return str(pulled_model(folder))
     if text.startswith(HUB) or Path(text).parts[0] not in ("runs", "models"):
         raise UserError(
-            f"there is no {text} here; if it is a model of the Hugging Face Hub, "
-            f"glassmind pull {hub_name} fetches it"
+            f"there is no {text} here; if it is a model of the Hugging Face Hub, fetch it with "
+            f"glassmind pull {hub_name}"
         )
     return text
 
 
 def _refuse_misspelled(text: str) -> None:
-    """Raise ``UserError`` for what is not there and looks like the name of a known model."""
+    """Raise ``UserError`` if ``text`` does not exist and resembles the name of a known model."""
     if not Path(text).exists():
         close = difflib.get_close_matches(text[:40], (*SHIPPED_MODELS, SHIPPED), n=1)
         if close and close[0] != text:

@@ -5,9 +5,9 @@ given more words around it:
 
     a prompt file       "Solve this step by step.\\n\\n{question}"
     worked examples     few-shot prompting (Brown et al. 2020, arXiv 2005.14165)
-    thinking            on or off, where the chat template knows the difference
+    thinking            on or off, if the chat template supports it
 
-A chat model gets them as messages, a model that only continues text gets them as one text.
+A chat model gets them as messages; a model that only continues text gets them as one text.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ PLACE = "{question}"
 LONGEST_FILE = 100_000  # bytes of a prompt file
 
 ASKED = f"Question: {PLACE}\nAnswer:"
-"""How a model without a chat template is taught to be asked."""
+"""The prompt with which a model without a chat template is fine-tuned."""
 
 AT_ONCE = "Reply with the final answer only, without any explanation."
-"""What asks a chat model for its answer without steps."""
+"""The instruction for an answer without steps."""
 
 Message = dict[str, str]
 
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """What stands around a question.
+    """The text around a question.
 
-    ``text`` holds ``{question}`` once, and replaces the bare question. ``examples`` are problems
-    with their solutions that come first. ``think`` tells a chat template whether the model is to
-    reason before it answers; ``None`` leaves that to the template.
+    ``text`` is the prompt, with ``{question}`` once. ``examples`` are solved problems that come
+    before the question. ``think`` tells a chat template whether the model should reason before it
+    answers; ``None`` leaves that to the template.
 
-    Raises ``UserError`` for a text without ``{question}``.
+    Raises ``UserError`` if ``text`` does not hold ``{question}`` exactly once.
     """
 
     text: str = PLACE
@@ -53,11 +53,11 @@ class PromptFormat:
 
     @property
     def bare(self) -> bool:
-        """Whether a question is put as it is."""
+        """Whether nothing is put around a question."""
         return self == PromptFormat()
 
     def messages(self, question: str, style: Style) -> list[Message]:
-        """The question as a conversation, up to where the model answers."""
+        """The question as a conversation, up to the model's answer."""
         turns: list[Message] = []
         for problem in self.examples:
             turns.append({"role": "user", "content": self._asked(problem.question, style)})
@@ -71,8 +71,8 @@ class PromptFormat:
     def continued(self, question: str, style: Style) -> str:
         """The question as a text to continue.
 
-        With examples, or where the answer is wanted at once, the text says ``Question:`` and
-        ``Answer:``; otherwise the model goes on from the bare question.
+        With examples or in the direct style, the text says ``Question:`` and ``Answer:``; otherwise
+        the model continues the bare question.
         """
         text = self.text.replace(PLACE, question)
         if not self.examples and style == "chain":
@@ -85,12 +85,12 @@ class PromptFormat:
         return f"{''.join(shown)}Question: {text}\nAnswer:"
 
     def stop_texts(self, style: Style) -> tuple[str, ...]:
-        """Texts that end a continuation: a model that was shown questions goes on to the next."""
+        """Texts that end a continuation: after examples, a model may write the next question."""
         return ("\nQuestion:",) if self.examples or style == "direct" else ()
 
 
 def solution_text(problem: Problem, style: Style) -> str:
-    """A worked solution in words: a step a line, and the answer in the last."""
+    """A worked solution as text: one step per line, and the answer in the last line."""
     if style == "direct":
         return problem.answer
     return "\n".join([*(step.text for step in problem.steps), closing_line(problem)])
@@ -130,5 +130,5 @@ def chosen_examples(problems: Sequence[Problem], count: int) -> tuple[Problem, .
     """
     worked = [problem for problem in problems if problem.steps][:count]
     if len(worked) < count:
-        raise UserError(f"only {len(worked)} problems with worked steps can be shown, not {count}")
+        raise UserError(f"there are only {len(worked)} problems with worked steps, not {count}")
     return tuple(worked)

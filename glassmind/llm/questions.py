@@ -1,11 +1,11 @@
-"""What of a question can be refused before any model is opened, or torch imported."""
+"""Checks of a question that need no model, so that torch is not imported for them."""
 
 from __future__ import annotations
 
 from glassmind.errors import UserError
 
 LONGEST_QUESTION = 20_000
-"""Characters: far beyond what is asked, short of what costs time."""
+"""Characters: far more than a question has, and few enough to be read quickly."""
 
 
 def check_question(question: str) -> None:
@@ -14,5 +14,5 @@ def check_question(question: str) -> None:
         raise UserError("the question is empty: ask something like 'What is 12 times 7?'")
     if len(question) > LONGEST_QUESTION:
         raise UserError(
-            f"the question has {len(question)} characters; at most {LONGEST_QUESTION} are read"
+            f"the question has {len(question)} characters; it may have at most {LONGEST_QUESTION}"
         )

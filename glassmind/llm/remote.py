@@ -1,12 +1,13 @@
-"""A model behind an address: any server that speaks the API of OpenAI's clients.
+"""A model behind an address: any server with the API of OpenAI's clients.
 
 vLLM, llama.cpp's server, hosted services and ``glassmind serve`` all take the same two requests,
-``/v1/chat/completions`` (messages) and ``/v1/completions`` (a text to continue). What they differ
-in is found out while asking: a server that does not know ``n`` is asked once for every sample, one
-that gives no log-probabilities is asked without, and reasoning is read from the fields that servers
+``/v1/chat/completions`` (messages) and ``/v1/completions`` (a text to continue). Their differences
+are found out by trying: a server that does not support ``n`` gets one request per sample, one that
+gives no log-probabilities is not asked for them, and reasoning is read from the fields that servers
 have for it or from ``<think>`` in the text.
 
-The weights stay there, so there are no token ids and no verifier; costs are what the server counts.
+The weights are not available, so there are no token ids and no verifier; costs are the server's
+counts.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import Style
 
 API_KEY = "OPENAI_API_KEY"
-MOST_AT_ONCE = 16  # requests under way
+MOST_AT_ONCE = 16  # concurrent requests
 Sent = TypeVar("Sent")
-MOST_CHOICES = 128  # of one request; more are asked for in several
+MOST_CHOICES = 128  # in one request; more samples take several requests
 
 _TOO_LONG = re.compile(r"context|too (long|many tokens)|max_model_len|maximum.*tokens", re.I)
 
@@ -50,8 +51,8 @@ def is_address(text: str) -> bool:
 class RemoteLLM:
     """The model ``model`` of a server.
 
-    ``format`` is ``chat`` or ``text``: which of the two requests is sent. ``at_once`` requests are
-    under way together.
+    ``format`` is ``chat`` or ``text`` and decides which of the two requests is sent. ``at_once`` is
+    the number of concurrent requests.
     """
 
     name: str
@@ -62,7 +63,7 @@ class RemoteLLM:
     at_once: int = MOST_AT_ONCE
     style: Style = "chain"
     default_sampling: SamplingConfig = FREE_TEXT_SAMPLING
-    # What the server turned out not to know; found out by one request, remembered for the others.
+    # The fields that the server does not support: found out by one request, kept for the others.
     _lacks: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,21 +100,21 @@ class RemoteLLM:
         tries: int = 5,
         pause: float = 0.5,
     ) -> RemoteLLM:
-        """The model at ``address``, which is asked which models it has.
+        """The model at ``address``. The server is asked for its list of models.
 
-        ``http://host:8000/v1`` is enough where there is one model; ``#NAME`` at the end chooses one
-        of several. ``/v1/completions`` has texts continued, as a base model wants it. The key
-        is the value of the environment variable ``api_key_variable``, if it is set.
+        ``http://host:8000/v1`` is enough if there is one model; ``#NAME`` at the end chooses one of
+        several. With ``/v1/completions`` the model continues texts, as base models do. The key is
+        the value of the environment variable ``api_key_variable``, if it is set.
 
         Raises:
-            UserError: the address is none, nobody answers there, or there is no such model.
+            UserError: the address is invalid, does not answer, or has no such model.
         """
         base, chosen, format = _parts(address)
         client = JsonClient(base, os.environ.get(api_key_variable, ""), timeout, tries, pause)
-        # Whether anybody is there is known soon; it is later that a server may be busy.
+        # Few tries: this request only finds out whether there is a server, which may be busy later.
         asking = replace(client, tries=min(2, tries))
         model, listed = _listed_model(asking, chosen, api_key_variable)
-        if format is None:  # ours says how its model is spoken to
+        if format is None:  # glassmind serve lists the format of its model
             format = "text" if listed.get("format") == "text" else "chat"
         return cls(name or model, client, model, format, prompts or PromptFormat())
 
@@ -122,12 +123,12 @@ class RemoteLLM:
         return replace(self, prompts=prompts)
 
     def check(self, question: str, style: Style) -> None:
-        """Whether a question fits is known to the server alone."""
+        """Does nothing: only the server knows whether a question fits."""
 
     def warning(self, question: str) -> str | None:
         """See ``LLM.warning``."""
         if self.format == "text":
-            return f"{self.name} is given the question as plain text to continue"
+            return f"{self.name} gets the question as plain text to continue"
         return None
 
     # ------------------------------------------------------------------ sampling
@@ -139,10 +140,10 @@ class RemoteLLM:
         style: Style,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Trace]:
-        """See ``LLM.sample``; what the API has no word for is refused.
+        """See ``LLM.sample``; parameters that the API does not have are refused.
 
         Raises:
-            UserError: the server refuses, fails, or cannot be reached any more.
+            UserError: the server refuses, fails, or can no longer be reached.
         """
         _refuse_unknown(params)
         started = time.perf_counter()
@@ -195,7 +196,7 @@ class RemoteLLM:
         replies: list[Reply] = []
         while len(replies) < params.samples:
             n = min(params.samples - len(replies), MOST_CHOICES)
-            # The first request is seeded as a model in this process would be.
+            # The first request has the seed that a model in this process would get.
             own = {"seed": seed if not replies else derive_seed(seed, len(replies))}
             try:
                 answer = self._ask({**body, **own}, n)
@@ -206,7 +207,7 @@ class RemoteLLM:
             choices = answer.get("choices")
             if not isinstance(choices, list) or not choices:
                 raise UserError(f"{self.client.base} gave no choices in its answer")
-            replies += [  # a server that knows no n gives one
+            replies += [  # a server that ignores n returns one choice
                 read_choice(choice, answer, at, len(choices), self.client.base)
                 for at, choice in enumerate(choices[:n])
             ]
@@ -231,7 +232,7 @@ class RemoteLLM:
         body: dict[str, Any] = {"model": self.model, "temperature": params.temperature}
         if params.top_p < 1:
             body["top_p"] = params.top_p
-        for name in ("top_k", "min_p"):  # not everybody's; left out where they change nothing
+        for name in ("top_k", "min_p"):  # not in every API; sent only if they change something
             if getattr(params, name):
                 body[name] = getattr(params, name)
         body["max_tokens"] = params.max_new_tokens
@@ -253,7 +254,7 @@ class RemoteLLM:
         return self._adapted(body, 1, self._begun)
 
     def _begun(self, path: str, body: Json) -> Iterator[Json]:
-        """A stream whose first event is there: before it, the server may refuse."""
+        """A stream whose first event has arrived; until then, the server may still refuse."""
         events = self.client.events(path, body)
         first = next(events, None)
 
@@ -272,11 +273,11 @@ class RemoteLLM:
         return self._adapted(body, n, self.client.ask)
 
     def _adapted(self, body: Mapping[str, Any], n: int, send: Callable[[str, Json], Sent]) -> Sent:
-        """What ``send`` gets for a request for ``n`` choices, without what the server does not
-        know.
+        """The result of ``send`` for a request for ``n`` choices, without fields that the server
+        does not support.
 
         Raises:
-            Refused: it refuses for another reason.
+            Refused: the server refuses for another reason.
         """
         path = "completions" if self.format == "text" else "chat/completions"
         while True:
@@ -287,7 +288,7 @@ class RemoteLLM:
                 sent["n"] = n
             if "logprobs" in lacks:
                 del sent["logprobs"]
-            if "max_tokens" in lacks:  # newer models of OpenAI have another name for it
+            if "max_tokens" in lacks:  # OpenAI's newer models use another name for it
                 sent["max_completion_tokens"] = sent.pop("max_tokens")
             try:
                 return send(path, sent)
@@ -307,21 +308,21 @@ class RemoteLLM:
             )
         hint = ""
         if self.format == "chat" and "template" in refusal.reason.lower():
-            hint = f"; {self.client.base}/completions has texts continued instead"
+            hint = f"; give {self.client.base}/completions to have texts continued instead"
         return f"{self.client.base} refuses with {refusal.status}: {refusal.reason}{hint}"
 
 
 def _parts(address: str) -> tuple[str, str, Format | None]:
-    """The base of an address, the model it names, and the request its path asks for."""
+    """The base of an address, the model it names, and the format that its path asks for."""
     try:
         url = urlsplit(address)
-        _ = url.port  # a port that is no number
+        _ = url.port  # raises ValueError if it is not a number
     except ValueError:
         url = urlsplit("")
     if not url.hostname or url.username is not None or url.query:
         raise UserError(
-            f"{address[:80]!r} is no address of a server: write it like http://127.0.0.1:8000/v1, "
-            "and #NAME at its end for one of several models"
+            f"{address[:80]!r} is not the address of a server: write it like "
+            "http://127.0.0.1:8000/v1, with #NAME at its end for one of several models"
         )
     path, format = url.path.rstrip("/"), None
     for ending, asked in (("/chat/completions", "chat"), ("/completions", "text")):
@@ -340,13 +341,13 @@ def _listed_model(client: JsonClient, chosen: str, api_key_variable: str) -> tup
         if refusal.status in (401, 403):
             raise UserError(
                 f"{client.base} wants an API key ({refusal.reason}): put it into the environment "
-                f"variable {api_key_variable}, or name another by --api-key-env"
+                f"variable {api_key_variable}, or name another with --api-key-env"
             ) from None
-        if chosen:  # a server may have no list
+        if chosen:  # a server may have no list of models
             return chosen, {}
         raise UserError(
-            f"{client.base} has no list of models ({refusal.status}: {refusal.reason}): is /v1 "
-            "missing in the address? or name the model, as in "
+            f"{client.base} has no list of models ({refusal.status}: {refusal.reason}): check "
+            "whether /v1 is missing in the address, or name the model, as in "
             f"{client.base}#NAME"
         ) from None
     data = answer.get("data")
@@ -367,7 +368,7 @@ def _listed_model(client: JsonClient, chosen: str, api_key_variable: str) -> tup
 
 
 def _refuse_unknown(params: SamplingParams) -> None:
-    """Raise ``UserError`` for what a remote model cannot be told."""
+    """Raise ``UserError`` for parameters that cannot be sent to a remote model."""
     for name, known in (
         ("calculator", not params.calculator),
         ("constraint", params.constraint is None),
@@ -383,11 +384,11 @@ def _refuse_unknown(params: SamplingParams) -> None:
         ("frequency_penalty", params.frequency_penalty == 0),
     ):
         if not known:
-            raise UserError(f"{name} is for a model in this process, not for one at an address")
+            raise UserError(f"{name} works with a model in this process, not with an address")
 
 
 def _unknown_field(refusal: Refused, sent: Mapping[str, Any]) -> str | None:
-    """The field that a server turned out not to know, of those that it can be asked without."""
+    """The field that a server refused as not supported, if the request can do without it."""
     if refusal.status not in (400, 422, 501):
         return None
     reason = refusal.reason.lower()

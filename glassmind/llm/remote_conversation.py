@@ -1,4 +1,4 @@
-"""The model's side of a conversation, behind an address: its reply arrives as a stream."""
+"""The model's side of a conversation with a server, whose replies are streamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARKS: tuple[tuple[str, Channel], ...] = (("<think>", "reasoning"), ("</think>"
 
 @dataclass(frozen=True, eq=False)
 class RemoteSpeaker:
-    """A model of a server that speaks OpenAI's API."""
+    """A model of a server with OpenAI's API."""
 
     llm: RemoteLLM
 
@@ -35,7 +35,7 @@ class RemoteSpeaker:
 
     @property
     def can_think(self) -> bool:
-        """Only the server knows; it is told, and refuses or ignores it."""
+        """Always true: only the server knows, and it may refuse or ignore the setting."""
         return True
 
     def warning(self, question: str) -> str | None:
@@ -65,7 +65,7 @@ class RemoteSpeaker:
         yield Part(splitter.rest(), (), "length" if finish == "length" else "stop")
 
     def _choice(self, event: Json) -> dict[str, Any] | None:
-        """The one choice of an event; ``None`` for an event about the whole answer."""
+        """The only choice of an event; ``None`` for an event about the whole answer."""
         error = event.get("error")
         if error is not None:
             said = error.get("message") if isinstance(error, dict) else error
@@ -91,15 +91,15 @@ class RemoteSpeaker:
 
 
 class _Splitter:
-    """Splits text that arrives in pieces at ``<think>`` and ``</think>``. What may be the beginning
-    of a mark is held back until more is there."""
+    """Splits text that arrives in pieces at ``<think>`` and ``</think>``. Text that may be the
+    beginning of a tag is held back until more has arrived."""
 
     def __init__(self) -> None:
         self._channel: Channel = "content"
         self._held = ""
 
     def add(self, text: str) -> list[Piece]:
-        """What can be shown after ``text``."""
+        """Add ``text``, and return the pieces that can be shown now."""
         self._held += text
         pieces: list[Piece] = []
         while found := [(at, m, c) for m, c in _MARKS if (at := self._held.find(m)) >= 0]:
@@ -118,7 +118,7 @@ class _Splitter:
         return pieces + self._take(open_at)
 
     def rest(self) -> list[Piece]:
-        """What is left at the end."""
+        """The remaining pieces at the end."""
         return self._take(len(self._held))
 
     def _take(self, length: int) -> list[Piece]:

@@ -22,7 +22,7 @@ _FINISHES: dict[str, Finish] = {"length": "length", "abort": "cancelled"}
 
 @dataclass(frozen=True)
 class Reply:
-    """One sample: its nodes, and how many tokens the server read for it."""
+    """One sample: its nodes, and the number of prompt tokens that the server read for it."""
 
     nodes: tuple[Node, ...]
     prompt_tokens: int = 0
@@ -37,7 +37,7 @@ def read_choice(choice: Any, answer: Json, number: int, n_choices: int, base: st
     """The nodes of ``choice``, at ``number`` of ``n_choices`` in the ``answer`` of ``base``.
 
     Raises:
-        UserError: it has not the shape of a choice.
+        UserError: it does not have the form of a choice.
     """
     if not isinstance(choice, dict):
         raise UserError(f"{base} answers with a choice that is not an object")
@@ -57,15 +57,15 @@ def read_choice(choice: Any, answer: Json, number: int, n_choices: int, base: st
     tokens = listed_tokens(choice.get("logprobs"))
     pieces: list[tuple[Channel, str, float | None]]
     if tokens and "".join(text for text, _ in tokens) == content and not reasoning:
-        pieces = list(_with_channels(tokens))  # so that each node has its own log-probabilities
+        pieces = list(_with_channels(tokens))  # gives each node its own log-probabilities
     else:
         stretches: list[tuple[Channel, str]] = [("reasoning", reasoning), *_channels(content)]
         pieces = [(c, line, None) for c, text in stretches for line in _LINE.findall(text)]
     if message is None and tokens:
         counted = len(tokens)
     else:
-        # A chat's tokens are listed in part, and counted for all choices together; which choice and
-        # which line has how many is not said. They are shared out.
+        # A chat's tokens are listed only in part, and counted for all choices together. The server
+        # does not say how many each choice and line has, so the count is divided evenly.
         counted = _share(_count(usage, "completion_tokens"), number, n_choices) or len(tokens)
     builder, nodes = NodeBuilder(), list[Node]()
     for place, (channel, text, logprob) in enumerate(pieces):
@@ -82,7 +82,7 @@ def reasoning_of(message: Json) -> Any:
 
 
 def _share(total: int, number: int, of: int) -> int:
-    """What falls to one of several that share ``total`` as evenly as integers allow."""
+    """The share of number ``number`` when ``total`` is divided evenly into ``of`` integers."""
     return total * (number + 1) // of - total * number // of
 
 
@@ -93,7 +93,7 @@ def _count(usage: Json, name: str) -> int:
 
 
 def listed_tokens(logprobs: Any) -> list[tuple[str, float]]:
-    """Text and log-probability of every token, in either of the two shapes; or nothing."""
+    """Text and log-probability of every token, from either of the two forms; empty if invalid."""
     if not isinstance(logprobs, dict):
         return []
     content = logprobs.get("content")
@@ -131,7 +131,7 @@ def _with_channels(tokens: list[tuple[str, float]]) -> Iterator[tuple[Channel, s
 def _channels(content: str) -> Iterator[tuple[Channel, str]]:
     """The stretches of a text between ``<think>`` and ``</think>``, and those outside.
 
-    A text that has only the closing mark began with reasoning: its template wrote the opening one.
+    A text with only the closing tag begins with reasoning: its template wrote the opening tag.
     """
     first = _MARK.search(content)
     channel: Channel = "reasoning" if first and first[0] == "</think>" else "content"

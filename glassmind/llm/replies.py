@@ -1,14 +1,14 @@
 """A reply in free text as the nodes of a trace: lines of reasoning, and the answer.
 
-A model that was not made here writes its solution in its own words. Some mark what is reasoning,
-by ``<think>`` and ``</think>`` in the text or by a field of its own in a server's response:
+A model from elsewhere writes its solution in its own words. Some mark their reasoning, by
+``<think>`` and ``</think>`` in the text or by a separate field in a server's response:
 
     <think> 3*12=36 ⏎ 36-5=31 ⏎ </think> 31 pencils are left.
             |-step-|  |-step-|           |---- answer ----|
 
-Each line of marked reasoning is a step, and what follows is the answer. Where nothing is marked,
-the lines are text, since nobody can say which of them reason and which answer. The final answer is
-searched for in what is not reasoning (``grade.extract_answer``).
+Each line of marked reasoning is a step, and the rest is the answer. If nothing is marked, the lines
+are text, since it is not known which of them are reasoning and which are the answer. The final
+answer is searched for in everything but the reasoning (``grade.extract_answer``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from glassmind.llm.reply_reader import Channel, Tokens
 from glassmind.records import Author, Completion, Cost, Finish, Node, NodeKind
 
 _TRIMMED: dict[NodeKind, str] = {"step": "\r\n", "answer": " \t\r\n", "text": ""}
-"""What is cut off at both ends of a node: a step need not say that it was a line."""
+"""The characters that are stripped from both ends of a node's text, by its kind."""
 
 
 class NodeBuilder:
@@ -60,7 +60,7 @@ class NodeBuilder:
         author: Author = "model",
         ends_step: bool = False,
     ) -> list[Node]:
-        """The next piece; ``tokens`` of them make it up. ``ends_step`` closes a step without a
+        """Add the next piece, which has ``tokens`` tokens. ``ends_step`` closes a step without a
         line break."""
         done: list[Node] = []
         if self._begun and channel != self._channel:
@@ -83,14 +83,14 @@ class NodeBuilder:
             self._visible += text
         elif text.strip():
             self._reasoned = True
-        # A line ends where a token does: what one token writes is never cut.
+        # A line ends at the end of a token, because a token's text is never split.
         ends_line = "\n" in text and not text.rpartition("\n")[2].strip()
         if ends_step or (ends_line and self._text.strip() and self._kind != "answer"):
             done.append(self._node(closed=True))
         return done
 
     def end(self, finish: Finish) -> list[Node]:
-        """The last node, a leaf with the answer; at least one in all."""
+        """The last node, a leaf with the answer; every reply has at least this node."""
         leaf = self._node(closed=finish == "stop", last=True)
         return [replace(leaf, finish=finish, answer=extract_answer(self._visible))]
 
@@ -123,10 +123,10 @@ class NodeBuilder:
 
 
 class NodeReader:
-    """Makes the nodes of one reply from its tokens, as they come.
+    """Makes the nodes of one reply from its tokens, as they arrive.
 
-    ``prompt_ids`` say where it begins: a prompt that ends in ``<think>`` puts the model to
-    reasoning. Only the first ``characters`` of the text are shown, where a stop text ended it.
+    ``prompt_ids`` decide how it begins: after a prompt that ends in ``<think>`` it begins with
+    reasoning. If a stop text ended it, only the first ``characters`` of the text are kept.
     """
 
     def __init__(
@@ -146,7 +146,8 @@ class NodeReader:
         sampled_logprobs: Sequence[float] = (),
         forced: Sequence[bool] = (),
     ) -> list[Node]:
-        """The nodes that these tokens complete; the others stand beside them, or are empty."""
+        """The nodes that these tokens complete. The other arguments have one entry per token, or
+        are empty."""
         done: list[Node] = []
         for number, token_id in enumerate(token_ids):
             mark, text = self._marks.get(token_id), ""
@@ -168,11 +169,11 @@ class NodeReader:
         return done
 
     def end(self, finish: Finish) -> list[Node]:
-        """The nodes that are left when the reply is over."""
+        """The remaining nodes at the end of the reply."""
         return self._end_text() + self._builder.end(finish)
 
     def _shown(self, text: str) -> str:
-        if self._lead and text:  # once, in front of everything
+        if self._lead and text:  # once, at the start
             text, self._lead = text.removeprefix(self._lead.decode()), b""
         if self._left is not None:
             text = text[: self._left]
@@ -180,14 +181,14 @@ class NodeReader:
         return text
 
     def _end_text(self) -> list[Node]:
-        """What is left of a character that is not complete."""
+        """The bytes of an incomplete character, as a replacement character."""
         text = self._shown(self._decoder.decode(b"", True))
         self._decoder.reset()
         return self._builder.add(text, self._channel, tokens=0) if text else []
 
 
 def closed_lines(nodes: Iterable[Node]) -> list[str]:
-    """The steps that ``nodes`` hold, as ``Completion.steps`` has them; every node is whole."""
+    """The steps in ``nodes``, as in ``Completion.steps``; every node is complete."""
     found = []
     for node in nodes:
         if node.kind == "text":
@@ -198,7 +199,7 @@ def closed_lines(nodes: Iterable[Node]) -> list[str]:
 
 
 def reply_text(completion: Completion) -> str:
-    """The whole reply as a person reads it, reasoning first; steps are lines."""
+    """The whole reply as text, reasoning first, with one step per line."""
     parts = []
     for node in completion.nodes:
         parts.append(node.text)

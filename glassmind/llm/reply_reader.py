@@ -18,13 +18,14 @@ from glassmind.generate.constraint.vocabulary import Vocabulary
 Channel = Literal["reasoning", "content"]
 
 Mark = Literal["think", "answer", "step"]
-"""What a token does to a reply: reasoning begins, the answer begins, a step ends."""
+"""What a marker token means: reasoning begins, the answer begins, or a step ends."""
 
 
 class Tokens(Protocol):
-    """What has to be known of a model's tokens to read its replies: their bytes, and their marks.
+    """What is needed of a model's tokens to read its replies: their bytes and markers.
 
-    ``lines_are_steps`` says that a reply without marks is a step a line, and the answer last.
+    ``lines_are_steps`` says that a reply without markers has one step per line and the answer in
+    the last line.
     """
 
     @property
@@ -57,8 +58,8 @@ class ReplyReader:
 
     ``prompt_ids`` decide how it starts: after a prompt that ends in ``<|think|>`` the reply starts
     with reasoning. With ``channels`` false, as for completions, everything is content, markers are
-    dropped, and the text is the tokenizer's decoding. Tokens in ``silent`` end the reply and are no
-    part of its text; special tokens in ``spelled`` are text, as they are spelled.
+    dropped, and the text is the tokenizer's decoding. Tokens in ``silent`` end the reply and are
+    not part of its text; special tokens in ``spelled`` appear in the text as they are spelled.
     """
 
     def __init__(

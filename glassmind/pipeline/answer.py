@@ -1,7 +1,8 @@
-"""What a model answered, how far to trust it, and how that is shown.
+"""A model's answer to a question, with the evidence for and against it, and how it is printed.
 
-An answer is shown with what it rests on: the chain that the method chose, a mark at every equation
-that can be checked, the votes, and how likely it is right. Whatever speaks against it is said.
+An answer is shown with the chain that the method chose, a mark at every equation that can be
+checked, the votes, the probability that it is right, and warnings about anything that speaks
+against it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from glassmind.reason.vote import heaviest, tally, verifier_weights
 from glassmind.records import Completion, Cost
 
 CALCULATOR = "calculator"
-"""What ``Answer.method`` says where exact arithmetic answered, and no model was asked."""
+"""The value of ``Answer.method`` if exact arithmetic answered and no model was asked."""
 
 DOUBTFUL = 0.5
-"""An answer of less confidence comes with a warning."""
+"""An answer with less confidence than this has a warning."""
 
 _MOST_SHOWN = 6
 
@@ -33,14 +34,15 @@ class Answer:
     """What the model answered.
 
     ``text`` is the answer of the method called ``method``, ``None`` if it found none; ``cost`` is
-    what that took. ``votes`` maps every candidate to its number of chains, ``weighted`` to its
-    share of the verifier's votes (empty where no verifier scored the chains). ``chosen`` is the
-    number of the chain that the method took, or the heaviest that voted for the answer.
+    the cost of finding it. ``votes`` maps every candidate to its number of chains, ``weighted`` to
+    its share of the verifier's votes (empty if no verifier scored the chains). ``chosen`` is the
+    number of the chain that the method took, or else the one with the highest score that voted for
+    the answer.
 
-    ``confidence`` is the probability that the answer is right (``reason.confidence``), ``None``
-    where the model's folder has no calibration. ``warnings`` say why not to trust it, one sentence
-    each, and ``examples`` what else could be asked, if the question is unlike all of the training.
-    Where the question was a sum, ``calculation`` is its exact value.
+    ``confidence`` is the probability that the answer is right (``reason.confidence``), ``None`` if
+    the model's folder has no calibration. ``warnings`` say why not to trust it, one sentence each;
+    ``examples`` are questions to ask instead, if the question is unlike all of the training data.
+    If the question was bare arithmetic, ``calculation`` is its exact value.
     """
 
     question: str
@@ -58,7 +60,7 @@ class Answer:
 
     @property
     def warning(self) -> str | None:
-        """All warnings as one text, ``None`` if there is nothing to warn of."""
+        """All warnings as one text, ``None`` if there are none."""
         return "; ".join(self.warnings) or None
 
     @property
@@ -68,12 +70,12 @@ class Answer:
 
     @cached_property
     def checks(self) -> tuple[ChainChecks, ...]:
-        """For every chain what exact checking found."""
+        """The exact checks of every chain."""
         return tuple(check_chain(c.steps, c.answer, self.question) for c in self.chains)
 
     @property
     def replies(self) -> tuple[str, ...]:
-        """Every chain as one text, reasoning and answer, as a person reads it."""
+        """Every chain as one text, reasoning and answer."""
         return tuple(map(reply_text, self.chains))
 
     def __str__(self) -> str:
@@ -84,7 +86,7 @@ class Answer:
 
 
 def by_calculator(question: str) -> Answer | None:
-    """The answer to a question that is nothing but a sum, ``None`` for any other."""
+    """The answer to a question that is bare arithmetic, ``None`` for any other."""
     sum_ = bare_arithmetic(question)
     if sum_ is None:
         return None
@@ -101,14 +103,14 @@ def conclude(
     calibration: Calibration | None = None,
     examples: Sequence[str] = (),
 ) -> Answer:
-    """A method's solution with what its chains vote for, and with what speaks against it.
+    """A method's solution as an answer, with the votes of its chains and with warnings.
 
-    ``warning`` is what is to be said of the question itself, ``strangeness`` how unlike the
-    training it is, and ``examples`` is what may be asked instead of one that has a warning.
+    ``warning`` is about the question itself, ``strangeness`` says how unlike the training data it
+    is, and ``examples`` are questions to ask instead, if it has a warning.
     """
     chains = solution.trace.completions
     chosen = solution.chosen
-    if chosen is None:  # a method that does not say which chain it took
+    if chosen is None:  # the method does not say which chain it took
         scores = [chain.score or 0.0 for chain in chains]
         chosen = heaviest(chains, solution.answer, scores)
     chain = None if chosen is None else chains[chosen]
@@ -147,7 +149,7 @@ def _findings(question: str, chain: Completion) -> tuple[str, ...]:
 
 
 def counted(chains: Sequence[Completion]) -> tuple[dict[str, int], dict[str, float]]:
-    """Votes for each candidate, and its share of the verifier's votes where all are scored."""
+    """Votes for each candidate, and its share of the verifier's votes if all are scored."""
     votes = {key: int(count) for key, count in tally(chains).items()}
     weighted: dict[str, float] = {}
     if chains and all(chain.score is not None for chain in chains):
@@ -158,7 +160,7 @@ def counted(chains: Sequence[Completion]) -> tuple[dict[str, int], dict[str, flo
 
 
 def answer_lines(answer: Answer, *, every_chain: bool = False) -> list[tuple[str, str]]:
-    """The answer as lines for people, each with its style in a terminal (``""`` is plain)."""
+    """The answer as lines of text, each with its style in a terminal (``""`` is plain)."""
     lines = [(answer.question.strip(), "bold")]
     if answer.method == CALCULATOR and answer.calculation is not None:
         lines.append((f"  {answer.calculation.equation}", ""))
@@ -173,11 +175,11 @@ def answer_lines(answer: Answer, *, every_chain: bool = False) -> list[tuple[str
         lines.append((f"  votes       {', '.join(votes) or 'none: no chain reached a number'}", ""))
     if answer.weighted:
         shares = [f"{k}: {share:.0%}" for k, share in answer.weighted.items()][:_MOST_SHOWN]
-        about = "share of the votes, each weighted by the verifier's belief in its chain"
+        about = "share of the votes, each weighted by the verifier's score of its chain"
         lines.append((f"  weighted    {', '.join(shares)}  ({about})", ""))
     lines.append((f"  answer      {'—' if answer.text is None else answer.text}", "bold green"))
     if answer.confidence is not None:
-        said = f"  confidence  {answer.confidence:.0%}, that the answer is right"
+        said = f"  confidence  {answer.confidence:.0%} that the answer is right"
         lines.append((said, "" if answer.confidence >= DOUBTFUL else "yellow"))
     lines += [(f"  warning: {warning}", "yellow") for warning in answer.warnings]
     if answer.examples:
@@ -189,7 +191,7 @@ def answer_lines(answer: Answer, *, every_chain: bool = False) -> list[tuple[str
 def _chain_lines(answer: Answer, number: int, *, numbered: bool) -> list[tuple[str, str]]:
     chain, checks = answer.chains[number], answer.checks[number]
     title = f"chain {number + 1}" if numbered else "steps"
-    belief = "" if chain.score is None else f", the verifier believes it {chain.score:.0%}"
+    belief = "" if chain.score is None else f", verifier score {chain.score:.0%}"
     lines = [(f"  {title} (answer {chain.answer}{belief})", "dim")]
     for at, step in enumerate(chain.steps):
         score = f"   {chain.step_scores[at]:.0%}" if len(chain.step_scores) > at else ""

@@ -1,9 +1,9 @@
 """The token with which a fine-tuned model learns to end an answer.
 
 A model stops because it has learned to write a token that ends its turn. Most chat templates write
-one behind every answer. Some do not: their turn ends with a line break, or with the marker of the
-next role, and a model that is trained on such text never learns to stop. Then the token that ends a
-text is put behind each answer, where the model will be at the end of its own.
+one after every answer. In others a turn ends with a line break, or with the marker of the next
+role, and a model that is trained on such text never learns to stop. Then the token that ends a text
+is put after each answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 @dataclass(frozen=True)
 class AnswerEnd:
-    """``token_id`` ends an answer; ``None`` where neither template nor tokenizer has such a token.
+    """``token_id`` ends an answer; ``None`` if neither template nor tokenizer has such a token.
     ``written`` says that the template writes it."""
 
     token_id: int | None
@@ -33,7 +33,7 @@ class AnswerEnd:
     def of(
         cls, template: ChatTemplate, tokenizer: ComposedTokenizer, stop_ids: frozenset[int]
     ) -> AnswerEnd:
-        """How answers end in ``template``; ``stop_ids`` are those that end a text."""
+        """How answers end in ``template``; ``stop_ids`` are the tokens that end a text."""
         written = template.turn_end(tokenizer)
         if written is not None:
             return cls(written, True)
@@ -42,16 +42,16 @@ class AnswerEnd:
         return cls(named if named in stop_ids else min(stop_ids, default=None), False)
 
     def explanation(self, template: ChatTemplate, tokenizer: ComposedTokenizer) -> str:
-        """A sentence for where the template does not teach the model to stop; empty elsewhere."""
+        """A warning if the template does not teach the model to stop; otherwise empty."""
         if self.written:
             return ""
         if self.token_id is None:
             return (
-                f"{template.name} writes no special token behind an answer, and the tokenizer "
+                f"{template.name} writes no special token after an answer, and the tokenizer "
                 "names none that ends a text: the model does not learn to stop"
             )
         return (
-            f"{template.name} writes no special token behind an answer: "
+            f"{template.name} writes no special token after an answer: "
             f"{tokenizer.token_text(self.token_id)} is put there, so that the model learns to stop"
         )
 
@@ -66,8 +66,8 @@ def ended_documents(
     turns: Turns = "all",
     stop_ids: frozenset[int] = frozenset(),
 ) -> ChatDocuments:
-    """As ``chat_documents``; where the template writes no end behind an answer, each answer is the
-    end of a document of its own and followed by ``end``."""
+    """Like ``chat_documents``. If the template writes no token after an answer, each answer is the
+    end of a document of its own, followed by the token of ``end``."""
     if end.written or end.token_id is None:
         return chat_documents(
             chats, tokenizer, template, most_tokens=most_tokens, turns=turns, stop_ids=stop_ids

@@ -1,10 +1,10 @@
-"""The verbs of the command line as functions: one call each, with names for models and recipes.
+"""The commands of the command line as functions, which take names of models and recipes.
 
     glassmind.train("demo", "runs/mine", settings={"train.steps": 300})
     glassmind.evaluate("test", "runs/mine", limit=100)
     glassmind.ladder("demo", "runs/whole")
 
-Underneath are ``run_training``, ``grade_task`` and ``run_ladder``, which take a whole ``Recipe``.
+They call ``run_training``, ``grade_task`` and ``run_ladder``, which take a ``Recipe``.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from glassmind.runs.overrides import replace_many
 from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
 
 Settings = Mapping[str, object]
-"""What is changed in a recipe: dotted keys as ``--set`` takes them, ``{"train.steps": 300}``."""
+"""Changes of a recipe, by dotted keys as in ``--set``: ``{"train.steps": 300}``."""
 
 
 def load(
     source: str | Path = SHIPPED, stage: str = "", device: torch.device | str = "cpu"
 ) -> Loaded | Pretrained:
-    """The parts of a model: ``model`` and ``tokenizer``, of a run also ``verifier`` and ``recipe``.
+    """The parts of a model: ``model`` and ``tokenizer``; of a run also ``verifier`` and ``recipe``.
 
-    ``source`` is a run's folder, the shipped model's name, or whatever else ``open_llm`` takes and
-    has weights here: ``smollm2``, a GGUF file, a folder of Hugging Face, a pulled name.
+    ``source`` is a run's folder, the shipped model's name, or any other model with local weights
+    that ``open_llm`` takes: ``smollm2``, a GGUF file, a Hugging Face folder, a pulled name.
 
     Raises:
         UserError: there is no such model, it is damaged, or it is an address.
@@ -68,7 +68,7 @@ def train(
     """Train the one model of a recipe, as ``glassmind train`` does, and return its run's folder.
 
     ``recipe`` is a recipe, the name of one that comes with the package, a TOML file or a run's
-    folder; ``settings`` changes it. ``folder`` is by default ``runs/NAME-train``.
+    folder; ``settings`` changes it. ``folder`` is ``runs/NAME-train`` by default.
 
     Raises:
         UserError: the recipe or its data cannot be used, or ``folder`` holds something else.
@@ -92,9 +92,9 @@ def ladder(
 ) -> Ladder:
     """Train and measure the whole ladder, as ``glassmind ladder`` does, and return its table.
 
-    ``problems`` is a JSONL file, ``gsm8k`` or ``math``; ``start`` a finished model to start from,
-    also one from elsewhere (``smollm2``). The run with its report lies in ``folder``, by default
-    ``runs/NAME``.
+    ``problems`` is a JSONL file, ``gsm8k`` or ``math``; ``start`` is a finished model to start
+    from, also one from elsewhere (``smollm2``). The run and its report are written to ``folder``,
+    by default ``runs/NAME``.
 
     Raises:
         UserError: the recipe or its problems cannot be used, or ``folder`` holds something else.
@@ -127,7 +127,7 @@ def evaluate(
     """Grade a model on a task, as ``glassmind eval`` does: the table, and every problem's answers.
 
     ``model`` is a name (``runs/demo``, ``smollm2``, an address), an opened model, or ``None`` for
-    the one that comes with the package; ``grade_task`` explains the rest.
+    the one that comes with the package; for the other arguments see ``grade_task``.
 
     Raises:
         UserError: there is no such model, task or method, or a method needs what the model lacks.
@@ -146,10 +146,10 @@ def evaluate(
 
 
 def compare(*folders: str | Path) -> Comparison:
-    """Two or more training runs beside each other, as ``glassmind compare`` prints them.
+    """Two or more training runs side by side, as ``glassmind compare`` prints them.
 
     Raises:
-        UserError: a folder is no run's, or the runs have no stage in common.
+        UserError: a folder is not a run's, or the runs have no stage in common.
     """
     return compare_runs([Path(folder) for folder in folders])
 
@@ -158,7 +158,7 @@ def report(folder: str | Path) -> Path:
     """Write a run's ``report.html`` again, and return its path.
 
     Raises:
-        UserError: the folder is no run's, or a file in it is damaged.
+        UserError: the folder is not a run's, or a file in it is damaged.
     """
     return write_report(Path(folder))
 
@@ -172,7 +172,7 @@ def _recipe(recipe: str | Path | Recipe, settings: Settings | None, seed: int | 
 
 
 def _written(value: object) -> str:
-    """A setting as it is typed on the command line."""
+    """A setting in the form of the command line."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -61,13 +61,13 @@ def convert(
 ) -> Converted:
     """Load ``source`` and write it to ``target`` atomically.
 
-    ``source`` is a run's folder, a folder of Hugging Face, a GGUF, a checkpoint of llama2.c, or the
-    name of a shipped model. ``to`` is by default what the name of ``target`` says: a GGUF where it
-    ends in .gguf, a folder of Hugging Face where it has no extension, there of the ``family`` (by
-    default the first that can express the model). ``dtype`` is how matrices are stored; the
-    default, 32 bits, loses nothing of any source. ``adapter`` is a folder of ``peft`` that is
-    merged into the model first.
-    To ``peft`` goes only the low-rank change that a fine-tuned run has learned.
+    ``source`` is a run's folder, a Hugging Face folder, a GGUF, a llama2.c checkpoint, or the name
+    of a shipped model. By default ``to`` follows from the name of ``target``: a GGUF if it ends in
+    .gguf, a Hugging Face folder if it has no extension. ``family`` is the model type in such a
+    folder, by default the first that can express the model. ``dtype`` is how matrices are stored;
+    the default, 32 bits, loses nothing of any source. ``adapter`` is a ``peft`` folder that is
+    merged into the model first. ``to="peft"`` writes only the low-rank change that a fine-tuned run
+    has learned.
 
     Raises:
         UserError: there is no model at ``source``, it is damaged, or a pickle; ``target`` is taken,

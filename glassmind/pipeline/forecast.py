@@ -1,9 +1,9 @@
-"""How long training will take, told as soon as its first steps have shown their pace.
+"""An estimate of how long training will take, made after its first steps.
 
-A run of one model needs the rest of its steps, and a ladder much else. Its costs are nearly all in
-proportion to tokens: those it trains on, known from the
-recipe, and those it samples and scores, of which the recipe bounds the number. So one figure of
-this machine, the seconds of a training step, gives an estimate of the whole.
+A run of one model needs the rest of its steps, and a ladder much else. Nearly all costs of a ladder
+are proportional to numbers of tokens: those it trains on, which are known from the recipe, and
+those it samples and scores, for which the recipe gives a bound. So one measurement on this machine,
+the time of a training step, gives an estimate of the whole.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from glassmind.runs.models import VERIFIER
 from glassmind.runs.recipe import Recipe, TrainConfig
 
 TRAINED = ("direct", "chain-of-thought", VERIFIER)
-"""The stages that train, in their order."""
+"""The stages that train, in order."""
 
 SAMPLED = 0.45
-"""What sampling or scoring a token takes, with training on one as 1 (the demo on two cores: 64 and
-61 seconds for 24,000 chains each, where training took 0.144 milliseconds a token)."""
+"""The time of sampling or scoring a token, relative to training on one (the demo on two cores: 64
+and 61 seconds for 24,000 chains each, while training took 0.144 milliseconds per token)."""
 
 LENGTH = 0.5
-"""How much of ``max_new_tokens`` a chain uses (the demo: 40 of 80)."""
+"""The share of ``max_new_tokens`` that a chain uses (the demo: 40 of 80)."""
 
 SECONDS = 3.0
-"""For how long a stage is watched before anything is said."""
+"""For how long a stage is measured before the estimate is printed."""
 
 LONG = 600.0
 """Seconds from which on work is said to be long."""
@@ -44,8 +44,8 @@ def step_tokens(config: TrainConfig) -> int:
 
 
 def sampled_tokens(recipe: Recipe) -> float:
-    """Tokens that are sampled or scored: chains for the verifier to learn from; of each test
-    problem two greedy answers and the samples, which the verifier then reads."""
+    """Tokens that are sampled or scored: the chains that the verifier learns from, and for each
+    test problem two greedy answers and the samples, which the verifier then scores."""
     problems, verifier = recipe.problems, recipe.verifier
     tests = problems.test + problems.longer + problems.reworded
     chains = verifier.problems * verifier.samples + tests * (2 + 2 * recipe.sampling.samples)
@@ -53,7 +53,7 @@ def sampled_tokens(recipe: Recipe) -> float:
 
 
 def seconds_left(recipe: Recipe, stage: str, done: int, step_seconds: float) -> float:
-    """Seconds until the end, where ``done`` steps of ``stage`` are done and one takes so long."""
+    """Seconds until the end, after ``done`` steps of ``stage`` at the given time per step."""
     config = recipe.verifier.train if stage == VERIFIER else recipe.train
     tokens = -float(done * step_tokens(config))
     tokens += sum(training_tokens(recipe, name) for name in TRAINED[TRAINED.index(stage) :])
@@ -62,11 +62,11 @@ def seconds_left(recipe: Recipe, stage: str, done: int, step_seconds: float) -> 
 
 
 class Forecast:
-    """A watcher (``progress.Progress``) that passes everything on to another, and tells it once how
-    long the rest will take.
+    """A ``Progress`` that passes all reports on to another, and once reports to it how long the
+    rest will take.
 
-    ``seconds_left(stage, done, step_seconds)`` says that, and ``stages`` are those whose steps are
-    watched, by default all that count steps.
+    ``seconds_left(stage, done, step_seconds)`` estimates that, by default for the stage alone, and
+    ``stages`` are those whose steps are measured, by default all that count steps.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""What a model can be graded on, by name. Nothing is loaded to say that there is no such task."""
+"""The names of the tasks on which a model can be graded. A wrong name is refused without loading
+anything."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ TASKS = (*GENERATED, *(task for name in PROBLEM_SETS for task in (name, f"{name}
 
 
 def require_task(task: str) -> None:
-    """Raise ``UserError`` for what is neither a task nor a file of problems that is there."""
+    """Raise ``UserError`` if ``task`` is neither a task nor an existing file of problems."""
     if task in TASKS:
         return
     if not is_row_file(task):

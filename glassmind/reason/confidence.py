@@ -1,12 +1,12 @@
-"""How likely an answer is right, in a number that has been checked.
+"""Confidence: the calibrated probability that an answer is right.
 
-The share of votes is no such number: a model asked something strange errs the same way sixteen
-times of sixteen, and a verifier trained on one kind of question is as sure of another. What helps
-is to look at several things at once, some of them from outside the model (``Evidence``), and to
-learn on questions with known answers how much each is worth: a logistic regression over five
-numbers, which is Platt's scaling (Platt 1999) with more than one input. Its parameters lie in the
-model's folder as ``confidence.json``, with what they were fitted on; ``benchmarks/confidence.py``
-fits them, and measures them on questions unlike those.
+The share of votes is not such a probability: asked an unfamiliar question, a model may make the
+same mistake in sixteen chains of sixteen, and a verifier trained on one kind of question is as sure
+about another. So several kinds of evidence are combined, some of them from outside the model
+(``Evidence``). Their weights are learned on questions with known answers by a logistic regression
+over five numbers, which is Platt scaling (Platt 1999) with more than one input. The parameters are
+in the model's folder as ``confidence.json``, with the data they were fitted on.
+``benchmarks/confidence.py`` fits them, and measures them on questions unlike those.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ FILE = "confidence.json"
 FORMAT = 1
 
 UNSOUND_LIMIT = 0.5
-"""An answer whose own chain fails a check is never given more than this."""
+"""The highest confidence of an answer whose own chain fails a check."""
 
 _CLIP = 0.01
-_RIDGE = 0.5  # a weak prior on small weights: a separable set must not send them to infinity
+_RIDGE = 0.5  # a weak prior on small weights, which would diverge on a separable set
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of an answer without knowing whether it is right.
+    """The evidence for an answer, all of which is known without the reference answer.
 
-    ``agreement`` is the log-odds of its share of the verifier's vote, ``belief`` those of the mean
-    of the verifier's scores of all chains, clipped to [0.01, 0.99]. ``strangeness`` is the share of
-    the question's pairs of words that training never had, ``unused`` the share of its numbers that
-    the chosen chain does not compute with, and ``unsound`` the share of the chains for the answer
-    that fail a check (``grade.chain_checks``). ``chosen_unsound`` says whether the chosen one does;
-    it is not weighed, but limits what is said.
+    ``agreement`` is the log-odds of its share of the verifier's vote, ``belief`` the log-odds of
+    the mean of the verifier's scores of all chains, clipped to [0.01, 0.99]. ``strangeness`` is the
+    share of the question's pairs of words that never occurred in training, ``unused`` the share of
+    its numbers that the chosen chain does not compute with, and ``unsound`` the share of the chains
+    for the answer that fail a check (``grade.chain_checks``). ``chosen_unsound`` says whether the
+    chosen chain fails one; it has no weight, but limits the confidence.
     """
 
     agreement: float
@@ -53,13 +53,13 @@ class Evidence:
     chosen_unsound: bool = False
 
     def numbers(self) -> tuple[float, ...]:
-        """Those that are weighed, in the order of ``Weights``."""
+        """The numbers that have weights, in the order of ``Weights``."""
         return self.agreement, self.belief, self.strangeness, self.unused, self.unsound
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a unit of each kind of evidence adds to the log-odds."""
+    """How much one unit of each kind of evidence adds to the log-odds."""
 
     agreement: float
     belief: float
@@ -70,7 +70,8 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class FittedOn:
-    """A source of the questions that a calibration was fitted on: how many, how many right."""
+    """A source of questions that a calibration was fitted on, with the number of questions and of
+    right answers."""
 
     source: str
     n: int
@@ -102,8 +103,8 @@ def gather(
     chosen: Completion | None,
     strangeness: float | None,
 ) -> Evidence | None:
-    """The evidence for ``answer``; ``None`` where there is no answer, a chain has no score, or it
-    is not known how strange the question is."""
+    """The evidence for ``answer``; ``None`` if there is no answer, a chain has no score, or the
+    strangeness of the question is not known."""
     if answer is None or chosen is None or strangeness is None:
         return None
     scores = [chain.score for chain in chains if chain.score is not None]
@@ -137,8 +138,8 @@ def fit(
     fitted_on: Sequence[FittedOn] = (),
     about: str = "",
 ) -> Calibration:
-    """The calibration under which these answers are likeliest to have been right where they were:
-    Newton's method for logistic regression, with a weak ridge on the weights.
+    """Fit a calibration to answers that are known to be right or wrong, by Newton's method for
+    logistic regression with a weak ridge penalty on the weights.
 
     Raises:
         ValueError: the answers were all right or all wrong, so that nothing can be learned.
@@ -162,12 +163,12 @@ def fit(
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
-    """Write it into a run's folder."""
+    """Write a calibration into a run's folder."""
     write_record(folder / FILE, calibration)
 
 
 def load_calibration(folder: Path) -> Calibration | None:
-    """That of a run's folder; ``None`` where it has none.
+    """The calibration in a run's folder; ``None`` if it has none.
 
     Raises:
         UserError: the file is damaged, or of another version.

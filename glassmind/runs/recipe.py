@@ -122,10 +122,11 @@ class TrainConfig:
     step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
     rest. ``precision`` and ``compile``, where ``auto``, and the number of CPU ``threads``, where 0,
     are measured at the start of a run that is long enough (``train.calibration``). Processes
-    started by torchrun share each batch: ``ddp`` (``auto``) has the model in each of them, ``fsdp``
-    splits it, see docs/SCALING-OUT.md.
-    ``checkpoint_minutes`` is how much work a crash may cost; ``weights`` says whether a finished
-    model has those of the last step or of the lowest validation loss. ``on_nan`` and ``on_spike``
+    started by torchrun share each batch: with ``ddp`` (``auto``) each has the whole model, ``fsdp``
+    splits it; see docs/SCALING-OUT.md.
+    ``checkpoint_minutes`` is the most work that a crash can lose; ``weights`` says whether the
+    finished model has the weights of the last step or of the lowest validation loss. ``on_nan`` and
+    ``on_spike``
     are policies of ``train.guard``; a loss is a spike ``spike_sigmas`` standard deviations above
     the ones before. Every ``inspect_every`` steps (0: never) gradients, updates and activations of
     each layer are recorded; ``trackers`` get the figures beside ``metrics.jsonl``.
@@ -367,9 +368,9 @@ class Recipe:
     ``objective`` says how the model is trained: ``sft`` and ``pretrain``, or another kind of
     fine-tuning, which may take ``options``.
 
-    ``start`` is a finished model to go on from, where the run is not to begin with random weights:
-    a run's folder, a model of Hugging Face, a GGUF file, or a shipped model by its name. The model
-    and the tokenizer are then those of ``start``, and ``[model]`` and ``[tokenizer]`` say nothing.
+    ``start`` is a finished model to start from instead of random weights: a run's folder, a Hugging
+    Face model, a GGUF file, or the name of a shipped model. The model and the tokenizer are then
+    those of ``start``, and ``[model]`` and ``[tokenizer]`` are ignored.
 
     ``on_bad_row`` says what becomes of a file of problems, conversations or labelled texts in which
     some rows cannot be used: it is refused, or the run goes on without them and says which.

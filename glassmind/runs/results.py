@@ -14,7 +14,8 @@ class RunInfo:
     """``run.json``: where, when and with which versions the run was made.
 
     ``created`` is in UTC. ``machine`` names the processor, its vector instructions, the threads
-    and the system; ``versions`` those of the libraries. ``seconds`` is how long each stage took.
+    and the system; ``versions`` has the versions of the libraries. ``seconds`` is how long each
+    stage took.
     ``id`` is the run's own, which its checkpoints repeat. ``changes`` says what was different each
     time that the run was gone on with.
     """

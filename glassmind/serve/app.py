@@ -31,7 +31,7 @@ from glassmind.serve.work.engine_thread import EngineThread
 from glassmind.serve.work.metrics import Metrics
 
 STATIC = Path(__file__).with_name("static")
-# The page needs nothing from other sites, and may load nothing from them.
+# The page needs nothing from other sites, so it may not load anything from them.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'",
@@ -49,7 +49,7 @@ def create_app(
     limits: Limits | None = None,
     origins: Sequence[str] = (),
 ) -> FastAPI:
-    """The application that serves ``served`` through ``engine``, which it then owns.
+    """The application that serves ``served`` through ``engine``, and takes ownership of the engine.
 
     It accepts the host names of ``hosts``, by default only this machine's. ``origins`` are web
     sites whose pages may send requests (CORS); by default none.
@@ -74,7 +74,7 @@ def create_app(
         lifespan=running,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # a POST with its body does not survive it
+        redirect_slashes=False,  # a redirected POST loses its body
     )
     for endpoints in (completions, chat, reasoning, texts):
         app.include_router(endpoints.routes(service))
@@ -143,7 +143,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_refusals(app: FastAPI) -> None:
-    """Turn every mistake of a client into the same form of response; faults are the gate's."""
+    """Answer every client error with a ``Refusal``; the gate handles internal errors."""
 
     async def refused(_: Request, error: Any) -> Response:
         return error.response()

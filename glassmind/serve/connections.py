@@ -1,14 +1,15 @@
-"""Connections: how many there may be, and how long one may keep still.
+"""Limits on connections: how many may be open, and how long one may be idle.
 
-A connection costs nothing to open and takes a file descriptor here. A client that sends half a
-header and then a byte a minute (a slow loris), or that asks for much and reads nothing, would keep
-its connection for ever; and a process that has no descriptor left can neither accept nor refuse.
+A connection costs the client nothing and takes a file descriptor of the server. A client that sends
+half a header and then a byte a minute (a slow loris), or that does not read a long answer, would
+keep its connection open forever, and a process without free descriptors can neither accept nor
+refuse connections.
 
-So connections are counted. When there are too many, the one that has been waiting for a request for
-longest is closed, and if all are at work, no more are accepted until one ends: they wait in the
-system's queue. Once a second ``sweep`` closes those that took too long to send a request or to read
-an answer. How long a request's body and its answer may take is limited in ``access.gate`` and
-``work.engine_thread``.
+So connections are counted. When there are too many, the one that has waited longest for a request
+is closed. If all are busy, no more are accepted until one ends; new ones wait in the system's
+queue. Once a second ``sweep`` closes those that take too long to send a request or to read an
+answer. ``access.gate`` limits the time for a request's body, ``work.engine_thread`` that for its
+answer.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _LOG = logging.getLogger("glassmind.serve")
 
 MOST_CONNECTIONS = 1000
 FILES_LEFT = 64  # descriptors for everything else: the model, the worker processes, the log
-GRACE_SECONDS = 0.5  # in which a new connection is not closed to make room for another
-BACKOFF_SECONDS = 1.0  # after the system refused to open another connection
+GRACE_SECONDS = 0.5  # a connection younger than this is not closed to make room for another
+BACKOFF_SECONDS = 1.0  # the pause after the system refused to open another connection
 _LOOK_AGAIN_SECONDS = 0.05
 _SYSTEM_IS_FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -37,9 +38,9 @@ _SYSTEM_IS_FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Patience:
     """How long a connection may take, in seconds.
 
-    ``header`` is for the first request's header, from the connection on. ``idle`` is between two
-    requests; the next header may take ``header`` more. ``read`` is the time in which a client has
-    to take some of an answer that waits for it.
+    ``header`` is the time from the connection to the end of the first request's header. ``idle`` is
+    the time between two requests; the next header may take ``header`` more. ``read`` is the time
+    in which a client must read some part of a pending answer.
     """
 
     header: float = 10.0
@@ -48,11 +49,11 @@ class Patience:
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, which knows since when it has been waiting."""
+    """uvicorn's connection, with the times since which it has been waiting."""
 
     n_requests = 0
     waiting_since = 0.0  # for a request
-    stuck_since: float | None = None  # with more of an answer than the client reads
+    stuck_since: float | None = None  # since the client stopped reading the answer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,21 +78,21 @@ class Connection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def late(self, now: float, patience: Patience) -> bool:
-        """Whether it has kept still for too long."""
+        """Whether it has been idle for too long."""
         if self.stuck_since is not None and now - self.stuck_since > patience.read:
             return True
         between = patience.idle if self.n_requests else 0.0
         return not self.at_work and now - self.waiting_since > between + patience.header
 
     def drop(self) -> None:
-        """Close it at once, whatever has not been sent."""
+        """Close it at once and discard what has not been sent."""
         self.transport.abort()
 
 
 class Doorkeeper:
     """Accepts connections from a listening socket, at most ``most`` at once.
 
-    ``open_connections`` are those that are open; ``create`` makes the protocol of a new one.
+    ``open_connections`` is the set of open connections; ``create`` makes the protocol of a new one.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Doorkeeper:
         self._create, self._most, self._patience = create, most, patience
 
     async def accept(self, listening: socket.socket) -> None:
-        """Accept for ever."""
+        """Accept connections forever."""
         listening.setblocking(False)
         loop = asyncio.get_running_loop()
         while True:
@@ -116,7 +117,7 @@ class Doorkeeper:
                 if error.errno in _SYSTEM_IS_FULL:
                     _LOG.warning("cannot accept connections: %s", error.strerror)
                     await asyncio.sleep(BACKOFF_SECONDS)
-                continue  # or the client was gone before
+                continue  # the client may also have left before it was accepted
             try:
                 while len(self._open) >= self._most:
                     self.make_room()
@@ -128,7 +129,7 @@ class Doorkeeper:
                     raise
 
     async def sweep(self, every: float = 1.0) -> None:
-        """Drop those that are late, for ever."""
+        """Close late connections once a second, forever."""
         loop = asyncio.get_running_loop()
         while True:
             for connection in list(self._open):
@@ -137,8 +138,8 @@ class Doorkeeper:
             await asyncio.sleep(every)
 
     def make_room(self) -> None:
-        """Drop the connection that has been waiting for a request for longest, and long enough
-        that one could have come."""
+        """Close the connection that has waited longest for a request, unless it is younger than
+        ``GRACE_SECONDS``."""
         waiting = [connection for connection in self._open if not connection.at_work]
         oldest = min(waiting, key=lambda connection: connection.waiting_since, default=None)
         if oldest is not None and oldest.loop.time() - oldest.waiting_since > GRACE_SECONDS:
@@ -146,8 +147,8 @@ class Doorkeeper:
 
 
 def most_connections(asked: int) -> int:
-    """How many of ``asked`` connections the system's limit on open files leaves room for. The
-    limit is raised first, as far as the system lets this process."""
+    """``asked``, or fewer if the system's limit on open files leaves room for fewer. The limit is
+    raised first, as far as the system permits."""
     try:
         import resource
     except ImportError:  # Windows, which has no such limit

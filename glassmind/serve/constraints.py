@@ -1,8 +1,8 @@
 """Constraints from the fields of a request.
 
 OpenAI, vLLM and llama.cpp have different fields for the form of an answer. All of them are read
-here into one ``Form``. ``Constraints`` makes the constraint of a form, ``work.compiling`` decides
-whose turn it is to have one made.
+here into one ``Form``. ``Constraints`` compiles a form into a constraint; ``work.compiling``
+schedules this among the clients.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.serve.access.refusals import Refusal
 from glassmind.serve.schemas.requests import JsonFormat, Sampled, SchemaFormat
 
-# Clients ask for the same schema again and again, and a large one takes a second. What is compiled
-# takes about a hundred times the memory of its text.
+# Clients send the same schema again and again, and a large one takes a second to compile. A
+# compiled constraint takes about a hundred times the memory of its text.
 KEPT = 32
-KEPT_CHARACTERS = 1 << 18  # in all
+KEPT_CHARACTERS = 1 << 18  # of all kept constraints together
 
 Kind = Literal["object", "schema", "regex", "choice", "grammar"]
 
@@ -50,7 +50,7 @@ def asked_form(body: Sampled) -> Form | None:
     """The form that a request asks for.
 
     Raises:
-        Refusal: it asks for two, or for a schema that is no JSON.
+        Refusal: it asks for two, or for a schema that is not JSON.
     """
     forms = list(_forms(body))
     if len(forms) > 1:
@@ -103,10 +103,10 @@ def _schema(schema: Any, field: str) -> Form:
 
 
 class Constraints:
-    """Makes constraints, and remembers the last ones: at most ``KEPT``, and only so many as have
+    """Compiles constraints and caches the most recent: at most ``KEPT`` of them, with at most
     ``KEPT_CHARACTERS`` of text together. Every grammar is first given to ``trial``.
 
-    ``known`` and ``keep`` are for the event loop, ``made`` for another thread.
+    ``known`` and ``keep`` are called in the event loop, ``made`` in another thread.
     """
 
     def __init__(self, vocabulary: Vocabulary, trial: Trial | None = None) -> None:
@@ -115,7 +115,7 @@ class Constraints:
         self._characters = 0
 
     def known(self, form: Form) -> Constraint | None:
-        """The constraint that keeps a form, if it is remembered."""
+        """The constraint for a form, if it is in the cache."""
         key, _ = _key(form)
         found = self._known.get(key)
         if found is None:
@@ -124,10 +124,10 @@ class Constraints:
         return found[1]
 
     def made(self, form: Form) -> Constraint:
-        """The constraint that keeps a form, made anew.
+        """The constraint for a form, newly compiled.
 
         Raises:
-            Refusal: it cannot be read, or not be kept; the sentence says why.
+            Refusal: the form is invalid or not supported; the message says why.
         """
         try:
             if form.kind == "object":
@@ -143,7 +143,7 @@ class Constraints:
             raise Refusal(400, str(error), param=form.field) from None
 
     def keep(self, form: Form, constraint: Constraint) -> None:
-        """Remember a constraint."""
+        """Put a constraint into the cache."""
         key, size = _key(form)
         if key in self._known or size > KEPT_CHARACTERS:
             return
@@ -155,6 +155,6 @@ class Constraints:
 
 
 def _key(form: Form) -> tuple[bytes, int]:
-    """What a form is remembered by, and the length of its text."""
+    """The cache key of a form, and the length of its text."""
     text = json.dumps((form.kind, form.value))
     return hashlib.sha256(text.encode("ascii")).digest(), len(text)

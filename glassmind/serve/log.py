@@ -1,8 +1,8 @@
-"""A log that strangers cannot fill.
+"""A limit on how often the same message is logged.
 
-Anybody who reaches the port can cause a warning as often as they like: a malformed request, a
-connection that is reset. Of every message only the first few in a minute are written; the next
-one says how many were not.
+Anybody who can reach the port can cause warnings as often as they like, by malformed requests or
+reset connections, and so fill the log. Only the first few of the same message in a minute are
+written; the next one written says how many were left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 MOST_A_MINUTE = 10  # of the same message
 LOGGERS = ("asyncio", "glassmind.serve", "uvicorn.error")
-_MOST_KINDS = 256  # of messages that are remembered
+_MOST_KINDS = 256  # different messages that are counted
 
 
 @dataclass(slots=True)
@@ -25,8 +25,8 @@ class _Kind:
 
 
 class Sparing(logging.Filter):
-    """Lets ``MOST_A_MINUTE`` records of each kind pass; a kind is a message before its values are
-    filled in."""
+    """Lets ``MOST_A_MINUTE`` records of each kind pass. Records are of one kind if their messages
+    are equal before values are filled in."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Sparing(logging.Filter):
 
 
 def keep_small() -> None:
-    """Write sparingly to the logs of the server and of what it is built on."""
+    """Limit the logs of the server, of uvicorn and of asyncio."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Sparing) for known in logger.filters):

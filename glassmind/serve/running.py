@@ -1,8 +1,8 @@
 """Running the server under uvicorn, with a graceful shutdown.
 
-On SIGTERM or Ctrl-C the server accepts no new connections and finishes running requests for at most
-``drain_seconds``. Those that are not finished then are refused; a stream gets an error event and
-its end. A second Ctrl-C ends it at once.
+On SIGTERM or Ctrl-C the server accepts no new connections and gives running requests at most
+``drain_seconds`` to finish. After that the rest are refused; a stream gets an error event and is
+ended. A second Ctrl-C ends the server at once.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from glassmind.serve.log import keep_small
 
 BACKLOG = 256
 HEADER_BYTES = 64 << 10
-LAST_WORDS_SECONDS = 5  # for the refusals at the end; what is not read then is cut
+LAST_WORDS_SECONDS = 5  # for sending the refusals at the end, before connections are cut
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 chooses a free port.
 
     Raises:
-        UserError: no address is given, it is not this machine's, or the port is in use.
+        UserError: the address is empty or not this machine's, or the port is in use.
     """
     if not host.strip():
         raise UserError(
@@ -53,7 +53,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
         listening.close()
         raise UserError(
             f"cannot listen on {host} port {port}: {(error.strerror or str(error)).lower()}; "
-            "another --port or --host may do"
+            "try another --port or --host"
         ) from None
     return listening
 
@@ -67,12 +67,12 @@ def serve(
     connections: int = MOST_CONNECTIONS,
     proxies: Sequence[str] = (),
 ) -> None:
-    """Serve ``app``, which ``create_app`` made, until stopped. ``started`` is called when the
-    server accepts requests.
+    """Serve ``app``, made by ``create_app``, until stopped. ``started`` is called when the server
+    accepts requests.
 
-    ``proxies`` are the addresses from which ``X-Forwarded-For`` is believed; by default none.
+    ``proxies`` are the addresses whose ``X-Forwarded-For`` is trusted; by default none.
     """
-    # uvicorn raises the signal that ended it once more; ignore it.
+    # uvicorn raises the signal that stopped it again after the shutdown; ignore that one.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     server = Server(
         app,
@@ -89,7 +89,7 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with limits on its connections, and an end that every client is told of."""
+    """uvicorn's server with limits on connections, and a shutdown that answers every request."""
 
     def __init__(
         self,
@@ -122,9 +122,9 @@ class Server(uvicorn.Server):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections."""
+        """Start accepting connections."""
         keep_small()
-        await super().startup([])  # uvicorn would accept without a limit
+        await super().startup([])  # no sockets: uvicorn would accept without a limit
         create = functools.partial(Connection, self.config, self.server_state, self.lifespan.state)
         door = Doorkeeper(
             self.server_state.connections,
@@ -137,7 +137,7 @@ class Server(uvicorn.Server):
         self._say_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is running; refuse what is not finished after ``drain_seconds``."""
+        """Finish running requests; refuse those not finished after ``drain_seconds``."""
         sweep, *accepting = self._tasks
         for task in accepting:
             task.cancel()

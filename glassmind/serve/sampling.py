@@ -60,7 +60,7 @@ def sampling_params(
 
 
 def temperature_of(temperature: float | None, top_p: float | None = None) -> float | None:
-    """The temperature, or 0 where it or ``top_p`` is so small that only one token remains."""
+    """The temperature, or 0 if it or ``top_p`` is so small that only one token remains."""
     if top_p == 0 or (temperature is not None and temperature < LEAST_TEMPERATURE):
         return 0.0
     return temperature
@@ -90,8 +90,8 @@ def stop_texts(body: Sampled) -> tuple[str, ...]:
 
 
 def requests(prompts: Sequence[Sequence[int]], params: SamplingParams) -> list[Request]:
-    """One request per prompt. The first has the seed that it would have alone, the others derived
-    ones."""
+    """One request per prompt. The first has the seed of ``params``, as it would alone; the others
+    have seeds derived from it."""
     return [
         Request(
             tuple(prompt),
@@ -122,18 +122,18 @@ def check_room(service: Service, prompt: Sequence[int], asked: int | None, most:
     if room < 1:
         raise Refusal(
             400,
-            f"the prompt has {len(prompt)} tokens and the context holds {context}, the answer "
-            "included",
+            f"the prompt has {len(prompt)} tokens and the context holds {context}, including the "
+            "answer",
             code="context_length_exceeded",
         )
-    return min(room, most if asked is None else max(1, asked))  # the engine draws one at least
+    return min(room, most if asked is None else max(1, asked))  # the engine draws at least one
 
 
 def _logit_bias(body: Sampled, served: LocalLLM) -> tuple[tuple[int, float], ...]:
     biases = []
     for text, bias in (body.logit_bias or {}).items():
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
-            raise UserError(f"logit_bias must map token ids to numbers; {text[:20]!r} is no id")
+            raise UserError(f"logit_bias must map token ids to numbers; {text[:20]!r} is not an id")
         if int(text) >= served.model.config.vocab_size:
             raise UserError(f"logit_bias names the id {text}, which {served.name} does not have")
         biases.append((int(text), bias))

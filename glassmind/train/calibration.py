@@ -1,16 +1,18 @@
-"""Measure what is fast here: float32 or bfloat16, compiled or not, with how many threads.
+"""Measure what is fastest on this machine: float32 or bfloat16, compiled or not, and the number of
+threads.
 
-The run's own model rehearses the run's own batch (``rehearsal``), each way a few times, and the
-fastest counts: other programs can only slow a pass down. What costs much to try is tried last, and
-only while it can still win:
+The run's own model rehearses the run's own batch (``rehearsal``) a few times in each way, and the
+shortest time counts, since other programs can only slow a pass down. Expensive trials come last,
+and are skipped if they cannot win:
 
 1. fewer and fewer threads, until that is slower;
-2. bfloat16: one product of the model's own size, where an emulation shows at once (80 times slower
-   than float32 on a processor with AVX2 only); then, if that is not behind, whole passes;
-3. compiled, where the steps of the run can win back the time that compiling takes.
+2. bfloat16: first one matrix product of the model's own size, which shows at once if bfloat16 is
+   emulated (80 times slower than float32 on a processor with AVX2 only); then, if that is not
+   slower, whole passes;
+3. compiled, if the run is long enough to make up for the time of compiling.
 
-The usual way (float32, compiled, all threads) is left only for one that is clearly faster, so that
-a result does not depend on a tie. ``known_choices`` remembers the outcome.
+The usual way (float32, compiled, all threads) is given up only for a clearly faster one, so that
+the result does not depend on a tie. ``known_choices`` stores the outcome.
 """
 
 from __future__ import annotations
@@ -30,29 +32,29 @@ from glassmind.train.precision import Precision, PrecisionChoice, Switch, comput
 from glassmind.train.rehearsal import Rehearse
 
 LEAST_WORK = 3e11
-"""Operations of a run from which on it is measured: about ten seconds of two laptop cores."""
+"""A run of fewer operations is not measured: about ten seconds on two laptop cores."""
 
 CLEARLY = 0.9
-"""Another way must take at most this share of the usual one's time."""
+"""Another way is chosen only if it takes at most this share of the usual way's time."""
 
 BEHIND = 2.0
-"""A way that takes so many times as long, not compiled, is not compiled to see more."""
+"""A way that is slower than the best by this factor before compiling is not compiled."""
 
 COMPILING = 10.0
-"""Seconds that compiling is taken to need; at best it halves the time of a pass."""
+"""Seconds that compiling is assumed to take; at best it halves the time of a pass."""
 
 BUSY = 0.25
-"""Cores busy with something else from which on nothing is learned about threads."""
+"""With this many cores busy with other work, a measurement of threads is not trusted."""
 
-_REPEATS, _SECONDS = 5, 0.8  # passes that are timed, at most, and for how long
-_LONG = 2.0  # seconds of a pass that is not repeated
-_MANY_THREADS = 0.5  # seconds of a pass with work enough for all threads
+_REPEATS, _SECONDS = 5, 0.8  # at most so many passes are timed, for about so long
+_LONG = 2.0  # a pass of this many seconds is not repeated
+_MANY_THREADS = 0.5  # a pass of this many seconds has enough work for all threads
 _PRODUCT_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is left to be measured: ``auto``, or 0 threads."""
+    """The settings that a recipe fixes, and those to be measured (``auto``, or 0 threads)."""
 
     precision: Precision
     compile: Switch
@@ -60,7 +62,7 @@ class Wishes:
 
     @classmethod
     def of(cls, config: TrainConfig, threads: int) -> Wishes:
-        """Those of a recipe; ``threads`` is what the user's environment fixes, or 0."""
+        """The wishes of a recipe; ``threads`` is fixed by the user's environment, or 0."""
         return cls(config.precision, config.compile, config.threads or threads)
 
     @property
@@ -69,7 +71,7 @@ class Wishes:
         return "auto" in (self.precision, self.compile) or not self.threads
 
     def applied_to(self, choice: PrecisionChoice) -> PrecisionChoice:
-        """A choice that was made before, with what is wished for now."""
+        """An earlier choice, changed by the settings that are fixed now."""
         if self.precision != "auto":
             choice = replace(choice, precision=self.precision)
         if self.compile == "off" and choice.compile:
@@ -81,28 +83,28 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A choice, and whether the machine was left alone enough to believe it another time."""
+    """A choice, and whether the machine was idle enough to reuse it for later runs."""
 
     choice: PrecisionChoice
     undisturbed: bool
 
 
 def is_worth_it(objective: Objective, config: TrainConfig) -> bool:
-    """Whether a run is long enough to gain from a measurement: by its operations, 6 for each
-    parameter and token, so that the answer is the same on every machine."""
+    """Whether a run is long enough to gain from a measurement. This is decided by its operations, 6
+    for each parameter and token, so that the answer is the same on every machine."""
     parameters = sum(p.numel() for p in objective.module.parameters() if p.requires_grad)
     tokens = config.batch_rows * config.row_tokens * config.accumulate * config.steps
     return 6.0 * parameters * tokens >= LEAST_WORK
 
 
 def compile_blocks(module: nn.Module, on: bool) -> None:
-    """Let every block be compiled when it is next called, or (not ``on``) no longer."""
+    """Have every block compiled when it is next called, or undo this if not ``on``."""
     for inner in module.modules():
         if isinstance(inner, Block):
             if on:
                 inner.compile(dynamic=False)
             else:
-                inner._compiled_call_impl = None  # what Module.compile() sets; it has no opposite
+                inner._compiled_call_impl = None  # set by Module.compile(), which has no inverse
 
 
 def calibrate(
@@ -114,17 +116,17 @@ def calibrate(
     product: Callable[[], float],
     others: Callable[[], float | None],
 ) -> Outcome:
-    """Measure what the wishes leave open.
+    """Measure the settings that the wishes leave open.
 
-    ``usual`` is the choice without a measurement, ``passes`` how many the run will take,
-    ``product`` measures how many times as long a product takes in bfloat16 (``product_ratio``), and
-    ``others`` tells how many cores are busy with something else (``machine.OtherWork``).
+    ``usual`` is the choice without a measurement, ``passes`` the number of passes of the run.
+    ``product`` measures the time of a product in bfloat16 relative to float32 (``product_ratio``),
+    and ``others`` the number of cores that are busy with other work (``machine.OtherWork``).
     """
     return _Calibration(rehearse, usual, wishes, passes, product, others).outcome()
 
 
 class _Calibration:
-    """One measurement: the seconds of a pass by choice, and what it found out in words."""
+    """One measurement: the seconds of a pass by choice, and a sentence about the result."""
 
     def __init__(
         self,
@@ -160,8 +162,8 @@ class _Calibration:
         return self.seconds[way]
 
     def _fewest_threads(self, way: PrecisionChoice) -> PrecisionChoice:
-        """``way`` with half the threads as long as that is faster; beside other work it is faster
-        for the moment only, and nothing is changed."""
+        """``way`` with half the threads, repeatedly, as long as that is faster. If other work is
+        running, fewer threads are only faster for the moment, and ``way`` is returned."""
         most = self._time(way)
         self.undisturbed = self._left_alone()
         while not self.wishes.threads and way.threads > 1 and most < _MANY_THREADS:
@@ -177,19 +179,19 @@ class _Calibration:
         return (self.others() or 0.0) <= BUSY
 
     def _in_bfloat16(self, way: PrecisionChoice) -> list[PrecisionChoice]:
-        """``way`` in bfloat16, unless it is given up already."""
+        """``way`` in bfloat16, if that is allowed and not slower."""
         if self.wishes.precision != "auto":
             return []
         with computing_threads(way.threads):
             ratio = self.product()
-        if ratio >= 1.0:  # all else only takes longer in bfloat16, for the conversions
+        if ratio >= 1.0:  # everything but products is slower in bfloat16, due to conversions
             self.slow_product = ratio
             return []
         rival = replace(way, precision="bfloat16")
         return [rival] if self._time(rival) <= BEHIND * self._time(way) else []
 
     def _compiles(self, way: PrecisionChoice) -> bool:
-        """Whether compiling is allowed, and can win back the time that it takes."""
+        """Whether compiling is allowed, and can save more time than it takes."""
         if not self.usual.compile:
             return False
         return self.wishes.compile == "on" or self._time(way) / 2 * self.passes > COMPILING
@@ -205,8 +207,8 @@ class _Calibration:
 
 
 def shortest(rehearse: Rehearse, way: PrecisionChoice) -> float:
-    """Seconds of a pass, the shortest of a few. The first one, in which memory is allocated and
-    blocks are compiled, counts only where it is too long to be repeated."""
+    """Seconds of a pass, the shortest of a few. The first pass allocates memory and compiles
+    blocks; it counts only if it is too long to be repeated."""
     first = rehearse(way)
     if way.compile:
         first = rehearse(way)
@@ -217,7 +219,7 @@ def shortest(rehearse: Rehearse, way: PrecisionChoice) -> float:
 
 
 def product_ratio(module: nn.Module) -> float:
-    """How many times as long as in float32 a product of the module's own size takes in bfloat16."""
+    """The time of a matrix product of the module's own size in bfloat16, relative to float32."""
     width = _width(module)
     return _product_seconds(width, torch.bfloat16) / _product_seconds(width, torch.float32)
 
@@ -250,8 +252,8 @@ def _product_seconds(width: int, dtype: torch.dtype) -> float:
 def measure(
     rehearse: Rehearse, objective: Objective, usual: PrecisionChoice, wishes: Wishes, passes: int
 ) -> Outcome:
-    """``calibrate`` on this machine. No block stays compiled; what was compiled is found again by
-    the run that compiles it."""
+    """``calibrate`` on this machine. No block stays compiled, but the run finds the compiled code
+    in the compiler's cache."""
     module = objective.module
     work = OtherWork()
     compile_blocks(module, usual.compile)

@@ -1,12 +1,12 @@
-"""Which way a run computes: as it began, as the recipe says, as is known here, or as is measured.
+"""The choice of precision, compilation and threads for a run.
 
-The first of these that answers:
+The first of these that decides is used:
 
-* what this stage of the run began with, so that a resumed run goes on with the same digits;
-* the recipe, where it leaves nothing open, and the rule of ``precision``, where measuring would not
-  pay: on a GPU and in a short run;
-* what was measured before on this machine for a run of this shape;
-* a measurement (``calibration``).
+* what this stage of the run began with, so that a resumed run continues with the same digits;
+* the recipe, if it leaves nothing open, and the rule of ``precision``, if measuring is not worth
+  its time: on a GPU and in a short run;
+* an earlier measurement on this machine for a run of this shape;
+* a new measurement (``calibration``).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def choose(
     group: ProcessGroup,
     progress: Progress,
 ) -> PrecisionChoice:
-    """See above. The module is on its device. All processes of a group get the first one's choice
-    of precision and compilation; their threads are their own."""
+    """The choice for ``module``, which is on its device; see above. All processes of a group get
+    the first one's choice of precision and compilation, and each has its own number of threads."""
     wishes = Wishes.of(config, fixed_threads())
     choice = choose_precision(device, config.precision, config.compile, wishes.threads)
     before = noted(folder, stage) if folder is not None and group.is_first else None
@@ -54,7 +54,7 @@ def choose(
         choice = wishes.applied_to(before)
         if choice != before:
             progress.end(
-                f"{stage} began with {before} and goes on with {choice}, as you say: its last "
+                f"{stage} began with {before} and continues with {choice}, as requested: its last "
                 "digits may differ from those of a run that was never interrupted"
             )
     elif device.type == "cpu" and wishes.open and group.is_first and is_worth_it(objective, config):
@@ -73,7 +73,7 @@ def _measured(
     stage: str,
     progress: Progress,
 ) -> PrecisionChoice:
-    """What is known of this shape, or else is measured now."""
+    """The known choice for this shape, or a newly measured one."""
     key = key_of(objective, config, wishes, usual.threads)
     found = known(key)
     if found is not None:

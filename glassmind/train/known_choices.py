@@ -1,9 +1,9 @@
-"""Choices that were made before: by this run, or on this machine for the same shape of run.
+"""Earlier choices: of this run, or of this machine for the same shape of run.
 
-A run keeps what it began with in ``arithmetic.json``, stage by stage, and is resumed with exactly
-that: another precision or number of threads would change the last digits of every later loss. The
-machine's measurements are kept in the user's cache folder and spare the next run of the same shape
-the measuring. That file is only ever a shortcut: where it is damaged, too large or cannot be
+A run stores the choice of each stage in ``arithmetic.json`` and is resumed with exactly that,
+because another precision or number of threads would change the last digits of every later loss. The
+machine's measurements are stored in the user's cache folder, so that the next run of the same shape
+need not measure again. That file is only a shortcut: if it is damaged, too large or cannot be
 written, it counts as empty.
 """
 
@@ -27,14 +27,14 @@ from glassmind.train.objective import Objective
 from glassmind.train.precision import PrecisionChoice
 
 MOST = 200
-"""Measurements that a machine keeps, the newest ones."""
+"""The number of measurements that a machine keeps, the newest ones."""
 
 MOST_BYTES = 500_000
 
 
 @dataclass(frozen=True, slots=True)
 class StageChoices:
-    """``arithmetic.json``: how each stage of a run computes."""
+    """``arithmetic.json``: the choice of each stage of a run."""
 
     stages: dict[str, PrecisionChoice] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class MachineChoices:
 
 
 def noted(folder: Path, stage: str) -> PrecisionChoice | None:
-    """What a stage of the run in ``folder`` began with.
+    """The choice with which a stage of the run in ``folder`` began.
 
     Raises:
         UserError: the run's file is damaged.
@@ -57,7 +57,7 @@ def noted(folder: Path, stage: str) -> PrecisionChoice | None:
 
 
 def note(folder: Path, stage: str, choice: PrecisionChoice) -> None:
-    """Write down what a stage begins with."""
+    """Store the choice with which a stage begins."""
     path = folder / "arithmetic.json"
     before = read_record(StageChoices, path).stages if path.is_file() else {}
     if before.get(stage) != choice:
@@ -66,7 +66,7 @@ def note(folder: Path, stage: str, choice: PrecisionChoice) -> None:
 
 
 def key_of(objective: Objective, config: TrainConfig, wishes: Wishes, threads: int) -> str:
-    """The shape of a run on this machine: the same key, the same answer."""
+    """The shape of a run on this machine, as the key of its measurement."""
     module = objective.module
     parts: list[object] = [
         __version__,
@@ -81,19 +81,19 @@ def key_of(objective: Objective, config: TrainConfig, wishes: Wishes, threads: i
         [inner.config for inner in module.modules() if isinstance(inner, Transformer)],
         [(name, tuple(p.shape), p.dtype, p.requires_grad) for name, p in module.named_parameters()],
         (config.batch_rows, config.row_tokens, config.recompute),
-        (config.steps * config.accumulate).bit_length(),  # only its size matters, for compiling
+        (config.steps * config.accumulate).bit_length(),  # roughly: decides whether compiling pays
         wishes,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def known(key: str) -> PrecisionChoice | None:
-    """What was measured on this machine before."""
+    """The earlier measurement on this machine, if there is one."""
     return _measured().get(key)
 
 
 def remember(key: str, choice: PrecisionChoice) -> None:
-    """Keep a measurement for the next run of its shape, if that can be written."""
+    """Store a measurement for the next run of its shape, if the file can be written."""
     kept = {name: value for name, value in _measured().items() if name != key}
     newest = dict([*kept.items(), (key, choice)][-MOST:])
     path = _file()
@@ -117,8 +117,8 @@ def _measured() -> dict[str, PrecisionChoice]:
 
 
 def _file() -> Path | None:
-    """``None`` where the user has no home. A relative ``XDG_CACHE_HOME`` is ignored, as its
-    specification asks."""
+    """The file of measurements; ``None`` if the user has no home. A relative ``XDG_CACHE_HOME`` is
+    ignored, as its specification asks."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "")
     if not base.is_absolute():
         try:

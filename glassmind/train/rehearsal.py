@@ -1,9 +1,9 @@
-"""Rehearse a step: its forward and backward passes, without the update, leaving no trace.
+"""Rehearse a step: its forward and backward passes without the update, then restore all state.
 
-That is how a run compiles before its clock starts, and how ``calibration`` measures ways of
-computing on the run's own model and batch. Afterwards the weights, the source of batches, the
-random generators and the modules' buffers (routers count their tokens there) are as they were, so
-the run that follows has the same numbers as one without a rehearsal.
+A run compiles this way before its clock starts, and ``calibration`` measures ways of computing on
+the run's own model and batch. Afterwards the weights, the source of batches, the random generators
+and the modules' buffers (in which routers count tokens) are as before, so the run that follows has
+the same numbers as one without a rehearsal.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from glassmind.train.process_group import ProcessGroup
 from glassmind.train.state import BatchSource, random_states, restore_random_states
 
 Rehearse = Callable[[PrecisionChoice], float]
-"""One pass as the choice says; the seconds it took."""
+"""Runs one pass in the chosen way and returns its seconds."""
 
 
 @contextmanager
 def rehearsal(
     objective: Objective, source: BatchSource, device: torch.device, group: ProcessGroup
 ) -> Iterator[Rehearse]:
-    """What rehearses while the block runs; all processes of a group rehearse alike."""
+    """A ``Rehearse`` function for the block; all processes of a group must call it alike."""
     module = objective.module
     random = random_states(objective.saved, device)
     place = copy.deepcopy(source.state())
@@ -44,7 +44,7 @@ def rehearsal(
     batch = to_batch(group.shard(source.next()), device)
 
     def rehearse(choice: PrecisionChoice) -> float:
-        # Blocks that are compiled anyway stay out of it where the choice is not to compile.
+        # Blocks that are compiled already run uncompiled if the choice is not to compile.
         stance = nullcontext() if choice.compile else torch.compiler.set_stance("force_eager")
         started = time.perf_counter()
         with stance, computing_threads(choice.threads):

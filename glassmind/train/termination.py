@@ -1,7 +1,7 @@
-"""SIGTERM while training: what a cluster, a container or a reboot sends before it kills.
+"""SIGTERM while training, which a cluster, a container or a reboot sends before it kills a process.
 
-The signal arrives in the middle of a step. It is only noted, and the trainer asks after each step,
-writes a checkpoint and ends. A second signal ends the process at once.
+The signal may arrive in the middle of a step, so it is only recorded. The trainer checks after each
+step, and if it has arrived writes a checkpoint and ends. A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class Termination:
-    """Whether this process was asked to end."""
+    """Whether this process has received SIGTERM."""
 
     def __init__(self) -> None:
         self.asked = False
 
     @contextmanager
     def noticed(self) -> Iterator[None]:
-        """Note the signal inside the block instead of dying of it.
+        """Record the signal inside the block instead of ending the process.
 
-        Only the main thread can; elsewhere the signal does what it did before.
+        This works only in the main thread; in others it does nothing.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

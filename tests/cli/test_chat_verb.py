@@ -101,7 +101,7 @@ def test_interrupts_at_the_prompt_drop_the_line(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr("builtins.input", read)
     assert main(["chat", model, "--max-tokens", "2"]) == 0
-    assert capsys.readouterr().err.count("/exit or Ctrl-D leaves") == 2
+    assert capsys.readouterr().err.count("to leave, type /exit or Ctrl-D") == 2
 
 
 def test_a_run_forgets(tmp_path: Path, terminal: Terminal) -> None:
@@ -219,5 +219,5 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean smollm2?" in complaint(capsys, "chat", "smollm")
     for option in (["--weights", "int8"], ["--draft", "smollm2"], ["--threads", "2"]):
         said = complaint(capsys, "chat", "http://127.0.0.1:9/v1", *option)
-        assert f"{option[0]} is for a model in this process" in said
+        assert f"{option[0]} works with a model in this process" in said
     assert "nowhere" in complaint(capsys, "chat", str(tmp_path / "nowhere"))

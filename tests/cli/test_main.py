@@ -117,8 +117,8 @@ def test_module_can_be_run() -> None:
     [
         (["aks", "what?"], "did you mean ask?"),
         (["qqq"], "it is one of: demo, train"),
-        (["What is 3 times 4?"], "a question is asked by glassmind ask"),
-        (["--nonsense"], "glassmind --help lists those there are"),
+        (["What is 3 times 4?"], "to ask a question, use glassmind ask"),
+        (["--nonsense"], "glassmind --help lists the options"),
         (["doctor", "--nonsense"], "there is no option --nonsense"),
         (["doctor", "--js"], "there is no option --js; did you mean --json?"),
         (["ask", "--modle", "smollm2", "hi"], "there is no option --modle; did you mean --model?"),
@@ -129,7 +129,7 @@ def test_module_can_be_run() -> None:
         (["tokenizer", "shwo", "a"], "there is no 'shwo' (did you mean show?)"),
         (["chat", "--weights", "int9"], "there is no 'int9' (did you mean int8?)"),
         (["completion", "powershell"], "it is one of: bash, zsh, fish"),
-        (["convert", "a", "b", "c d"], "'c d' is more than it takes"),
+        (["convert", "a", "b", "c d"], "'c d' is one argument too many"),
         (["serve", "--port"], "argument --port: expected one argument"),
         (["../cli/main"], "there is no verb"),
     ],
@@ -226,8 +226,8 @@ def test_a_verb_that_works_alone_says_so_once_under_torchrun(
         monkeypatch.setenv(name, value)
     assert main(["report"]) == 2
     assert capsys.readouterr().err == (
-        "glassmind: error: torchrun started 4 processes, and report works in one: run glassmind "
-        "report without torchrun (several are for glassmind train)\n"
+        "glassmind: error: torchrun started 4 processes, but report runs in one: run glassmind "
+        "report without torchrun (it is only for glassmind train)\n"
     )
     assert main(["report", "--help"]) == 0
     assert "--resume" in capsys.readouterr().out
@@ -317,7 +317,7 @@ def test_a_closed_output_is_one_sentence() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "glassmind: error: standard output is closed, and the result goes there\n"
+        "glassmind: error: standard output is closed, so the result cannot be written\n"
     )
 
 

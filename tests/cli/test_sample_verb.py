@@ -75,7 +75,7 @@ def test_which_verb_is_for_which_model(
     assert product(capsys, "sample", chatty, BEGINNING, *SHORT).startswith(BEGINNING)
     reasoner = str(write_run(tmp_path / "run"))
     said = complaint(capsys, "sample", reasoner, BEGINNING)
-    assert "was trained on questions alone" in said and "glassmind ask --model" in said
+    assert "was trained only on questions" in said and "glassmind ask --model" in said
     assert "glassmind sample lets it continue a text" in complaint(capsys, "chat", trained)
     sorter = tmp_path / "sorter"
     sorter.mkdir()

@@ -92,11 +92,12 @@ def test_bad_input_is_one_sentence(run_folder: Path, tmp_path: Path) -> None:
         (["train", str(latin), *out], r"not UTF-8 text \(byte 3 is 0xE9\)"),
         ([*train, "--vocab-size", "5"], "vocabulary size 5"),
         ([*train, "--vocab-size", "5", "--kind", "wordpiece"], "vocabulary size 5"),
-        ([*train, "--vocab-size", "500", "--kind", "char"], "--vocab-size is for"),
+        ([*train, "--vocab-size", "500", "--kind", "char"], "--vocab-size is only for"),
         (["train", str(good), "--out", str(tmp_path)], "is a folder"),
         (["train", str(good), "--out", str(good / "t.json")], "is a file, not a folder"),
-        (["train", str(good), "--out", str(good)], "is one of the texts"),
-        (["encode", "x", "--special", *where], "--special is not for"),
+        (["train", str(good), "--out", str(good)], "ends in .txt, but a tokenizer.json"),
+        (["train", str(package), "--out", str(package)], "is one of the texts"),
+        (["encode", "x", "--special", *where], "--special does not work with"),
         (["decode", "9999", *where], "no token 9999; ids run from 0 to 279"),
         (["decode", "-1", *where], "no token -1"),
         (["compare", str(empty), *where], "is empty"),
@@ -111,8 +112,14 @@ def test_bad_input_is_one_sentence(run_folder: Path, tmp_path: Path) -> None:
         ([*corpus, "--separator", ""], "separator"),
         ([*corpus[:-1], str(tmp_path)], "is a folder"),
         ([*corpus[:-1], str(good)], "is one of the texts"),
-        ([*corpus[:-1], str(tmp_path / "package.bin")], "package.json, which describes no corpus"),
-        ([*corpus[:-1], str(run_folder / "tokenizer.bin")], "tokenizer.json, which describes no"),
+        (
+            [*corpus[:-1], str(tmp_path / "package.bin")],
+            "package.json, which does not describe a corpus",
+        ),
+        (
+            [*corpus[:-1], str(run_folder / "tokenizer.bin")],
+            "tokenizer.json, which does not describe a",
+        ),
     ]:
         with pytest.raises(UserError, match=message):
             call(*arguments)

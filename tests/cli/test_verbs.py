@@ -147,9 +147,9 @@ def test_resume_never_begins_a_run(recipe: Path, capsys: pytest.CaptureFixture[s
         ("demo", "--short"),
         ("scaling", str(recipe)),
     ):
-        assert "to go on with" in complaint(capsys, *argv, "--resume")
+        assert "to continue" in complaint(capsys, *argv, "--resume")
     assert "there is no recipe 'runs/mine'" in complaint(capsys, "ladder", "runs/mine", "--resume")
-    assert "which recipe?" in complaint(capsys, "train", "--run", "runs/mine")
+    assert "no recipe was given" in complaint(capsys, "train", "--run", "runs/mine")
     assert "say which run" in complaint(capsys, "train", "--resume")
     assert not Path("runs").exists()
 
@@ -372,7 +372,9 @@ def test_files_that_are_no_problems(
 
 def test_missing_problems(pristine: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("--model", str(pristine))
-    assert "cannot read no.jsonl" in complaint(capsys, "eval", "--task", "no.jsonl", *model)
+    assert "there is no file of problems no.jsonl" in complaint(
+        capsys, "eval", "--task", "no.jsonl", *model
+    )
     assert "there is no task 'chess'" in complaint(capsys, "eval", "--task", "chess", *model)
     assert "set GLASSMIND_DATA" in complaint(capsys, "eval", "--task", "gsm8k", *model)
     arguments = ("ladder", str(recipe), "--problems", "gsm8k", "--run", "no")

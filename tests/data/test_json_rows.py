@@ -60,7 +60,7 @@ def test_what_is_read_is_what_json_reads(
         ("[1 2]", "element 1 is not followed by a comma"),
         ("[1,]", "element 2 is not JSON"),
         ("[1", "element 1 is not followed"),
-        ("[1] 2", "goes on after the end"),
+        ("[1] 2", "continues after the end"),
         ("[NaN]", "element 1 is not JSON: NaN is not a JSON number"),
         ("[" * 100_000, "element 1 is not JSON: it is nested too deeply"),
         ("1\n" + "[" * 100_000, "line 2 is not JSON"),
@@ -108,5 +108,5 @@ def test_conversations_are_bounded_by_the_memory_they_take(
     path = tmp_path / "chats.jsonl"
     path.write_text('{"instruction": "", "output": ""}\n' * 10, "utf-8")
     monkeypatch.setattr("glassmind.data.bad_rows.MAX_MEMORY", 7000)
-    with pytest.raises(UserError, match=r"line \d+: the rows before it take"):
+    with pytest.raises(UserError, match=r"line \d+: the rows up to it take"):
         load_chats(path)

@@ -137,7 +137,7 @@ def many(tmp_path: Path, bad: int) -> Path:
 
 def test_one_bad_row_is_named_and_can_be_left_out(tmp_path: Path) -> None:
     path = many(tmp_path, 1)
-    with pytest.raises(UserError, match=r"line 21 needs an .* the only bad row of 21, and --skip"):
+    with pytest.raises(UserError, match=r"line 21 needs an .* the only bad row of 21: --skip"):
         load_problems(path)
     said: list[str] = []
     assert len(load_problems(path, on_bad_row="skip", say=said.append)) == 20
@@ -208,9 +208,9 @@ def test_a_row_has_the_cells_that_the_first_line_names(
 
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="two columns of the name 't'"):
+    with pytest.raises(UserError, match="two columns named 't'"):
         cells(tmp_path / "a.csv", "t,t\na,b\n")
-    with pytest.raises(UserError, match="is of no kind that is read"):
+    with pytest.raises(UserError, match="is not a file of rows"):
         cells(tmp_path / "a.xlsx", "t,t\na,b\n")
 
 

@@ -33,11 +33,11 @@ def test_every_kind_of_name() -> None:
 def test_a_name_of_the_hub_is_the_folder_it_was_pulled_into() -> None:
     save_folder(pretrained(), Path("models/org--name"))
     assert open_llm("org/name").name == open_llm("hub:org/name").name == "name"
-    with pytest.raises(UserError, match="glassmind pull org/other fetches it"):
+    with pytest.raises(UserError, match="fetch it with glassmind pull org/other"):
         open_llm("hub:org/other")
-    with pytest.raises(UserError, match="glassmind pull org/other fetches it"):
+    with pytest.raises(UserError, match="fetch it with glassmind pull org/other"):
         open_llm("org/other")
-    with pytest.raises(UserError, match="is no name of the hub"):
+    with pytest.raises(UserError, match="is not a hub name"):
         open_llm("hub:nothing")
     one = Path("models/org--files")
     one.mkdir()

@@ -98,14 +98,14 @@ def test_what_is_not_there_is_said_in_a_sentence() -> None:
         with pytest.raises(UserError, match="has no model 'other': name one of tiny"):
             open_llm(f"{address}/v1#other")
         assert open_llm(f"{address}/v1#tiny").name == "tiny"
-        with pytest.raises(UserError, match="is /v1 missing in the address"):
+        with pytest.raises(UserError, match="whether /v1 is missing in the address"):
             open_llm(f"{address}/somewhere")
     for address in ("http://", "http://127.0.0.1:x/v1", "http://a b@c/v1?d"):
-        with pytest.raises(UserError, match="is no address of a server"):
+        with pytest.raises(UserError, match="is not the address of a server"):
             open_llm(address)
     with pytest.raises(UserError, match="is an address: this needs the weights"):
         open_local("http://127.0.0.1:8000/v1")
-    with pytest.raises(UserError, match="a stage is for a run's folder"):
+    with pytest.raises(UserError, match="only a run's folder has stages"):
         open_llm("http://127.0.0.1:8000/v1", stage="base")
 
 
@@ -273,7 +273,10 @@ def test_what_passes_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
         (Answer({"detail": "wrong\x1b[31m field"}, 422), r"refuses with 422: wrong \[31m field$"),
         (Answer({"error": "no such model"}, 404), "refuses with 404: no such model"),
         (Answer(b"", 302, {"Location": "http://elsewhere/"}), "a redirect, which is not followed"),
-        (Answer({"error": "no chat template"}, 400), r"no chat template; .*/v1/completions has"),
+        (
+            Answer({"error": "no chat template"}, 400),
+            r"no chat template; .*/v1/completions to have",
+        ),
     ],
 )
 def test_servers_that_fail(answer: Answer, sentence: str) -> None:
@@ -327,7 +330,7 @@ def test_several_models_and_none() -> None:
 def test_what_an_address_cannot_be_told_is_refused(params: SamplingParams) -> None:
     with stand_in(served(lambda body: Answer({}))) as s:
         llm = connect(s.address)
-        with pytest.raises(UserError, match="is for a model in this process"):
+        with pytest.raises(UserError, match="works with a model in this process"):
             one_answer(llm, params)
     assert len(s.asked) == 1
 

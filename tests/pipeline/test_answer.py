@@ -89,8 +89,8 @@ def test_a_sum_is_computed_or_held_against_the_answer() -> None:
 def test_all_chains_and_none() -> None:
     found = solution(written(["a: 1+1=2"], "2", 0.9), written([], "3", 0.1), chosen=0)
     lines = [line for line, _ in answer_lines(concluded("?", found), every_chain=True)]
-    assert "  chain 1 (answer 2, the verifier believes it 90%)" in lines
-    assert "  chain 2 (answer 3, the verifier believes it 10%)" in lines
+    assert "  chain 1 (answer 2, verifier score 90%)" in lines
+    assert "  chain 2 (answer 3, verifier score 10%)" in lines
     nothing = replace(chain(None), answer=None)
     answer = concluded("?", Solution.of(None, Trace.of_chains("0", [[nothing]])))
     assert answer.best is None and "no chain reached a number" in str(answer)

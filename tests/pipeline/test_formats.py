@@ -29,14 +29,16 @@ def test_the_name_says_the_format(name: str, to: Format | None, found: str) -> N
 
 @pytest.mark.parametrize("name", ["x.onnx", "x.bin", "x.safetensors", "a/b.PT", "x.mlmodel"])
 def test_a_format_that_is_not_written_is_refused_with_those_that_are(name: str) -> None:
-    with pytest.raises(UserError, match=r"not written: .*safetensors.*NAME.gguf.*--to peft"):
+    with pytest.raises(
+        UserError, match=r"not a supported format: .*safetensors.*NAME.gguf.*--to peft"
+    ):
         target_format(Path(name), None)
 
 
 @pytest.mark.parametrize(
     ("name", "to", "said"),
     [
-        ("x.onnx", "gguf", "let it end in .gguf"),
+        ("x.onnx", "gguf", "use a name that ends in .gguf"),
         ("x.gguf", "hf", "writes a folder"),
         ("x.gguf", "peft", "writes a folder"),
     ],
@@ -49,5 +51,5 @@ def test_a_name_that_says_something_else_than_the_option(name: str, to: Format, 
 def test_other_files_that_are_written() -> None:
     require_extension(Path("a.jsonl"), ".jsonl", "JSONL")
     require_extension(Path("a"), ".jsonl", "JSONL")
-    with pytest.raises(UserError, match=r"ends in \.csv, and what is written is JSONL"):
+    with pytest.raises(UserError, match=r"ends in \.csv, but JSONL"):
         require_extension(Path("a.csv"), ".jsonl", "JSONL")

@@ -366,10 +366,10 @@ def test_familiarity_is_words_and_numbers() -> None:
     known = Familiarity(frozenset(words), 99)
     assert known.warning("Mia has 3 pencils and buys 99 more.") is None
     for question, said in (
-        ("Mia has 100 pencils.", "numbers went up to 99, this one holds 100"),
-        ("Mia has 1,000 pencils.", "this one holds 1000"),
-        ("Mia has pencils.", "holds no number"),
-        ("3 + 4 = ?", "holds no words"),
+        ("Mia has 100 pencils.", "numbers went up to 99, and this has 100"),
+        ("Mia has 1,000 pencils.", "and this has 1000"),
+        ("Mia has pencils.", "has no number"),
+        ("3 + 4 = ?", "has no words"),
         ("Otto owns 3 walruses.", r"3 of its 3 different words .*\(otto, owns, walruses\)"),
     ):
         warning = known.warning(question)

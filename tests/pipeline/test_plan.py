@@ -270,7 +270,7 @@ def test_one_size(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--params", "8Q", "--gpus", "8"], "a number such as 8B"),
         (["--params", "1", "--gpus", "8"], "--params must lie between 50M and 20T"),
-        (["--params", "8B"], "say on how many GPUs"),
+        (["--params", "8B"], "give the number of GPUs"),
         (["--gpus", "8"], "--gpus needs a model"),
         (["--preset", "llama9", "--gpus", "8"], "there is no preset 'llama9'"),
         (["--preset", "glassmind", "--gpus", "8"], "has no fixed size"),

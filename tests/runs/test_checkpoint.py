@@ -125,7 +125,7 @@ def test_a_full_disk_is_noticed_before_writing(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9, 2**20 + 40))
     require_space(tmp_path, 40)
-    with pytest.raises(UserError, match=r"1 MiB free .* make room, then go on with --resume"):
+    with pytest.raises(UserError, match=r"1 MiB free .* make room, then continue with --resume"):
         save_tensors(TENSORS, tmp_path / "t.safetensors")
     with pytest.raises(UserError, match="make room"):
         checkpoint.save(tmp_path / "checkpoints", 1, make(1), keep=2)

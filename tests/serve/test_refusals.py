@@ -74,7 +74,7 @@ COMPLETIONS: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "x", "stop": ""}, "stop"),
     ({"prompt": "x", "stop": "a" * 257}, "stop"),
     ({"prompt": "x", "stop": "\ud800"}, "stop"),
-    ({"prompt": "x", "logit_bias": {"a": 1}}, "'a' is no id"),
+    ({"prompt": "x", "logit_bias": {"a": 1}}, "'a' is not an id"),
     ({"prompt": "x", "logit_bias": {"99999": 1}}, "99999"),
     ({"prompt": "x", "logit_bias": {"1": 1000}}, "logit_bias"),
     ({"prompt": "x", "logit_bias": {"1": 1, "01": 1}}, "twice"),
@@ -252,7 +252,7 @@ def test_keys_and_rates(tiny: LocalLLM) -> None:
         assert http.get("/health").is_success and http.get("/").is_success
         assert "missing" in refused(http.get("/v1/models"), 401)
         wrong = {"Authorization": "Bearer first-kex"}
-        assert "not known" in refused(http.get("/v1/models", headers=wrong), 401)
+        assert "not valid" in refused(http.get("/v1/models", headers=wrong), 401)
         for name in ("first-key", "second-key"):
             headers = {"Authorization": f"Bearer {name}"}
             for _ in range(3):

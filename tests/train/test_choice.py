@@ -126,7 +126,7 @@ def test_threads_that_the_user_asks_for_win_over_those_a_run_began_with(
     known_choices.note(tmp_path, "pretrain", FOUND)
     said = Said()
     assert trainer(tmp_path, replace(CONFIG, threads=3), progress=said).choice.threads == 3
-    assert "began with float32, not compiled, 1 thread and goes on with" in said.sentences[0]
+    assert "began with float32, not compiled, 1 thread and continues with" in said.sentences[0]
 
 
 def test_a_damaged_cache_counts_as_empty_and_is_replaced(

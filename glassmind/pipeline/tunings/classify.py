@@ -60,7 +60,7 @@ from glassmind.train.classify import (
 from glassmind.train.validation import validation_loss
 
 HEAD, RESULT = "classifier.safetensors", "classification.json"
-MOST_CONFUSED = 12  # labels a table of confusions still fits on the screen with
+MOST_CONFUSED = 12  # with more labels the confusion table does not fit on a screen
 
 
 @dataclass(frozen=True)

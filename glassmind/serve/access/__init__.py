@@ -1,5 +1,5 @@
 """Access control: who may send requests, how often, and how large.
 
-Every request passes ``gate``; ``hosts``, ``keys``, ``rates`` and ``memory`` are its rules, and
-``callers`` is what it finds out; ``refusals`` are the error responses.
+Every request passes ``gate``, which applies the rules of ``hosts``, ``keys``, ``rates`` and
+``memory``. ``callers`` says who sent a request; ``refusals`` are the error responses.
 """

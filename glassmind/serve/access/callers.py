@@ -1,4 +1,4 @@
-"""Who sends a request, as everything behind the gate knows them."""
+"""The sender of a request, as the gate has identified it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class Caller:
 
 
 def caller_of(request: Request) -> Caller:
-    """The caller that the gate has found."""
+    """The caller that the gate has identified."""
     caller: Caller = request.state.caller
     return caller

@@ -1,10 +1,10 @@
 """The checks that every request passes before it is handled.
 
-Cheapest first: is it meant for this server; is its key known; does the client send too many
-requests; is the body too large or too slow. Only then is the body in memory, complete and of
-bounded size, and only then is it parsed. What bodies and answers of all requests take together is
-bounded too (``memory``). The page, its files and ``/health`` need no key, because
-they reveal nothing.
+The checks run from the cheapest to the most expensive: is the request meant for this server; is its
+key known; does the client send too many requests; is the body too large or too slow. After them the
+body is in memory, complete and of bounded size, and can be parsed. The memory of all bodies and
+answers together is bounded too (``memory``). The page, its files and ``/health`` need no key,
+because they reveal nothing.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from glassmind.serve.work.metrics import Metrics
 
 _LOG = logging.getLogger("glassmind.serve")
 _OPEN = ("/", "/health")
-PIECE = 64 << 10  # bytes of an answer that are handed on at once
+PIECE = 64 << 10  # bytes of an answer that are passed to the server at once
 
 
 @dataclass(frozen=True)
 class Limits:
     """A server's limits; the defaults suit one machine and a few users.
 
-    ``sequences`` is how many samples may run or wait before large requests are refused; small ones
-    are still accepted up to twice that (``work.engine_thread``). ``max_tokens`` is the default
-    length of an answer, ``memory_bytes`` what bodies and answers may take together. A client is a
-    key or, without keys, an address; 0 is no limit.
+    ``sequences`` is the number of samples that may run or wait before large requests are refused;
+    small ones are still accepted up to twice that (``work.engine_thread``). ``max_tokens`` is the
+    default length of an answer, ``memory_bytes`` the limit for all bodies and answers together. A
+    client is a key or, without keys, an address; 0 means no limit.
     """
 
     body_bytes: int = 4 << 20
@@ -79,7 +79,7 @@ class Gate:
             await refusal.response()(scope, receive, watched_send)
         except Exception:
             if answering:
-                raise  # the connection is closed, which is all that can still be said
+                raise  # the response has begun: closing the connection is the only signal left
             _LOG.exception("a request failed")
             fault = Refusal(500, "the server failed on this request")
             await fault.response()(scope, receive, watched_send)
@@ -118,7 +118,7 @@ class Gate:
         scheme, _, key = _header(scope, b"authorization").partition(" ")
         owner = self._keys.owner(key.strip()) if scheme.lower() == "bearer" else None
         if owner is None:
-            said = "is not known here" if key else "is missing: send Authorization: Bearer KEY"
+            said = "is not valid" if key else "is missing: send Authorization: Bearer KEY"
             raise Refusal(401, f"the API key {said}", code="invalid_api_key")
         return f"key {owner}"
 
@@ -126,7 +126,7 @@ class Gate:
         """The complete body.
 
         Raises ``Refusal`` for a body that is too long (413), too slow (408) or cut off (400), and
-        while the bodies of others take all the memory (503).
+        if the bodies of other requests take all the memory (503).
         """
         most = self._limits.body_bytes
         too_long = Refusal(413, f"the body is longer than {most} bytes", code="body_too_long")
@@ -153,9 +153,9 @@ class Gate:
 
 
 def _in_pieces(send: Send) -> Send:
-    """A ``send`` that hands a long body on in pieces. The server waits between two of them until
-    the client has read the first, so an unread answer is not copied into the connection's buffer,
-    which nobody counts."""
+    """A ``send`` that passes a long body on in pieces. The server waits between two pieces until
+    the client has read the first. So an unread answer is not copied into the connection's buffer,
+    whose memory is not counted."""
 
     async def send_pieces(message: Message) -> None:
         body = message.get("body", b"")

@@ -3,7 +3,7 @@
 A key is a secret that a client sends with every request. Keys come from a file, one per line, or
 from the environment, never from the command line, which every process on a machine can read. Their
 digests are compared in constant time, so that the time of a refusal does not reveal how much of a
-guess was right.
+guessed key is right.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Keys:
         """The number of this key, from 0; ``None`` for a key that is not known."""
         given, found = _digest(key), None
         for number, digest in enumerate(self._digests):
-            if hmac.compare_digest(given, digest):  # no early end: all are compared
+            if hmac.compare_digest(given, digest):  # all are compared, without an early end
                 found = number
         return found
 
@@ -47,11 +47,11 @@ class Keys:
 def read_keys(path: Path | None) -> Keys:
     """The keys of a file, or of the environment variable ``GLASSMIND_API_KEYS``.
 
-    A file has one a line; white space around it does not count, and blank lines and those that
-    begin with ``#`` are skipped. In the variable, commas separate them.
+    A file has one key per line; white space around a key is ignored, and blank lines and lines
+    that begin with ``#`` are skipped. In the variable, keys are separated by commas.
 
     Raises:
-        UserError: the file holds none, or a key is too short to be one.
+        UserError: the file holds no key, or a key is too short or too long.
     """
     if path is None:
         given = os.environ.get(VARIABLE, "").split(",")
@@ -59,11 +59,11 @@ def read_keys(path: Path | None) -> Keys:
     try:
         lines = path.read_text("utf-8").splitlines()
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file of API keys, one a line") from None
+        raise UserError(f"{path} is not a text file of API keys, one per line") from None
     stripped = [line.strip() for line in lines]
     keys = [line for line in stripped if line and not line.startswith("#")]
     if not keys:
-        raise UserError(f"{path} holds no API key: give one a line")
+        raise UserError(f"{path} holds no API key: write one per line")
     return Keys(keys)
 
 

@@ -1,8 +1,9 @@
 """The memory that requests and answers may take, over all connections.
 
-A limit on one body does not limit a thousand of them, nor answers that their clients do not read.
-So every request has an account with one budget: its body and its answer are entered before they
-exist, at their upper bound, and the whole account is closed when the response has been sent.
+A limit on the size of one body does not limit the memory of a thousand bodies, or of answers that
+clients do not read. So all requests share one budget. Every request has an account, to which its
+body and its answer are charged at their upper bounds before memory is allocated; the account is
+closed when the response has been sent.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ class Memory:
 
 @dataclass(slots=True)
 class Account:
-    """What one request takes of ``memory``."""
+    """The share of ``memory`` that one request takes."""
 
     memory: Memory
     taken: int = field(default=0, init=False)
 
     def take(self, n_bytes: int, *, param: str | None = None) -> None:
-        """Enter ``n_bytes`` more.
+        """Charge ``n_bytes`` more.
 
         Raises ``Refusal``: 400 if this request alone would take more than half of the budget, 503
-        if others have taken what it needs.
+        if other requests leave too little of it.
         """
         memory = self.memory
         if self.taken + n_bytes > memory.most // 2:
             raise Refusal(
                 400,
                 f"this request and its answer could take {_mb(self.taken + n_bytes)} MB of memory; "
-                f"{_mb(memory.most // 2)} MB are the most: ask for fewer samples, tokens or "
+                f"the most is {_mb(memory.most // 2)} MB: ask for fewer samples, tokens or "
                 "log-probabilities",
                 param=param,
                 code="answer_too_large",

@@ -1,7 +1,7 @@
 """Rate limits per client.
 
-A token bucket holds up to a minute's worth of requests and fills steadily; a request takes one out.
-So a client may send a burst, but no more than ``per_minute`` on average.
+Each client has a token bucket, which holds up to ``per_minute`` tokens and is refilled steadily; a
+request takes one token. So a client may send a burst, but no more than ``per_minute`` on average.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Rates:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
 
     def enter(self, name: str, now: float) -> None:
-        """One more request of client ``name``, at ``now`` in seconds; ``leave`` ends it.
+        """Begin a request of client ``name``, at ``now`` in seconds; ``leave`` ends it.
 
-        Raises ``Refusal`` (429) for one too many.
+        Raises ``Refusal`` (429) if the client is over a limit.
         """
         client = self._clients.setdefault(name, _Client(self._per_minute, now))
         self._clients.move_to_end(name)
         if self._at_once and client.running >= self._at_once:
             raise Refusal(
                 429,
-                f"{client.running} of your requests are running, and no more may at once",
+                f"{client.running} of your requests are running, the most that may run at once",
                 code="concurrency_limit_exceeded",
                 retry_after=1,
             )

@@ -71,8 +71,8 @@ class AsciiJSON(Response):
 def invalid_fields(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     """The refusal for a failed validation: the most useful error, without the client's value.
 
-    Where a field may have several types, each of them reports an error. The useful one is about a
-    value, not about its type, and as deeply nested as possible.
+    If a field may have several types, each of them reports an error. The most useful error is about
+    a value rather than its type, and is nested most deeply.
     """
     field = tuple(errors[0]["loc"])[:2]
     of_field = [error for error in errors if tuple(error["loc"])[:2] == field]

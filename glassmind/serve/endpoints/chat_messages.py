@@ -1,10 +1,10 @@
 """From the messages of a request to the ids of a conversation.
 
-OpenAI's clients send messages in a form that chat templates do not all expect: parts instead of a
-text, arguments as JSON text instead of an object, the role ``developer``. And templates differ in
-what they know. Where one takes no system message, its text goes to the front of the user's; where
-one has no words for tools, the tools, their calls and their results are put into plain text, since
-a template leaves out what it does not know without a word.
+OpenAI's clients send messages in a form that not all chat templates expect: parts instead of a
+text, arguments as JSON text instead of an object, the role ``developer``. Templates also differ in
+what they support. If one takes no system message, the text of that message is put before the
+user's. If one does not support tools, the tools, their calls and their results are put into plain
+text, since a template silently drops what it does not support.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def prompt_of(
 
     Raises:
         UserError: the model's template refuses it.
-        Refusal: it asks for what the model's template does not have.
+        Refusal: it asks for something that the model's template does not support.
     """
     if body.continue_final_message and body.add_generation_prompt:
         raise Refusal(
             400,
-            "the final message cannot be continued behind the prompt of a new one; leave "
+            "the final message cannot be continued after the prompt of a new one; leave "
             "add_generation_prompt out",
             param="continue_final_message",
         )
@@ -96,7 +96,7 @@ def prompt_of(
         continue_last=bool(body.continue_final_message),
     )
     if constrained and ReplyReader(served, ids).channel == "reasoning":
-        # The template has opened the reasoning, which cannot hold an answer that must be JSON.
+        # The template has opened the reasoning, but an answer that must be JSON has none.
         ids.append(next(i for i, mark in served.marks.items() if mark == "answer"))
     return ids
 
@@ -118,7 +118,7 @@ def _thinking(
             raise Refusal(
                 400,
                 f"{served.name} cannot be told how much to reason"
-                + ("; 'none' asks it for an answer at once" if served.can_think else ""),
+                + ("; 'none' asks it to answer without reasoning" if served.can_think else ""),
                 param="reasoning_effort",
             )
     return think, variables
@@ -127,7 +127,7 @@ def _thinking(
 def _as_templated(
     messages: list[JsonObject], template: ChatTemplate, tools: Sequence[JsonObject]
 ) -> list[JsonObject]:
-    """The messages with what ``template`` has no way to write put into text that it does write."""
+    """The messages with the fields that ``template`` does not write put into their text."""
     source = template.source_for(tools)
     given = messages
     if "tool_calls" not in source:
@@ -147,7 +147,7 @@ def _as_templated(
 
 
 def _in_words(message: JsonObject) -> JsonObject:
-    """A message without fields for tools: calls and results in its text."""
+    """The message with tool calls and results in its text instead of in fields."""
     if message["role"] == "tool":
         said = f"<tool_response>\n{message['content']}\n</tool_response>"
         return {"role": "user", "content": said}
@@ -159,11 +159,11 @@ def _in_words(message: JsonObject) -> JsonObject:
     return {**rest, "content": "\n".join(filter(None, [message["content"], *written]))}
 
 
-_NINE = re.compile(r"length\s*!=\s*9")  # Mistral's templates raise an exception at other ids
+_NINE = re.compile(r"length\s*!=\s*9")  # Mistral's templates reject ids of another length
 
 
 def _with_short_ids(message: JsonObject) -> JsonObject:
-    """The message with ids of calls as Mistral's templates want them."""
+    """The message with the ids of calls in the form that Mistral's templates require."""
     message = dict(message)
     if "tool_call_id" in message:
         message["tool_call_id"] = _short_id(message["tool_call_id"])
@@ -181,8 +181,8 @@ def _short_id(given: str) -> str:
 
 
 def _joined(messages: Sequence[JsonObject]) -> list[JsonObject]:
-    """The messages with the user's that follow each other made one, since many templates want the
-    roles to alternate."""
+    """The messages with consecutive user messages joined, since many templates require the roles
+    to alternate."""
     joined: list[JsonObject] = []
     for message in messages:
         before = joined[-1] if joined else None

@@ -35,7 +35,7 @@ DEFAULT_TOKENS = 16  # OpenAI's default
 
 
 def prompts_of(served: LocalLLM, prompt: Prompt, *, special: bool = True) -> list[list[int]]:
-    """Ids of every prompt in a request, with ``special`` behind the token that begins a text."""
+    """Ids of every prompt in a request; with ``special``, after the token that begins a text."""
     if isinstance(prompt, str):
         return [served.text_prompt(prompt, special=special)]
     first = prompt[0]
@@ -87,7 +87,7 @@ class _Answer:
             for prompt in prompts
             for _ in range(self._samples)
         ]
-        self._only_prompt = body.max_tokens == 0  # the token that the engine draws is not shown
+        self._only_prompt = body.max_tokens == 0  # the engine draws one token, which is not shown
         self._tokens = 0
 
     async def whole(self, running: Running) -> JsonObject:
@@ -170,7 +170,7 @@ class _Answer:
         if self._body.echo:
             number = index // self._samples
             prompt, done = self._prompts[number], self._choices[number * self._samples].done
-            assert done is not None  # the samples of a prompt are all done, and the first has them
+            assert done is not None  # all samples of a prompt are done; the first has the values
             choice.written = 0
             self._add_token(logprobs, choice, prompt[0], None, None)
             tops = done.prompt_top_logprobs or ((),) * len(done.prompt_logprobs)
@@ -229,14 +229,14 @@ def routes(service: Service) -> APIRouter:
         if best_of and best_of < samples:
             raise Refusal(400, "best_of must not be less than n", param="best_of")
         if best_of > samples and body.stream:
-            raise Refusal(400, "best_of cannot be streamed: the best are known last")
+            raise Refusal(400, "best_of cannot be streamed: the best are known only at the end")
         if body.stream and body.echo and body.logprobs is not None:
             raise Refusal(400, "echo with logprobs cannot be streamed", param="stream")
         served = service.served
         special = body.add_special_tokens is not False
         prompts = await service.text(prompts_of, served, body.prompt, special=special)
         if len(prompts) * max(samples, best_of) > MAX_CHOICES * 8:
-            raise Refusal(400, f"at most {MAX_CHOICES * 8} samples a request", param="n")
+            raise Refusal(400, f"at most {MAX_CHOICES * 8} samples per request", param="n")
         asked = DEFAULT_TOKENS if body.max_tokens is None else body.max_tokens
         params = sampling_params(
             body,

@@ -1,8 +1,9 @@
-"""The served model as a method of reasoning asks it: from a thread of the method's own.
+"""The served model as a method of reasoning uses it, from a thread of the method's own.
 
-A method is plain code that waits for its chains, and a server must not wait with it. It runs beside
-the event loop; what it samples goes through the engine that answers everybody, and what a verifier
-scores is computed between that engine's steps. Meanwhile the chains are told as they form.
+A method is synchronous code that blocks until its chains are sampled, so it must not run in the
+event loop. It runs in a thread of its own. Its requests go to the same engine as all others, and a
+verifier's scores are computed between that engine's steps. Callbacks report the chains as they
+form.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ T = TypeVar("T")
 
 
 class MethodModel:
-    """A ``llm.model.Model``. ``start`` is called once, when the engine has taken the first
-    chains; ``step`` for every step that a chain closes, ``done`` for every chain. ``caller`` is who
-    asks.
+    """A ``llm.model.Model``. ``start`` is called once, when the engine has accepted the first
+    chains, ``step`` for every completed step of a chain, and ``done`` for every completed chain.
+    ``caller`` is the sender of the request.
 
     With ``verifying``, chains are scored as soon as they are done.
     """
@@ -85,7 +86,7 @@ class MethodModel:
         style: Style,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Trace]:
-        """In the method's thread: chains from the engine's."""
+        """In the method's thread: chains sampled in the engine's thread."""
         return self._wait(self._sample(problems, params, style))
 
     def verify(
@@ -97,11 +98,11 @@ class MethodModel:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Trace]:
-        """In the method's thread: the traces with the scores that their chains have got by now."""
+        """In the method's thread: the traces with the scores that their chains have by now."""
         judged = []
         for problem, trace in zip(problems, traces, strict=True):
             chains = [self._scored.get((problem.id, c.token_ids)) for c in trace.completions]
-            if None in chains:  # nodes that the method put together itself
+            if None in chains:  # nodes that the method has composed itself
                 score = partial(
                     verify_function(self._service.served), scorer, tokenizer, [problem], [trace]
                 )
@@ -112,7 +113,7 @@ class MethodModel:
         return judged
 
     def cancel(self) -> None:
-        """Give up what is not done, now and from now on."""
+        """Cancel all unfinished chains, and refuse further ones."""
         self._over = True
         for future in tuple(self._waiting):
             future.cancel()
@@ -175,7 +176,7 @@ class MethodModel:
         return timed(traces, time.perf_counter() - started)
 
     async def _tell(self, problem: Problem, chain: _Chain) -> None:
-        """Score a chain that is done, where that is wanted, and tell of it."""
+        """Score a completed chain if ``verifying``, then call ``done``."""
         trace = Trace.of_chains(problem.id, [chain.nodes])
         scorer, tokenizer = self.scorer, self.tokenizer
         if self._verifying and scorer is not None and tokenizer is not None:
@@ -188,7 +189,7 @@ class MethodModel:
 
 
 class _Chain:
-    """One chain of thought, as far as it is written; ``nodes`` when it is done."""
+    """One chain of thought in progress; it has ``nodes`` when it is done."""
 
     def __init__(self, served: LocalLLM, style: Style, prompt: Sequence[int], number: int) -> None:
         self._served, self._style, self.number = served, style, number
@@ -203,7 +204,7 @@ class _Chain:
         return tuple(token for node in self.nodes for token in node.token_ids)
 
     def see(self, event: Event) -> list[JsonObject]:
-        """The steps that ``event`` closes."""
+        """The steps that ``event`` completes."""
         new = self._tail.new(event).ids
         known = len(self._steps)
         self._steps = self._closed_steps(new, event.done)

@@ -1,9 +1,8 @@
 """``/v1/reason``: a question in; chains of thought, votes, scores and an answer out.
 
-Where a chat endpoint gives one reply, this one shows what an answer rests on: how many chains were
-drawn, what each of them says step by step, what a verifier thinks of each step, and how the vote
-came out. ``method`` names one of the registry, by default the best that the model allows. Streamed,
-the answer is seen forming:
+A chat endpoint returns one reply. This one also shows how the answer was found: all sampled chains
+step by step, a verifier's score of each step, and the votes. ``method`` names a method of the
+registry, by default the best that the model supports. Streamed, these events arrive:
 
     start → step, step ... (of all chains) → chain (whole, with the votes so far) ... → answer
 """
@@ -72,18 +71,18 @@ class _Reasoning:
         self._session = Session(
             [self._model],
             replace(params, temperature=0.0, samples=1),
-            replace(params, samples=1),  # nobody else shares the chains
+            replace(params, samples=1),  # no other method shares the chains: draw none in advance
             answers=False,
             verify=self._model.verify,
         )
 
     def cancel(self) -> None:
-        """Give up what is not done."""
+        """Cancel what is not finished."""
         self._model.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def whole(self) -> JsonObject:
-        """The last event, which holds everything."""
+        """The last event, which has the complete answer."""
         last: Mapping[str, Any] = {}
         async with contextlib.aclosing(self.streamed()) as events:
             async for event in events:
@@ -91,7 +90,7 @@ class _Reasoning:
         return {name: value for name, value in last.items() if name != "type"}
 
     async def streamed(self) -> Events:
-        """What happens, as it does."""
+        """The events, as they occur."""
         loop = asyncio.get_running_loop()
         working = loop.run_in_executor(self._thread, self._solve)
         working.add_done_callback(self._ended)
@@ -106,7 +105,7 @@ class _Reasoning:
 
     def _ended(self, working: asyncio.Future[Solution]) -> None:
         if not working.cancelled():
-            working.exception()  # seen: nobody else looks where the client has hung up
+            working.exception()  # marks it as retrieved, in case the client has disconnected
         self._events.put_nowait(None)
 
     def _solve(self) -> Solution:
@@ -170,10 +169,11 @@ def _whole(answer: Answer) -> JsonObject:
 
 
 def _method(served: LocalLLM, body: ReasonRequest) -> Method:
-    """The method asked for, or the best there is.
+    """The requested method, or the best that the model supports.
 
     Raises:
-        Refusal: there is no such method, or it needs or is given what does not fit.
+        Refusal: there is no such method, the model lacks what it needs, or it does not take a
+            given option.
     """
     has: set[Need] = {served.style}
     if served.scorer is not None:
@@ -196,7 +196,7 @@ def _method(served: LocalLLM, body: ReasonRequest) -> Method:
 
 
 def _params(served: LocalLLM, body: ReasonRequest) -> SamplingParams:
-    """As ``glassmind ask`` samples, where the request says nothing else."""
+    """The sampling of ``glassmind ask``, with the values that the request sets."""
     config = reply_sampling(
         served,
         samples=body.samples,
@@ -221,7 +221,7 @@ def routes(service: Service) -> APIRouter:
         if len(body.question) > LONGEST_QUESTION:
             raise Refusal(
                 400,
-                f"at most {LONGEST_QUESTION} characters of a question are read",
+                f"a question may have at most {LONGEST_QUESTION} characters",
                 param="question",
             )
         method = _method(served, body)
@@ -239,7 +239,7 @@ def routes(service: Service) -> APIRouter:
         if not body.stream:
             return AsciiJSON(await unless_gone(request.receive, reasoning.whole()))
         events = reasoning.streamed()
-        first = await anext(events)  # what is refused is refused before the answer begins
+        first = await anext(events)  # so that a refusal is sent before the answer begins
         return EventStream(_after(first, events), reasoning.cancel)
 
     return router

@@ -29,8 +29,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_EMBEDDINGS = 64  # requests of one client that wait for their turn
-# Bytes of memory that were measured, rounded up: of a token in the engine and in the answer, and of
-# each log-probability that the answer lists for it.
+# Measured bytes of memory, rounded up: of a token in the engine and in the answer, and of each
+# log-probability that the answer lists for it.
 TOKEN_BYTES = 150
 LISTED_BYTES = 650
 
@@ -45,10 +45,11 @@ class Service:
     metrics: Metrics
     compiler: Compiler
     started: int = field(default_factory=lambda: int(time.time()))
-    # Computed between the engine's steps: one at a time, so that no step waits for many of them.
+    # Embeddings are computed between the engine's steps, one at a time, so that no step waits for
+    # many of them.
     embedding_turns: Turns = field(default_factory=lambda: Turns(MOST_EMBEDDINGS, "an embedding"))
-    # Encoding a long text takes a while: beside the event loop, and one at a time, because a
-    # tokenizer remembers what it has encoded.
+    # Encoding a long text takes a while, so it runs beside the event loop. One text is encoded at a
+    # time, because a tokenizer caches what it has encoded.
     _texts: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "texts"))
 
     def check_model(self, name: str) -> None:
@@ -67,7 +68,7 @@ class Service:
         return await loop.run_in_executor(self._texts, lambda: work(*args, **kwargs))
 
     async def constraint(self, form: Form | None, request: HttpRequest) -> Constraint | None:
-        """The constraint that keeps ``form``; given up if the client of ``request`` hangs up."""
+        """The constraint for ``form``; cancelled if the client of ``request`` disconnects."""
         if form is None:
             return None
         compiling = self.compiler.constraint(form, caller_of(request).client)
@@ -76,22 +77,22 @@ class Service:
     async def begin(
         self, requests: Sequence[Request], caller: Caller, *, listed: int = 0
     ) -> Running:
-        """Submit ``requests`` to the engine, and enter the memory of their answer in the account of
-        ``caller``. ``listed`` is how many log-probabilities the answer lists for each token.
-        ``cancel`` must be called at the end."""
+        """Submit ``requests`` to the engine, and charge the memory of their answer to the account
+        of ``caller``. ``listed`` is the number of log-probabilities that the answer lists for each
+        token. ``cancel`` must be called at the end."""
         caller.account.take(answer_bytes(requests, listed), param="n")
         running = await self.thread.begin(requests, caller.client)
         self.metrics.begun(sum(len(request.prompt_ids) for request in requests))
         return running
 
     def close(self) -> None:
-        """End what ``text`` and ``constraint`` run on."""
+        """End the threads and processes that ``text`` and ``constraint`` run on."""
         self._texts.shutdown(wait=False, cancel_futures=True)
         self.compiler.close()
 
 
 def answer_bytes(requests: Sequence[Request], listed: int) -> int:
-    """The most memory that the answer to ``requests`` can take, about; see ``Service.begin``."""
+    """About the most memory that the answer to ``requests`` can take; see ``Service.begin``."""
     per_token = TOKEN_BYTES + listed * LISTED_BYTES
     total = 0
     for request in requests:

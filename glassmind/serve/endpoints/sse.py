@@ -4,7 +4,7 @@
     data: [DONE]                      the end, as OpenAI's clients expect it
 
 The status 200 is sent with the first byte, so later errors are sent as events. A client may
-disconnect at any time, or silently stop reading: neither may hold the engine or this server's
+disconnect at any time, or silently stop reading; neither may occupy the engine or the server's
 memory for long.
 """
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Events = AsyncGenerator[Mapping[str, Any], None]
 
 READER_SECONDS = 60.0
-"""A client that reads nothing for so many seconds is disconnected."""
+"""A client that reads nothing for this many seconds is disconnected."""
 
 _LOG = logging.getLogger("glassmind.serve")
 
@@ -46,7 +46,7 @@ class Answer(Protocol):
 
 
 async def respond(answer: Answer, running: Running, request: Request, *, stream: bool) -> Response:
-    """``answer``, streamed or complete; ``running`` ends with the response."""
+    """``answer``, streamed or complete; ``running`` is cancelled when the response is over."""
     if stream:
         return EventStream(answer.streamed(running), running.cancel)
     try:
@@ -79,7 +79,7 @@ async def _hung_up(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """A response of ``events``. ``at_end`` is always called when it is over."""
+    """A response that streams ``events``. ``at_end`` is always called when it is over."""
 
     media_type = "text/event-stream"
 
@@ -117,6 +117,6 @@ class EventStream(Response):
         body = f"data: {text}\n\n".encode("ascii")
         async with asyncio.timeout(READER_SECONDS):
             await send({"type": "http.response.body", "body": body, "more_body": more})
-        # Without a pause the loop could not tell of a lost connection before the next events are
-        # written to it, and asyncio logs each of those.
+        # Without a pause the event loop could not report a lost connection before the next events
+        # are written to it, and asyncio logs a warning for each of those.
         await asyncio.sleep(0)

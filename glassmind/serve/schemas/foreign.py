@@ -1,9 +1,9 @@
-"""Fields of other servers: what this one does with a field that it does not have.
+"""Fields of other servers that this one does not have.
 
 A client that sets a field expects it to do something. So a body with an unknown field is refused,
-and the refusal names the field and, for a misspelled one, what may have been meant. Two kinds are
-let through: fields that cannot change an answer (``user``, ``metadata`` ...), whatever they hold,
-and fields with the one value at which they change nothing (``use_beam_search: false``).
+and the refusal names the field and, if it is misspelled, suggests the right name. Two kinds are
+accepted: fields that cannot change an answer (``user``, ``metadata`` ...), with any value, and
+fields with the one value at which they change nothing (``use_beam_search: false``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HARMLESS = frozenset(
         # vLLM, SGLang, llama.cpp: names, queues and caches
         *("request_id", "rid", "priority", "cache_salt", "cache_prompt", "id_slot"),
         *("timings_per_token", "return_progress", "session_id", "chat_id", "keep_alive"),
-        # only read beside a field that is refused
+        # used only together with a field that is refused
         *("mirostat_tau", "mirostat_eta", "xtc_threshold", "dynatemp_exponent", "repeat_last_n"),
         *("dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
     )
@@ -57,14 +57,14 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
 
 
 def is_empty(value: object) -> bool:
-    """Whether a value says nothing: clients send ``null`` and empty lists for what they lack."""
+    """Whether a value is empty: clients send ``null`` and empty lists for fields not in use."""
     return value is None or (isinstance(value, (str, list, dict)) and not value)
 
 
 class Known(BaseModel):
     """A body or message whose unknown fields are refused.
 
-    ``neutral`` are more fields that are accepted at a value, ``harmless`` at any.
+    ``neutral`` are further fields that are accepted with certain values, ``harmless`` with any.
     """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
@@ -76,7 +76,7 @@ class Known(BaseModel):
         for name, value in (self.model_extra or {}).items():
             if is_empty(value) or name in self.harmless:
                 continue
-            # 1 and true are equal in Python, and not in JSON.
+            # 1 and true are equal in Python but not in JSON.
             if any(
                 value == one and isinstance(value, bool) == isinstance(one, bool)
                 for one in self.neutral.get(name, ())
@@ -104,7 +104,7 @@ class Known(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> JsonObject:
-        """In the OpenAPI document: the fields that there are, and no others."""
+        """The OpenAPI schema of the body: these fields and no others."""
         schema: JsonObject = handler.resolve_ref_schema(handler(core_schema))
         properties = schema.setdefault("properties", {})
         for name in sorted(cls.harmless - properties.keys()):

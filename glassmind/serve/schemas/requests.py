@@ -44,7 +44,7 @@ class StreamOptions(Strict):
 
 
 class NamedSchema(Strict):
-    """A JSON schema with a name, as ``response_format`` wants it."""
+    """A JSON schema with a name, as in ``response_format``."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -61,7 +61,7 @@ class TextFormat(Strict):
 
 
 class JsonFormat(Strict):
-    """Any JSON object; with ``schema``, as llama.cpp has it, one that fits."""
+    """Any JSON object; with llama.cpp's ``schema``, one that fits the schema."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -86,7 +86,7 @@ Schema = JsonObject | Annotated[str, Field(max_length=1 << 20)]
 
 
 class StructuredOutputs(Known):
-    """vLLM's name for what an answer must look like: one of these."""
+    """vLLM's field for the form of an answer; one of these may be set."""
 
     model_config = ConfigDict(populate_by_name=True)
     harmless: ClassVar[frozenset[str]] = frozenset()
@@ -103,10 +103,10 @@ class StructuredOutputs(Known):
 
 
 class Sampled(Known):
-    """What every endpoint that samples understands. ``seed``: none given is a random one.
+    """The fields of every endpoint that samples. Without ``seed``, the seed is random.
 
-    ``stop_token_ids`` end the answer as the model's own end tokens do; with ``ignore_eos`` those do
-    not. No token ends it before ``min_tokens``.
+    ``stop_token_ids`` end the answer, as the model's own end tokens do unless ``ignore_eos`` is
+    set. No token ends it before ``min_tokens``.
 
     The form of an answer can be given by OpenAI's ``response_format``, vLLM's
     ``structured_outputs`` and older ``guided_...``, llama.cpp's ``json_schema`` and ``grammar``, or
@@ -185,7 +185,7 @@ class TextPart(Strict):
 class ChatMessage(Known):
     """One message of a conversation. ``reasoning`` is vLLM's name for ``reasoning_content``."""
 
-    # What clients send back of an answer they got.
+    # Fields of an earlier answer that clients send back.
     harmless: ClassVar[frozenset[str]] = frozenset(
         ("annotations", "cache_control", "id", "provider_specific_fields", "timestamp")
     )
@@ -201,8 +201,8 @@ class ChatMessage(Known):
 
 
 class Function(Strict):
-    """A function the model may call; ``parameters`` is a JSON schema. What else is said of it, such
-    as what it returns, goes to the chat template."""
+    """A function the model may call; ``parameters`` is a JSON schema. Other fields, such as what it
+    returns, are passed to the chat template."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -235,7 +235,7 @@ class NamedTool(Strict):
 def _no_arguments(variables: JsonObject) -> JsonObject:
     taken = sorted(_ARGUMENTS & variables.keys())
     if taken:
-        raise ValueError(f"{taken[0]} is not for a client to set")
+        raise ValueError(f"{taken[0]} cannot be set by a client")
     return variables
 
 
@@ -251,8 +251,8 @@ class ChatRequest(Sampled):
 
     ``chat_template_kwargs`` are passed to the model's chat template. ``enable_thinking`` false asks
     for an answer without reasoning, if the model supports it. With ``continue_final_message`` the
-    answer goes on where the last message ends; with ``add_generation_prompt`` false nothing is put
-    between the last message and the answer. ``parallel_tool_calls`` false keeps one call.
+    answer continues the last message; with ``add_generation_prompt`` false nothing is put between
+    the last message and the answer. ``parallel_tool_calls`` false keeps one call.
     """
 
     neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {

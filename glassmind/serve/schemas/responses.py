@@ -13,7 +13,7 @@ from glassmind.serialization import JsonObject
 
 
 class Exact(BaseModel):
-    """Extra fields are an error."""
+    """A response; extra fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -161,7 +161,7 @@ class Chain(Exact):
 
 
 class ReasonCost(Exact):
-    """Tokens that an answer took: read and written by the model, and read by a verifier."""
+    """The tokens of an answer: read and written by the model, and read by a verifier."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -172,10 +172,10 @@ class Reason(Exact):
     """Answer of ``/v1/reason``.
 
     ``chosen`` is the chain that the method took, ``confidence`` the probability that the answer is
-    right, null where the model has no calibration. ``warning`` says why not to trust the answer,
-    and ``examples`` what can be asked, where a question is unlike all of the training. A sum put to
-    a model of word problems is computed: the method is then ``calculator``, and there are no
-    chains.
+    right, null if the model has no calibration. ``warning`` says why not to trust the answer;
+    ``examples`` are questions to ask instead, if the question is unlike all of the training data.
+    Bare arithmetic asked of a model of word problems is computed exactly: the method is then
+    ``calculator``, and there are no chains.
     """
 
     question: str

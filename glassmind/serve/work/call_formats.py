@@ -1,7 +1,7 @@
 """The formats in which models write calls of tools.
 
-Every family was trained on one of its own. Most are JSON between two tags, some have the JSON bare,
-and a few are not JSON at all::
+Every model family was trained on a format of its own. Most are JSON between two tags, some are JSON
+without tags, and a few are not JSON at all::
 
     <tool_call>{"name": "w", "arguments": {"city": "Oslo"}}</tool_call>         Hermes, Qwen
     {"name": "w", "parameters": {"city": "Oslo"}}                               Llama 3
@@ -37,9 +37,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What stands between ``open`` and ``close`` (empty: the end of the reply) is calls.
+    """Calls between ``open`` and ``close``; if ``close`` is empty, up to the end of the reply.
 
-    ``read`` returns them, or ``None`` for what is not calls.
+    ``read`` returns the calls in such a text, or ``None`` if it is something else.
     """
 
     open: str
@@ -81,8 +81,8 @@ def _call(value: object, tools: Tools) -> Call | None:
 
 
 def arguments_of(given: object) -> JsonObject | None:
-    """Arguments as an object: given as one, as its JSON text, or as nothing at all, which is
-    ``{}``. ``None`` for what is no object."""
+    """Arguments as an object. They may be given as one, as its JSON text, or be missing, which
+    means ``{}``. ``None`` for anything else."""
     if isinstance(given, str) and given.strip():
         try:
             given = json.loads(given)
@@ -105,7 +105,7 @@ _MISTRAL = re.compile(r"\s*([A-Za-z0-9_.-]+)(?:\[CALL_ID\][A-Za-z0-9]*)?\[ARGS\]
 
 
 def _read_tagged(text: str, tools: Tools) -> list[Call] | None:
-    """What stands in ``<tool_call>``: JSON, Qwen3-Coder's elements, or GLM's pairs."""
+    """The contents of ``<tool_call>``: JSON, Qwen3-Coder's elements, or GLM's pairs."""
     if text.lstrip().startswith(("{", "[")):
         return read_json_calls(text.strip(), tools)
     if text.lstrip().startswith("<function="):
@@ -157,7 +157,7 @@ def _read_stripped(text: str, tools: Tools) -> list[Call] | None:
 
 
 def _typed(found: Mapping[str, str], parameters: JsonObject) -> JsonObject:
-    """Arguments that were written as plain text, by the types that the schema names."""
+    """Arguments written as plain text, converted to the types of the schema."""
     properties = parameters.get("properties")
     known = properties if isinstance(properties, dict) else {}
     return {name.strip(): _value(text, known.get(name.strip())) for name, text in found.items()}

@@ -1,8 +1,8 @@
-"""Compiling constraints beside everything else.
+"""Compiling constraints without blocking other requests.
 
-A large schema takes a second to compile, and one that was made to be slow takes for ever. So this
-happens in a thread that does nothing else, after a trial in a process that can be killed
-(``generate.constraint.trial``); clients take turns; and the work of a client that hangs up is
+A large schema takes a second to compile, and one designed to be slow takes forever. So constraints
+are compiled in a thread of their own, after a trial in a process that can be killed
+(``generate.constraint.trial``). Clients take turns, and the work for a client that disconnects is
 stopped.
 """
 
@@ -23,21 +23,21 @@ MOST_WAITING = 8  # requests of one client whose constraints wait to be compiled
 
 
 class Compiler:
-    """Makes the constraints of a server. Call ``close`` at its end."""
+    """Compiles the constraints of a server. Call ``close`` when the server stops."""
 
     def __init__(self, vocabulary: Vocabulary, trial: GrammarTrial | None = None) -> None:
         self._trial = trial or GrammarTrial()
         self._constraints = Constraints(vocabulary, self._try)
         self._turns = Turns(MOST_WAITING, "their constraint to be compiled")
         self._thread = ThreadPoolExecutor(1, "constraints")
-        self._given_up = threading.Event()  # of what the thread is making
+        self._given_up = threading.Event()  # set to stop the compilation in progress
 
     async def constraint(self, form: Form | None, client: str) -> Constraint | None:
-        """The constraint that keeps ``form``; ``None`` where nothing is asked.
+        """The constraint for ``form``; ``None`` without a form.
 
         Raises:
-            Refusal: it cannot be read, not be kept, or takes too long; or the client has too many
-                requests waiting for theirs.
+            Refusal: the form is invalid or not supported or takes too long to compile, or too many
+                constraints of the client are waiting.
         """
         if form is None:
             return None
@@ -45,14 +45,14 @@ class Compiler:
         if known is not None:
             return known
         async with self._turns.of(client):
-            known = self._constraints.known(form)  # perhaps made while this request waited
+            known = self._constraints.known(form)  # may have been compiled during the wait
             if known is None:
                 known = await self._made(form)
                 self._constraints.keep(form, known)
         return known
 
     def close(self) -> None:
-        """End the thread and the process."""
+        """End the thread and the trial process."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._trial.close()
 

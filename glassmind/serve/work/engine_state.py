@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """The engine after its last step: what it holds now, and its counters since the start.
+    """The engine after its last step: its current state, and its counters since the start.
 
     ``blocks`` are the blocks of the KV cache. ``preempted`` counts samples that gave up their cache
-    and started again, ``guessed`` draft tokens, ``accepted`` those of them that were kept.
+    and started again, ``guessed`` counts draft tokens, and ``accepted`` those that were kept.
     """
 
     waiting: int = 0

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _LOG = logging.getLogger("glassmind.serve")
 
 _GROUPS = itertools.count()
-SMALL = 8  # a request for at most one in so many of the samples is small
+SMALL = 8  # a request is small if it asks for at most max_sequences / SMALL samples
 
 
 class Running:
@@ -54,7 +54,7 @@ class Running:
         self.weight = sum(request.params.drawn_samples for request in requests)
         self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.group = next(_GROUPS)  # the engine's passes are shared among clients, then groups
-        self.tickets: list[int] = []  # only the thread touches them
+        self.tickets: list[int] = []  # used only in the thread
         self.cancelled = False
 
     def put(self, message: tuple[int, Event] | Exception) -> None:
@@ -86,7 +86,7 @@ class Running:
         return message
 
     def cancel(self) -> None:
-        """Cancel unfinished samples, and free their place."""
+        """Cancel unfinished samples and release their places."""
         if not self.cancelled:
             self.cancelled = True
             self._thread.end(self)
@@ -107,9 +107,9 @@ class EngineThread:
     """Runs ``engine``. Call ``start`` in the event loop that sends requests, ``stop`` at the end.
 
     When ``max_sequences`` samples run or wait, further requests are refused with 429. Small ones,
-    of at most an eighth of that, are still accepted up to twice as many in all, so that one large
-    request does not shut everybody out. A single client may have one and a half times as many. A
-    request may take at most ``seconds``.
+    of at most an eighth of that, are still accepted until there are twice ``max_sequences`` in all,
+    so that one large request does not block all others; a single client may have one and a half
+    times ``max_sequences``. A request may take at most ``seconds``.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class EngineThread:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start to accept requests from the running event loop."""
+        """Start accepting requests from the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
@@ -172,12 +172,12 @@ class EngineThread:
         return running
 
     def end(self, running: Running) -> None:
-        """End ``running``: free its place and cancel what is left of it."""
+        """End ``running``: release its place and cancel its unfinished samples."""
         self._live.discard(running)
         self._inbox.put(lambda: self._withdraw(running))
 
     def end_all(self) -> None:
-        """Refuse what is running, and whatever comes from now on: the server is stopping."""
+        """Refuse all running and all further requests, because the server is stopping."""
         self._ended = True
         for running in self._live:
             running.put(_stopping())

@@ -121,10 +121,10 @@ class _EngineCounters(Collector):
         for name, about, value in (
             (
                 "preempted_sequences",
-                "Samples that gave their room in the cache back and were begun again",
+                "Samples that gave up their cache and were started again",
                 now.preempted,
             ),
-            ("guessed_tokens", "Tokens guessed ahead, by a draft or look-up", now.guessed),
-            ("accepted_tokens", "Guesses that stood: each saved a pass", now.accepted),
+            ("guessed_tokens", "Draft tokens, from a draft model or prompt lookup", now.guessed),
+            ("accepted_tokens", "Draft tokens that were accepted", now.accepted),
         ):
             yield CounterMetricFamily(f"glassmind_{name}", about, value)

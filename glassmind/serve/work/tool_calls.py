@@ -24,7 +24,7 @@ from glassmind.serve.schemas.requests import ChatRequest, NamedTool
 from glassmind.serve.work.call_formats import FORMATS, Call, Format, Tools, read_json_calls
 
 OPEN, CLOSE = FORMATS[0].open, FORMATS[0].close
-LONGEST_CALL = 1 << 16  # characters; what is longer is text
+LONGEST_CALL = 1 << 16  # characters; anything longer is text
 ID_LENGTH = 9  # of letters and digits: Mistral's chat templates take no other ids
 _ID_ALPHABET = string.ascii_letters + string.digits
 _FIRST_KEYS = ("name", "parameters", "arguments", "type", "function", "id")
@@ -42,7 +42,7 @@ def tools_of(body: ChatRequest) -> list[JsonObject]:
         tools = [tool for tool in tools if tool["function"]["name"] == wanted]
         if not tools:
             raise Refusal(
-                400, f"tool_choice names {wanted!r}, which is no tool", param="tool_choice"
+                400, f"tool_choice names {wanted!r}, which is not a tool", param="tool_choice"
             )
     elif body.tool_choice == "required" and not tools:
         raise Refusal(400, "tool_choice is 'required' and there are no tools", param="tool_choice")
@@ -50,7 +50,7 @@ def tools_of(body: ChatRequest) -> list[JsonObject]:
 
 
 def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject | None:
-    """The JSON schema of a call, where the client insists on one.
+    """The JSON schema of a call, if the client requires one.
 
     The parameters of each tool are a document of their own (``$id``), so that their references are
     looked up in them and not in the schema of the call.
@@ -76,7 +76,7 @@ def forced_schema(body: ChatRequest, tools: Sequence[JsonObject]) -> JsonObject 
 
 
 def tools_in_words(tools: Sequence[Mapping[str, Any]]) -> str:
-    """The prompt about tools for a model whose chat template has none."""
+    """The prompt about tools for a model whose chat template does not support them."""
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
     return (
         f"You may call these functions:\n{listed}\n"
@@ -99,14 +99,14 @@ def _written(call: Call) -> JsonObject:
 class ToolCallReader:
     """Finds calls in a streamed reply.
 
-    ``tools`` are the parameters of the available tools; without any, everything is text. With
+    ``tools`` are the parameters of the available tools; without tools, everything is text. With
     ``forced`` the whole reply is one call. Without ``parallel`` only the first call is kept.
     """
 
     def __init__(self, tools: Tools, *, forced: bool = False, parallel: bool = True) -> None:
         self._tools, self._forced, self._parallel = tools, forced, parallel
         self._held = ""
-        self._said = False  # something besides white space: a bare call can no longer come
+        self._said = False  # after any text but white space, a call without a tag cannot follow
         self._n_calls = 0
 
     def see(self, text: str) -> list[str | JsonObject]:
@@ -174,13 +174,13 @@ class ToolCallReader:
 
 
 def _agree(text: str, start: str) -> bool:
-    """Whether ``text`` begins with ``start``, as far as it goes."""
+    """Whether ``text`` begins with ``start``, or ``start`` with ``text``."""
     return text.startswith(start) or start.startswith(text)
 
 
 def _opening(text: str) -> tuple[int, Format | None]:
-    """Where the first format opens in ``text``, and which. Without any: where one may be about to
-    open at its end, or its length."""
+    """Where the first opening tag in ``text`` is, and its format. Without one: where the text may
+    end in the beginning of a tag, or its length."""
     places = [(at, f) for f in FORMATS if (at := text.find(f.open)) >= 0]
     if places:
         return min(places, key=lambda place: place[0])

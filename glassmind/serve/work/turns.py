@@ -1,7 +1,7 @@
-"""Taking turns: one client at a time, and each gets its turn however much another asks for.
+"""A lock that clients get in turn, however many requests one of them sends.
 
-A queue in order of arrival belongs to whoever puts the most into it. Here every client has a queue
-of its own, and the clients' first requests are served in turn (round robin).
+In a single queue, a client with many requests delays all others. Here every client has a queue of
+its own, and the queues are served in turn (round robin).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from glassmind.serve.access.refusals import Refusal
 
 
 class Turns:
-    """A lock that is handed round; at most ``most_waiting`` requests of one client wait for it.
-    ``what`` they wait for is said to those that are too many. For one event loop.
+    """A lock for one event loop that clients get in turn; at most ``most_waiting`` requests of one
+    client may wait for it. ``what`` they wait for is part of the message to further requests.
     """
 
     def __init__(self, most_waiting: int, what: str) -> None:
@@ -26,9 +26,9 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def of(self, client: str) -> AsyncIterator[None]:
-        """Wait for the turn of ``client``, and keep it within the block.
+        """Wait for the turn of ``client``, and hold the lock within the block.
 
-        Raises ``Refusal`` (429) if too many of its requests wait already.
+        Raises ``Refusal`` (429) if too many of its requests are waiting.
         """
         if self._taken:
             await self._wait(client)
@@ -43,7 +43,7 @@ class Turns:
         if len(queue) >= self._most_waiting:
             raise Refusal(
                 429,
-                f"{len(queue)} of your requests wait for {self._what}, and no more may",
+                f"{len(queue)} of your requests wait for {self._what}, the most that may wait",
                 code="busy",
                 retry_after=1,
             )
@@ -53,7 +53,7 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._hand_on()  # it was given the turn, and will not use it
+                self._hand_on()  # it was given the lock but will not use it
             elif turn in queue:
                 queue.remove(turn)
                 if not queue:
@@ -61,7 +61,7 @@ class Turns:
             raise
 
     def _hand_on(self) -> None:
-        """Give the turn to the client that has waited longest since its last one."""
+        """Give the lock to the client that has waited longest since its last turn."""
         self._taken = False
         while self._waiting:
             client, queue = self._waiting.popitem(last=False)
