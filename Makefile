@@ -6,14 +6,16 @@
 #   make test | lint | types | floors
 #   make install                     only the installation; then .venv/bin/glassmind --help
 #
-# On Linux, PyPI's torch brings CUDA with it (gigabytes). Without a GPU, the small build does:
-#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
+# On Linux, PyPI's torch brings CUDA with it (gigabytes). Without a GPU, PyTorch's own index has a
+# small build; torch alone is taken from there, and all that it needs from PyPI:
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 ARGS ?=
+TORCH_INDEX ?=
 
 .PHONY: demo test lint types floors install clean
 
@@ -50,7 +52,7 @@ $(BIN)/python:
 # those of the constraints, which pip would not apply inside its isolated build.
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing torch (the large one) ..."
-	@$(PIP) torch
+	@$(PIP) $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX)) torch
 	@echo "installing Glassmind and the rest of what running it needs ..."
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation -e .

@@ -33,8 +33,8 @@ from typing import Any
 import torch
 
 from glassmind.data.chats import load_chats
-from glassmind.data.jsonl import load_problems
 from glassmind.data.labelled import load_labelled
+from glassmind.data.problem_files import load_problems
 from glassmind.data.texts import find_texts
 from glassmind.errors import UserError
 from glassmind.files import write_text

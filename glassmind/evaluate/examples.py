@@ -12,7 +12,7 @@ from pathlib import Path
 from glassmind.errors import UserError
 from glassmind.evaluate.schema_1 import examples_of_schema_1
 from glassmind.records import OUTCOME, PROCESS, Author, Node, NodeKind, Trace
-from glassmind.serialization import decode, read_json
+from glassmind.serialization import MOST_RESULT, decode, read_json
 
 MAX_NODES = 200_000
 """The limit for all examples of a file together; a run keeps a few, of some hundred nodes each."""
@@ -99,7 +99,7 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     Raises:
         UserError: the file is damaged, or its traces are not forests or too large to draw.
     """
-    found = examples_of_schema_1(read_json(path), str(path))
+    found = examples_of_schema_1(read_json(path, most=MOST_RESULT), str(path))
     examples = decode(tuple[Example, ...], found, str(path), unknown_keys="ignore")
     if sum(len(example.nodes) for example in examples) > MAX_NODES:
         raise UserError(f"{path} has more than {MAX_NODES} nodes")

@@ -17,7 +17,7 @@ from glassmind.files import write_text
 from glassmind.grade.chain_checks import check_chain
 from glassmind.reason.method import Solution
 from glassmind.records import Problem, Verdict
-from glassmind.serialization import decode, encode, parse_json
+from glassmind.serialization import MOST_RESULT, decode, encode, parse_json
 
 MAX_BYTES = 512 * 2**20
 """Of a file; a larger one is refused."""
@@ -106,7 +106,7 @@ def read_problems(path: Path) -> list[GradedProblem]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
-            found.append(decode(GradedProblem, parse_json(line, where), where))
+            found.append(decode(GradedProblem, parse_json(line, where, most=MOST_RESULT), where))
     if not found:
         raise UserError(f"{path} holds no problems: glassmind eval --out writes such a file")
     return found

@@ -18,7 +18,7 @@ from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_rename
 from glassmind.notebook import table
 from glassmind.records import LogprobDifference
 from glassmind.runs.results import RunInfo, Validation
-from glassmind.serialization import decode, parse_json, read_json, read_record
+from glassmind.serialization import MOST_RESULT, decode, parse_json, read_json
 
 SCHEMA = 2
 """The version of ``ladder.json``."""
@@ -254,7 +254,7 @@ def read_ladder(path: Path) -> Ladder:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist")
-    value = ladder_of_schema_1(read_json(path))
+    value = ladder_of_schema_1(read_json(path, most=MOST_RESULT))
     ladder = decode(Ladder, value, str(path), unknown_keys="ignore")
     if ladder.schema != SCHEMA:
         raise UserError(f"{path}: schema should be at most {SCHEMA}, not {ladder.schema}")
@@ -299,7 +299,7 @@ def read_metrics(path: Path) -> tuple[Metric, ...] | None:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{path}, line {number}"
-            row = parse_json(line, where, nonfinite="null")
+            row = parse_json(line, where, nonfinite="null", most=MOST_RESULT)
             if isinstance(row, dict) and "stage" in row:
                 row["stage"] = renamed(row["stage"])
             metric = decode(Metric, row, where, unknown_keys="ignore")
@@ -316,13 +316,15 @@ def _check_inspection(looked: Inspection | None, where: str) -> None:
 
 
 def _read(kind: type[T], path: Path) -> T | None:
-    return read_record(kind, path) if path.exists() else None
+    if not path.exists():
+        return None
+    return decode(kind, read_json(path, most=MOST_RESULT), str(path), unknown_keys="ignore")
 
 
 def _read_rows(kind: type[T], path: Path) -> tuple[T, ...] | None:
     if not path.exists():
         return None
-    rows = with_renamed(read_json(path), "rung")
+    rows = with_renamed(read_json(path, most=MOST_RESULT), "rung")
     return tuple(decode(list[kind], rows, str(path), unknown_keys="ignore"))  # type: ignore[valid-type]
 
 

@@ -19,8 +19,9 @@ from glassmind.evaluate.ladder.rewards import reward_row
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
 from glassmind.generate import SamplingParams
-from glassmind.llm import LLM, Source, as_llm
+from glassmind.llm import LLM, LocalLLM, Source, as_llm
 from glassmind.llm.prompts import chosen_examples
+from glassmind.pipeline.announcement import announce, answering_work
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.tasks import GENERATED, require_task
@@ -211,6 +212,10 @@ def grade_task(
         if missing := reward.needs - session.has:
             raise UserError(f"the reward {reward.name} needs {registry.missing_in_words(missing)}")
     chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
+    if isinstance(llm, LocalLLM) and progress is not None:
+        samples = sampled.samples if any(method.scales for method in chosen) or wanted else 0
+        work = answering_work(llm, problems, samples, config.max_new_tokens)
+        announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
     result = climb(problems, session, chosen, Budget(config.samples))
     any_method, *_ = result.solutions.values()
     ladder = Ladder(

@@ -1,13 +1,16 @@
-"""An estimate of how long a ladder will take, made after its first training steps.
+"""An estimate of how long training will take, made after its first steps.
 
-Nearly all costs of a ladder are proportional to numbers of tokens: those it trains on, which are
-known from the recipe, and those it samples and scores, for which the recipe gives a bound. So one
-measurement on this machine, the time of a training step, gives an estimate of the whole.
+A run of one model needs the rest of its steps, and a ladder much else. Nearly all costs of a ladder
+are proportional to numbers of tokens: those it trains on, which are known from the recipe, and
+those it samples and scores, for which the recipe gives a bound. So one measurement on this machine,
+the time of a training step, gives an estimate of the whole.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
+from functools import partial
 
 from glassmind.progress import Pace, Progress
 from glassmind.runs.models import VERIFIER
@@ -25,6 +28,9 @@ LENGTH = 0.5
 
 SECONDS = 3.0
 """For how long a stage is measured before the estimate is printed."""
+
+LONG = 600.0
+"""Seconds from which on work is said to be long."""
 
 
 def training_tokens(recipe: Recipe, stage: str) -> int:
@@ -57,18 +63,33 @@ def seconds_left(recipe: Recipe, stage: str, done: int, step_seconds: float) -> 
 
 class Forecast:
     """A ``Progress`` that passes all reports on to another, and once reports to it how long the
-    rest of the ladder will take."""
+    rest will take.
 
-    def __init__(self, inner: Progress, recipe: Recipe) -> None:
-        self.inner, self.recipe = inner, recipe
+    ``seconds_left(stage, done, step_seconds)`` estimates that, by default for the stage alone, and
+    ``stages`` are those whose steps are measured, by default all that count steps.
+    """
+
+    def __init__(
+        self,
+        inner: Progress,
+        seconds_left: Callable[[str, int, float], float] | None = None,
+        stages: Collection[str] = (),
+    ) -> None:
+        self.inner, self.seconds_left, self.stages = inner, seconds_left, stages
         self._pace: Pace | None = None
         self._stage, self._total, self._began = "", 0, 0.0
         self._told = False
 
+    @classmethod
+    def of_ladder(cls, inner: Progress, recipe: Recipe) -> Forecast:
+        """For all stages of a ladder of Glassmind's own models."""
+        return cls(inner, partial(seconds_left, recipe), TRAINED)
+
     def start(self, stage: str, total: int, unit: str = "steps") -> None:
         self.inner.start(stage, total, unit)
         self._stage, self._total, self._began = stage, total, time.monotonic()
-        self._pace = None if self._told or stage not in TRAINED else Pace()
+        watched = stage in self.stages if self.stages else unit == "steps"
+        self._pace = Pace() if watched and not self._told else None
 
     def update(self, done: int, **figures: float) -> None:
         if self._pace is not None:
@@ -77,17 +98,32 @@ class Forecast:
             rate = self._pace.rate()
             if rate is not None and now - self._began >= SECONDS:
                 self._told, self._pace = True, None
-                seconds = seconds_left(self.recipe, self._stage, done, 1 / rate)
-                self.inner.end(f"At this pace everything takes about {_minutes(seconds)} more")
-                self.inner.start(self._stage, self._total)
+                self._tell(done, 1 / rate)
         self.inner.update(done, **figures)
+
+    def _tell(self, done: int, step_seconds: float) -> None:
+        if self.seconds_left is None:
+            seconds, what = (self._total - done) * step_seconds, "training"
+        else:
+            seconds, what = self.seconds_left(self._stage, done, step_seconds), "everything"
+        if done < self._total:
+            long = "; Ctrl-C stops it, and --resume goes on from its last checkpoint"
+            remark = long if too_long(seconds) else ""
+            self.inner.end(f"At this pace {what} takes about {in_minutes(seconds)} more{remark}")
+            self.inner.start(self._stage, self._total)
 
     def end(self, summary: str = "") -> None:
         self._pace = None
         self.inner.end(summary)
 
 
-def _minutes(seconds: float) -> str:
+def too_long(seconds: float) -> bool:
+    """Whether work takes so long that its user is told how to shorten or interrupt it."""
+    return seconds > LONG
+
+
+def in_minutes(seconds: float) -> str:
+    """``a minute``, ``8 minutes``, ``2.5 hours``."""
     minutes = max(1, round(seconds / 60))
     if minutes >= 120:
         return f"{seconds / 3600:.1f} hours"

@@ -96,7 +96,7 @@ def run_ladder(
     if recipe.start and not is_own(recipe.start):
         job, models = taught_models(run, recipe, slices, torch.device(device), watcher)
     else:
-        watcher = Forecast(watcher, recipe)
+        watcher = Forecast.of_ladder(watcher, recipe)
         job, models = _own_models(run, recipe, slices, torch.device(device), watcher)
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
     models["chain-of-thought"] = models["chain-of-thought"].with_scorer(scorer)

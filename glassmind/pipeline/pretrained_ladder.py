@@ -15,7 +15,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained
 from glassmind.llm import LocalLLM
 from glassmind.llm.prompts import closing_line
+from glassmind.pipeline.announcement import ladder_work
 from glassmind.pipeline.answer_ends import AnswerEnd, ended_documents
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import Slices, chain_steps
@@ -45,7 +45,7 @@ from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
-from glassmind.train import SupervisedFineTuning, validation_loss
+from glassmind.train import SupervisedFineTuning
 
 STAGE = "chain-of-thought"
 
@@ -112,11 +112,10 @@ def _teach(
         objective = SupervisedFineTuning(started.model)
         rows = pack(learned, recipe.train.row_tokens, pad_id=0)
         held_out = solution_documents(llm, recipe, slices.validation)
-        validate = None
-        if held_out:
-            held = pack(held_out, recipe.train.row_tokens, pad_id=0)
-            validate = partial(validation_loss, objective, held, device)
-        train_and_measure(tuning, objective, rows, validate, len(held_out))
+        held = pack(held_out, recipe.train.row_tokens, pad_id=0) if held_out else None
+        tests = sum(map(len, slices.tests().values()))
+        then = ladder_work(recipe, tests)
+        train_and_measure(tuning, objective, rows, held, len(held_out), then=then)
         publish(_named(started, run), run)
         tuning.forget_checkpoints()
 

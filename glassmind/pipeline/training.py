@@ -14,6 +14,7 @@ import torch
 from glassmind.errors import UserError
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.finetune import fine_tune
+from glassmind.pipeline.forecast import Forecast
 from glassmind.pipeline.prepare import make_slices, run_tokenizer, training_rows, validation_rows
 from glassmind.pipeline.pretraining import run_pretraining
 from glassmind.pipeline.stages import STYLES, Job, train_language_model
@@ -40,7 +41,8 @@ def run_training(
     Raises:
         UserError: the recipe or its data cannot be used, or ``folder`` holds something else.
     """
-    watcher, device, group = progress or Silent(), torch.device(device), group or ProcessGroup()
+    watcher: Progress = Forecast(progress or Silent())
+    device, group = torch.device(device), group or ProcessGroup()
     require_trackers(recipe.train.trackers)
     group.require_same(recipe_toml(recipe), "recipe")
     group.check_config(recipe.train)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,13 +17,14 @@ from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.adapters import keep_adapter
+from glassmind.pipeline.announcement import Work, announce, training_work
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.results import Validation
 from glassmind.serialization import write_record
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
-from glassmind.train import BatchSource, Objective, Pretrain, Trainer
+from glassmind.train import BatchSource, Objective, Pretrain, Trainer, validation_loss
 from glassmind.train.freezing import freeze
 from glassmind.train.lora import add_lora, remove_lora
 
@@ -148,19 +150,32 @@ def train_and_measure(
     tuning: Tuning,
     objective: Pretrain,
     rows: Rows,
-    validate: Callable[[], float] | None,
+    held_out: Rows | None,
     n_held_out: int,
-    often: Callable[[], float] | None = None,
+    *,
+    often: Rows | None = None,
+    then: Work | None = None,
 ) -> None:
-    """Train; write the held-out loss before and after to ``validation.json``.
+    """Train; write the loss on ``held_out`` before and after to ``validation.json``.
 
-    ``often`` measures it during training, where ``validate`` would take too long.
+    ``often`` are the rows to measure it on during training, where all would take too long. ``then``
+    is the work that follows, for the time that is said at the start.
     """
-    objective.module.to(tuning.device)
-    before = validate() if validate else None
-    tuning.train(objective, tuning.loader(rows), often or validate)
-    if validate and before is not None:
-        after = validate()  # of the merged weights
+    module = objective.module.to(tuning.device)
+    config, measured = tuning.recipe.train, len(held_out or ()) * tuning.recipe.train.row_tokens
+    some = measured if often is None else len(often) * config.row_tokens
+    work = training_work(config, measured, some) + (then or Work())
+    announce(work, module, tuning.progress, "lower train.steps or give less data")
+
+    def loss_on(rows: Rows) -> float:
+        return validation_loss(objective, rows, tuning.device)
+
+    before = None if held_out is None else loss_on(held_out)
+    during = held_out if often is None else often
+    validate = None if during is None else partial(loss_on, during)
+    tuning.train(objective, tuning.loader(rows), validate)
+    if held_out is not None and before is not None:
+        after = loss_on(held_out)  # of the merged weights
         found = Validation(after, before=before, n=n_held_out)
         write_record(tuning.run.path / "validation.json", found)
         tuning.progress.end(

@@ -12,6 +12,7 @@ Read ``decode`` first, then ``encode``, then ``json_files`` and
 from glassmind.serialization.decode import decode
 from glassmind.serialization.encode import encode, encode_toml
 from glassmind.serialization.json_files import (
+    MOST_RESULT,
     parse_json,
     parse_object,
     read_json,
@@ -23,6 +24,7 @@ from glassmind.serialization.json_values import JsonObject, JsonValue
 from glassmind.serialization.toml_files import parse_toml, read_toml
 
 __all__ = [
+    "MOST_RESULT",
     "JsonObject",
     "JsonValue",
     "decode",

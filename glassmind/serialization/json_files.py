@@ -27,22 +27,36 @@ T = TypeVar("T")
 MAX_BYTES = 64 << 20
 """Larger files are refused. Configs, indices and results stay below ten megabytes."""
 
+MOST_RESULT = 1e300
+"""The largest number among results: sums, shares and logarithms of such numbers are floats."""
+
 NonFinite = Literal["refuse", "null", "keep"]
 
 
-def parse_json(text: str | bytes, where: str, *, nonfinite: NonFinite = "refuse") -> Any:
+def parse_json(
+    text: str | bytes, where: str, *, nonfinite: NonFinite = "refuse", most: float = math.inf
+) -> Any:
     """Return the value of a JSON text; ``where`` names its origin in messages.
 
     ``nonfinite`` says how to treat ``NaN``, ``Infinity`` and numbers too large for a float, which
-    are not JSON: they are refused, read as ``None``, or kept as Python reads them.
+    are not JSON: they are refused, read as ``None``, or kept as Python reads them. ``most`` is the
+    largest number, of either sign, that is accepted.
 
     Raises:
-        UserError: it is not UTF-8, not JSON, nested too deeply, or has a key twice.
+        UserError: it is not UTF-8, not JSON, nested too deeply, has a key twice, or a number
+            beyond ``most``.
     """
+
+    def moderate(value: float) -> float:
+        if abs(value) > most:
+            raise UserError(f"{where}: the number {shown(value)} is larger than {most:g}")
+        return value
 
     def number(name: str) -> float | None:
         value = float(name)  # also of "NaN" and "-Infinity"
-        if math.isfinite(value) or nonfinite == "keep":
+        if math.isfinite(value):
+            return moderate(value)
+        if nonfinite == "keep":
             return value
         if nonfinite == "null":
             return None
@@ -59,7 +73,11 @@ def parse_json(text: str | bytes, where: str, *, nonfinite: NonFinite = "refuse"
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         return json.loads(
-            text, object_pairs_hook=object_of, parse_constant=number, parse_float=number
+            text,
+            object_pairs_hook=object_of,
+            parse_constant=number,
+            parse_float=number,
+            parse_int=(lambda digits: moderate(int(digits))) if math.isfinite(most) else None,
         )
     except RecursionError:
         raise UserError(f"{where} is not valid JSON: it is nested too deeply") from None
@@ -83,13 +101,14 @@ def parse_object(text: str | bytes, where: str, *, nonfinite: NonFinite = "refus
     return value
 
 
-def read_json(path: Path, *, nonfinite: NonFinite = "refuse") -> Any:
+def read_json(path: Path, *, nonfinite: NonFinite = "refuse", most: float = math.inf) -> Any:
     """Return the value of a JSON file.
 
     Raises:
-        UserError: it is missing, larger than ``MAX_BYTES``, cannot be read, or is not valid JSON.
+        UserError: it is missing, larger than ``MAX_BYTES``, cannot be read, is not valid JSON, or
+            has a number beyond ``most``.
     """
-    return parse_json(_bytes(path), str(path), nonfinite=nonfinite)
+    return parse_json(_bytes(path), str(path), nonfinite=nonfinite, most=most)
 
 
 def read_object(path: Path, *, nonfinite: NonFinite = "refuse") -> JsonObject:

@@ -49,6 +49,7 @@ BUSY = 0.25
 _REPEATS, _SECONDS = 5, 0.8  # at most so many passes are timed, for about so long
 _LONG = 2.0  # a pass of this many seconds is not repeated
 _MANY_THREADS = 0.5  # a pass of this many seconds has enough work for all threads
+_PRODUCT_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,22 +219,34 @@ def shortest(rehearse: Rehearse, way: PrecisionChoice) -> float:
 
 
 def product_ratio(module: nn.Module) -> float:
-    """The time of a matrix product of the module's own size in bfloat16, relative to float32.
+    """The time of a matrix product of the module's own size in bfloat16, relative to float32."""
+    width = _width(module)
+    return _product_seconds(width, torch.bfloat16) / _product_seconds(width, torch.float32)
 
-    At most 128 x 1024 x 1024 numbers, so that an emulation costs a fraction of a second.
-    """
+
+def product_operations(module: nn.Module) -> float:
+    """Floating-point operations a second of a float32 product of the module's own size."""
+    width = _width(module)
+    return 2.0 * _PRODUCT_ROWS * width * width / _product_seconds(width, torch.float32)
+
+
+def _width(module: nn.Module) -> int:
+    """The width of the module's matrices, at most 1024."""
     matrices = [p.shape for p in module.parameters() if p.dim() == 2]
-    width = min(1024, max((min(shape) for shape in matrices), default=128))
-    seconds = []
-    for dtype in (torch.float32, torch.bfloat16):
-        a, b = torch.ones(128, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
-        times: list[float] = []
-        while len(times) < _REPEATS and sum(times) < _SECONDS / 4:
-            started = time.perf_counter()
-            torch.mm(a, b)
-            times.append(time.perf_counter() - started)
-        seconds.append(min(times))
-    return seconds[1] / seconds[0]
+    return min(1024, max((min(shape) for shape in matrices), default=128))
+
+
+def _product_seconds(width: int, dtype: torch.dtype) -> float:
+    """The shortest of a few products of 128 x ``width`` x ``width`` numbers, so few that an
+    emulation costs a fraction of a second."""
+    a = torch.ones(_PRODUCT_ROWS, width, dtype=dtype)
+    b = torch.ones(width, width, dtype=dtype)
+    times: list[float] = []
+    while len(times) < _REPEATS and sum(times) < _SECONDS / 4:
+        started = time.perf_counter()
+        torch.mm(a, b)
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def measure(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +21,7 @@ from glassmind.evaluate.ladder.table import ladder_text
 from glassmind.evaluate.report import trace_tree
 from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.report.recipe_section import changes_of
-from glassmind.evaluate.run_files import read_ladder
+from glassmind.evaluate.run_files import read_ladder, read_run_files
 from glassmind.runs.recipe import Recipe, packaged_recipe, recipe_toml
 
 HOSTILE = '<script>alert("x")</script>&<img src=x onerror=y>'
@@ -180,6 +182,51 @@ def test_malformed_files_are_named(run: Path, name: str, content: str, message: 
     with pytest.raises(UserError, match=message):
         write_report(run)
     assert (run / "report.html").read_bytes() == before
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where numbers stand in a document; of a list, its first element stands for all."""
+    if isinstance(value, dict | list):
+        keys = list(value) if isinstance(value, dict) else range(min(1, len(value)))
+        for key in keys:
+            yield from _places(value[key], (*path, key))
+    elif type(value) in (int, float):
+        yield path
+
+
+NUMBERS = {
+    "1e999": "1e999 is not a JSON number",
+    "9" * 5000: "not valid JSON",
+    "-1e301": r"-1e\+301 is larger than 1e\+300",
+    "1" + "0" * 400: r"the number 1000+\.\.\. is larger than 1e\+300",
+}
+
+
+def test_numbers_that_cannot_be_are_said_wherever_they_stand(run: Path) -> None:
+    """Each place with one of the numbers, in turn."""
+    (run / "metrics.jsonl").write_text("")
+    (run / "attention.json").unlink()
+    examples = json.loads((run / "examples.json").read_text("utf-8"))
+    (run / "examples.json").write_text(json.dumps(examples[:1]), "utf-8")
+    numbers = itertools.cycle(NUMBERS.items())
+    for name in ("ladder.json", "by_steps.json", "votes.json", "examples.json", "run.json"):
+        text = (run / name).read_text("utf-8")
+        for path in _places(json.loads(text)):
+            changed = json.loads(text)
+            inner = changed
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = "HERE"
+            number, message = next(numbers)
+            (run / name).write_text(json.dumps(changed).replace('"HERE"', number))
+            with pytest.raises(UserError, match=message) as error:
+                read_run_files(run)
+            assert len(str(error.value)) < 300
+        (run / name).write_text(text)
+    for number in list(NUMBERS)[1:]:  # a loss beyond floats is one that was not finite
+        (run / "metrics.jsonl").write_text('{"stage": "a", "step": 1, "loss": ' + number + "}\n")
+        with pytest.raises(UserError, match=r"metrics\.jsonl, line 1"):
+            read_run_files(run)
 
 
 def test_other_bad_folders(run: Path, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
     listing: bytes | None = None  # instead of the true one
     listing_status: int = 200
+    redirect: str = ""  # where every request to the hub is sent
 
     def __enter__(self) -> Hub:
         self._hub, self._store = self._server(_HubHandler), self._server(_StoreHandler)
@@ -160,6 +161,9 @@ class _HubHandler(_Handler):
     host = "hub"
 
     def answer(self, path: str) -> None:
+        if self.hub.redirect:
+            self.say(302, Location=self.hub.redirect + path)
+            return
         if path.startswith("/api/models/"):
             name, _, revision = path.removeprefix("/api/models/").partition("/revision/")
             self._list(name, revision or "main")
@@ -218,5 +222,8 @@ class _StoreHandler(_Handler):
     host = "store"
 
     def answer(self, path: str) -> None:
+        if path.startswith("/api/"):
+            self.say(404, X_Error_Code="RepoNotFound")
+            return
         org, name, file = path.removeprefix("/").split("/", 2)
         self.send_file(file, self.hub.repositories[f"{org}/{name}"].files[file])

@@ -124,6 +124,32 @@ def test_the_token_does_not_reach_the_store(hub: Hub) -> None:
     assert sent == {"hub": "Bearer hf_a_token", "store": None}
 
 
+def test_a_hub_that_sends_elsewhere_does_not_send_the_token(hub: Hub) -> None:
+    """Also the list of files, not only their bytes; another port is another host."""
+    hub.redirect = hub.store
+    assert f"has no model {NAME}" in complaint(hub)
+    sent = [(request.host, request.headers.get("authorization")) for request in hub.requests]
+    assert sent == [("hub", "Bearer hf_a_token"), ("store", None)]
+
+
+@pytest.mark.parametrize("path", ["api", "resolve"])
+def test_a_file_on_this_machine_is_not_read(hub: Hub, path: str, tmp_path: Path) -> None:
+    """A redirect to file:// for the list, or for the bytes of a file."""
+    (tmp_path / "secret").write_text("secret")
+    if path == "api":
+        hub.redirect = f"file://{tmp_path}/secret?"
+    else:
+        hub.store = f"file://{tmp_path}/secret?"
+    assert "cannot be reached" in complaint(hub)
+    assert not any("secret" in text for text in _texts(Path("models")))
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path.read_text("utf-8", "replace")
+
+
 def test_shards_come_with_their_index(hub: Hub) -> None:
     files = {
         "config.json": b"{}",

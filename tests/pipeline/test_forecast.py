@@ -41,7 +41,7 @@ def test_it_is_told_once_after_a_few_seconds_of_training(monkeypatch: pytest.Mon
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     screen = Screen()
-    forecast = Forecast(screen, DEMO)
+    forecast = Forecast.of_ladder(screen, DEMO)
     forecast.start("direct: compiling", 1, "step")
     forecast.end("compiled")
     for _ in range(2):
@@ -55,4 +55,26 @@ def test_it_is_told_once_after_a_few_seconds_of_training(monkeypatch: pytest.Mon
         *("direct: compiling 1 step", "compiled", "direct 790 steps", "0", "10"),
         *(told, "direct 790 steps", "20", "30", "40", "over"),
         *("direct 790 steps", "0", "10", "20", "30", "40", "over"),
+    ]
+
+
+def test_a_single_run_is_told_after_its_first_long_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    screen = Screen()
+    forecast = Forecast(screen)
+    forecast.start("sampling", 20, "chains")
+    forecast.update(0)
+    now[0] += 5.0
+    forecast.update(10)
+    forecast.end("sampled")
+    forecast.start("chat", 31)
+    forecast.update(0)
+    now[0] += 30.0
+    forecast.update(1)
+    told = "At this pace training takes about 15 minutes more"
+    remark = "; Ctrl-C stops it, and --resume goes on from its last checkpoint"
+    assert screen.seen == [
+        *("sampling 20 chains", "0", "10", "sampled"),
+        *("chat 31 steps", "0", told + remark, "chat 31 steps", "1"),
     ]

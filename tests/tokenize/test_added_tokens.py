@@ -10,6 +10,7 @@ from tokenizers import AddedToken as ReferenceToken
 from tokenizers import Tokenizer, models
 from tokenizers import normalizers as reference
 
+from glassmind.tokenize.composed import added_tokens
 from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
 from glassmind.tokenize.composed.character_bpe import CharacterBPE
 from glassmind.tokenize.composed.normalize import Lowercase
@@ -77,3 +78,35 @@ def test_the_parts_are_the_text() -> None:
     assert list(finder.split(text, special=False)) == [text]
     assert list(AddedTokenFinder([]).split("ab", special=True)) == ["ab"]
     assert list(finder.split("", special=True)) == []
+
+
+def test_white_space_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 500 tokens that are a space and take what follows would look at all the rest."""
+
+    class Counted(frozenset[str]):
+        asked = 0
+
+        def __contains__(self, character: object) -> bool:
+            Counted.asked += 1
+            return super().__contains__(character)
+
+    monkeypatch.setattr(added_tokens, "_WHITE", Counted(" "))
+    token = AddedToken(" ", 0, special=False, lstrip=True, rstrip=True)
+    assert next(iter(AddedTokenFinder([(" ", token)]).split(" " * 500, special=False))) == token
+    assert Counted.asked < 1000
+    assert list(AddedTokenFinder([(" ", token)]).split("a" + " " * 500 + "b", False)) == [
+        *("a", token, "b"),
+    ]
+    assert Counted.asked < 4000
+
+
+def test_added_tokens_of_too_many_lengths_are_refused() -> None:
+    """At every "x" each of the lengths would be tried."""
+
+    def tokens(n: int) -> tuple[AddedToken, ...]:
+        return tuple(AddedToken("x" * (at + 1), at) for at in range(n))
+
+    model = CharacterBPE({}, [])
+    assert ComposedTokenizer(model, added_tokens=tokens(180)).vocab_size == 180
+    with pytest.raises(ValueError, match="200 lengths of added tokens that begin with 'x'"):
+        ComposedTokenizer(model, added_tokens=tokens(200))

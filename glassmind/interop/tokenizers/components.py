@@ -234,10 +234,15 @@ def _between(part: Checked) -> Template:
 
 
 def _nested(part: Checked) -> Template:
+    processors = list(part.objects("processors"))
+    if len(processors) > _MAX_STEPS:
+        raise part.wrong("processors", f"must be at most {_MAX_STEPS} parts")
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
-    for inner in map(read_template, part.objects("processors")):
+    for inner in map(read_template, processors):
         before, after = inner.before + before, after + inner.after
+        if max(len(before), len(after)) > _MAX_AROUND:
+            raise part.wrong("processors", f"must put at most {_MAX_AROUND} tokens around a text")
     return Template(before, after)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,7 +31,7 @@ from glassmind.runs.recipe import Recipe
 from glassmind.tokenize.chat_template.template import MAX_SOURCE, ChatTemplate
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import ANSWER, END, QUESTION
-from glassmind.train import SupervisedFineTuning, validation_loss
+from glassmind.train import SupervisedFineTuning
 
 # A conversation in this package's own special tokens.
 OWN_TEMPLATE = (
@@ -84,11 +83,10 @@ def tune_chats(
     objective = SupervisedFineTuning(started.model)
     tuning.prepare(started.model)
     rows = pack(learned.documents, recipe.train.row_tokens, pad_id=0)
-    validate = None
+    held = None
     if measured.documents:
         held = pack(measured.documents, recipe.train.row_tokens, pad_id=0)
-        validate = partial(validation_loss, objective, held, device)
-    train_and_measure(tuning, objective, rows, validate, len(held_out))
+    train_and_measure(tuning, objective, rows, held, len(held_out))
     tuned = replace(started, model=started.model.cpu(), chat_template=source, name=run.name)
     publish(_ending(tuned, replace(tokenizer, facts=facts), end), run)
     tuning.forget_checkpoints()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +23,7 @@ from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.train import Pretrain, validation_loss
+from glassmind.train import Pretrain
 
 
 def continue_pretraining(
@@ -49,12 +48,10 @@ def continue_pretraining(
     model = started.model if own is None else own.model
     tuning.prepare(model)
     objective = Pretrain(model)
-    measure = sample = None
-    if held is not None:
-        measure = partial(validation_loss, objective, held.rows, device)
-        sample = partial(validation_loss, objective, held.sample, device)
-    n_held_out = 0 if held is None else len(held.rows)
-    train_and_measure(tuning, objective, rows, measure, n_held_out, often=sample)
+    if held is None:
+        train_and_measure(tuning, objective, rows, None, 0)
+    else:
+        train_and_measure(tuning, objective, rows, held.rows, len(held.rows), often=held.sample)
     if own is not None:
         save_model(run.model_folder("pretrain"), model, own.tokenizer, "pretrain")
     else:

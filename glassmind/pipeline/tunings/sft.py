@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.train import SupervisedFineTuning, validation_loss
+from glassmind.train import SupervisedFineTuning
 
 
 def tune_on_problems(
@@ -49,8 +48,7 @@ def tune_on_problems(
     tuning = Tuning(run, recipe, device, progress, stage)
     tuning.prepare(model)
     objective = SupervisedFineTuning(model)
-    validate = partial(validation_loss, objective, held, device) if held is not None else None
-    train_and_measure(tuning, objective, rows, validate, 0 if held is None else len(held))
+    train_and_measure(tuning, objective, rows, held, 0 if held is None else len(held))
     save_model(run.model_folder(stage), model, tokenizer, stage)
     tuning.forget_checkpoints()
     return run

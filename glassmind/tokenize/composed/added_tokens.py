@@ -37,6 +37,29 @@ class AddedToken:
     single_word: bool = False
 
 
+_MOST_TRIED = 16_384
+"""Characters compared at one place of a text; published tokenizers need a few hundred."""
+
+
+def check_lengths(spellings: Iterable[str]) -> None:
+    """Raises ``ValueError`` where looking for ``spellings`` would take too long: at each place of a
+    text, every length of those that begin with its character is tried."""
+    for first, of in _lengths(spellings).items():
+        if sum(of) > _MOST_TRIED:
+            raise ValueError(
+                f"its {len(of):,} lengths of added tokens that begin with {first!r} are too many "
+                "to look for"
+            )
+
+
+def _lengths(spellings: Iterable[str]) -> dict[str, list[int]]:
+    """The lengths of the spellings that begin with a character, the longest first."""
+    lengths: dict[str, set[int]] = {}
+    for spelling in filter(None, spellings):
+        lengths.setdefault(spelling[0], set()).add(len(spelling))
+    return {first: sorted(of, reverse=True) for first, of in lengths.items()}
+
+
 class AddedTokenFinder:
     """Finds added tokens in a text: the leftmost, and of those that begin together the longest.
 
@@ -47,12 +70,9 @@ class AddedTokenFinder:
     def __init__(self, tokens: Iterable[tuple[str, AddedToken]]) -> None:
         self._token_of = {spelling: token for spelling, token in tokens if spelling}
         self._plain = [s for s, token in self._token_of.items() if not token.special]
-        lengths: dict[str, set[int]] = {}  # of the spellings that begin with a character
-        for spelling in self._token_of:
-            lengths.setdefault(spelling[0], set()).add(len(spelling))
-        self._lengths = {first: sorted(of, reverse=True) for first, of in lengths.items()}
+        self._lengths = _lengths(self._token_of)
         self._first = re.compile(
-            f"[{''.join(map(re.escape, self._lengths))}]" if lengths else "(?!)"
+            f"[{''.join(map(re.escape, self._lengths))}]" if self._lengths else "(?!)"
         )
 
     def split(self, text: str, special: bool) -> Iterator[str | AddedToken]:
@@ -63,6 +83,7 @@ class AddedTokenFinder:
                 yield text
             return
         done = 0  # everything before it has been given out
+        white_end = 0  # of the white space that was looked through last
         for start, end in self._find(text):
             added = self._token_of[text[start:end]]
             if added.special and not special:
@@ -76,8 +97,10 @@ class AddedTokenFinder:
                     start -= 1
                 start = max(start, done)
             if added.rstrip:
+                end = max(end, white_end)
                 while end < len(text) and text[end] in _WHITE:
                     end += 1
+                white_end = end
             if done < start:
                 yield text[done:start]
             if start < end:  # not where the token before has taken all of its spaces

@@ -24,7 +24,11 @@ from typing import Protocol
 from glassmind.tokenize import utf8
 from glassmind.tokenize.bpe.byte_alphabet import BYTE_TO_CHARACTER, spell
 from glassmind.tokenize.bpe.pieces import PieceEncoder
-from glassmind.tokenize.composed.added_tokens import AddedToken, AddedTokenFinder
+from glassmind.tokenize.composed.added_tokens import (
+    AddedToken,
+    AddedTokenFinder,
+    check_lengths,
+)
 from glassmind.tokenize.composed.character_bpe import CharacterBPE
 from glassmind.tokenize.composed.decoders import ByteLevel, Decoder
 from glassmind.tokenize.composed.normalize import Normalizer, without_prefix
@@ -78,7 +82,8 @@ class ComposedTokenizer:
 
     ``decode_bytes(encode(data)) == data`` for every byte string where the vocabulary has all bytes
     and neither a normalizer nor a pre-tokenizer rewrites text. Raises ``ValueError`` for an id that
-    is negative, larger than ``MAX_ID``, or given to two tokens.
+    is negative, larger than ``MAX_ID``, or given to two tokens, and for added tokens of too many
+    different lengths.
     """
 
     model: Model
@@ -91,6 +96,7 @@ class ComposedTokenizer:
 
     def __post_init__(self) -> None:
         _ = self._tokens  # checks the ids
+        check_lengths(token.content for token in self.added_tokens)
 
     # Encoding.
 
