@@ -84,7 +84,7 @@ def test_two_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert "arXiv 2104.09864" in shown
     assert "attention.n_kv_heads  0 (all 12) → 8" in shown
     assert "positions.rope_theta  not used → 500000.0" in shown
-    assert "only larger or smaller\n    vocab_size  50257 → 128256" in shown
+    assert "only the size differs\n    vocab_size  50257 → 128256" in shown
     for arguments in (("models", "--json", "diff"), ("models", "diff", "--json")):
         found = json.loads(product(capsys, *arguments, "gpt2", "llama3"))
         assert {"field": "vocab_size", "before": 50257, "after": 128256} in found["sizes"]

@@ -66,7 +66,7 @@ SAID = {
         "wrong_shape": r"q_proj.weight has shape \[2, 8\], and config.json makes it \[4, 4\]",
     },
     "configs": {
-        "a_billion_layers": "n_layers = 1000000000, more than",
+        "a_billion_layers": "n_layers = 1000000000; 1000 are the limit",
         "a_list": "must hold a JSON object",
         "a_million_heads": "n_heads = 1000000, more than",
         "activation_we_lack": r"hidden_act \(gelu\)",
@@ -76,7 +76,7 @@ SAID = {
         "heads_of_1e9": "head_dim = 1000000000, more than",
         "integer_of_400_digits": "rms_norm_eps .* must be a number below 1e30",
         "key_twice": "the key 'model_type' is there twice",
-        "more_layers_than_tensors": "n_layers = 5000, more than",
+        "more_layers_than_tensors": "n_layers = 5000; 1000 are the limit",
         "nested_deeply": "not valid JSON",
         "no_architecture": "model_type is missing",
         "no_numbers": r"rms_norm_eps \(NaN\)",

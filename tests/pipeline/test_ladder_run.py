@@ -114,7 +114,7 @@ def test_everything_is_there(finished: RunFolder) -> None:
     plain = {
         "recipe.toml", "run.json", "tokenizer.json", "familiarity.json", "metrics.jsonl",
         "ladder.json", "by_steps.json", "votes.json", "examples.json", "attention.json",
-        "report.html", "samples/verifier-training.safetensors",
+        "report.html", "samples/verifier-training.safetensors", "arithmetic.json",
     }  # fmt: skip
     assert found == plain | samples | models
     assert finished.recipe() == RECIPE
@@ -457,7 +457,7 @@ def test_runs_of_earlier_versions_open(finished: RunFolder, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("task", "said"),
-    [("chess", "there is no task 'chess'"), ("nowhere.jsonl", r"cannot read nowhere\.jsonl")],
+    [("chess", "there is no task 'chess'"), ("nowhere.jsonl", r"there is no file of problems nowhere\.jsonl")],
 )
 def test_there_is_no_such_task(task: str, said: str, finished: RunFolder) -> None:
     with pytest.raises(UserError, match=said):
