@@ -457,7 +457,10 @@ def test_runs_of_earlier_versions_open(finished: RunFolder, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("task", "said"),
-    [("chess", "there is no task 'chess'"), ("nowhere.jsonl", r"there is no file of problems nowhere\.jsonl")],
+    [
+        ("chess", "there is no task 'chess'"),
+        ("nowhere.jsonl", r"there is no file of problems nowhere\.jsonl"),
+    ],
 )
 def test_there_is_no_such_task(task: str, said: str, finished: RunFolder) -> None:
     with pytest.raises(UserError, match=said):
