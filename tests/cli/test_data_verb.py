@@ -151,5 +151,5 @@ def test_problems_are_not_written_under_the_name_of_a_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "a.csv")
-    assert "is JSONL" in complaint(capsys, "data", "make", "--out", out, "--count", "1")
+    assert "JSONL is written" in complaint(capsys, "data", "make", "--out", out, "--count", "1")
     assert not list(tmp_path.iterdir())
