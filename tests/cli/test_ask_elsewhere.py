@@ -119,7 +119,7 @@ def test_mistakes(
     assert "is cut off or damaged" in complaint(capsys, QUESTION, "--model", cut)
     assert "not a run, a GGUF file or" in complaint(capsys, QUESTION, "--model", text)
     assert "question is empty" in complaint(capsys, " ", "--model", model)
-    assert "at most 20000 are read" in complaint(capsys, "a" * 20_001, "--model", model)
+    assert "it may have at most 20000" in complaint(capsys, "a" * 20_001, "--model", model)
     assert "the model reads at most 64" in complaint(capsys, "x " * 90, "--model", model)
     assert "temperature" in complaint(capsys, "x", "--model", model, "--temperature", "-1")
     assert "--max-tokens" in complaint(capsys, "x", "--model", model, "--max-tokens", "0")

@@ -103,7 +103,7 @@ def test_what_follows_one_token_at_a_time_allows_no_guesses(model: Transformer) 
     engine = Engine(model, vocabulary=vocabulary, encode=lambda text: [])
     constrained = SamplingParams(5, lookup=3, constraint=RegexConstraint("[A-D]*", vocabulary))
     for params in (constrained, SamplingParams(5, lookup=3, calculator=True)):
-        with pytest.raises(UserError, match="guesses"):
+        with pytest.raises(UserError, match="lookup together with"):
             engine.submit(Request((1,), params))
     for lookup in (-1, 33):
         with pytest.raises(UserError, match="lookup must be from 0"):

@@ -34,6 +34,8 @@ def named(tokenizer: ComposedTokenizer, **facts: Any) -> ComposedTokenizer:
     ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", None),
     (GLM, None),  # the next role's marker is not this turn's end
     ("{% for m in messages %}{{ m.content }}</answer>\n<|im_end|>{% endfor %}<|end|>", IM_END),
+    ("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}", IM_END),
+    ("{% for m in messages %}{{ m.content }}{% endfor %}<|im_end|>", None),  # it opens the reply
     ("{{ raise_exception('no') }}", None),
     ("{{ '{%' }", None),
     ("{% for m in messages if m.role == 'user' %}{{ m.content }}<|im_end|>{% endfor %}", None),

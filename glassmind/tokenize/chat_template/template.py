@@ -132,9 +132,23 @@ class ChatTemplate:
 
     def turn_end(self, tokenizer: ComposedTokenizer) -> int | None:
         """The special token that ends an answer in this template; ``None`` where a turn ends with
-        plain text, or with nothing."""
-        given = _given([_message("user", _PROBE), _message("assistant", _PROBE * 2)], None, {})
+        plain text, or with nothing.
+
+        A token that the template writes behind any conversation, to open the reply, is not one:
+        it is not there where the conversation goes on.
+        """
+        question, answer = _message("user", _PROBE), _message("assistant", _PROBE * 2)
+        end = self._behind_answer(tokenizer, [question, answer])
+        if end is None or self._last_of_prompt(tokenizer, question) != end:
+            return end
+        return end if self._behind_answer(tokenizer, [question, answer, question]) == end else None
+
+    def _behind_answer(
+        self, tokenizer: ComposedTokenizer, messages: Sequence[Message]
+    ) -> int | None:
+        """The first special token behind the answer in ``messages``."""
         try:
+            given = _given(messages, None, {})
             sections = list(self._sections(tokenizer, given, add_generation_prompt=False))
         except UserError:
             return None
@@ -145,6 +159,15 @@ class ChatTemplate:
             elif _PROBE * 2 in section:
                 return ends
         return None
+
+    def _last_of_prompt(self, tokenizer: ComposedTokenizer, question: Message) -> int | None:
+        """The special token that a prompt ends with; ``None`` where it ends with text."""
+        try:
+            given = _given([question], None, {})
+            *_, last = self._sections(tokenizer, given, add_generation_prompt=True)
+        except (UserError, ValueError):
+            return None
+        return last.token_id if isinstance(last, AddedToken) else None
 
     def encode(
         self,
