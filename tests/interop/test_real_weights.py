@@ -117,7 +117,7 @@ def test_smollm2_is_asked_through_its_own_template(smollm2: Pair) -> None:
         out = smollm2.theirs.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=8)
     said = smollm2.tokenizer.decode(out[0, len(prompt) :], skip_special_tokens=True)
     assert chat.replies == (said.strip(),)
-    assert chat.warning is None
+    assert chat.warning == "exact arithmetic says 12*7=84"  # the reply is cut off before that
 
 
 def test_gemma3_is_the_same_model(gemma3: Pair) -> None:

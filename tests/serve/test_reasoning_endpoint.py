@@ -117,4 +117,4 @@ def test_a_run_answers_in_a_chat(http: httpx2.Client) -> None:
     assert "reasoning_content" not in answer and answer["content"]
     tools = [{"type": "function", "function": {"name": "add"}}]
     refused = http.post("/v1/chat/completions", json={"messages": turns, "tools": tools})
-    assert refused.status_code == 400 and "knows no tools" in refused.text
+    assert refused.status_code == 400 and "supports no tools" in refused.text

@@ -43,6 +43,7 @@ MAX_SOURCE = 1 << 20  # characters of a template
 MAX_OUTPUT = 1 << 20  # characters that it may write besides as many as it was given
 
 _PROBE = "\U0001342e\U0001342f"  # text that no template contains
+_NEXT = "\U00013430"  # neither does any contain this
 _MAX_DEPTH = 64
 _JSON_BYTES = 12  # at most, for one character, written as \\ud83d\\ude00
 _WORKER = Worker(
@@ -141,12 +142,13 @@ class ChatTemplate:
         end = self._behind_answer(tokenizer, [question, answer])
         if end is None or self._last_of_prompt(tokenizer, question) != end:
             return end
-        return end if self._behind_answer(tokenizer, [question, answer, question]) == end else None
+        going_on = [question, answer, _message("user", _NEXT)]
+        return end if self._behind_answer(tokenizer, going_on) == end else None
 
     def _behind_answer(
         self, tokenizer: ComposedTokenizer, messages: Sequence[Message]
     ) -> int | None:
-        """The first special token behind the answer in ``messages``."""
+        """The first special token behind the answer in ``messages``, before the next question."""
         try:
             given = _given(messages, None, {})
             sections = list(self._sections(tokenizer, given, add_generation_prompt=False))
@@ -157,7 +159,7 @@ class ChatTemplate:
             if isinstance(section, AddedToken):
                 ends = section.token_id if section.special else ends
             elif _PROBE * 2 in section:
-                return ends
+                return None if _NEXT in section else ends
         return None
 
     def _last_of_prompt(self, tokenizer: ComposedTokenizer, question: Message) -> int | None:
