@@ -82,7 +82,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged or not a safetensors file ({error})") from None
+        reason = str(error)[:200]  # it may repeat what it could not read
+        raise UserError(f"{path} is damaged or not a safetensors file ({reason})") from None
 
 
 def sha256(path: Path) -> str:
