@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from glassmind.pipeline.calls import train as train
     from glassmind.pipeline.convert import convert as convert
     from glassmind.pipeline.evaluate import Evaluation as Evaluation
-    from glassmind.pipeline.evaluate import evaluate_task as evaluate_task
-    from glassmind.pipeline.evaluate import grade_task as grade_task
     from glassmind.pipeline.ladder import run_ladder as run_ladder
     from glassmind.pipeline.training import run_training as run_training
     from glassmind.pipeline.tunings.classify import classify as classify
@@ -97,8 +95,6 @@ _LAZY = {
     "classify": "glassmind.pipeline.tunings.classify",
     "compare": "glassmind.pipeline.calls",
     "convert": "glassmind.pipeline.convert",
-    "evaluate_task": "glassmind.pipeline.evaluate",
-    "grade_task": "glassmind.pipeline.evaluate",
     "ladder": "glassmind.pipeline.calls",
     "load": "glassmind.pipeline.calls",
     "load_classifier": "glassmind.pipeline.tunings.classify",

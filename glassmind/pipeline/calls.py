@@ -9,7 +9,7 @@ They call ``run_training``, ``grade_task`` and ``run_ladder``, which take a ``Re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +20,8 @@ from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.run_files import Ladder
 from glassmind.interop.load import is_pretrained, load_pretrained
 from glassmind.interop.pretrained import Pretrained
-from glassmind.llm import Source
 from glassmind.llm.opening import weights_at
-from glassmind.pipeline.evaluate import Evaluation, grade_task
+from glassmind.pipeline.evaluate import grade_task
 from glassmind.pipeline.ladder import finished_ladder, run_ladder
 from glassmind.pipeline.training import run_training
 from glassmind.progress import Progress
@@ -30,7 +29,7 @@ from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import SHIPPED, Loaded
 from glassmind.runs.models import load as load_run
 from glassmind.runs.overrides import replace_many
-from glassmind.runs.recipe import Recipe, SamplingConfig, read_recipe
+from glassmind.runs.recipe import Recipe, read_recipe
 
 Settings = Mapping[str, object]
 """Changes of a recipe, by dotted keys as in ``--set``: ``{"train.steps": 300}``."""
@@ -112,37 +111,7 @@ def ladder(
     return finished_ladder(run)
 
 
-def evaluate(
-    task: str | Path,
-    model: Source = None,
-    *,
-    methods: Sequence[str] = (),
-    rewards: Sequence[str] = (),
-    limit: int = 0,
-    shots: int = 0,
-    sampling: SamplingConfig | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Grade a model on a task, as ``glassmind eval`` does: the table, and every problem's answers.
-
-    ``model`` is a name (``runs/demo``, ``smollm2``, an address), an opened model, or ``None`` for
-    the one that comes with the package; for the other arguments see ``grade_task``.
-
-    Raises:
-        UserError: there is no such model, task or method, or a method needs what the model lacks.
-    """
-    return grade_task(
-        str(task),
-        model,
-        methods=methods,
-        rewards=rewards,
-        limit=limit,
-        shots=shots,
-        sampling=sampling,
-        seed=seed,
-        progress=progress,
-    )
+evaluate = grade_task
 
 
 def compare(*folders: str | Path) -> Comparison:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from glassmind.data import PROBLEM_SETS, generate, load_problems
 from glassmind.data.bad_rows import OnBadRow, silence
@@ -123,39 +124,9 @@ class Evaluation:
         return self.ladder._repr_html_()
 
 
-def evaluate_task(
-    task: str,
-    model: Source,
-    *,
-    methods: Sequence[str] = (),
-    rewards: Sequence[str] = (),
-    limit: int = 0,
-    shots: int = 0,
-    sampling: SamplingConfig | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-    columns: ProblemColumns = FOUND,
-    on_bad_row: OnBadRow = "stop",
-) -> Ladder:
-    """The table of ``grade_task`` alone."""
-    return grade_task(
-        task,
-        model,
-        methods=methods,
-        rewards=rewards,
-        limit=limit,
-        shots=shots,
-        sampling=sampling,
-        seed=seed,
-        progress=progress,
-        columns=columns,
-        on_bad_row=on_bad_row,
-    ).ladder
-
-
 def grade_task(
-    task: str,
-    model: Source,
+    task: str | Path,
+    model: Source = None,
     *,
     methods: Sequence[str] = (),
     rewards: Sequence[str] = (),
@@ -170,7 +141,8 @@ def grade_task(
     """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task, and
     every problem with its answers.
 
-    ``model`` is whatever ``open_llm`` opens, or what it returned; before each question it is shown
+    ``model`` is whatever ``open_llm`` opens, or what it returned; ``None`` is the model that comes
+    with the package. Before each question it is shown
     ``shots`` training problems with their solutions. ``methods`` are the names of those to run,
     by default all whose needs the model meets, and where only one chain is sampled, those that
     need no more. ``columns`` and ``on_bad_row`` are for a task that is a file. ``rewards`` are
@@ -180,6 +152,7 @@ def grade_task(
     Raises:
         UserError: there is no such model, task or method, or a method needs what the model lacks.
     """
+    task = str(task)
     asked = [registry.named(name) for name in dict.fromkeys(methods)]
     wanted = [reward_registry.named(name) for name in dict.fromkeys(rewards)]
     llm = as_llm(model)

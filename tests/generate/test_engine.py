@@ -115,7 +115,7 @@ BLOCK_BYTES = 16 * 3 * 2 * 32 * 4  # of the tiny model with 4 kv heads
 
 @pytest.mark.parametrize(
     ("max_rows", "n_blocks", "chunk_tokens"),
-    [(2, 1000, 4096), (7, 4, 3), (100, 9, 3), (100, 4, 4096)],
+    [(2, 1000, 4096), (7, 4, 3), (7, 9, 4096), (100, 4, 4096), (100, 9, 3), (100, 1000, 3)],
 )
 def test_nothing_around_a_request_changes_it(
     max_rows: int, n_blocks: int, chunk_tokens: int

@@ -17,7 +17,7 @@ from glassmind.generate import SamplingParams
 from glassmind.llm import LLM, LocalLLM, PromptFormat, RemoteLLM, http_json, open_llm
 from glassmind.llm.opening import open_local
 from glassmind.llm.replies import reply_text
-from glassmind.pipeline.evaluate import evaluate_task
+from glassmind.pipeline.evaluate import grade_task
 from glassmind.records import Problem, Trace
 
 PROBLEMS = [Problem(f"p{n}", q, "84") for n, q in enumerate(("What is 12 times 7?", "Mia has 3?"))]
@@ -69,13 +69,13 @@ def test_evaluation_of_an_address(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"question": "12 times 7?", "answer": "84"}\n' * 3)
     with serving(chat_model()) as address:
         remote = open_llm(f"{address}/v1/")
-        local = evaluate_task(str(tmp_path / "mine.jsonl"), chat_model())
-        assert evaluate_task(str(tmp_path / "mine.jsonl"), remote).rows[0].correct == (
+        local = grade_task(str(tmp_path / "mine.jsonl"), chat_model()).ladder
+        assert grade_task(str(tmp_path / "mine.jsonl"), remote).ladder.rows[0].correct == (
             local.rows[0].correct
         )
         sampling = replace(remote.default_sampling, samples=2, max_new_tokens=8)
         both = [
-            evaluate_task(str(tmp_path / "mine.jsonl"), llm, sampling=sampling).rows
+            grade_task(str(tmp_path / "mine.jsonl"), llm, sampling=sampling).ladder.rows
             for llm in (remote, chat_model())
         ]
     plain: list[Any] = [[(row.rung, row.correct, row.completion_tokens, row.ci_low)
@@ -340,7 +340,9 @@ def test_a_served_run_is_graded_on_the_same_problems_with_the_same_table() -> No
     sampling = replace(local.default_sampling, samples=3)
     with serving(local, cache_bytes=32 << 20) as address:
         remote = open_llm(f"{address}/v1")
-        tables = [evaluate_task("test", llm, limit=6, sampling=sampling) for llm in (local, remote)]
+        tables = [
+            grade_task("test", llm, limit=6, sampling=sampling).ladder for llm in (local, remote)
+        ]
     shared = {"chain-of-thought", "single-sample", "self-consistency", "any-of-k"}
     ours, theirs = (
         {row.rung: (row.n, row.correct, row.ci_low, row.completion_tokens) for row in table.rows}

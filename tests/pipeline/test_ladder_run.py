@@ -23,7 +23,7 @@ from glassmind.llm.familiarity import Familiarity
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.answer import Answer
 from glassmind.pipeline.ask import ask
-from glassmind.pipeline.evaluate import evaluate_task, task_problems
+from glassmind.pipeline.evaluate import grade_task, task_problems
 from glassmind.pipeline.ladder import finished_ladder, run_ladder
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.training import run_training
@@ -311,7 +311,7 @@ def test_a_wrong_file_leaves_no_run_behind(tmp_path: Path) -> None:
 
 
 def test_a_question_beyond_the_context_counts_as_wrong(tmp_path: Path) -> None:
-    """As ``evaluate_task`` has it; and not after the training is done."""
+    """As ``grade_task`` has it; and not after the training is done."""
     long = [
         Problem(f"long{n}", f"Mia has {n} pencils. " + "She looks at them again. " * 80, str(n))
         for n in range(40)
@@ -379,27 +379,27 @@ def test_familiarity_is_words_and_numbers() -> None:
 
 def test_a_task_is_graded_as_a_ladder_of_one_slice(finished: RunFolder, tmp_path: Path) -> None:
     loaded = load(finished.path)
-    result = evaluate_task("longer", loaded, limit=4)
+    result = grade_task("longer", loaded, limit=4).ladder
     assert result.schema == 2
     assert result.skipped == 0
     assert [row.rung for row in result.rows] == [m for m in METHODS if m != "direct"]
     assert {(row.slice, row.n) for row in result.rows} == {("longer", 4)}
-    direct = evaluate_task("test", load(finished.path, "direct"), limit=5)
+    direct = grade_task("test", load(finished.path, "direct"), limit=5).ladder
     assert [row.rung for row in direct.rows] == ["direct"]
     assert task_problems("test", loaded.recipe, 0) == make_slices(RECIPE).test
 
     long = Problem("long", "Mia has 3 pencils. " * 100, "3")
     save_problems([*own_problems(3), long], tmp_path / "mine.jsonl")
-    own = evaluate_task(str(tmp_path / "mine.jsonl"), loaded)
+    own = grade_task(str(tmp_path / "mine.jsonl"), loaded).ladder
     assert own.skipped == 1
     assert {row.n for row in own.rows} == {4}
 
 
 def test_named_methods_alone_are_graded(finished: RunFolder) -> None:
     loaded = load(finished.path)
-    every = {row.rung: row for row in evaluate_task("test", loaded, limit=6).rows}
+    every = {row.rung: row for row in grade_task("test", loaded, limit=6).ladder.rows}
     asked = ["single-sample", "chain-of-thought"]
-    some = evaluate_task("test", loaded, methods=asked, limit=6)
+    some = grade_task("test", loaded, methods=asked, limit=6).ladder
     assert [row.rung for row in some.rows] == ["chain-of-thought", "single-sample"]
     for row in some.rows:
         whole = every[row.rung]
@@ -410,7 +410,7 @@ def test_named_methods_alone_are_graded(finished: RunFolder) -> None:
         (["direct"], "the method direct needs a model that answers directly"),
     ):
         with pytest.raises(UserError, match=said):
-            evaluate_task("test", loaded, methods=methods)
+            grade_task("test", loaded, methods=methods)
 
 
 def test_a_method_is_asked_by_name(finished: RunFolder) -> None:
@@ -464,13 +464,13 @@ def test_runs_of_earlier_versions_open(finished: RunFolder, tmp_path: Path) -> N
 )
 def test_there_is_no_such_task(task: str, said: str, finished: RunFolder) -> None:
     with pytest.raises(UserError, match=said):
-        evaluate_task(task, load(finished.path))
+        grade_task(task, load(finished.path))
 
 
 def test_gsm8k_is_graded(finished: RunFolder, data_folder: Path) -> None:
     if not (data_folder / "gsm8k" / "valid.jsonl").is_file():
         pytest.skip("GLASSMIND_DATA has no gsm8k/valid.jsonl")
-    result = evaluate_task("gsm8k", load(finished.path), limit=6)
+    result = grade_task("gsm8k", load(finished.path), limit=6).ladder
     assert {row.n for row in result.rows} == {6}
 
 

@@ -11,7 +11,7 @@ from tiny_servers import serving
 from glassmind.llm.local import LocalLLM
 from glassmind.serve.access.gate import Limits
 
-N = 60
+N = 120
 
 
 def test_every_answer_is_a_decent_one(tiny: LocalLLM) -> None:

@@ -20,7 +20,7 @@ from glassmind.generate import SamplingParams
 from glassmind.llm.opening import open_local
 from glassmind.pipeline.answer import Answer
 from glassmind.pipeline.ask import ask
-from glassmind.pipeline.evaluate import evaluate_task
+from glassmind.pipeline.evaluate import grade_task
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.report_files import examples, rows_by_votes
 from glassmind.reason import registry
@@ -43,7 +43,7 @@ def _registered() -> Iterator[None]:
 
 def test_table_json_and_report_have_it(run_folder: Path, tmp_path: Path) -> None:
     save_problems(PROBLEMS, tmp_path / "mine.jsonl")
-    ladder = evaluate_task(str(tmp_path / "mine.jsonl"), load(run_folder))
+    ladder = grade_task(str(tmp_path / "mine.jsonl"), load(run_folder)).ladder
     row = ladder.rows[-1]
     assert (row.rung, row.against) == ("step-beam", "self-consistency")
     vote = ladder.row("self-consistency", row.slice)
