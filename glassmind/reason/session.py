@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm.model import Model
 from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.budget_forcing import thinking_marks
 from glassmind.reason.needs import Need
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
@@ -73,14 +74,22 @@ class Session:
             found.add("verifier")
         if self._answers:
             found.add("answers")
-        if "chain" in self._models and self._models["chain"].tokenizer is not None:
+        tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
+        if tokenizer is not None:
             found.add("tokens")
+        if thinking_marks(tokenizer) is not None:
+            found.add("thinking")
         return frozenset(found)
 
     @property
     def sampled(self) -> SamplingParams:
         """How chains are sampled."""
         return self._params["samples"]
+
+    @property
+    def plain(self) -> SamplingParams:
+        """How the greedy chain is sampled."""
+        return self._params["greedy"]
 
     def model(self, style: Style) -> Model:
         """The model for this style."""
