@@ -9,5 +9,6 @@ teaches a model to stop; ``adapters`` keeps LoRA's matrices. ``time_budget`` tur
 steps, ``scaling`` trains several sizes.
 
 Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate`` (on what ``tasks`` names),
+``frontier`` (accuracy against cost),
 ``convert`` (into ``formats``). ``calls`` are the commands as functions.
 """
