@@ -71,15 +71,7 @@ def measure_frontier(
     llm = as_llm(model)
     problems = task_problems(str(task), task_recipe(llm), limit)
     config = sampling or llm.default_sampling
-    sampled = SamplingParams.of(config, seed=seed)
-    session = Session(
-        [llm],
-        SamplingParams.of(config, seed=seed, greedy=True),
-        sampled,
-        progress=progress,
-        label=f"{task} ",
-        keep=not_kept if store is None else _stored(llm, str(task), sampled, store),
-    )
+    session = stored_session(llm, str(task), config, seed, store, progress)
     for method in asked:
         registry.require(method, session.has)
     chosen = asked or registry.usual(session.has)
@@ -101,6 +93,26 @@ def measure_frontier(
         seed,
         tuple(points),
         tuple(_at_equal_tokens(chosen, problems, shuffles[0], most)),
+    )
+
+
+def stored_session(
+    llm: LLM,
+    task: str,
+    config: SamplingConfig,
+    seed: int,
+    store: Path | None,
+    progress: Progress | None = None,
+) -> Session:
+    """A session for the problems of ``task`` whose chains are kept in the folder ``store``."""
+    sampled = SamplingParams.of(config, seed=seed)
+    return Session(
+        [llm],
+        SamplingParams.of(config, seed=seed, greedy=True),
+        sampled,
+        progress=progress,
+        label=f"{task} ",
+        keep=not_kept if store is None else _stored(llm, task, sampled, store),
     )
 
 
