@@ -10,7 +10,7 @@ from glassmind.model import ModelConfig, Transformer
 from glassmind.model.config import AttentionConfig, PositionConfig, ReasoningConfig
 
 KINDS = "XQTSKAX" + "wdddo=._rw"
-"""The seven special tokens in their usual order, then a word, three digits, + = . _ =7 and a word."""
+"""The special tokens in their usual order, then a word, three digits, + = . _ =7 and a word."""
 QUESTION, THINK, STEP, END_THINK, ANSWER, END = range(1, 7)
 
 READING = {
@@ -33,9 +33,7 @@ def reading_model(name: str, max_tokens: int = 128, kind: str = "rope") -> Trans
         n_layers=2,
         attention=AttentionConfig(n_heads=4, n_kv_heads=2),
         positions=PositionConfig(kind=kind),  # type: ignore[arg-type]
-        reasoning=ReasoningConfig(
-            reasoning.mask, reasoning.positions, reasoning.step_bias, KINDS
-        ),
+        reasoning=ReasoningConfig(reasoning.mask, reasoning.positions, reasoning.step_bias, KINDS),
     )
     torch.manual_seed(0)
     model = Transformer(config).eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from glassmind.tokenize import encode_completion, encode_prompt, train_char
 from glassmind.tokenize.base import TokenTable
 from glassmind.tokenize.token_kinds import token_kinds
 
-Q, S, D, O, R, C, A, X = Role
+Q, S, D, P, R, C, A, X = Role
 
 
 def read(question: str, steps: list[str], answer: str, style: str = "chain") -> list[StepState]:
@@ -27,8 +29,8 @@ def test_a_chain_of_two_steps() -> None:
     assert [s.segment for s in states] == [0] * 7 + [1] * 10 + [2] * 8 + [3] * 5
     assert [s.role for s in states] == [
         X, Q, Q, Q, Q, Q, X,
-        S, S, S, D, O, D, O, R, R, C,
-        D, D, O, D, O, R, R, C,
+        S, S, S, D, P, D, P, R, R, C,
+        D, D, P, D, P, R, R, C,
         X, X, A, A, X,
     ]  # fmt: skip
     # Every segment begins right after the question.
@@ -45,7 +47,7 @@ def test_a_direct_answer_is_segment_one() -> None:
 
 def test_a_result_ends_where_words_begin() -> None:
     roles = [s.role for s in read("a", ["7=-1.5 ab"], "1")[3:13]]
-    assert roles == [D, O, R, R, R, R, R, S, S, C]
+    assert roles == [D, P, R, R, R, R, R, S, S, C]
 
 
 @given(st.text(KINDS, max_size=30))
@@ -53,7 +55,7 @@ def test_any_order_of_tokens_has_segments_that_never_fall(kinds: str) -> None:
     states = read_steps(kinds)
     segments = [s.segment for s in states]
     assert segments == sorted(segments)
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         assert after.segment - before.segment == before.ends
         begins = after.question if before.ends else before.position + 1
         assert after.position == begins

@@ -151,7 +151,9 @@ class KVCache:
         if self.padding_B is not None:
             mask, rows = causal & left_padding(self.padding_B), batch
         # Rows grow in step, so distances between indices are distances between positions.
-        visible = VisibleKeys(scoring, mask, torch.arange(end, device=self.device), rows, self.marks)
+        visible = VisibleKeys(
+            scoring, mask, torch.arange(end, device=self.device), rows, self.marks
+        )
         if n_new * (end - first) > DENSE_UP_TO**2:
             return visible
         index = torch.arange(first, end, device=self.device)

@@ -75,14 +75,14 @@ class TokenScorer(nn.Module):
             ids_BT, positions=positions_BT, mask=mask, previous=previous_BT
         )
         marks = self.trunk.marks(ids_BT, mask, previous_BT)
-        if marks is not None and self.trunk.config.reasoning.positions == "restart":
-            positions_BT = marks.position
         logp_BT, entropy_BT = surprise(self.trunk, hidden_BTD, ids_BT, previous_BT)
         # The judge must not change the trunk's predictions to suit itself: no gradient.
         evidence_BT2 = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
         x_BTD = hidden_BTD + self.evidence(evidence_BT2.to(hidden_BTD.dtype))
-        rotations = self.trunk.rotations(positions_BT)
+        places = self.trunk.places(positions_BT, marks)
+        assert places is not None
+        rotations = self.trunk.rotations(places)
         for block in cast("Iterable[Block]", self.judge):
-            lowered = block.attention.scoring.lower(mask, positions_BT, *ids_BT.shape, marks)
+            lowered = block.attention.scoring.lower(mask, places, *ids_BT.shape, marks)
             x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT

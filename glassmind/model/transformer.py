@@ -27,7 +27,7 @@ from glassmind.model.config import ModelConfig
 from glassmind.model.experts import Experts
 from glassmind.model.feed_forward import FeedForward
 from glassmind.model.latent_attention import LatentAttention
-from glassmind.model.masks import Mask
+from glassmind.model.masks import Mask, causal
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import AbsolutePositions, RotaryPositions, ScoreBias, score_bias
 from glassmind.model.scoring import VisibleKeys
@@ -103,6 +103,25 @@ class Block(nn.Module):
         if self.feed_forward_sum_norm is not None:
             x_BTD = self.feed_forward_sum_norm(x_BTD)
         return self.residual_out(x_BTD)
+
+    def head_scores(self, given: BlockInput, head: int) -> Tensor:
+        """What one head's softmax is taken of, (B, T, T) with -inf for hidden keys: no kernel keeps
+        it, so it is computed again. For ``Attention`` only."""
+        assert isinstance(self.attention, Attention)
+        attention, mask = self.attention, given.mask
+        read = given.x_BTD if self.attention_norm is None else self.attention_norm(given.x_BTD)
+        q_BTHE, k_BTKE = attention.queries_and_keys(read, given.rotation)
+        kv_head = head // (attention.n_heads // attention.n_kv_heads)
+        scores_BTT = q_BTHE[:, :, head] @ k_BTKE[:, :, kv_head].mT * attention.scale
+        index = torch.arange(scores_BTT.shape[1], device=scores_BTT.device)
+        if mask is None:
+            mask = causal.tile(1, index, index).unsqueeze(1)
+        elif isinstance(mask, VisibleKeys):
+            mask = mask.tile(index, index)
+        mask = mask[:, head if mask.shape[1] > 1 else 0]
+        if mask.dtype == torch.bool:
+            return scores_BTT.float().masked_fill(~mask, float("-inf"))
+        return scores_BTT.float() + mask
 
     def silence(self) -> None:
         """Zero the last matrix of both branches: the block then passes its input on unchanged.
@@ -192,7 +211,7 @@ class Transformer(nn.Module):
         mask: Tensor | Mask | None = None,
         cache: Cache | None = None,
         previous: Tensor | None = None,
-        inputs: dict[int, BlockInput] | None = None,
+        inputs: dict[int, BlockInput | None] | None = None,
     ) -> Tensor:
         """The final residual stream after its norm, (B, T, D), the input of the heads.
 
@@ -214,8 +233,7 @@ class Transformer(nn.Module):
         if self.kinds_V is not None:
             if cache is None:
                 marks = self.marks(ids_BT, mask, previous)
-                if self.config.reasoning.positions == "restart":
-                    positions = marks.position
+                positions = self.places(positions, marks)
             else:
                 cache.read(ids_BT, self.kinds_V)
         if positions is None:
@@ -249,6 +267,12 @@ class Transformer(nn.Module):
         if self.final_norm is not None:
             x_BTD = self.final_norm(x_BTD)
         return self.final(x_BTD)
+
+    def places(self, positions: Tensor | None, marks: StepMarks | None) -> Tensor | None:
+        """The positions that are rotated by, or added: those given, unless every step restarts."""
+        if marks is not None and self.config.reasoning.positions == "restart":
+            return marks.position
+        return positions
 
     def marks(
         self, ids_BT: Tensor, mask: Tensor | Mask | None, previous: Tensor | None

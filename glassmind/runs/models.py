@@ -225,7 +225,7 @@ def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str
 
 
 def with_vocabulary(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
-    """``config`` with the vocabulary size and, where it needs them, the token kinds of its tokenizer.
+    """``config`` with the vocabulary size and, if it needs them, the token kinds of its tokenizer.
 
     Raises:
         UserError: it names another size, or reads steps that the tokenizer has no tokens for.

@@ -280,6 +280,25 @@ class VerifierConfig:
             )
 
 
+@dataclass(frozen=True)
+class SupervisionConfig:
+    """Attention that is told where to look (``train.dependencies``); ``weight`` 0 is off.
+
+    In each of ``layers`` (from 0), head number ``head`` is drawn to the number that the next
+    operand comes from. The weight is that of this loss next to the language model's.
+    """
+
+    weight: float = 0.0
+    layers: tuple[int, ...] = (1,)
+    head: int = 0
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 100, "weight")
+        _at_least(self, 0, "head")
+        if not self.layers or min(self.layers) < 0:
+            raise ValueError("layers must name at least one layer, counted from 0")
+
+
 EVERY_LAYER = "all"
 
 
@@ -388,6 +407,7 @@ class Recipe:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
