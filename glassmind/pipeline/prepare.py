@@ -21,7 +21,7 @@ from glassmind.grade import sample_solution
 from glassmind.progress import Progress, Silent
 from glassmind.records import Problem, Step
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.recipe import Recipe, SolutionsConfig
+from glassmind.runs.recipe import Recipe, SolutionsConfig, calculator_use
 from glassmind.tokenize import (
     SPECIAL_IDS,
     SavedTokenizer,
@@ -146,9 +146,10 @@ def chain_steps(problem: Problem, recipe: Recipe, rng: random.Random) -> tuple[s
 
 
 def step_texts(steps: Sequence[Step], recipe: Recipe) -> tuple[str, ...]:
-    """How these steps are written: with ``sampling.calculator``, annotated for it."""
+    """How these steps are written: annotated, if the calculator of sampling needs that."""
     texts = tuple(step.text for step in steps)
-    return tuple(map(annotated, texts)) if recipe.sampling.calculator else texts
+    annotates = calculator_use(recipe.sampling.calculator) == "annotations"
+    return tuple(map(annotated, texts)) if annotates else texts
 
 
 def training_rows(
