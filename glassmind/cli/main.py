@@ -36,6 +36,8 @@ VERBS: dict[str, str] = {
     "serve": "answer over HTTP, as OpenAI's API does, with a chat page",
     "classify": "label texts with a classifier you trained",
     "eval": "grade a model on a task such as gsm8k",
+    "regrade": "grade stored answers by another grader, and see where two disagree",
+    "judge": "have a model judge which of several models answers better",
     "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
     "compare": "compare training runs: settings, losses and curves",

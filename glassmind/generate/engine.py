@@ -118,6 +118,7 @@ class Engine:
             self._draft = Draft(draft, self._runner, self.n_blocks, max_rows, cache_dtype)
             self.scheduler.caches.append(self._draft.runner.cache)
         self._token_sampler = TokenSampler(model, self.scheduler)
+        self.step_seconds = 0.0  # spent in steps since the beginning; the rest is the caller's time
         self._tickets = 0
         self._best_of: dict[int, BestOf] = {}  # by ticket
 
@@ -245,6 +246,13 @@ class Engine:
     # ------------------------------------------------------------------ one step
 
     def _step(self, report: bool) -> list[Event]:
+        began = time.perf_counter()
+        try:
+            return self._pass(report)
+        finally:
+            self.step_seconds += time.perf_counter() - began
+
+    def _pass(self, report: bool) -> list[Event]:
         work = self.scheduler.plan()
         if not work:
             return []
