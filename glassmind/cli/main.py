@@ -36,6 +36,7 @@ VERBS: dict[str, str] = {
     "serve": "answer over HTTP, as OpenAI's API does, with a chat page",
     "classify": "label texts with a classifier you trained",
     "eval": "grade a model on a task such as gsm8k",
+    "check": "find the first wrong step of a written solution, and why it is wrong",
     "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
     "compare": "compare training runs: settings, losses and curves",
