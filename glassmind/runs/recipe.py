@@ -269,6 +269,8 @@ class VerifierConfig:
     problem, plus ``language_weight`` times the language-model loss on right chains. If that weight
     is 0, the trunk is not changed and only the judge learns, at a fraction of the cost.
     ``branches`` chains share one question in a training row; ``layers`` is the depth of the judge.
+    With ``facts``, the judge is told what exact checks find out about each step
+    (``grade.step_facts``).
     """
 
     problems: int = 4_000
@@ -278,6 +280,7 @@ class VerifierConfig:
     layers: int = 2
     pair_weight: float = 1.0
     language_weight: float = 0.0
+    facts: bool = False
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=300))
 
     def __post_init__(self) -> None:
