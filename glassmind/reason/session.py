@@ -107,7 +107,7 @@ class Session:
                 name: str,
                 problems: Sequence[Problem],
                 style: Style,
-                make: Callable[[], list[Trace]],
+                make: Make,
             ) -> list[Trace]:
                 return keep(f"{label}-{name}", problems, style, make)
 
