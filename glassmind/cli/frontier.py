@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument(
-        "--store", type=Path, metavar="FOLDER", help="keep the samples here, and use those kept"
+        "--store",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the chains here, and go on with those kept",
     )
     parser.add_argument(
         "--out",
@@ -69,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from glassmind.pipeline.tasks import require_task
+    from glassmind.pipeline.tasks.registry import require_task
 
     require_task(args.task)
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),

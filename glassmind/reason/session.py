@@ -7,7 +7,7 @@ asked for. A method that searches asks the session for the model itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, Protocol
@@ -23,20 +23,25 @@ from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
 
 
+class Make(Protocol):
+    """Makes the traces of ``problems[start:stop]``, by default all; the parts of a list have the
+    same traces as the whole list, but for rounding in the model."""
+
+    def __call__(self, start: int = 0, stop: int | None = None) -> list[Trace]: ...
+
+
 class Keep(Protocol):
     """Storage for traces that outlives the session, such as a run's folder."""
 
     def __call__(
-        self, name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+        self, name: str, problems: Sequence[Problem], style: Style, make: Make
     ) -> list[Trace]:
         """The traces stored under ``name`` for ``problems``, or else those of ``make``."""
         ...
 
 
-def not_kept(
-    name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-) -> list[Trace]:
-    """Storage for nothing: every session makes its own."""
+def not_kept(name: str, problems: Sequence[Problem], style: Style, make: Make) -> list[Trace]:
+    """A ``Keep`` that stores nothing."""
     return make()
 
 
@@ -113,7 +118,7 @@ class Session:
                 name: str,
                 problems: Sequence[Problem],
                 style: Style,
-                make: Callable[[], list[Trace]],
+                make: Make,
             ) -> list[Trace]:
                 return keep(f"{label}-{name}", problems, style, make)
 
@@ -181,10 +186,13 @@ class Session:
     def _sample(
         self, name: str, problems: Sequence[Problem], params: SamplingParams, style: Style
     ) -> list[Trace]:
-        def make() -> list[Trace]:
-            total = len(problems) * params.samples
+        def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            part, total = problems[start:stop], len(problems) * params.samples
+            before = start * params.samples
             with watched(self._progress, f"sampling {self._label}{name}", total, "chains") as watch:
-                return self.model(style).sample(problems, params, style, watch)
+                return self.model(style).sample(
+                    part, params, style, lambda done, _: watch(before + done, total), first=start
+                )
 
         return self._keep(name, problems, style, make)
 
@@ -194,11 +202,11 @@ class Session:
         if scorer is None or tokenizer is None:
             raise ValueError(f"{model.name} has no verifier")
 
-        def make() -> list[Trace]:
-            traces = self.samples(problems, n, style)
+        def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            traces = self.samples(problems, n, style)[start:stop]
             stage = f"verifying {self._label}{name}"
-            with watched(self._progress, stage, len(problems), "problems") as watch:
+            with watched(self._progress, stage, len(traces), "problems") as watch:
                 verify = self._verify or verify_function(model)
-                return verify(scorer, tokenizer, problems, traces, progress=watch)
+                return verify(scorer, tokenizer, problems[start:stop], traces, progress=watch)
 
         return self._keep(name, problems, style, make)
