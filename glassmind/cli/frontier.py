@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--store",
         type=Path,
         metavar="FOLDER",
-        help="keep the chains here, and go on with those kept",
+        help="keep the chains here, and use those kept",
     )
     parser.add_argument(
         "--out",
