@@ -21,12 +21,31 @@ from glassmind.data.stories.words import (
 )
 from glassmind.records import Step
 
-_SUBJECTS = say("{N}", "{He}", "{He}", "Then {he}", held=("Next {he}", "Later {he}"))
+_SUBJECTS = say(
+    "{N}",
+    "{He}",
+    "{He}",
+    "Then {he}",
+    "Then {N}",
+    "Afterwards {he}",
+    "After that {he}",
+    "Soon {he}",
+    "After a while {he}",
+    held=("Next {he}", "Later {he}"),
+)
 
 _DISTRACTORS = say(
     "It is {a} degrees outside.",
     "There are {a} birds in a tree nearby.",
     "The number {a} bus drives by.",
+    "Outside the air is {a} degrees warm.",
+    "In the sky there are {a} clouds.",
+    "The house next door has the number {a}.",
+    "Down the street {a} dogs are barking.",
+    "A bus with the number {a} stops at the corner.",
+    "Somewhere a radio plays song number {a}.",
+    "A flock of {a} ducks flies by.",
+    "On a lake nearby {a} swans can be seen.",
     held=("Outside it is {a} degrees.", "In a tree nearby there are {a} birds."),
 )
 

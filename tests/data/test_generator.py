@@ -11,6 +11,7 @@ import pytest
 
 from glassmind.data import SPLITS, ProblemDial, check_disjoint, generate
 from glassmind.data.splits import residue
+from glassmind.data.telling import _DISTRACTORS
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -33,8 +34,12 @@ KNOWLEDGE: tuple[tuple[str, int], ...] = (
     ("20%", 5),
     ("10%", 10),
     ("around", 2),
+    ("fences in", 2),
     ("square", 4),
     ("same way", 2),
+    ("same road", 2),
+    ("way back", 2),
+    ("whole way", 2),
     ("week", 7),
     ("hours", 60),
 )
@@ -136,7 +141,7 @@ def test_families_and_distractors() -> None:
     dial = ProblemDial(3, 3, distractors=1.0, families=("buying", "ages"))
     problems = generate(dial, 100, split="test", seed=0)
     assert {p.source for p in problems} == {"generated/buying", "generated/ages"}
-    useless = r"degrees|birds in a tree|number \d+ bus"
+    useless = "|".join(re.escape(w).replace(r"\{a\}", r"\d+") for w in _DISTRACTORS.usual)
     assert all(re.search(useless, p.question) for p in problems)
     plain = generate(replace(dial, distractors=0.0), 100, split="test", seed=0)
     assert not any(re.search(useless, p.question) for p in plain)
