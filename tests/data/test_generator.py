@@ -11,7 +11,6 @@ import pytest
 
 from glassmind.data import SPLITS, ProblemDial, check_disjoint, generate
 from glassmind.data.splits import residue
-from glassmind.data.telling import _DISTRACTORS
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -73,7 +72,7 @@ def verify(problem: Problem, dial: ProblemDial) -> None:
 def test_every_problem_verifies(split: str) -> None:
     for dial in (
         ProblemDial(),
-        ProblemDial(1, 6, max_number=500, max_result=9999, distractors=0.5),
+        ProblemDial(1, 6, max_number=500, max_result=9999, distractors=0.5, wordings=0),
         ProblemDial(2, 3, max_number=20, max_result=100),
     ):
         for problem in generate(dial, 500, split=split, seed=5):  # type: ignore[arg-type]
@@ -137,11 +136,23 @@ def test_longer_and_operators() -> None:
     assert len({p.source for p in plain}) >= 12
 
 
+def test_wordings() -> None:
+    dial = ProblemDial(2, 3, families=("rates",))
+    few, all_of_them = (
+        {p.question for p in generate(replace(dial, wordings=n), 300, split="train", seed=0)}
+        for n in (1, 0)
+    )
+    assert all(" an hour and runs for " in q for q in few if q.startswith("A machine"))
+    assert any(q.startswith("A machine that makes ") for q in all_of_them)
+    with pytest.raises(UserError, match="wordings"):
+        replace(dial, wordings=-1)
+
+
 def test_families_and_distractors() -> None:
     dial = ProblemDial(3, 3, distractors=1.0, families=("buying", "ages"))
     problems = generate(dial, 100, split="test", seed=0)
     assert {p.source for p in problems} == {"generated/buying", "generated/ages"}
-    useless = "|".join(re.escape(w).replace(r"\{a\}", r"\d+") for w in _DISTRACTORS.usual)
+    useless = r"degrees|birds in a tree|number \d+ bus"
     assert all(re.search(useless, p.question) for p in problems)
     plain = generate(replace(dial, distractors=0.0), 100, split="test", seed=0)
     assert not any(re.search(useless, p.question) for p in plain)
