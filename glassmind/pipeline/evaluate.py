@@ -202,11 +202,11 @@ def grade_task(
         samples = sampled.samples if any(method.scales for method in chosen) or wanted else 0
         work = answering_work(llm, problems, samples, config.max_new_tokens)
         announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), _engine_seconds(llm)
     result = climb(
         problems, session, chosen, Budget(config.samples), questions.right or same_answer
     )
-    busy = _busy(llm, time.perf_counter() - began)
+    seconds, worked = time.perf_counter() - began, _engine_seconds(llm) - worked
     any_method, *_ = result.solutions.values()
     ladder = Ladder(
         schema=SCHEMA,
@@ -223,7 +223,7 @@ def grade_task(
         provenance=made_of,
     )
     graded = graded_problems(llm.name, problems, result.solutions, result.verdicts)
-    return Evaluation(ladder, graded, busy)
+    return Evaluation(ladder, graded, worked / seconds if worked else None)
 
 
 def seen_questions(evaluation: Evaluation, training: str, ngram: int) -> SeenReport:
@@ -245,10 +245,8 @@ def with_task_prompt(llm: LLM, prompt: str) -> LLM:
     return llm.with_prompts(replace(llm.prompts, text=shipped_prompt(prompt).text))
 
 
-def _busy(llm: LLM, seconds: float) -> float | None:
-    """The share of ``seconds`` that the model's engine worked."""
-    worked = llm.engine_seconds if isinstance(llm, LocalLLM) else 0.0
-    return min(1.0, worked / seconds) if worked and seconds else None
+def _engine_seconds(llm: LLM) -> float:
+    return llm.engine_seconds if isinstance(llm, LocalLLM) else 0.0
 
 
 def _chains(
