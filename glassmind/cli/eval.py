@@ -156,6 +156,12 @@ def run(args: argparse.Namespace) -> int:
     if result.skipped:
         skipped = quantity(result.skipped, "question")
         console().print(f"too long for the model's context, so counted as wrong: {skipped}")
+    formulas = evaluation.formulas
+    if formulas.cut_off:
+        console().print(
+            f"comparisons of formulas that were cut off, so that the answers counted as wrong: "
+            f"{formulas.cut_off:,} of {formulas.asked:,}"
+        )
     if evaluation.engine_busy is not None:
         console().print(f"the engine worked {evaluation.engine_busy:.0%} of the time", style="dim")
     if args.out is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from glassmind.data import PROBLEM_SETS
@@ -24,6 +24,7 @@ from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
 from glassmind.evaluate.seen import SeenReport, seen_report
 from glassmind.generate import SamplingParams
+from glassmind.grade.symbolic import Comparisons, comparisons
 from glassmind.llm import LLM, LocalLLM, Source, as_llm
 from glassmind.llm.prompts import PLACE, chosen_examples
 from glassmind.pipeline.announcement import announce, answering_work
@@ -99,11 +100,13 @@ class Evaluation:
 
     ``engine_busy`` is the share of the time for answering that the engine worked; ``None`` if it
     did not, because the model is elsewhere, writes nothing, or all chains were stored.
+    ``formulas`` counts the comparisons of formulas that grading needed.
     """
 
     ladder: Ladder
     problems: tuple[GradedProblem, ...]
     engine_busy: float | None = None
+    formulas: Comparisons = field(default_factory=Comparisons)
 
     def failed(self, method: str = "") -> list[GradedProblem]:
         """The problems that ``method`` did not solve, by default the highest that answers."""
@@ -202,7 +205,7 @@ def grade_task(
         samples = sampled.samples if any(method.scales for method in chosen) or wanted else 0
         work = answering_work(llm, problems, samples, config.max_new_tokens)
         announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
-    began, worked = time.perf_counter(), _engine_seconds(llm)
+    began, worked, compared = time.perf_counter(), _engine_seconds(llm), comparisons()
     result = climb(
         problems, session, chosen, Budget(config.samples), questions.right or same_answer
     )
@@ -223,7 +226,8 @@ def grade_task(
         provenance=made_of,
     )
     graded = graded_problems(llm.name, problems, result.solutions, result.verdicts)
-    return Evaluation(ladder, graded, worked / seconds if worked else None)
+    busy = worked / seconds if worked else None
+    return Evaluation(ladder, graded, busy, comparisons() - compared)
 
 
 def seen_questions(evaluation: Evaluation, training: str, ngram: int) -> SeenReport:
