@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.cli.chosen_model import MODELS, add_prompt_arguments, add_thinking_arguments
 from glassmind.cli.data_options import add_data_options
 from glassmind.errors import UserError
 
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="K", help="number of chains that vote")
     parser.add_argument("--temperature", type=float, metavar="T")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
+    add_thinking_arguments(parser)
     parser.add_argument(
         "--shots", type=int, default=0, metavar="K", help="worked examples before each question"
     )
@@ -118,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     task, _ = require_task(args.task)
     columns = chosen_columns(args)
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("shots", 0), ("show", 1), ("ngram", 2)):  # fmt: skip
+                        ("token_budget", 1), ("shots", 0), ("show", 1), ("ngram", 2)):  # fmt: skip
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
@@ -145,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
             limit=args.limit,
             shots=args.shots,
             sampling=sampling,
+            tokens=args.token_budget,
             seed=args.seed,
             progress=progress,
             columns=columns,

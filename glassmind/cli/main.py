@@ -38,6 +38,7 @@ VERBS: dict[str, str] = {
     "eval": "grade a model on a task such as gsm8k",
     "regrade": "grade stored answers by another grader, and see where two disagree",
     "judge": "have a model judge which of several models answers better",
+    "check": "find the first wrong step of a written solution, and why it is wrong",
     "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
     "compare": "compare training runs: settings, losses and curves",

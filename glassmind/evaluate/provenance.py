@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glassmind.runs.recipe import CalculatorUse
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -28,7 +30,7 @@ class Provenance:
     top_k: int
     top_p: float
     max_new_tokens: int
-    calculator: bool
+    calculator: CalculatorUse
     seed: int
 
     def __str__(self) -> str:

@@ -239,7 +239,7 @@ class Engine:
         return self._token_sampler.accepted
 
     def step(self) -> list[Event]:
-        """One pass through the model, and what it added to each sample, oldest sample first."""
+        """One pass through the model, and what it added to each sample."""
         with self._inference():
             return self._step(report=True)
 
@@ -256,7 +256,8 @@ class Engine:
         work = self.scheduler.plan()
         if not work:
             return []
-        started = time.perf_counter()
+        cost, drawn = self.scheduler.cost, 0
+        cost.begin(time.perf_counter())
         if self._draft is not None:
             self._draft.guess(work)
         hidden_TD = self._runner.run(
@@ -267,12 +268,16 @@ class Engine:
             sample.computed += count - len(sample.guesses)  # those are not accepted yet
             if sample.computed >= (sample.remembered + 1) * BLOCK:
                 self.scheduler.remember(sample)
-        self._token_sampler.sample(work, hidden_TD)
-        self.scheduler.cost.see(len(hidden_TD), time.perf_counter() - started)
-        new = [s for s in self.scheduler.running if s.unscored > s.reported] if report else []
+            if not sample.due:
+                drawn += 1 + len(sample.siblings)
+        cost.did(drawn, max(0, len(hidden_TD) - drawn))
+        touched = [sample for sample, _ in work] + self._token_sampler.sample(work, hidden_TD)
+        new = [s for s in touched if s.unscored > s.reported] if report else []
         events = [self._event(sample) for sample in new]
-        done = [s for s in self.scheduler.running if s.finish is not None and s.complete]
-        self.scheduler.remove_all(done)
+        done = [s for s in touched if s.finish is not None and s.complete]
+        self.scheduler.end(done)
+        if not self.busy:
+            cost.pause()
         ends = [end for sample in done for end in self._ends(sample)]
         return [event for event in events if event.token_ids] + ends
 

@@ -135,6 +135,7 @@ def grade_task(
     limit: int = 0,
     shots: int = 0,
     sampling: SamplingConfig | None = None,
+    tokens: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     columns: ProblemColumns = FOUND,
@@ -149,7 +150,8 @@ def grade_task(
     ``shots`` training problems with their solutions. ``methods`` are the names of those to run,
     by default all whose needs the model meets, and where only one chain is sampled, those that
     need no more. ``columns`` and ``on_bad_row`` are for a task that is a file. ``rewards`` are
-    names of rewards to give the sampled chains. Questions too long for the model's context
+    names of rewards to give the sampled chains. ``tokens`` limits what a method may spend on a
+    problem (``Budget``). Questions too long for the model's context
     count as wrong; ``Ladder.skipped`` says how many.
 
     ``store`` is a folder for the chains: what was sampled before for the same model, prompt,
@@ -206,9 +208,8 @@ def grade_task(
         work = answering_work(llm, problems, samples, config.max_new_tokens)
         announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
     began, worked, compared = time.perf_counter(), _engine_seconds(llm), comparisons()
-    result = climb(
-        problems, session, chosen, Budget(config.samples), questions.right or same_answer
-    )
+    budget = Budget(config.samples, tokens)
+    result = climb(problems, session, chosen, budget, questions.right or same_answer)
     seconds, worked = time.perf_counter() - began, _engine_seconds(llm) - worked
     any_method, *_ = result.solutions.values()
     ladder = Ladder(
@@ -264,7 +265,7 @@ def _chains(
 def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:
     if asked:
         return method in asked
-    return samples > 1 or not method.scales
+    return method.in_ladder and (samples > 1 or not method.scales)
 
 
 def _skipped(solution: Solution) -> bool:

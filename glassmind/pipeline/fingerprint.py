@@ -14,7 +14,7 @@ from glassmind.llm import LLM, LocalLLM
 from glassmind.llm.remote import RemoteLLM
 from glassmind.pipeline.tasks.prompts import prompt_name, text_hash
 from glassmind.records import Problem
-from glassmind.runs.recipe import SamplingConfig
+from glassmind.runs.recipe import SamplingConfig, calculator_use
 from glassmind.serialization import encode
 
 
@@ -41,7 +41,7 @@ def provenance(
         top_k=sampling.top_k,
         top_p=sampling.top_p,
         max_new_tokens=sampling.max_new_tokens,
-        calculator=sampling.calculator,
+        calculator=calculator_use(sampling.calculator),
         seed=seed,
     )
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from glassmind.generate import SamplingParams
+from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm.model import Model
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.needs import Need
@@ -63,6 +63,7 @@ class Session:
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
+        self._variants: dict[str, Session] = {}
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
         self._answers, self._verify = answers, verify
@@ -78,6 +79,8 @@ class Session:
             found.add("verifier")
         if self._answers:
             found.add("answers")
+        if "chain" in self._models and self._models["chain"].tokenizer is not None:
+            found.add("tokens")
         return frozenset(found)
 
     @property
@@ -90,6 +93,44 @@ class Session:
         if style not in self._models:
             raise ValueError(f"this session has no model for {style} answers")
         return self._models[style]
+
+    def variant(self, label: str, **changes: Any) -> Session:
+        """The same models with other sampling parameters, such as ``calculator="equations"``.
+
+        Its chains are drawn once and kept as well, with ``label`` before their names.
+        """
+        if label not in self._variants:
+            params = {what: replace(one, **changes) for what, one in self._params.items()}
+            keep = self._keep
+
+            def keep_as(
+                name: str,
+                problems: Sequence[Problem],
+                style: Style,
+                make: Make,
+            ) -> list[Trace]:
+                return keep(f"{label}-{name}", problems, style, make)
+
+            self._variants[label] = Session(
+                list(self._models.values()),
+                params["greedy"],
+                params["samples"],
+                answers=self._answers,
+                keep=keep_as,
+                verify=self._verify,
+                progress=self._progress,
+                label=f"{self._label}{label}-",
+            )
+        return self._variants[label]
+
+    def round(self, problems: Sequence[Problem], n: int, number: int) -> list[Trace]:
+        """``n`` more chains per problem, from the random numbers of round ``number``.
+
+        For methods that draw as many as they turn out to need. The chains are shared with nobody.
+        """
+        seed = derive_seed(self.sampled.seed, number) if number else self.sampled.seed
+        params = replace(self.sampled, samples=n, seed=seed)
+        return self.model("chain").sample(problems, params, "chain")
 
     def greedy(self, problems: Sequence[Problem], style: Style = "chain") -> list[Trace]:
         """One greedy chain per problem."""
