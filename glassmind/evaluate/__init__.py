@@ -9,6 +9,11 @@ the problems shown in full), ``wording``, ``columns`` (tables that fit a termina
 every problem of an evaluation with what was answered, ``step_marks`` says what is wrong with a
 step.
 
+An evaluation says what it was made of (``provenance``). Stored answers are graded again by other
+``graders``, of which ``autopsy`` compares two; ``bradley_terry`` turns a judge's votes into scores.
+``abstention`` is for questions that cannot be answered, ``text_result`` for the probability of a
+text, ``seen`` for questions that stand in a training text.
+
 ``glassmind.evaluate(task, model)`` is a call, too: ``pipeline.calls.evaluate``.
 """
 
