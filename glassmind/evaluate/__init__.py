@@ -6,7 +6,8 @@ training runs there are ``diagnosis`` (problems of one run), ``compare`` (two or
 those of earlier versions, ``examples`` the problems shown in full), ``wording``, ``columns``
 (tables that fit a terminal), ``glossary`` (what the words mean) and ``charts``. ``flat_settings``
 flattens recipes, ``graded_problems`` is every problem of an evaluation with what was answered,
-``step_marks`` says what is wrong with a step.
+``step_marks`` says what is wrong with a step, ``dependency_attention`` which heads look where an
+operand comes from.
 
 ``glassmind.evaluate(task, model)`` is a call, too: ``pipeline.calls.evaluate``.
 """
