@@ -7,7 +7,7 @@ share ``run_files`` (the files of a run; ``schema_1`` reads those of earlier ver
 the problems shown in full), ``wording``, ``columns`` (tables that fit a terminal), ``glossary``
 (what the words mean) and ``charts``. ``flat_settings`` flattens recipes, ``graded_problems`` is
 every problem of an evaluation with what was answered, ``step_marks`` says what is wrong with a
-step.
+step, ``dependency_attention`` which heads look where an operand comes from.
 
 An evaluation says what it was made of (``provenance``). Stored answers are graded again by other
 ``graders``, of which ``autopsy`` compares two; ``bradley_terry`` turns a judge's votes into scores.

@@ -208,7 +208,8 @@ DISTANCE = Family(
                     "Later {he} goes as far again in {a} days, equally far each day.",
                     "Later {he} walks the same distance in {a} days, equally far each day.",
                     "Next summer the same distance is spread evenly over {a} days.",
-                    "Later the same distance takes {him} {a} days, with the same number of km each day.",
+                    "Later the same distance takes {him} {a} days, with the same number of "
+                    "km each day.",
                     "In {a} equal days {he} plans to go this same distance again.",
                     "Next time the same way takes {a} days, with an equal part on each day.",
                     "On a bike {he} needs {a} days for the same way, each day equally far.",

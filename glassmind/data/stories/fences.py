@@ -38,7 +38,8 @@ FENCES = Family(
                 "{N} puts a fence around a field of {a} meters by {b} meters.",
                 "A fence goes around a garden {a} meters long and {b} meters wide.",
                 "There is a fence around a yard of {a} meters by {b} meters.",
-                "A field has a length of {a} meters and a width of {b} meters. A fence goes around it.",
+                "A field has a length of {a} meters and a width of {b} meters. A fence "
+                "goes around it.",
                 "{N} has a garden {b} meters wide and {a} meters long, with a fence around it.",
                 "All around a yard of {a} meters by {b} meters runs a fence.",
                 "A farmer fences in a field that is {a} meters long and {b} meters wide.",

@@ -40,11 +40,14 @@ ROADS = Family(
                 "From home {N} goes out on a straight road for {b} hours at {a} km an hour.",
                 "At {a} km an hour {N} travels away from home for {b} hours on a straight road.",
                 "For {b} hours {N} drives away from home on a straight road, {a} km every hour.",
-                "A straight road starts at {N}'s home. {N} follows it for {b} hours at {a} km an hour.",
-                "{N} sets out from home on a straight road and covers {a} km an hour for {b} hours.",
+                "A straight road starts at {N}'s home. {N} follows it for {b} hours at "
+                "{a} km an hour.",
+                "{N} sets out from home on a straight road and covers {a} km an hour "
+                "for {b} hours.",
                 "Leaving home on a straight road, {N} rides for {b} hours at {a} km an hour.",
                 "In each of {b} hours {N} gets {a} km farther from home on a straight road.",
-                "With a speed of {a} km an hour, {N} leaves home on a straight road and rides {b} hours.",
+                "With a speed of {a} km an hour, {N} leaves home on a straight road "
+                "and rides {b} hours.",
                 held=("Along a straight road {N} leaves home for {b} hours at {a} km an hour.",),
             ),
             to="away",
@@ -125,7 +128,8 @@ ROADS = Family(
                     "Still going away from home, {he} covers {a} km an hour for {b} hours.",
                     "{S} follows the road away from home for {b} more hours, doing {a} km an hour.",
                     "With a speed of {a} km an hour, {he} goes farther away for {b} hours.",
-                    "Every hour {he} gets {a} km farther from home, and {he} goes on for {b} hours.",
+                    "Every hour {he} gets {a} km farther from home, and {he} goes on for "
+                    "{b} hours.",
                     held=("{S} travels farther away for {b} hours at {a} km an hour.",),
                 ),
             ),
@@ -140,7 +144,8 @@ ROADS = Family(
                     "At {b} km an hour {he} then goes back toward home for {a} hours.",
                     "For {a} hours {he} drives back, {b} km closer to home every hour.",
                     "In each of the next {a} hours {he} gets {b} km closer to home.",
-                    "After a rest {he} turns around and rides toward home for {a} hours at {b} km an hour.",
+                    "After a rest {he} turns around and rides toward home for {a} hours at "
+                    "{b} km an hour.",
                     "Going back toward home, {he} covers {b} km an hour for {a} hours.",
                     "{S} turns around and spends {a} hours on the way home at {b} km an hour.",
                     "With a speed of {b} km an hour, {he} goes back toward home for {a} hours.",

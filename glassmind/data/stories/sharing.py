@@ -160,10 +160,14 @@ SHARING = Family(
                     "{S} keeps {a} {items}. The rest is shared equally by {b} {friends}.",
                     "After keeping {a} {items}, {he} splits the rest equally among {b} {friends}.",
                     "All but {a} of the {items} are shared equally by {b} {friends}.",
-                    "Of the {items} {he} keeps {a}. Then {b} {friends} get equal parts of the rest.",
-                    "{S} puts {a} {items} aside and divides the others equally among {b} {friends}.",
-                    "Except for {a} that {he} keeps, the {items} are split evenly by {b} {friends}.",
-                    "{S} saves {a} {items} and gives the rest to {b} {friends}, equally many to each.",
+                    "Of the {items} {he} keeps {a}. Then {b} {friends} get equal parts of "
+                    "the rest.",
+                    "{S} puts {a} {items} aside and divides the others equally among {b} "
+                    "{friends}.",
+                    "Except for {a} that {he} keeps, the {items} are split evenly by {b} "
+                    "{friends}.",
+                    "{S} saves {a} {items} and gives the rest to {b} {friends}, equally "
+                    "many to each.",
                     "There are {b} {friends} who share the {items} equally, after {he} keeps {a}.",
                     "When {he} has put away {a} {items}, {b} {friends} share the rest equally.",
                     held=(
