@@ -1,6 +1,7 @@
 """Verdicts → tables and reports.
 
-Read ``ladder`` (the table of methods and their accuracy), then ``report`` (a run as a page), and
+Read ``ladder`` (the table of methods and their accuracy), then ``report`` (a run as a page),
+``frontier`` (accuracy against the cost of thinking), and
 ``verifier`` (how far a verifier can be trusted). For training runs there are ``diagnosis``
 (problems of one run), ``compare`` (two or more runs) and ``scaling`` (loss against compute). They
 share ``run_files`` (the files of a run; ``schema_1`` reads those of earlier versions, ``examples``
