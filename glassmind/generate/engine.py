@@ -266,11 +266,11 @@ class Engine:
     def _step(self, report: bool) -> list[Event]:
         began = time.perf_counter()
         try:
-            return self._pass(report)
+            return self._advance(report)
         finally:
             self.step_seconds += time.perf_counter() - began
 
-    def _pass(self, report: bool) -> list[Event]:
+    def _advance(self, report: bool) -> list[Event]:
         work = self.scheduler.plan()
         if not work:
             return []
