@@ -214,8 +214,6 @@ def _documents(
             continue
         columns: dict[Column, NDArray[Any]] = {COMPLETION: np.arange(len(ids)) >= len(prompt)}
         if style == "chain" and recipe.supervision.weight > 0:
-            found = dependency_columns(tokenizer, problem.question, steps, texts)
-            for column, values in found.items():
-                columns[column] = np.pad(values, (0, len(ids) - len(values)))
+            columns |= dependency_columns(tokenizer, problem.question, steps, texts, len(ids))
         documents.append(Document(ids, columns))
     return documents
