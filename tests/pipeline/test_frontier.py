@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from fixed_model import FixedModel, chain
 
 from glassmind.errors import UserError
-from glassmind.evaluate.frontier.page import finding, render_frontier
+from glassmind.evaluate.frontier.page import finding, render_figure, render_frontier
 from glassmind.evaluate.frontier.results import (
     Frontier,
     accuracy_interval,
     equal_rows,
     table_rows,
 )
+from glassmind.evaluate.ladder.names import title
 from glassmind.evaluate.provenance import Provenance
 from glassmind.pipeline import frontier as frontiers
 from glassmind.pipeline.frontier import Questions, measure_frontier, sizes
@@ -86,6 +88,9 @@ def test_the_record_and_the_page(model: FixedModel, tmp_path: Path) -> None:
     page = render_frontier(found)
     assert page.count("<svg") == 2 and "<script" not in page and "http" not in page.lower()[200:]
     assert finding(found) in page
+    figure = render_figure(found)
+    assert figure is not None and ElementTree.fromstring(figure).tag.endswith("svg")
+    assert all(title(name) in figure for name in found.methods)
     assert finding(found).startswith("The highest accuracy is 50.0 %")
 
 
