@@ -126,7 +126,7 @@ def render_figure(frontier: Frontier) -> str | None:
     parts, rows = [body], -(-len(frontier.methods) // _KEYS)
     for number, line in enumerate(_lines(frontier)):
         row, column = divmod(number, _KEYS)
-        x, y = _LEFT + column * (_WIDTH - _LEFT) / _KEYS, _HEIGHT + 16 + 18 * row
+        x, y = 20 + column * (_WIDTH - 20) / _KEYS, _HEIGHT + 16 + 18 * row
         mark = element("circle", cx=x, cy=y - 4, r=4, class_="dot")
         parts.append(element("g", mark, class_=f"tone-{line.tone % TONES}"))
         parts.append(label(x + 9, y, line.name))
