@@ -20,6 +20,7 @@ from glassmind.generate.request import Request, SamplingParams
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import blocks_for
 from glassmind.generate.stop_texts import StopTexts
+from glassmind.generate.thinking_budget import ThinkingLimit
 from glassmind.generate.token_hook import TokenHook
 from glassmind.model import ModelConfig
 
@@ -73,8 +74,8 @@ class Admission:
     @staticmethod
     def _follows_tokens(params: SamplingParams) -> bool:
         """Whether a hook may force tokens or forbid some."""
-        calculates = params.calculator_use != "off"
-        return calculates or params.constraint is not None or params.min_new_tokens > 0
+        forces = params.calculator_use != "off" or params.thinking is not None
+        return forces or params.constraint is not None or params.min_new_tokens > 0
 
     def _hooks(self, request: Request) -> list[TokenHook]:
         params = request.params
@@ -84,6 +85,8 @@ class Admission:
         if params.min_new_tokens and params.stop:
             size = self._config.vocab_size
             hooks.append(LeastTokens(params.min_new_tokens, params.stop, size))
+        if params.thinking is not None:
+            hooks.append(ThinkingLimit(params.thinking, params.stop, self._config.vocab_size))
         if params.stop_texts or params.calculator_use != "off":
             if self._vocabulary is None:
                 raise UserError(
@@ -130,13 +133,20 @@ class Admission:
                 f"{what} asks for the calculator and for constrained output: the calculator may "
                 "write tokens that the constraint forbids; leave one of them out"
             )
+        if params.thinking is not None and params.constraint is not None:
+            raise UserError(
+                f"{what} asks for a budget of thinking and for constrained output: the budget may "
+                "write tokens that the constraint forbids; leave one of them out"
+            )
         if params.lookup and self._follows_tokens(params):
             raise UserError(
-                f"{what} asks for lookup together with the calculator, a constraint or "
+                f"{what} asks for lookup together with the calculator, a constraint, thinking or "
                 "min_new_tokens, which need one token at a time; leave one of them out"
             )
+        thinking = params.thinking.ids if params.thinking is not None else ()
         biased = [token for token, _ in params.logit_bias]
         for part, ids in ((what, prompt), (f"the stop set of {what}", params.stop),
+                          (f"the thinking of {what}", thinking),
                           (f"the logit bias of {what}", biased)):  # fmt: skip
             if ids and not (min(ids) >= 0 and max(ids) < config.vocab_size):
                 raise UserError(

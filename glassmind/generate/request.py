@@ -15,6 +15,7 @@ from glassmind.runs.recipe import MOST_SAMPLES, CalculatorUse, SamplingConfig, c
 
 if TYPE_CHECKING:
     from glassmind.generate.constraint.constraint import Constraint
+    from glassmind.generate.thinking_budget import ThinkingBudget
 
 # Below this, only the largest logit has any probability left: that is temperature 0.
 LEAST_TEMPERATURE = 1e-4
@@ -66,8 +67,8 @@ class SamplingParams:
     arithmetic, instead of the model, complete ``<<48/2=`` (``"annotations"``, or ``True``) or every
     ``48/2=`` (``"equations"``). ``lookup`` (0 to 32) guesses up to that
     many tokens at a time from the text so far, which changes no token but may save passes (see
-    ``prompt_lookup``); it cannot be combined with a constraint, the calculator or
-    ``min_new_tokens``.
+    ``prompt_lookup``); it cannot be combined with a constraint, the calculator, ``thinking`` or
+    ``min_new_tokens``. ``thinking`` bounds how long a model thinks before it answers.
 
     Raises ``UserError`` for values outside the ranges above.
     """
@@ -92,6 +93,7 @@ class SamplingParams:
     calculator: bool | CalculatorUse = "off"
     lookup: int = 0
     min_new_tokens: int = 0
+    thinking: ThinkingBudget | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:

@@ -374,6 +374,7 @@ def _refuse_unknown(params: SamplingParams) -> None:
     for name, known in (
         ("calculator", params.calculator_use == "off"),
         ("constraint", params.constraint is None),
+        ("thinking", params.thinking is None),
         ("best_of", not params.best_of),
         ("logit_bias", not params.logit_bias),
         ("lookup", not params.lookup),

@@ -8,13 +8,16 @@ asked for. A method that searches asks the session for the model itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Protocol
 
 from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm.model import Model
 from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.budget_forcing import thinking_marks
 from glassmind.reason.needs import Need
+from glassmind.reason.reordering import shuffled
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
@@ -79,14 +82,22 @@ class Session:
             found.add("verifier")
         if self._answers:
             found.add("answers")
-        if "chain" in self._models and self._models["chain"].tokenizer is not None:
+        tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
+        if tokenizer is not None:
             found.add("tokens")
+        if thinking_marks(tokenizer) is not None:
+            found.add("thinking")
         return frozenset(found)
 
     @property
     def sampled(self) -> SamplingParams:
         """How chains are sampled."""
         return self._params["samples"]
+
+    @property
+    def plain(self) -> SamplingParams:
+        """How the greedy chain is sampled."""
+        return self._params["greedy"]
 
     def model(self, style: Style) -> Model:
         """The model for this style."""
@@ -122,6 +133,13 @@ class Session:
                 label=f"{self._label}{label}-",
             )
         return self._variants[label]
+
+    def shuffled(self, seed: int) -> Session:
+        """The same models and the chains drawn so far, in another order (``reordering``)."""
+        other = copy(self)
+        other._parts = {}
+        other._drawn = {key: shuffled(traces, seed) for key, traces in self._drawn.items()}
+        return other
 
     def round(self, problems: Sequence[Problem], n: int, number: int) -> list[Trace]:
         """``n`` more chains per problem, from the random numbers of round ``number``.
