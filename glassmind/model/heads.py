@@ -83,6 +83,6 @@ class TokenScorer(nn.Module):
         assert places is not None
         rotations = self.trunk.rotations(places)
         for block in cast("Iterable[Block]", self.judge):
-            lowered = block.attention.scoring.lower(mask, places, *ids_BT.shape, marks)
+            lowered = block.attention.scoring.lower(mask, places, *ids_BT.shape, marks=marks)
             x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT
