@@ -16,6 +16,7 @@ from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, logprob_difference
+from glassmind.grade.step_facts import FACTS
 from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
@@ -290,7 +291,7 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
         torch.manual_seed(job.recipe.seed)
         trunk = Transformer(llm.model.config)
         load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
-        scorer = TokenScorer(trunk, config.layers)
+        scorer = TokenScorer(trunk, config.layers, len(FACTS) if config.facts else 0)
         if documents:
             _train_scorer(job, scorer, documents, _end_id(llm, traces))
         else:  # without a finished chain there is nothing to judge, and every score is 0.5
