@@ -39,6 +39,7 @@ def can_run(model: object, work: Sequence[tuple[Sample, int]]) -> bool:
     return (
         isinstance(model, PackedModel)
         and model.embedding is not None
+        and not model.config.reasoning.reads_steps  # whose positions and cache change by step
         and all(
             sample.plain
             and not sample.siblings

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 
 from glassmind.errors import UserError
-from glassmind.generate.admission import Admission
+from glassmind.generate.admission import Admission, refuse_guesses
 from glassmind.generate.best_of import BestOf
 from glassmind.generate.cache.blocks import Blocks
 from glassmind.generate.cache.layout import BLOCK
@@ -111,6 +111,8 @@ class Engine:
         both = [model] if draft is None else [model, draft]
         if draft is not None:
             check_draft(model, draft, draft_tokens)
+            refuse_guesses(model.config, "a draft model")
+            refuse_guesses(draft.config, "a draft model")
         for one in both:
             if device is not None and isinstance(one, Transformer):
                 one.to(device)
@@ -307,9 +309,16 @@ class Engine:
         drawn = 0
         if self._draft is not None:
             self._draft.guess(work)
+        steps = self._runner.steps
+        if steps is not None:
+            for sample, _ in work:
+                steps.forgotten[sample.row] = sample.forgotten
         hidden_TD = self._runner.run(
             (sample.row, sample.computed, sample.ahead(count)) for sample, count in work
         )
+        if steps is not None:
+            for sample, _ in work:
+                sample.forgotten = steps.forgotten[sample.row]
         score_known(self.model, work, hidden_TD)
         for sample, count in work:
             sample.computed += count - len(sample.guesses)  # those are not accepted yet

@@ -78,6 +78,10 @@ class Sample:
         self.row = -1
         self.blocks: list[int] = []
         self.remembered, self.content = 0, START
+        # How many of its tokens the cache has forgotten, and how many of the first it never will:
+        # only blocks of those can be shared with other samples (``step_reading``).
+        self.forgotten = 0
+        self.shareable = limit
 
     @property
     def n_new(self) -> int:

@@ -138,7 +138,8 @@ class Scheduler:
             drawing = known - sample.computed == 1
             if drawing and not sample.guesses_ahead:
                 # The most common case, kept short: only the last token is to be read.
-                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known, work):
+                stored = known - sample.forgotten
+                if stored > len(sample.blocks) * BLOCK and not self._grow(sample, stored, work):
                     continue
                 count = 1
             else:
@@ -148,7 +149,7 @@ class Scheduler:
                     spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
                     sample.guess(max(0, min(allowed - 1, spare)))
                     count += sample.n_guesses
-                if not self._grow(sample, sample.computed + count, work):
+                if not self._grow(sample, sample.computed - sample.forgotten + count, work):
                     continue  # it was preempted itself
             work.append((sample, count))
             left -= count
@@ -363,7 +364,7 @@ class Scheduler:
 
     def _preempt(self, sample: Sample) -> None:
         self.remove([sample])
-        sample.computed = sample.drafted = sample.remembered = 0
+        sample.computed = sample.drafted = sample.remembered = sample.forgotten = 0
         sample.content = START
         sample.forget_guesses()
         self.waiting.setdefault(sample.owner, deque()).appendleft(sample)
@@ -375,7 +376,13 @@ class Scheduler:
         started: list[Sample] = []
         full, rest = divmod(sample.n_prompt, BLOCK)
         targets: list[int] = []
-        while sample.siblings and self._rows and self.blocks.n_free > len(self.running):
+        shared_whole = sample.shareable >= sample.n_prompt
+        while (
+            shared_whole
+            and sample.siblings
+            and self._rows
+            and self.blocks.n_free > len(self.running)
+        ):
             own = self.blocks.take() if rest else None
             if rest and own is None:
                 break
@@ -401,7 +408,7 @@ class Scheduler:
 
     def remember(self, sample: Sample) -> None:
         """Make the blocks that the last pass filled available to other samples."""
-        while (sample.remembered + 1) * BLOCK <= sample.computed:
+        while (sample.remembered + 1) * BLOCK <= min(sample.computed, sample.shareable):
             at = sample.remembered * BLOCK
             block, tokens = sample.blocks[sample.remembered], sample.tokens[at : at + BLOCK]
             sample.content = self.blocks.remember(sample.content, block, tokens)
