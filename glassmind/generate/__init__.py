@@ -7,8 +7,8 @@ among those who ask), ``scheduler`` (which samples are worked on next), ``admiss
 requests), ``scoring`` and ``token_sampler`` (what a pass yields), ``decode_run`` (several passes in
 one call), ``best_of`` (choosing among samples), ``engine`` (the whole). Then what is added to it:
 ``speculative`` (guessing ahead), the token hooks (``token_hook``, ``stop_texts``, ``least_tokens``,
-``calculator``, ``constraint``), and ``agreement`` (the engine's log-probabilities against the
-trainer's).
+``calculator``, ``equation_calculator``, ``thinking_budget``, ``constraint``), and ``agreement``
+(the engine's log-probabilities against the trainer's).
 """
 
 from __future__ import annotations

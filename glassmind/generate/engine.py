@@ -128,6 +128,7 @@ class Engine:
             self._draft = Draft(draft, self._runner, self.n_blocks, max_rows, cache_dtype)
             self.scheduler.caches.append(self._draft.runner.cache)
         self._token_sampler = TokenSampler(model, self.scheduler)
+        self.step_seconds = 0.0  # spent in steps since the beginning; the rest is the caller's time
         self._runs: DecodeRuns | None = None
         if isinstance(model, PackedModel) and draft is None and calls() is not None:
             self._runs = DecodeRuns(model, self._runner.cache)
@@ -263,6 +264,13 @@ class Engine:
     # ------------------------------------------------------------------ one step
 
     def _step(self, report: bool) -> list[Event]:
+        began = time.perf_counter()
+        try:
+            return self._advance(report)
+        finally:
+            self.step_seconds += time.perf_counter() - began
+
+    def _advance(self, report: bool) -> list[Event]:
         work = self.scheduler.plan()
         if not work:
             return []
