@@ -49,8 +49,8 @@ from glassmind.model.eager import uncompiled
 CACHE_BYTES = 1 << 30
 
 # The longest runs of decode steps (``decode_run``): while a caller waits for each token, or samples
-# wait for a place, they are short. No step begins after so many seconds of a run: in ``generate``, in
-# a step that reports its tokens, and in one where another owner may be waiting.
+# wait for a place, they are short. No step begins after so many seconds of a run: in ``generate``,
+# in a step that reports its tokens, and in one where another owner may be waiting.
 SHORT_RUN, LONG_RUN = 16, 64
 SECONDS, SECONDS_REPORTED, SECONDS_SHARED = 0.25, 0.02, 0.005
 
