@@ -28,7 +28,8 @@ The way data flows is the way the package is laid out, one folder an arrow:
                         ▼
           completions ─reason→ answers ─grade→ verdicts ─evaluate→ the staged table
 
-``records`` holds what passes between the folders, ``machine`` knows about the computer it runs on,
+``records`` holds what passes between the folders, ``step_structure`` says which step of a chain of
+thought each token belongs to, ``machine`` knows about the computer it runs on,
 ``serialization`` turns dataclasses into JSON or TOML and back, ``files`` writes files atomically,
 ``cache_folder`` finds a folder that only its user can write to, ``printable`` escapes what would
 control a terminal, ``notebook`` and ``quantity`` say how things look, ``callable_package`` lets

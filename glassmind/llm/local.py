@@ -426,6 +426,12 @@ class LocalLLM:
             max_rows=self.default_sampling.max_rows,
         )
 
+    @property
+    def engine_seconds(self) -> float:
+        """How long the engine that ``sample`` uses has been working since it was made."""
+        made = self.__dict__.get("_sampler")  # not made here: that packs the weights
+        return made.step_seconds if isinstance(made, Engine) else 0.0
+
     def refresh(self) -> None:
         """Use the current weights of ``model``, after it was trained further."""
         packed = isinstance(self.packed, PackedModel)
@@ -437,6 +443,8 @@ class LocalLLM:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         """See ``LLM.sample``."""
         requests: dict[int, Request] = {}
@@ -447,7 +455,7 @@ class LocalLLM:
             if len(prompt) < self.context:
                 own = replace(
                     params,
-                    seed=derive_seed(params.seed, number),
+                    seed=derive_seed(params.seed, first + number),
                     stop=self.stop_ids,
                     stop_texts=self.prompts.stop_texts(style) if self.format == "text" else (),
                 )

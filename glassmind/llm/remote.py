@@ -139,6 +139,8 @@ class RemoteLLM:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         """See ``LLM.sample``; parameters that the API does not have are refused.
 
@@ -151,7 +153,7 @@ class RemoteLLM:
         replies: list[list[Reply]] = [[] for _ in problems]
         with ThreadPoolExecutor(self.at_once, "remote") as pool:
             asked: dict[Future[list[Reply]], int] = {
-                pool.submit(self._replies, problem.question, params, style, number): number
+                pool.submit(self._replies, problem.question, params, style, first + number): number
                 for number, problem in enumerate(problems)
             }
             waiting = set(asked)
@@ -370,8 +372,9 @@ def _listed_model(client: JsonClient, chosen: str, api_key_variable: str) -> tup
 def _refuse_unknown(params: SamplingParams) -> None:
     """Raise ``UserError`` for parameters that cannot be sent to a remote model."""
     for name, known in (
-        ("calculator", not params.calculator),
+        ("calculator", params.calculator_use == "off"),
         ("constraint", params.constraint is None),
+        ("thinking", params.thinking is None),
         ("best_of", not params.best_of),
         ("logit_bias", not params.logit_bias),
         ("lookup", not params.lookup),

@@ -89,7 +89,10 @@ class TokenScorer(nn.Module):
         ``mask`` is (B, T, T) as in ``Transformer.hidden``. A scorer with facts needs ``facts_BT``:
         integers whose lowest ``facts`` bits are the facts of each token.
         """
-        hidden_BTD = self.trunk.hidden(ids_BT, positions=positions_BT, mask=mask)
+        hidden_BTD = self.trunk.hidden(
+            ids_BT, positions=positions_BT, mask=mask, previous=previous_BT
+        )
+        marks = self.trunk.marks(ids_BT, mask, previous_BT)
         logp_BT, entropy_BT = surprise(self.trunk, hidden_BTD, ids_BT, previous_BT)
         # The judge must not change the trunk's predictions to suit itself: no gradient.
         evidence_BTF = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
@@ -99,8 +102,10 @@ class TokenScorer(nn.Module):
             bits_BTF = bits(facts_BT, self.facts).to(evidence_BTF.dtype)
             evidence_BTF = torch.cat((evidence_BTF, bits_BTF), dim=-1)
         x_BTD = hidden_BTD + self.evidence(evidence_BTF.to(hidden_BTD.dtype))
-        rotations = self.trunk.rotations(positions_BT)
+        places = self.trunk.places(positions_BT, marks)
+        assert places is not None
+        rotations = self.trunk.rotations(places)
         for block in cast("Iterable[Block]", self.judge):
-            lowered = block.attention.scoring.lower(mask, positions_BT, *ids_BT.shape)
+            lowered = block.attention.scoring.lower(mask, places, *ids_BT.shape, marks=marks)
             x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT

@@ -15,7 +15,7 @@ import torch
 
 from glassmind.data import check_disjoint
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.grading import verdicts
+from glassmind.evaluate.ladder.grading import Right, same_answer, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.run_files import SCHEMA, Ladder, LadderRow, StepsRow, read_ladder
@@ -31,10 +31,11 @@ from glassmind.pipeline.prepare import (
     validation_rows,
 )
 from glassmind.pipeline.pretrained_ladder import started_recipe, taught_models
-from glassmind.pipeline.report_files import examples, rows_by_votes, sharpest_head
+from glassmind.pipeline.report_files import dependencies, examples, rows_by_votes, sharpest_head
 from glassmind.pipeline.stages import (
     STYLES,
     Job,
+    fresh_model,
     slice_session,
     stage_llm,
     train_language_model,
@@ -105,7 +106,7 @@ def run_ladder(
     results = {}
     for name, problems in slices.tests().items():
         session = slice_session(job, name, problems, list(models.values()))
-        results[name] = climb(problems, session, registry.usable(session.has), budget)
+        results[name] = climb(problems, session, registry.usual(session.has), budget)
     _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)
     return run
@@ -131,11 +132,15 @@ def _own_models(
 
 
 def climb(
-    problems: Sequence[Problem], session: Session, methods: Sequence[Method], budget: Budget
+    problems: Sequence[Problem],
+    session: Session,
+    methods: Sequence[Method],
+    budget: Budget,
+    right: Right = same_answer,
 ) -> SliceResult:
     """Answer the problems with every one of ``methods``, and grade the answers."""
     solutions = {method.name: method.solve(problems, session, budget) for method in methods}
-    graded = {name: verdicts(problems, found) for name, found in solutions.items()}
+    graded = {name: verdicts(problems, found, right) for name, found in solutions.items()}
     return SliceResult(problems, session, solutions, graded)
 
 
@@ -159,6 +164,8 @@ def _write_results(
     seen = sharpest_head(llm, test.problems[0], first.completions[0])
     if seen is not None:
         write_record(path / "attention.json", seen)
+    if llm.format == "question":
+        write_record(path / "dependencies.json", dependencies(fresh_model(job), llm, test.problems))
     ladder = Ladder(
         schema=SCHEMA,
         recipe=job.recipe.name,

@@ -32,6 +32,7 @@ from glassmind.tokenize import SavedTokenizer, Style
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import END, PAD
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
+from glassmind.train.dependencies import GuidedFineTuning
 from glassmind.train.metrics_file import MetricsFile
 from glassmind.train.process_group import ProcessGroup
 
@@ -98,7 +99,7 @@ def train_language_model(
         return loaded_transformer(job, stage)
     recipe = job.recipe
     model = fresh_model(job)
-    objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
+    objective = Pretrain(model) if stage == "pretrain" else fine_tuning(recipe, stage, model)
     validate = None
     if held_out is not None:
         validate = partial(
@@ -124,6 +125,19 @@ def train_language_model(
         job.group.barrier()
         job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
+
+
+def fine_tuning(recipe: Recipe, stage: str, model: Transformer) -> SupervisedFineTuning:
+    """Learning from worked solutions, with ``[supervision]`` if the stage writes their steps."""
+    config = recipe.supervision
+    if config.weight == 0 or STYLES[stage] != "chain":
+        return SupervisedFineTuning(model)
+    if recipe.train.parallel == "fsdp":
+        raise UserError(
+            "supervision.weight reads single heads, which no process has whole with train.parallel "
+            '"fsdp": set it to "ddp", or the weight to 0'
+        )
+    return GuidedFineTuning(model, weight=config.weight, layers=config.layers, head=config.head)
 
 
 def loaded_transformer(job: Job, stage: str) -> Transformer:

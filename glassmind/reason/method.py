@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from glassmind.reason.needs import Need
-from glassmind.reason.vote import heaviest, vote
+from glassmind.reason.token_budget import within
+from glassmind.reason.vote import answer_keys, best_of, heaviest, vote
 from glassmind.records import Cost, Problem, Trace
 
 if TYPE_CHECKING:  # a report takes titles from here, and needs no model for that
@@ -19,9 +20,16 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a method may spend on a problem: ``samples`` chains, or leaves of a tree."""
+    """What a method may spend on a problem: ``samples`` chains, or leaves of a tree, and at most
+    ``tokens`` tokens, counting those written and those judged by a verifier (``None``: no limit).
+    """
 
     samples: int = 1
+    tokens: int | None = None
+
+    def within(self, traces: Sequence[Trace]) -> list[Trace]:
+        """The traces cut where the tokens run out: see ``token_budget.within``."""
+        return [within(trace, self.tokens) for trace in traces]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,13 @@ class Solution:
         heavy = [1.0] * len(chains) if weights is None else weights
         return Solution.of(answer, trace, heaviest(chains, answer, heavy))
 
+    @staticmethod
+    def by_score(trace: Trace) -> Solution:
+        """The answer of the one chain that a verifier scores highest."""
+        chains = trace.completions
+        best = best_of(chains, [chain.score or 0.0 for chain in chains])
+        return Solution.of(None if best is None else answer_keys(chains)[best], trace, best)
+
 
 class Solve(Protocol):
     """The function of a method: one solution per problem, in order."""
@@ -73,7 +88,9 @@ class Method:
     with the one that it improves on. ``scales`` says that the result depends on
     ``Budget.samples``, so that accuracy is plotted against the number of samples; ``greedy`` that
     it always takes the likeliest token, so that a temperature changes nothing. ``in_summary``
-    says whether the method is shown where there is room for a few only.
+    says whether the method is shown where there is room for a few only, and ``in_ladder`` whether
+    it runs where no method is named: one that samples for itself, or is of interest only beside its
+    relatives, runs only if it is asked for.
 
     A method that needs the reference answers is a *ceiling*: it cannot be used to answer, and shows
     what perfect choosing among the chains would reach. It is not tested against other methods;
@@ -89,10 +106,16 @@ class Method:
     scales: bool = False
     greedy: bool = False
     in_summary: bool = False
+    in_ladder: bool = True
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ValueError(f"a method's name is lower-case words and hyphens, not {self.name!r}")
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it only chooses among the sampled chains that all methods share."""
+        return self.scales and self.needs <= {"chain", "verifier", "answers"}
 
     @property
     def ceiling(self) -> bool:

@@ -12,11 +12,22 @@ from contextlib import contextmanager
 from glassmind.errors import UserError
 from glassmind.reason.method import Method
 from glassmind.reason.methods import (
+    adaptive_vote,
     any_of_k,
+    calculator,
+    capped_thinking,
     chain_of_thought,
+    checked_verifier_vote,
+    checked_vote,
     direct,
     logprob_vote,
+    longer_thinking,
+    process_last,
+    process_min,
+    process_product,
+    score_vote,
     self_consistency,
+    shape_vote,
     single_sample,
     verifier_best_of_n,
     verifier_vote,
@@ -31,6 +42,17 @@ _BUILT_IN = (
     logprob_vote.METHOD,
     verifier_vote.METHOD,
     verifier_best_of_n.METHOD,
+    calculator.METHOD,
+    longer_thinking.METHOD,
+    capped_thinking.METHOD,
+    adaptive_vote.METHOD,
+    shape_vote.METHOD,
+    checked_vote.METHOD,
+    checked_verifier_vote.METHOD,
+    score_vote.METHOD,
+    process_product.METHOD,
+    process_min.METHOD,
+    process_last.METHOD,
     any_of_k.METHOD,
 )
 _registry = {method.name: method for method in _BUILT_IN}
@@ -39,6 +61,8 @@ _WHAT: dict[Need, str] = {
     "direct": "a model that answers directly",
     "chain": "a model that writes its steps",
     "verifier": "a verifier",
+    "tokens": "weights in this process",
+    "thinking": "tokens that mark the end of thinking",
     "answers": "the reference answers",
 }
 
@@ -69,6 +93,12 @@ def named(name: str) -> Method:
 def usable(has: Collection[Need]) -> list[Method]:
     """The methods whose needs are met."""
     return [method for method in methods() if method.needs <= set(has)]
+
+
+def usual(has: Collection[Need]) -> list[Method]:
+    """The methods that run where none is named: those whose needs are met and that are
+    ``in_ladder``."""
+    return [method for method in usable(has) if method.in_ladder]
 
 
 def require(method: Method, has: Collection[Need]) -> None:

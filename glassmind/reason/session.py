@@ -7,32 +7,41 @@ asked for. A method that searches asks the session for the model itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from glassmind.generate import SamplingParams
+from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm.model import Model
 from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.budget_forcing import thinking_marks
 from glassmind.reason.needs import Need
+from glassmind.reason.reordering import shuffled
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
+
+
+class Make(Protocol):
+    """Makes the traces of ``problems[start:stop]``, by default all; the parts of a list have the
+    same traces as the whole list, but for rounding in the model."""
+
+    def __call__(self, start: int = 0, stop: int | None = None) -> list[Trace]: ...
 
 
 class Keep(Protocol):
     """Storage for traces that outlives the session, such as a run's folder."""
 
     def __call__(
-        self, name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+        self, name: str, problems: Sequence[Problem], style: Style, make: Make
     ) -> list[Trace]:
         """The traces stored under ``name`` for ``problems``, or else those of ``make``."""
         ...
 
 
-def _not_kept(
-    name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-) -> list[Trace]:
+def not_kept(name: str, problems: Sequence[Problem], style: Style, make: Make) -> list[Trace]:
+    """A ``Keep`` that stores nothing."""
     return make()
 
 
@@ -52,11 +61,12 @@ class Session:
         sampled: SamplingParams,
         *,
         answers: bool = True,
-        keep: Keep = _not_kept,
+        keep: Keep = not_kept,
         verify: Verify | None = None,
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
+        self._variants: dict[str, Session] = {}
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
         self._answers, self._verify = answers, verify
@@ -72,6 +82,11 @@ class Session:
             found.add("verifier")
         if self._answers:
             found.add("answers")
+        tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
+        if tokenizer is not None:
+            found.add("tokens")
+        if thinking_marks(tokenizer) is not None:
+            found.add("thinking")
         return frozenset(found)
 
     @property
@@ -79,11 +94,61 @@ class Session:
         """How chains are sampled."""
         return self._params["samples"]
 
+    @property
+    def plain(self) -> SamplingParams:
+        """How the greedy chain is sampled."""
+        return self._params["greedy"]
+
     def model(self, style: Style) -> Model:
         """The model for this style."""
         if style not in self._models:
             raise ValueError(f"this session has no model for {style} answers")
         return self._models[style]
+
+    def variant(self, label: str, **changes: Any) -> Session:
+        """The same models with other sampling parameters, such as ``calculator="equations"``.
+
+        Its chains are drawn once and kept as well, with ``label`` before their names.
+        """
+        if label not in self._variants:
+            params = {what: replace(one, **changes) for what, one in self._params.items()}
+            keep = self._keep
+
+            def keep_as(
+                name: str,
+                problems: Sequence[Problem],
+                style: Style,
+                make: Make,
+            ) -> list[Trace]:
+                return keep(f"{label}-{name}", problems, style, make)
+
+            self._variants[label] = Session(
+                list(self._models.values()),
+                params["greedy"],
+                params["samples"],
+                answers=self._answers,
+                keep=keep_as,
+                verify=self._verify,
+                progress=self._progress,
+                label=f"{self._label}{label}-",
+            )
+        return self._variants[label]
+
+    def shuffled(self, seed: int) -> Session:
+        """The same models and the chains drawn so far, in another order (``reordering``)."""
+        other = copy(self)
+        other._parts = {}
+        other._drawn = {key: shuffled(traces, seed) for key, traces in self._drawn.items()}
+        return other
+
+    def round(self, problems: Sequence[Problem], n: int, number: int) -> list[Trace]:
+        """``n`` more chains per problem, from the random numbers of round ``number``.
+
+        For methods that draw as many as they turn out to need. The chains are shared with nobody.
+        """
+        seed = derive_seed(self.sampled.seed, number) if number else self.sampled.seed
+        params = replace(self.sampled, samples=n, seed=seed)
+        return self.model("chain").sample(problems, params, "chain")
 
     def greedy(self, problems: Sequence[Problem], style: Style = "chain") -> list[Trace]:
         """One greedy chain per problem."""
@@ -121,10 +186,13 @@ class Session:
     def _sample(
         self, name: str, problems: Sequence[Problem], params: SamplingParams, style: Style
     ) -> list[Trace]:
-        def make() -> list[Trace]:
-            total = len(problems) * params.samples
+        def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            part, total = problems[start:stop], len(problems) * params.samples
+            before = start * params.samples
             with watched(self._progress, f"sampling {self._label}{name}", total, "chains") as watch:
-                return self.model(style).sample(problems, params, style, watch)
+                return self.model(style).sample(
+                    part, params, style, lambda done, _: watch(before + done, total), first=start
+                )
 
         return self._keep(name, problems, style, make)
 
@@ -134,11 +202,11 @@ class Session:
         if scorer is None or tokenizer is None:
             raise ValueError(f"{model.name} has no verifier")
 
-        def make() -> list[Trace]:
-            traces = self.samples(problems, n, style)
+        def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            traces = self.samples(problems, n, style)[start:stop]
             stage = f"verifying {self._label}{name}"
-            with watched(self._progress, stage, len(problems), "problems") as watch:
+            with watched(self._progress, stage, len(traces), "problems") as watch:
                 verify = self._verify or verify_function(model)
-                return verify(scorer, tokenizer, problems, traces, progress=watch)
+                return verify(scorer, tokenizer, problems[start:stop], traces, progress=watch)
 
         return self._keep(name, problems, style, make)

@@ -27,6 +27,7 @@ from glassmind.serialization import decode, read_json, write_record
 from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.token_kinds import token_kinds
 
 SHIPPED = "word-problems"
 STAGES = ("chain-of-thought", "direct", "pretrain")
@@ -232,14 +233,18 @@ def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str
 
 
 def with_vocabulary(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
-    """``config`` with the vocabulary size its tokenizer has.
+    """``config`` with the vocabulary size and, if it needs them, the token kinds of its tokenizer.
 
     Raises:
-        UserError: it names another size.
+        UserError: it names another size, or reads steps that the tokenizer has no tokens for.
     """
     if config.vocab_size not in (0, tokenizer.vocab_size):
         raise UserError(
             f"model.vocab_size is {config.vocab_size} and the tokenizer has "
             f"{tokenizer.vocab_size} tokens: leave it 0 to follow the tokenizer"
         )
-    return replace(config, vocab_size=tokenizer.vocab_size)
+    config = replace(config, vocab_size=tokenizer.vocab_size)
+    if config.reasoning.reads_steps:
+        kinds = token_kinds(tokenizer)
+        config = replace(config, reasoning=replace(config.reasoning, token_kinds=kinds))
+    return config
