@@ -218,7 +218,7 @@ def _chains(
 def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:
     if asked:
         return method in asked
-    return samples > 1 or not method.scales
+    return method.in_ladder and (samples > 1 or not method.scales)
 
 
 def _skipped(solution: Solution) -> bool:

@@ -105,7 +105,7 @@ def run_ladder(
     results = {}
     for name, problems in slices.tests().items():
         session = slice_session(job, name, problems, list(models.values()))
-        results[name] = climb(problems, session, registry.usable(session.has), budget)
+        results[name] = climb(problems, session, registry.usual(session.has), budget)
     _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)
     return run

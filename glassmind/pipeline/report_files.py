@@ -27,7 +27,7 @@ def rows_by_votes(problems: Sequence[Problem], session: Session, budget: Budget)
     most = budget.samples
     sizes = [k for k in (2**n for n in range(11)) if k < most] + [most]
     rows = []
-    for method in registry.usable(session.has):
+    for method in registry.usual(session.has):
         for k in sizes if method.scales else ():
             solutions = method.solve(problems, session, Budget(k))
             rows.append(votes_row(method, k, verdicts(problems, solutions)))

@@ -2,7 +2,8 @@
 
 Read ``vote`` (many samples, one answer) and ``verify`` (scoring steps), ``confidence`` (how likely
 an answer is right); then ``method`` (the record of a method, and ``needs``), ``methods`` (one file
-each), ``registry`` (the list of them) and ``session`` (the chains that they share). ``reward``,
-``rewards`` and ``reward_registry`` do the same for rewards. The models themselves are in
-``glassmind.llm``.
+each), ``registry`` (the list of them) and ``session`` (the chains that they share). Searches write
+their own: ``tree`` (a trace that grows), ``search`` (trees of all problems in step) and
+``verify_tree`` (scoring nodes of a tree). ``reward``, ``rewards`` and ``reward_registry`` do the
+same for rewards. The models themselves are in ``glassmind.llm``.
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from glassmind.reason.needs import Need
-from glassmind.reason.vote import heaviest, vote
+from glassmind.reason.vote import answer_keys, best_of, heaviest, vote
 from glassmind.records import Cost, Problem, Trace
 
 if TYPE_CHECKING:  # a report takes titles from here, and needs no model for that
@@ -54,6 +54,13 @@ class Solution:
         heavy = [1.0] * len(chains) if weights is None else weights
         return Solution.of(answer, trace, heaviest(chains, answer, heavy))
 
+    @staticmethod
+    def by_score(trace: Trace) -> Solution:
+        """The answer of the one chain that a verifier scores highest."""
+        chains = trace.completions
+        best = best_of(chains, [chain.score or 0.0 for chain in chains])
+        return Solution.of(None if best is None else answer_keys(chains)[best], trace, best)
+
 
 class Solve(Protocol):
     """The function of a method: one solution per problem, in order."""
@@ -73,7 +80,9 @@ class Method:
     with the one that it improves on. ``scales`` says that the result depends on
     ``Budget.samples``, so that accuracy is plotted against the number of samples; ``greedy`` that
     it always takes the likeliest token, so that a temperature changes nothing. ``in_summary``
-    says whether the method is shown where there is room for a few only.
+    says whether the method is shown where there is room for a few only, and ``in_ladder`` whether
+    it runs where no method is named: a search, which samples for itself, runs only if it is asked
+    for.
 
     A method that needs the reference answers is a *ceiling*: it cannot be used to answer, and shows
     what perfect choosing among the chains would reach. It is not tested against other methods;
@@ -89,6 +98,7 @@ class Method:
     scales: bool = False
     greedy: bool = False
     in_summary: bool = False
+    in_ladder: bool = True
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

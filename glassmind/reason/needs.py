@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Need = Literal["direct", "chain", "verifier", "answers"]
-"""A model that answers without steps, a model that writes steps first, a verifier, and the
-reference answers of the problems."""
+Need = Literal["direct", "chain", "steps", "instructions", "verifier", "answers"]
+"""A model that answers without steps, a model that writes steps first, one whose chains can be
+continued after any step (``llm.model.StepModel``), one that does what a prompt says
+(``llm.model.PromptedModel``), a verifier, and the reference answers of the problems."""

@@ -16,10 +16,16 @@ from glassmind.reason.methods import (
     chain_of_thought,
     direct,
     logprob_vote,
+    program_aided,
+    program_aided_verifier_vote,
+    refinement,
     self_consistency,
     single_sample,
+    step_beam,
+    tree_search,
     verifier_best_of_n,
     verifier_vote,
+    written_program,
 )
 from glassmind.reason.needs import Need
 
@@ -31,6 +37,12 @@ _BUILT_IN = (
     logprob_vote.METHOD,
     verifier_vote.METHOD,
     verifier_best_of_n.METHOD,
+    program_aided.METHOD,
+    program_aided_verifier_vote.METHOD,
+    written_program.METHOD,
+    refinement.METHOD,
+    step_beam.METHOD,
+    tree_search.METHOD,
     any_of_k.METHOD,
 )
 _registry = {method.name: method for method in _BUILT_IN}
@@ -38,6 +50,8 @@ _registry = {method.name: method for method in _BUILT_IN}
 _WHAT: dict[Need, str] = {
     "direct": "a model that answers directly",
     "chain": "a model that writes its steps",
+    "steps": "chains that can be continued after any step",
+    "instructions": "a model that follows instructions",
     "verifier": "a verifier",
     "answers": "the reference answers",
 }
@@ -69,6 +83,11 @@ def named(name: str) -> Method:
 def usable(has: Collection[Need]) -> list[Method]:
     """The methods whose needs are met."""
     return [method for method in methods() if method.needs <= set(has)]
+
+
+def usual(has: Collection[Need]) -> list[Method]:
+    """The methods that run where none is named: those whose needs are met, without the searches."""
+    return [method for method in usable(has) if method.in_ladder]
 
 
 def require(method: Method, has: Collection[Need]) -> None:

@@ -62,10 +62,17 @@ def heaviest(
     completions: Sequence[Completion], answer: str | None, weights: Sequence[float]
 ) -> int | None:
     """The number of the heaviest sample that gave ``answer``, of equals the likeliest under the
-    model; ``None`` if none did."""
+    model; ``None`` if none did. A chain that a tool corrected comes after those of the model
+    alone, since it is not known how likely it is."""
     keys = answer_keys(completions)
     giving = [n for n, key in enumerate(keys) if key is not None and key == answer]
-    return max(giving, key=lambda n: (weights[n], completions[n].logprob, -n), default=None)
+
+    def rank(n: int) -> tuple[float, bool, float, int]:
+        chain = completions[n]
+        known = len(chain.logprobs) == len(chain.token_ids)
+        return weights[n], known, chain.logprob, -n
+
+    return max(giving, key=rank, default=None)
 
 
 def logprob_weights(completions: Sequence[Completion]) -> list[float]:
@@ -75,18 +82,24 @@ def logprob_weights(completions: Sequence[Completion]) -> list[float]:
 
 
 def verifier_weights(
-    completions: Sequence[Completion], sharpness: float = SHARPNESS
+    completions: Sequence[Completion],
+    sharpness: float = SHARPNESS,
+    unread: float | None = None,
 ) -> list[float]:
     """The verifier's odds p/(1-p) of each sample to the power ``sharpness``.
 
     With calibrated and independent scores, odds would be the right weights (naive Bayes).
-    Probabilities are clipped to [0.001, 0.999].
+    Probabilities are clipped to [0.001, 0.999]. A completion that has not been scored weighs
+    ``unread``.
 
     Raises:
-        ValueError: a completion has not been scored.
+        ValueError: a completion has not been scored, and ``unread`` is not given.
     """
     weights = []
     for completion in completions:
+        if completion.score is None and unread is not None:
+            weights.append(unread)
+            continue
         if completion.score is None:
             raise ValueError(f"completion {completion.sample} of {completion.problem_id}: no score")
         p = min(0.999, max(0.001, completion.score))

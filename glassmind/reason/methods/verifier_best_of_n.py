@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.vote import answer_keys, best_of
-from glassmind.records import Problem, Trace
+from glassmind.records import Problem
 
 if TYPE_CHECKING:
     from glassmind.reason.session import Session
@@ -15,13 +14,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the single best chain."""
-    return [_best(trace) for trace in session.judged(problems, budget.samples)]
-
-
-def _best(trace: Trace) -> Solution:
-    chains = trace.completions
-    best = best_of(chains, [chain.score or 0.0 for chain in chains])
-    return Solution.of(None if best is None else answer_keys(chains)[best], trace, best)
+    return [Solution.by_score(trace) for trace in session.judged(problems, budget.samples)]
 
 
 METHOD = Method(
