@@ -75,7 +75,7 @@ def test_a_path_does_not_depend_on_its_company(llm: LocalLLM) -> None:
 def test_greedy_steps_make_the_greedy_chain(llm: LocalLLM) -> None:
     """Step by step, and to the end from any step of it."""
     bias = ((STEP_ID, 6.0), (END_ID, 3.0))
-    greedy = replace(PARAMS, temperature=0.0, logit_bias=bias, max_new_tokens=16)
+    greedy = replace(PARAMS, temperature=0.0, logit_bias=bias, max_new_tokens=10)
     for problem in PROBLEMS:
         (whole,) = llm.sample([problem], greedy, "chain")
         (chain,) = whole.completions
