@@ -80,6 +80,7 @@ class ScriptedSteps:
 
     def _one(self, path: OpenPath, params: SamplingParams, to_end: bool) -> list[Node]:
         room = params.max_new_tokens - len(path.token_ids)
+        room = room if path.room is None else min(room, path.room)
         ids, steps = [], parse_completion(self.tokenizer, path.token_ids, "chain").steps
         while True:
             turn = self._turns[path.problem.id, steps]

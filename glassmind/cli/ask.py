@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.cli.chosen_model import MODELS, add_prompt_arguments, add_thinking_arguments
 from glassmind.errors import UserError
 from glassmind.quantity import quantity
 
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the most tokens of an answer (models from elsewhere: 256)",
     )
+    add_thinking_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument("--chains", action="store_true", help="show every chain, not the best one")
@@ -56,7 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from glassmind.llm.questions import check_question
 
-    for name, value in (("samples", args.samples), ("max-tokens", args.max_tokens)):
+    for name, value in (
+        ("samples", args.samples),
+        ("max-tokens", args.max_tokens),
+        ("token-budget", args.token_budget),
+    ):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, not {value}")
     questions = _questions(" ".join(args.question))
@@ -83,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         samples=args.samples,
         temperature=args.temperature,
         max_new_tokens=args.max_tokens,
+        calculator=args.calculator,
         where="the command line",
     )
     started = time.perf_counter()
@@ -92,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             llm,
             method=args.method,
             sampling=sampling,
+            tokens=args.token_budget,
             seed=args.seed,
             progress=progress,
         )

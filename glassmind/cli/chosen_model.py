@@ -84,6 +84,22 @@ def load_chosen(
     return served, engine
 
 
+def add_thinking_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for how a method thinks: ``ask`` and ``eval``."""
+    parser.add_argument(
+        "--calculator",
+        choices=("off", "annotations", "equations"),
+        help="compute the results of <<48/2= (annotations) or of every equation (equations)",
+    )
+    parser.add_argument(
+        "--token-budget",
+        type=int,
+        metavar="N",
+        help="the most tokens a method may spend on a question, those judged by a verifier "
+        "included; a chain that does not fit is cut and does not count",
+    )
+
+
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verbs that ask any model, local or remote: ``ask`` and ``eval``."""
     group = parser.add_argument_group("options for models from elsewhere")

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.cli.chosen_model import MODELS, add_prompt_arguments, add_thinking_arguments
 from glassmind.cli.data_options import add_data_options
 from glassmind.errors import UserError
 
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="K", help="number of chains that vote")
     parser.add_argument("--temperature", type=float, metavar="T")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
+    add_thinking_arguments(parser)
     parser.add_argument(
         "--shots", type=int, default=0, metavar="K", help="worked examples before each question"
     )
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     require_task(args.task)
     columns = chosen_columns(args)
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("shots", 0), ("show", 1)):  # fmt: skip
+                        ("token_budget", 1), ("shots", 0), ("show", 1)):  # fmt: skip
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
             limit=args.limit,
             shots=args.shots,
             sampling=sampling,
+            tokens=args.token_budget,
             seed=args.seed,
             progress=progress,
             columns=columns,

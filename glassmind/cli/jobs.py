@@ -187,6 +187,7 @@ def chosen_sampling(args: argparse.Namespace, sampling: SamplingConfig) -> Sampl
         ("samples", args.samples),
         ("temperature", args.temperature),
         ("max_new_tokens", args.max_tokens),
+        ("calculator", args.calculator),
     )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(sampling, changes, "the command line")

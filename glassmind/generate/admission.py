@@ -7,17 +7,20 @@ one sentence. A correct request becomes samples, each with its own token hooks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from glassmind.errors import UserError
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.calculator import Calculator
 from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.equation_calculator import EquationCalculator, ResultTokens
 from glassmind.generate.fair_shares import NOBODY, Owner
 from glassmind.generate.least_tokens import LeastTokens
 from glassmind.generate.request import Request, SamplingParams
 from glassmind.generate.sample import Sample
 from glassmind.generate.scheduler import blocks_for
 from glassmind.generate.stop_texts import StopTexts
+from glassmind.generate.thinking_budget import ThinkingLimit
 from glassmind.generate.token_hook import TokenHook
 from glassmind.model import ModelConfig
 
@@ -71,7 +74,8 @@ class Admission:
     @staticmethod
     def _follows_tokens(params: SamplingParams) -> bool:
         """Whether a hook may force tokens or forbid some."""
-        return params.calculator or params.constraint is not None or params.min_new_tokens > 0
+        forces = params.calculator_use != "off" or params.thinking is not None
+        return forces or params.constraint is not None or params.min_new_tokens > 0
 
     def _hooks(self, request: Request) -> list[TokenHook]:
         params = request.params
@@ -81,7 +85,9 @@ class Admission:
         if params.min_new_tokens and params.stop:
             size = self._config.vocab_size
             hooks.append(LeastTokens(params.min_new_tokens, params.stop, size))
-        if params.stop_texts or params.calculator:
+        if params.thinking is not None:
+            hooks.append(ThinkingLimit(params.thinking, params.stop, self._config.vocab_size))
+        if params.stop_texts or params.calculator_use != "off":
             if self._vocabulary is None:
                 raise UserError(
                     "stop texts and the calculator need the bytes of each token: give the engine "
@@ -90,11 +96,21 @@ class Admission:
             token_bytes = self._vocabulary.token_bytes
             if params.stop_texts:
                 hooks.append(StopTexts(params.stop_texts, token_bytes))
-            if params.calculator:
+            if params.calculator_use != "off":
                 if self._encode is None:
                     raise UserError("the calculator needs the tokenizer's encode function")
-                hooks.append(Calculator(self._encode, token_bytes))
+                hooks.append(
+                    Calculator(self._encode, token_bytes)
+                    if params.calculator_use == "annotations"
+                    else EquationCalculator(self._encode, self._result_tokens)
+                )
         return hooks
+
+    @cached_property
+    def _result_tokens(self) -> ResultTokens:
+        """The part of the vocabulary that matters to an ``EquationCalculator``."""
+        assert self._vocabulary is not None
+        return ResultTokens(self._vocabulary.token_bytes)
 
     def check(self, request: Request, what: str) -> None:
         """Raise ``UserError`` if the request cannot be met; ``what`` names the prompt in it."""
@@ -112,18 +128,25 @@ class Admission:
                 f"{what} and its continuation can take {longest} tokens, but the cache holds "
                 f"{self._n_blocks * BLOCK}: raise max_cache_bytes or lower max_new_tokens"
             )
-        if params.calculator and params.constraint is not None:
+        if params.calculator_use != "off" and params.constraint is not None:
             raise UserError(
                 f"{what} asks for the calculator and for constrained output: the calculator may "
                 "write tokens that the constraint forbids; leave one of them out"
             )
+        if params.thinking is not None and params.constraint is not None:
+            raise UserError(
+                f"{what} asks for a budget of thinking and for constrained output: the budget may "
+                "write tokens that the constraint forbids; leave one of them out"
+            )
         if params.lookup and self._follows_tokens(params):
             raise UserError(
-                f"{what} asks for lookup together with the calculator, a constraint or "
+                f"{what} asks for lookup together with the calculator, a constraint, thinking or "
                 "min_new_tokens, which need one token at a time; leave one of them out"
             )
+        thinking = params.thinking.ids if params.thinking is not None else ()
         biased = [token for token, _ in params.logit_bias]
         for part, ids in ((what, prompt), (f"the stop set of {what}", params.stop),
+                          (f"the thinking of {what}", thinking),
                           (f"the logit bias of {what}", biased)):  # fmt: skip
             if ids and not (min(ids) >= 0 and max(ids) < config.vocab_size):
                 raise UserError(

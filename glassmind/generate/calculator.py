@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from glassmind.generate.token_hook import NOTHING, Reaction
 from glassmind.grade import canonical
@@ -48,14 +49,15 @@ class Calculator:
 
     def see(self, token_id: int) -> Reaction:
         """Force the result if this token contains the ``=`` of an annotation."""
-        data = self._bytes(token_id)
+        data = self[token_id]
         for at, byte in enumerate(data, 1):
             expression = self._step(byte)
             if expression is not None:
                 # The token may also contain the beginning of a result, right or wrong.
                 result, begun = worked_out(expression), data[at:]
                 if result is not None and f"{result}>>".encode().startswith(begun):
-                    return self._force(f"{result}>>"[len(begun) :])
+                    rest = f"{result}>>"[len(begun) :]
+                    return Reaction(forced=forced_ids(self._encode, self, rest))
         return NOTHING
 
     def _step(self, byte: int) -> bytes | None:
@@ -75,21 +77,30 @@ class Calculator:
             expression.append(byte)
         return None
 
-    def _force(self, text: str) -> Reaction:
-        """Force the ids of ``text``; nothing, if the tokenizer cannot encode it here exactly.
-
-        Some tokenizers put a space before every text. For them, ``=`` is encoded first and its
-        token removed.
-        """
-        for before in ("", "="):
-            ids = tuple(self._encode(before + text))[len(before) :]
-            if b"".join(self._bytes(token_id) for token_id in ids) == text.encode():
-                return Reaction(forced=ids)
-        return NOTHING
-
-    def _bytes(self, token_id: int) -> bytes:
+    def __getitem__(self, token_id: int) -> bytes:
         known = token_id < len(self._token_bytes)
         return (self._token_bytes[token_id] or b"") if known else b""
+
+
+class TokenBytes(Protocol):
+    """The bytes of every token id; empty for a special token, or an id without a token."""
+
+    def __getitem__(self, token_id: int, /) -> bytes: ...
+
+
+def forced_ids(
+    encode: Callable[[str], Sequence[int]], token_bytes: TokenBytes, text: str
+) -> tuple[int, ...]:
+    """The ids of ``text`` behind an ``=``; none, if the tokenizer cannot encode it there exactly.
+
+    Some tokenizers put a space before every text. For them, ``=`` is encoded first and its token
+    removed.
+    """
+    for before in ("", "="):
+        ids = tuple(encode(before + text))[len(before) :]
+        if b"".join(token_bytes[token_id] for token_id in ids) == text.encode():
+            return ids
+    return ()
 
 
 def annotated(text: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from glassmind.errors import UserError
-from glassmind.runs.recipe import MOST_SAMPLES, SamplingConfig
+from glassmind.runs.recipe import MOST_SAMPLES, CalculatorUse, SamplingConfig, calculator_use
 
 if TYPE_CHECKING:
     from glassmind.generate.constraint.constraint import Constraint
+    from glassmind.generate.thinking_budget import ThinkingBudget
 
 # Below this, only the largest logit has any probability left: that is temperature 0.
 LEAST_TEMPERATURE = 1e-4
@@ -63,10 +64,11 @@ class SamplingParams:
 
     ``top_logprobs`` (0 to 20) asks for the likeliest tokens at each position, and
     ``prompt_logprobs`` for the log-probabilities of the prompt's tokens. ``calculator`` lets
-    arithmetic, instead of the model, complete ``<<48/2=``. ``lookup`` (0 to 32) guesses up to that
+    arithmetic, instead of the model, complete ``<<48/2=`` (``"annotations"``, or ``True``) or every
+    ``48/2=`` (``"equations"``). ``lookup`` (0 to 32) guesses up to that
     many tokens at a time from the text so far, which changes no token but may save passes (see
-    ``prompt_lookup``); it cannot be combined with a constraint, the calculator or
-    ``min_new_tokens``.
+    ``prompt_lookup``); it cannot be combined with a constraint, the calculator, ``thinking`` or
+    ``min_new_tokens``. ``thinking`` bounds how long a model thinks before it answers.
 
     Raises ``UserError`` for values outside the ranges above.
     """
@@ -88,9 +90,10 @@ class SamplingParams:
     top_logprobs: int = 0
     prompt_logprobs: bool = False
     constraint: Constraint | None = None
-    calculator: bool = False
+    calculator: bool | CalculatorUse = "off"
     lookup: int = 0
     min_new_tokens: int = 0
+    thinking: ThinkingBudget | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -126,6 +129,11 @@ class SamplingParams:
         if not 0 <= self.top_logprobs <= MOST_TOP_LOGPROBS:
             raise UserError(
                 f"top_logprobs must be from 0 to {MOST_TOP_LOGPROBS}, not {self.top_logprobs}"
+            )
+        if self.calculator_use not in get_args(CalculatorUse):
+            raise UserError(
+                f"calculator must be true, false or one of {', '.join(get_args(CalculatorUse))}, "
+                f"not {self.calculator!r}"
             )
         if not 0 <= self.lookup <= MOST_GUESSES:
             raise UserError(f"lookup must be from 0 (none) to {MOST_GUESSES}, not {self.lookup}")
@@ -181,7 +189,7 @@ class SamplingParams:
                 temperature=0.0,
                 seed=seed,
                 stop=stop,
-                calculator=config.calculator,
+                calculator=calculator_use(config.calculator),
             )
         return cls(
             max_new_tokens=config.max_new_tokens,
@@ -191,8 +199,13 @@ class SamplingParams:
             samples=config.samples,
             seed=seed,
             stop=stop,
-            calculator=config.calculator,
+            calculator=calculator_use(config.calculator),
         )
+
+    @property
+    def calculator_use(self) -> CalculatorUse:
+        """``calculator`` in words."""
+        return calculator_use(self.calculator)
 
     @property
     def drawn_samples(self) -> int:

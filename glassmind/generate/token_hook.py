@@ -5,7 +5,8 @@ string, to keep JSON valid, to evaluate an expression) is a ``TokenHook``. It se
 its sample in order. Before a token it may restrict which ones are allowed, and after a token it may
 force the next ones or end the sample. The engine knows nothing else about it.
 
-The hooks are in ``stop_texts``, ``calculator`` and ``constraint``.
+The hooks are in ``stop_texts``, ``calculator``, ``equation_calculator``, ``least_tokens``,
+``thinking_budget`` and ``constraint``.
 """
 
 from __future__ import annotations

@@ -116,26 +116,54 @@ def read_equations(line: str) -> list[WrittenEquation]:
     found = []
     begin = 0
     while (equals := line.find("=", begin)) >= 0:
-        start = equals
-        while start > begin and line[start - 1] in _EXPRESSION:
-            start -= 1
-        # "12, 12+5=18" and "36. 36-5=31": the first number belongs to the text before.
-        for end in (", ", ". "):
-            if (at := line.rfind(end, start, equals)) >= 0:
-                start = at + len(end)
-        written, before, begin = line[start:equals], line[begin:start], equals + 1
+        written = _left_side(line, begin, equals)
+        begin = equals + 1
         result = _RESULT.match(line, equals + 1)
-        if result is None or not _OPERATOR.search(written) or _REMAINDER.match(line, result.end()):
+        if written is None or result is None or _REMAINDER.match(line, result.end()):
             continue
-        glued = not written.startswith(" ") and before[-1:] not in _MAY_STAND_BEFORE
-        if glued or _CONTINUES.search(before.rstrip()):
-            continue
-        value, claimed = _Reader(written.strip(" ")).value(), _number(result[1], result[2])
+        value, claimed = _Reader(written).value(), _number(result[1], result[2])
         if value is not None and claimed is not None:
-            text = f"{written.strip(' ')}={line[equals + 1 : result.end()].strip(' ')}"
+            text = f"{written}={line[equals + 1 : result.end()].strip(' ')}"
             decimals = len(result[1].partition(".")[2]) + 2 * bool(result[2])
             found.append(WrittenEquation(text, value, claimed, decimals))
     return found
+
+
+def _left_side(line: str, begin: int, equals: int) -> str | None:
+    """The expression that ends at ``equals``, without spaces around it; ``None`` if there is none,
+    or if it may be part of a longer one. ``begin`` is where the previous equation ended."""
+    start = equals
+    while start > begin and line[start - 1] in _EXPRESSION:
+        start -= 1
+    # "12, 12+5=18" and "36. 36-5=31": the first number belongs to the text before.
+    for end in (", ", ". "):
+        if (at := line.rfind(end, start, equals)) >= 0:
+            start = at + len(end)
+    written, before = line[start:equals], line[begin:start]
+    if not _OPERATOR.search(written):
+        return None
+    glued = not written.startswith(" ") and before[-1:] not in _MAY_STAND_BEFORE
+    return None if glued or _CONTINUES.search(before.rstrip()) else written.strip(" ")
+
+
+def value_before_equals(line: str) -> Fraction | None:
+    """The value of the expression that ends ``line``, the text before an ``=``.
+
+    The expression is what ``read_equations`` would read as the left side. ``None`` if there is
+    none, if more of it may lie before the last ``MAX_TEXT`` characters, or if it has a ``$`` or
+    ``%``, with which a result can be written in more than one way.
+    """
+    cut = len(line) > MAX_TEXT
+    line = line[-MAX_TEXT:]
+    mark = None if cut else _LIST_MARK.match(line)
+    if mark is not None:
+        line = line[mark.end() :]
+    if cut and all(character in _EXPRESSION for character in line):
+        return None
+    written = _left_side(line, line.rfind("=") + 1, len(line))
+    if written is None or "$" in written or "%" in written:
+        return None
+    return _Reader(written).value()
 
 
 def evaluate(expression: str) -> Fraction | None:

@@ -111,14 +111,17 @@ def run_program(text: str) -> str | None:
 
 def _step(text: str, written: dict[Fraction, Fraction]) -> Recomputed:
     """One step, computed from the results before it."""
-    if len(text) > MAX_TEXT or read_equation(text) is None:
+    read = read_equation(text) if len(text) <= MAX_TEXT else None
+    if read is None:
         return Recomputed(text)
+    changes = {was: now for was, now in written.items() if was != now}
+    if read.holds and read.operator and not changes:  # most steps
+        return Recomputed(text, Fraction(read.result), Fraction(read.result))
     equations = list(_EQUATION.finditer(text))
     if not equations:
         return Recomputed(text)
     equation = equations[-1]
     claimed = parse_number(equation[2])
-    changes = {was: now for was, now in written.items() if was != now}
     left = _NUMBER.sub(lambda number: _carried(number[0], changes), equation[1])
     value = evaluate(left.strip().lstrip("x×+*/) "))
     if value is None or claimed is None or _size(value) > MAX_DIGITS:

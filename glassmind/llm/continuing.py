@@ -32,6 +32,7 @@ def path_request(
         return None
     prompt = (*llm.prompt(path.problem.question, "chain"), *path.token_ids)
     room = params.max_new_tokens - len(path.token_ids)
+    room = room if path.room is None else min(room, path.room)
     if room < 1 or len(prompt) >= llm.context:
         return None
     stop = llm.stop_ids if to_end else llm.stop_ids | {llm.tokenizer.special[STEP]}

@@ -16,7 +16,7 @@ from glassmind.llm.prompts import PromptFormat
 from glassmind.records import Finish
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.overrides import replace_many
-from glassmind.runs.recipe import Recipe, SamplingConfig
+from glassmind.runs.recipe import CalculatorUse, Recipe, SamplingConfig
 from glassmind.tokenize import Style
 
 Format = Literal["question", "chat", "text"]
@@ -95,6 +95,7 @@ def reply_sampling(
     samples: int | None = None,
     temperature: float | None = None,
     max_new_tokens: int | None = None,
+    calculator: CalculatorUse | None = None,
     where: str = "the options",
 ) -> SamplingConfig:
     """The sampling parameters for a person's question, with the values that are given.
@@ -112,6 +113,7 @@ def reply_sampling(
         ("samples", samples),
         ("temperature", temperature),
         ("max_new_tokens", max_new_tokens),
+        ("calculator", calculator),
     )
     changes = [(name, str(value)) for name, value in wishes if value is not None]
     return replace_many(usual, changes, where)

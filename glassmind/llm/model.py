@@ -68,13 +68,15 @@ class OpenPath:
     """The beginning of a chain of thought, to be continued ``samples`` times.
 
     ``token_ids`` are the closed steps that stand behind the prompt (none: the chain begins here).
-    ``seed`` fixes the continuations, whatever else is in the batch.
+    ``seed`` fixes the continuations, whatever else is in the batch. ``room`` bounds the tokens of
+    each, beside the bounds that hold for every chain.
     """
 
     problem: Problem
     token_ids: tuple[int, ...]
     seed: int
     samples: int = 1
+    room: int | None = None
 
 
 @runtime_checkable

@@ -375,8 +375,9 @@ def _listed_model(client: JsonClient, chosen: str, api_key_variable: str) -> tup
 def _refuse_unknown(params: SamplingParams) -> None:
     """Raise ``UserError`` for parameters that cannot be sent to a remote model."""
     for name, known in (
-        ("calculator", not params.calculator),
+        ("calculator", params.calculator_use == "off"),
         ("constraint", params.constraint is None),
+        ("thinking", params.thinking is None),
         ("best_of", not params.best_of),
         ("logit_bias", not params.logit_bias),
         ("lookup", not params.lookup),

@@ -40,6 +40,7 @@ def ask(
     *,
     method: str = "",
     sampling: SamplingConfig | None = None,
+    tokens: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Answer | list[Answer]:
@@ -48,7 +49,8 @@ def ask(
     ``model`` is whatever ``open_llm`` opens, a model that is open already (``load`` and
     ``load_pretrained`` return such, too), or ``None`` for the one that comes with the package;
     ``sampling`` replaces the model's own way of sampling. ``method`` is the name of one, by default
-    the best that the model allows.
+    the best that the model allows; ``tokens`` limits what it may spend on a question
+    (``Budget``).
 
     Raises:
         UserError: there is no such model or method, the method needs what the model lacks, or a
@@ -74,6 +76,7 @@ def ask(
                 llm,
                 method,
                 sampling or reply_sampling(llm),
+                tokens,
                 seed,
                 progress,
             ),
@@ -89,6 +92,7 @@ def _asked(
     llm: LLM,
     method: str,
     config: SamplingConfig,
+    tokens: int | None,
     seed: int,
     progress: Progress | None,
 ) -> list[Answer]:
@@ -108,10 +112,12 @@ def _asked(
     )
     chosen = registry.named(method) if method else registry.best(session.has)
     registry.require(chosen, session.has)
-    solutions = chosen.solve(problems, session, Budget(config.samples))
+    solutions = chosen.solve(problems, session, Budget(config.samples, tokens))
     for question, solution in zip(questions, solutions, strict=True):
         chains = solution.trace.completions
-        if all(c.finish == "length" and not c.cost.completion_tokens for c in chains):
+        if tokens is None and all(
+            c.finish == "length" and not c.cost.completion_tokens for c in chains
+        ):
             raise UserError(
                 f"the question {question[:60]!r}... is too long for {llm.name}: shorten it"
             )

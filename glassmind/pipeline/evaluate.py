@@ -133,6 +133,7 @@ def grade_task(
     limit: int = 0,
     shots: int = 0,
     sampling: SamplingConfig | None = None,
+    tokens: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     columns: ProblemColumns = FOUND,
@@ -146,7 +147,8 @@ def grade_task(
     ``shots`` training problems with their solutions. ``methods`` are the names of those to run,
     by default all whose needs the model meets, and where only one chain is sampled, those that
     need no more. ``columns`` and ``on_bad_row`` are for a task that is a file. ``rewards`` are
-    names of rewards to give the sampled chains. Questions too long for the model's context
+    names of rewards to give the sampled chains. ``tokens`` limits what a method may spend on a
+    problem (``Budget``). Questions too long for the model's context
     count as wrong; ``Ladder.skipped`` says how many.
 
     Raises:
@@ -189,7 +191,7 @@ def grade_task(
         samples = sampled.samples if any(method.scales for method in chosen) or wanted else 0
         work = answering_work(llm, problems, samples, config.max_new_tokens)
         announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
-    result = climb(problems, session, chosen, Budget(config.samples))
+    result = climb(problems, session, chosen, Budget(config.samples, tokens))
     any_method, *_ = result.solutions.values()
     ladder = Ladder(
         schema=SCHEMA,

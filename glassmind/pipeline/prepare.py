@@ -17,7 +17,7 @@ from glassmind.grade import sample_solution
 from glassmind.progress import Progress, Silent
 from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.recipe import Recipe, SolutionsConfig
+from glassmind.runs.recipe import Recipe, SolutionsConfig, calculator_use
 from glassmind.tokenize import (
     SPECIAL_IDS,
     SavedTokenizer,
@@ -139,7 +139,8 @@ def solution_texts(
 def chain_steps(problem: Problem, recipe: Recipe, rng: random.Random) -> tuple[str, ...]:
     """The steps as a chain of thought is taught to write them."""
     steps = solution_texts(problem, recipe.problems.solutions, rng)
-    return tuple(map(annotated, steps)) if recipe.sampling.calculator else steps
+    annotates = calculator_use(recipe.sampling.calculator) == "annotations"
+    return tuple(map(annotated, steps)) if annotates else steps
 
 
 def training_rows(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from glassmind.reason.needs import Need
+from glassmind.reason.token_budget import within
 from glassmind.reason.vote import answer_keys, best_of, heaviest, vote
 from glassmind.records import Cost, Problem, Trace
 
@@ -19,9 +20,16 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a method may spend on a problem: ``samples`` chains, or leaves of a tree."""
+    """What a method may spend on a problem: ``samples`` chains, or leaves of a tree, and at most
+    ``tokens`` tokens, counting those written and those judged by a verifier (``None``: no limit).
+    """
 
     samples: int = 1
+    tokens: int | None = None
+
+    def within(self, traces: Sequence[Trace]) -> list[Trace]:
+        """The traces cut where the tokens run out: see ``token_budget.within``."""
+        return [within(trace, self.tokens) for trace in traces]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,8 @@ class Method:
     ``Budget.samples``, so that accuracy is plotted against the number of samples; ``greedy`` that
     it always takes the likeliest token, so that a temperature changes nothing. ``in_summary``
     says whether the method is shown where there is room for a few only, and ``in_ladder`` whether
-    it runs where no method is named: a search, which samples for itself, runs only if it is asked
-    for.
+    it runs where no method is named: one that samples for itself, or is of interest only beside its
+    relatives, runs only if it is asked for.
 
     A method that needs the reference answers is a *ceiling*: it cannot be used to answer, and shows
     what perfect choosing among the chains would reach. It is not tested against other methods;

@@ -12,14 +12,25 @@ from contextlib import contextmanager
 from glassmind.errors import UserError
 from glassmind.reason.method import Method
 from glassmind.reason.methods import (
+    adaptive_vote,
     any_of_k,
+    calculator,
+    capped_thinking,
     chain_of_thought,
+    checked_verifier_vote,
+    checked_vote,
     direct,
     logprob_vote,
+    longer_thinking,
+    process_last,
+    process_min,
+    process_product,
     program_aided,
     program_aided_verifier_vote,
     refinement,
+    score_vote,
     self_consistency,
+    shape_vote,
     single_sample,
     step_beam,
     tree_search,
@@ -37,6 +48,17 @@ _BUILT_IN = (
     logprob_vote.METHOD,
     verifier_vote.METHOD,
     verifier_best_of_n.METHOD,
+    calculator.METHOD,
+    longer_thinking.METHOD,
+    capped_thinking.METHOD,
+    adaptive_vote.METHOD,
+    shape_vote.METHOD,
+    checked_vote.METHOD,
+    checked_verifier_vote.METHOD,
+    score_vote.METHOD,
+    process_product.METHOD,
+    process_min.METHOD,
+    process_last.METHOD,
     program_aided.METHOD,
     program_aided_verifier_vote.METHOD,
     written_program.METHOD,
@@ -53,6 +75,8 @@ _WHAT: dict[Need, str] = {
     "steps": "chains that can be continued after any step",
     "instructions": "a model that follows instructions",
     "verifier": "a verifier",
+    "tokens": "weights in this process",
+    "thinking": "tokens that mark the end of thinking",
     "answers": "the reference answers",
 }
 
@@ -86,7 +110,8 @@ def usable(has: Collection[Need]) -> list[Method]:
 
 
 def usual(has: Collection[Need]) -> list[Method]:
-    """The methods that run where none is named: those whose needs are met, without the searches."""
+    """The methods that run where none is named: those whose needs are met and that are
+    ``in_ladder``."""
     return [method for method in usable(has) if method.in_ladder]
 
 

@@ -12,29 +12,46 @@ spent on plans. The corrected span is marked as a tool's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from glassmind.generate import derive_seed
 from glassmind.grade.programs import recomputed
 from glassmind.llm.model import OpenPath
+from glassmind.reason.method import Budget, Solution
 from glassmind.reason.session import Session
+from glassmind.reason.token_budget import spent
 from glassmind.reason.tree import Tree
+from glassmind.reason.verify_tree import tokens_to_read
+from glassmind.reason.vote import verifier_weights
 from glassmind.records import Cost, Node, Problem, Trace
 from glassmind.tokenize import Tokenizer
 from glassmind.tokenize.special import STEP
+
+STEP_TOKENS = 24
+"""Tokens that a step may take; with less left for each of several samples, fewer are drawn."""
 
 Growth = tuple[int, int | None, int]
 """A tree by number, the node to be continued (``None``: the root), and the number of samples."""
 
 
 class Search:
-    """One tree per problem; ``traces`` are chains that it begins with, up to a false equation."""
+    """One tree per problem; ``traces`` are chains that it begins with, up to a false equation.
+
+    ``budget.tokens`` is never exceeded: near the end fewer samples are drawn, then shorter ones,
+    and fewer nodes are judged.
+    """
 
     def __init__(
-        self, problems: Sequence[Problem], session: Session, traces: Sequence[Trace] | None = None
+        self,
+        problems: Sequence[Problem],
+        session: Session,
+        budget: Budget,
+        traces: Sequence[Trace] | None = None,
     ) -> None:
         self._session, self._model = session, session.step_model()
+        self._tokens = budget.tokens
         self._calls: dict[tuple[int, int | None], int] = {}
         self._tokenizer = session.model("chain").tokenizer
         prompts = [Cost(prompt_tokens=self._model.prompt_tokens(p.question)) for p in problems]
@@ -50,12 +67,21 @@ class Search:
         node and how often it was continued.
         """
         paths = []
+        waiting = Counter(number for number, _, _ in wanted)
+        left = {number: self._left(number) for number in waiting}
         for number, node, samples in wanted:
             tree, calls = self.trees[number], self._calls.get((number, node), 0)
             self._calls[number, node] = calls + 1
             place = 0 if node is None else node + 1
             seed = derive_seed(self._session.sampled.seed, number, place, calls)
-            paths.append(OpenPath(tree.problem, tree.token_ids(node), seed, samples))
+            room, tokens = None, left[number]
+            if tokens is not None:
+                share = tokens // waiting[number]
+                samples = min(samples, max(1, share // STEP_TOKENS))
+                room = share // samples
+                left[number] = tokens - samples * room
+            waiting[number] -= 1
+            paths.append(OpenPath(tree.problem, tree.token_ids(node), seed, samples, room))
         continued = self._model.continue_paths(paths, self._session.sampled, to_end=to_end)
         ends = []
         for (number, node, _), samples_of in zip(wanted, continued, strict=True):
@@ -85,6 +111,10 @@ class Search:
             ]
             for number, nodes in wanted.items()
         }
+        for number, nodes in asked.items():
+            left = self._left(number)
+            while left is not None and tokens_to_read(self.trees[number].trace(), nodes) > left:
+                nodes.pop()
         numbers = [number for number, nodes in asked.items() if nodes]
         judged = self._session.judge_nodes(
             [self.trees[number].problem for number in numbers],
@@ -93,6 +123,12 @@ class Search:
         )
         for number, trace in zip(numbers, judged, strict=True):
             self.trees[number].nodes = list(trace.nodes)
+
+    def _left(self, number: int) -> int | None:
+        """The tokens that one problem may still spend; ``None`` without a limit."""
+        if self._tokens is None:
+            return None
+        return self._tokens - sum(spent(node.cost) for node in self.trees[number].nodes)
 
     def traces(self) -> list[Trace]:
         """All that was written, one trace per problem."""
@@ -123,3 +159,17 @@ def corrected(continuation: Sequence[Node], tokenizer: Tokenizer | None) -> list
                                sampled_logprobs=(), author="tool", cost=cost, finish=None,
                                answer=None)]  # fmt: skip
     return kept
+
+
+def vote_of_judged(trace: Trace) -> Solution:
+    """The vote of the chains that ended, each with the verifier's odds; others have no weight."""
+    weights = [
+        0.0 if chain.score is None else verifier_weights([chain])[0] for chain in trace.completions
+    ]
+    return Solution.by_vote(trace, weights)
+
+
+def search_name(method: str, budget: Budget) -> str:
+    """The name under which a search with this budget is kept."""
+    limited = "" if budget.tokens is None else f"-{budget.tokens}-tokens"
+    return f"{method}-{budget.samples}{limited}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from glassmind.generate import SamplingParams
+from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm.model import Model, PromptedModel, StepModel
 from glassmind.progress import Progress, Silent, watched
+from glassmind.reason.budget_forcing import thinking_marks
 from glassmind.reason.needs import Need
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.reason.verify_tree import VerifyNodes, verify_nodes_function
@@ -60,6 +61,7 @@ class Session:
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
+        self._variants: dict[str, Session] = {}
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
         self._answers, self._verify, self._verify_nodes = answers, verify, verify_nodes
@@ -81,12 +83,22 @@ class Session:
             found.add("instructions")
         if self._answers:
             found.add("answers")
+        tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
+        if tokenizer is not None:
+            found.add("tokens")
+        if thinking_marks(tokenizer) is not None:
+            found.add("thinking")
         return frozenset(found)
 
     @property
     def sampled(self) -> SamplingParams:
         """How chains are sampled."""
         return self._params["samples"]
+
+    @property
+    def plain(self) -> SamplingParams:
+        """How the greedy chain is sampled."""
+        return self._params["greedy"]
 
     def model(self, style: Style) -> Model:
         """The model for this style."""
@@ -100,6 +112,45 @@ class Session:
         if not isinstance(model, StepModel) or not model.continues_steps:
             raise ValueError(f"{model.name} cannot continue a chain after a step")
         return model
+
+    def variant(self, label: str, **changes: Any) -> Session:
+        """The same models with other sampling parameters, such as ``calculator="equations"``.
+
+        Its chains are drawn once and kept as well, with ``label`` before their names.
+        """
+        if label not in self._variants:
+            params = {what: replace(one, **changes) for what, one in self._params.items()}
+            keep = self._keep
+
+            def keep_as(
+                name: str,
+                problems: Sequence[Problem],
+                style: Style,
+                make: Callable[[], list[Trace]],
+            ) -> list[Trace]:
+                return keep(f"{label}-{name}", problems, style, make)
+
+            self._variants[label] = Session(
+                list(self._models.values()),
+                params["greedy"],
+                params["samples"],
+                answers=self._answers,
+                keep=keep_as,
+                verify=self._verify,
+                verify_nodes=self._verify_nodes,
+                progress=self._progress,
+                label=f"{self._label}{label}-",
+            )
+        return self._variants[label]
+
+    def round(self, problems: Sequence[Problem], n: int, number: int) -> list[Trace]:
+        """``n`` more chains per problem, from the random numbers of round ``number``.
+
+        For methods that draw as many as they turn out to need. The chains are shared with nobody.
+        """
+        seed = derive_seed(self.sampled.seed, number) if number else self.sampled.seed
+        params = replace(self.sampled, samples=n, seed=seed)
+        return self.model("chain").sample(problems, params, "chain")
 
     def greedy(self, problems: Sequence[Problem], style: Style = "chain") -> list[Trace]:
         """One greedy chain per problem."""

@@ -27,6 +27,9 @@ from glassmind.reason.verify import Prompt
 from glassmind.records import OUTCOME, PROCESS, Cost, Problem, Trace
 from glassmind.tokenize import Tokenizer, encode_prompt
 
+ROW_TOKENS = 512
+"""About how many tokens of one problem are read together; attention is quadratic in them."""
+
 
 class VerifyNodes(Protocol):
     """Scores nodes with a verifier: ``score_nodes``, or a function that runs elsewhere."""
@@ -49,7 +52,7 @@ def score_nodes(
     wanted: Sequence[Sequence[int]],
     *,
     prompt: Prompt | None = None,
-    row_tokens: int = 512,
+    row_tokens: int = ROW_TOKENS,
     batch_tokens: int = 16_384,
 ) -> list[Trace]:
     """The traces with the verifier's judgement of the ``wanted`` nodes of each.
@@ -98,6 +101,12 @@ def score_nodes(
         )
         for number, trace in enumerate(traces)
     ]
+
+
+def tokens_to_read(trace: Trace, wanted: Sequence[int], row_tokens: int = ROW_TOKENS) -> int:
+    """How many tokens ``score_nodes`` reads for these nodes of a trace with its ``prompt_cost``."""
+    asked = [0] * trace.prompt_cost.prompt_tokens
+    return sum(len(row.ids) for row in _rows(0, asked, trace, wanted, row_tokens))
 
 
 def verify_nodes_function(model: object) -> VerifyNodes:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from glassmind.grade import group_answers
+from glassmind.grade.arithmetic import read_equations
 from glassmind.records import Completion
 
 # The verifier's errors on chains of one problem are correlated, so their odds must not be
@@ -81,27 +83,49 @@ def logprob_weights(completions: Sequence[Completion]) -> list[float]:
     return [math.exp(c.logprob - top) for c in completions]
 
 
+def equation_weights(completions: Sequence[Completion]) -> list[float]:
+    """0 for each sample with a false equation in its steps, and 1 for the others.
+
+    Equations are checked by exact arithmetic (``grade.arithmetic``). If every sample has a false
+    one, the check says nothing about which to prefer, and all weights are 1.
+    """
+    weights = [
+        0.0 if any(has_false_equation(step) for step in completion.steps) else 1.0
+        for completion in completions
+    ]
+    return weights if any(weights) else [1.0] * len(weights)
+
+
+@lru_cache(maxsize=100_000)
+def has_false_equation(step: str) -> bool:
+    """Whether an equation in ``step`` that can be read does not hold."""
+    return any(not equation.holds for equation in read_equations(step))
+
+
+def score_weights(completions: Sequence[Completion]) -> list[float]:
+    """The verifier's score of each sample.
+
+    Raises:
+        ValueError: a completion has not been scored.
+    """
+    scores = []
+    for completion in completions:
+        if completion.score is None:
+            raise ValueError(f"completion {completion.sample} of {completion.problem_id}: no score")
+        scores.append(completion.score)
+    return scores
+
+
 def verifier_weights(
-    completions: Sequence[Completion],
-    sharpness: float = SHARPNESS,
-    unread: float | None = None,
+    completions: Sequence[Completion], sharpness: float = SHARPNESS
 ) -> list[float]:
     """The verifier's odds p/(1-p) of each sample to the power ``sharpness``.
 
     With calibrated and independent scores, odds would be the right weights (naive Bayes).
-    Probabilities are clipped to [0.001, 0.999]. A completion that has not been scored weighs
-    ``unread``.
+    Probabilities are clipped to [0.001, 0.999].
 
     Raises:
-        ValueError: a completion has not been scored, and ``unread`` is not given.
+        ValueError: a completion has not been scored.
     """
-    weights = []
-    for completion in completions:
-        if completion.score is None and unread is not None:
-            weights.append(unread)
-            continue
-        if completion.score is None:
-            raise ValueError(f"completion {completion.sample} of {completion.problem_id}: no score")
-        p = min(0.999, max(0.001, completion.score))
-        weights.append((p / (1 - p)) ** sharpness)
-    return weights
+    clipped = [min(0.999, max(0.001, score)) for score in score_weights(completions)]
+    return [(p / (1 - p)) ** sharpness for p in clipped]

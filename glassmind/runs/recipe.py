@@ -25,6 +25,17 @@ from glassmind.serialization import decode, encode_toml, parse_toml, read_toml
 MOST_SAMPLES = 1024
 """What one request may ask of the engine; a recipe that asks for more is refused at once."""
 
+CalculatorUse = Literal["off", "annotations", "equations"]
+"""What a calculator completes during sampling: nothing, annotations such as ``<<48/2=``, or every
+equation in plain text, ``48/2=``."""
+
+
+def calculator_use(given: bool | CalculatorUse) -> CalculatorUse:
+    """The value in words: ``true`` is short for ``"annotations"``, ``false`` for ``"off"``."""
+    if isinstance(given, bool):
+        return "annotations" if given else "off"
+    return given
+
 
 def _at_least(record: object, minimum: int, *names: str) -> None:
     for name in names:
@@ -218,8 +229,10 @@ class PretrainConfig:
 class SamplingConfig:
     """How chains are sampled: ``samples`` for each problem at ``temperature``.
 
-    With ``calculator``, equations are computed exactly (``generate.calculator``), and a model that
-    is trained on worked solutions sees them as ``<<48/2=24>>``.
+    With ``calculator`` set to ``"equations"``, the results of equations such as ``48/2=`` are
+    computed exactly while a model writes (``generate.equation_calculator``). With ``"annotations"``
+    (or ``true``), a model that is trained on worked solutions sees equations as ``<<48/2=24>>``,
+    and those are computed (``generate.calculator``).
 
     A few chains are scored again as the trainer would. If a token's log-probability then differs
     from the engine's by more than ``most_logprob_diff`` nats, the run warns or stops, depending on
@@ -232,7 +245,7 @@ class SamplingConfig:
     top_p: float = 1.0
     max_new_tokens: int = 128
     max_rows: int = 4096
-    calculator: bool = False
+    calculator: bool | CalculatorUse = False
     most_logprob_diff: float = 0.02
     on_logprob_diff: Literal["warn", "stop"] = "warn"
 

@@ -53,7 +53,7 @@ def sampling_params(
         top_logprobs=top_logprobs,
         prompt_logprobs=prompt_logprobs,
         constraint=constraint,
-        calculator=bool(body.calculator),
+        calculator=body.calculator or False,
         lookup=0 if constraint is not None or body.min_tokens else body.lookup or 0,
         **{name: value for name, value in given.items() if value is not None},
     )

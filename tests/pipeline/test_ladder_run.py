@@ -70,7 +70,7 @@ RECIPE = Recipe(
     sampling=SamplingConfig(samples=2, temperature=1.0, max_new_tokens=24),
     verifier=VerifierConfig(problems=60, samples=4, branches=2, train=replace(TRAIN, batch_rows=1)),
 )
-METHODS = [method.name for method in registry.methods()]
+METHODS = [method.name for method in registry.methods() if method.in_ladder]
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
 

@@ -16,6 +16,7 @@ from glassmind.reason.method import Budget, Solution
 from glassmind.reason.methods import refinement, tree_search
 from glassmind.reason.methods.tree_search import EXPLORATION, Walk
 from glassmind.reason.search import Search
+from glassmind.reason.token_budget import spent
 from glassmind.reason.tree import Tree
 from glassmind.records import Problem, Trace
 from glassmind.runs.samples import load_traces, save_traces
@@ -146,6 +147,21 @@ def test_a_false_equation_is_corrected_before_the_search_goes_on() -> None:
         assert model.asked["a: 2*3=5",] == (2 if name == "self-refinement" else 0)
 
 
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("tokens", [0, 1, 17, 40, 80, 150, 10_000])
+def test_a_budget_of_tokens_is_never_exceeded(name: str, tokens: int) -> None:
+    model = ScriptedSteps(SCRIPT, BELIEFS)
+    found = registry.named(name).solve(PROBLEMS, model.session(), Budget(9, tokens))
+    for solution in found:
+        assert spent(solution.cost) <= tokens
+        assert solution.cost == solution.trace.cost
+    free = registry.named(name).solve(PROBLEMS, ScriptedSteps(SCRIPT, BELIEFS).session(), Budget(9))
+    if tokens == 10_000:
+        assert found == free
+    if tokens >= 80:  # a chain can be written and read
+        assert all(solution.answer is not None for solution in found)
+
+
 # ------------------------------------------------------------------------------ tree search
 
 
@@ -166,7 +182,7 @@ def test_visits_and_values_are_the_sums_of_what_was_backed_up(
 
     monkeypatch.setattr(Walk, "back_up", back_up)
     monkeypatch.setattr(Walk, "__init__", init)
-    tree_search.search(PROBLEMS, ScriptedSteps(SCRIPT, BELIEFS).session(), 24)
+    tree_search.search(PROBLEMS, ScriptedSteps(SCRIPT, BELIEFS).session(), Budget(24))
     assert len(walks) == 2
     for walk in walks:
         record = backed[id(walk)]
@@ -179,7 +195,7 @@ def test_visits_and_values_are_the_sums_of_what_was_backed_up(
 
 def test_the_priority_of_a_child_is_the_formula() -> None:
     model = ScriptedSteps(SCRIPT, BELIEFS)
-    (trace, _) = tree_search.search(PROBLEMS, model.session(), 4, rollout=0.0)
+    (trace, _) = tree_search.search(PROBLEMS, model.session(), Budget(4), rollout=0.0)
     nodes = [said(trace, n) for n in range(len(trace.nodes))]
     # Of four samples two were the first step, so P is 1/2, 1/4, 1/4, and at first N is 0 and Q = V.
     walk = Walk(_grown(model), 4)
@@ -198,7 +214,7 @@ def test_the_priority_of_a_child_is_the_formula() -> None:
 
 
 def _grown(model: ScriptedSteps) -> Tree:
-    found = Search(PROBLEMS[:1], model.session())
+    found = Search(PROBLEMS[:1], model.session(), Budget(4))
     (ends,) = found.grow([(0, None, 4)])
     found.judge({0: ends})
     return found.trees[0]
@@ -207,7 +223,7 @@ def _grown(model: ScriptedSteps) -> Tree:
 @pytest.mark.parametrize("leaves", [1, 2, 5, 13])
 def test_a_tree_has_no_more_sampled_leaves_than_its_budget(leaves: int) -> None:
     model = ScriptedSteps(SCRIPT, BELIEFS)
-    for trace in tree_search.search(PROBLEMS, model.session(), leaves, rollout=0.0):
+    for trace in tree_search.search(PROBLEMS, model.session(), Budget(leaves), rollout=0.0):
         assert 1 <= len(trace.leaves) <= leaves
         assert any(chain.answer is not None for chain in trace.completions)
 
@@ -250,10 +266,10 @@ def test_the_cut_is_before_the_first_doubt() -> None:
         ({("s",): 0.8, ("s", "t"): 0.7, ("s", "t", "= 1"): 0.2}, ("s",)),
     ):
         model = ScriptedSteps(script, beliefs)
-        refinement.refine(PROBLEMS[:1], model.session(), 2)
+        refinement.refine(PROBLEMS[:1], model.session(), Budget(2))
         assert [path for path in ((), ("s",)) if model.asked[path] == 2] == [again]
     model = ScriptedSteps(script, {("s", "t", "= 1"): 0.9})
-    refinement.refine(PROBLEMS[:1], model.session(), 5)
+    refinement.refine(PROBLEMS[:1], model.session(), Budget(5))
     assert model.asked[()] == 1  # at a half and more nothing is in doubt
 
 

@@ -22,7 +22,8 @@ def test_chains_are_drawn_once_for_all() -> None:
     model = FixedModel(CHAINS, scored=True)
     shared = Session([model], GREEDY, replace(SAMPLED, samples=8), verify=verify)
     for method in registry.usable(shared.has):
-        method.solve(PROBLEMS, shared, Budget(8))
+        if not {"tokens", "thinking"} & method.needs:  # those ask for chains of another kind
+            method.solve(PROBLEMS, shared, Budget(8))
     assert model.asked == [(("a", "b"), 1, "chain"), (("a", "b"), 8, "chain")]
 
 
@@ -62,7 +63,14 @@ def test_judged_chains_are_the_samples() -> None:
 def test_a_session_says_what_it_has() -> None:
     direct, written = FixedModel(CHAINS, "direct"), FixedModel(CHAINS, scored=True)
     assert session(direct, answers=False).has == {"direct"}
-    assert session(direct, written).has == {"direct", "chain", "verifier", "answers"}
+    assert session(direct, written).has == {
+        "direct",
+        "chain",
+        "verifier",
+        "tokens",
+        "thinking",
+        "answers",
+    }
     with pytest.raises(ValueError, match="no model for chain answers"):
         session(direct).samples(PROBLEMS, 1)
     with pytest.raises(ValueError, match="fixed has no verifier"):

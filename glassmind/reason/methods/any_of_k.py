@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The right answer if a sample has it, otherwise none."""
-    traces = session.samples(problems, budget.samples)
+    traces = budget.within(session.samples(problems, budget.samples))
     return [_right(problem, trace) for problem, trace in zip(problems, traces, strict=True)]
 
 

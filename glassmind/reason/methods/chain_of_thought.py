@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """One greedy chain a problem."""
-    traces = session.greedy(problems)
+    traces = budget.within(session.greedy(problems))
     return [Solution.by_vote(trace) for trace in traces]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer whose chains have the largest total probability."""
-    traces = session.samples(problems, budget.samples)
+    traces = budget.within(session.samples(problems, budget.samples))
     return [Solution.by_vote(trace, logprob_weights(trace.completions)) for trace in traces]
 
 

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The most frequent answer of the evaluated chains."""
-    return [Solution.by_vote(trace) for trace in evaluated(problems, session, budget.samples)]
+    chains = budget.within(session.samples(problems, budget.samples))
+    return [Solution.by_vote(trace) for trace in evaluated(chains, session)]
 
 
-def evaluated(problems: Sequence[Problem], session: Session, n: int) -> list[Trace]:
-    """The first ``n`` sampled chains with every equation computed anew.
+def evaluated(traces: Sequence[Trace], session: Session) -> list[Trace]:
+    """Sampled chains with every equation computed anew.
 
     In our own format a chain that changes is written anew, by a tool, with what the model wrote in
     its cost. Of a reply in free text only the answer changes.
@@ -41,7 +42,7 @@ def evaluated(problems: Sequence[Problem], session: Session, n: int) -> list[Tra
             [_evaluated(completion, tokenizer) for completion in trace.completions],
             trace.prompt_cost,
         )
-        for trace in session.samples(problems, n)
+        for trace in traces
     ]
 
 

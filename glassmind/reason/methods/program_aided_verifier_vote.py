@@ -24,10 +24,10 @@ def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list
     most = max(budget.samples, session.sampled.samples)
 
     def judge() -> list[Trace]:
-        return session.judged_traces(problems, evaluated(problems, session, most))
+        return session.judged_traces(problems, evaluated(session.samples(problems, most), session))
 
     judged = session.searched(f"evaluated-judged-{most}", problems, judge)
-    traces = [trace.first(budget.samples) for trace in judged]
+    traces = budget.within([trace.first(budget.samples) for trace in judged])
     return [Solution.by_vote(trace, verifier_weights(trace.completions)) for trace in traces]
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.search import Search
+from glassmind.reason.search import Search, search_name
 from glassmind.reason.tree import Tree
 from glassmind.records import Problem, Trace
 
@@ -30,19 +30,18 @@ DOUBTFUL = 0.5
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the chain that is left after the last revision."""
-    traces = session.searched(
-        f"refined-{budget.samples}", problems, lambda: refine(problems, session, budget.samples)
-    )
+    name = search_name(METHOD.name, budget)
+    traces = session.searched(name, problems, lambda: refine(problems, session, budget))
     return [Solution.by_score(trace) for trace in traces]
 
 
-def refine(problems: Sequence[Problem], session: Session, chains: int) -> list[Trace]:
+def refine(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Trace]:
     """One tree per problem: the greedy chain and its revisions."""
-    found = Search(problems, session, session.greedy(problems))
+    found = Search(problems, session, budget, budget.within(session.greedy(problems)))
     trees = found.trees
     found.complete([(n, leaf) for n, tree in enumerate(trees) for leaf in tree.leaves])
     doubted = list(range(len(problems)))
-    for _ in range(chains - 1):
+    for _ in range(budget.samples - 1):
         found.judge({n: _nodes_of_chains(trees[n]) for n in doubted})
         cuts = [(n, cut) for n in doubted for cut in _cut(trees[n])]
         doubted = [n for n, _ in cuts]

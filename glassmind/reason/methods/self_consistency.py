@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The most frequent answer of the samples."""
-    traces = session.samples(problems, budget.samples)
+    traces = budget.within(session.samples(problems, budget.samples))
     return [Solution.by_vote(trace) for trace in traces]
 
 

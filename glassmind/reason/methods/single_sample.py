@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The first of the sampled chains."""
-    traces = session.samples(problems, 1)
+    traces = budget.within(session.samples(problems, 1))
     return [Solution.by_vote(trace) for trace in traces]
 
 

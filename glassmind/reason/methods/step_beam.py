@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.search import Search
-from glassmind.reason.vote import verifier_weights
+from glassmind.reason.search import Search, search_name, vote_of_judged
 from glassmind.records import Problem, Trace
 
 if TYPE_CHECKING:
@@ -41,15 +40,14 @@ class _Beam:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the beam's chains with the largest total weight from the verifier."""
-    traces = session.searched(
-        f"step-beam-{budget.samples}", problems, lambda: search(problems, session, budget.samples)
-    )
-    return [concluded(trace) for trace in traces]
+    name = search_name(METHOD.name, budget)
+    traces = session.searched(name, problems, lambda: search(problems, session, budget))
+    return [vote_of_judged(trace) for trace in traces]
 
 
-def search(problems: Sequence[Problem], session: Session, width: int) -> list[Trace]:
-    """One tree per problem, grown by a beam of this width."""
-    found = Search(problems, session)
+def search(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Trace]:
+    """One tree per problem, grown by a beam of width ``budget.samples``."""
+    found, width = Search(problems, session, budget), budget.samples
     slots = max(1, width // CONTINUATIONS)
     beams = [_Beam([None], slots, []) for _ in problems]
     first = True
@@ -80,11 +78,6 @@ def _keep(found: Search, number: int, beam: _Beam, candidates: list[int]) -> Non
     beam.paths = [node for node in kept if not tree.is_finished(node)]
     beam.finished += ended
     beam.slots -= len(ended)
-
-
-def concluded(trace: Trace) -> Solution:
-    """The vote of the chains that ended, each with its odds; paths that were given up have none."""
-    return Solution.by_vote(trace, verifier_weights(trace.completions, unread=0.0))
 
 
 METHOD = Method(

@@ -23,9 +23,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.search import Search
+from glassmind.reason.search import Search, search_name, vote_of_judged
 from glassmind.reason.tree import Tree
-from glassmind.reason.vote import verifier_weights
 from glassmind.records import Problem, Trace
 
 if TYPE_CHECKING:
@@ -46,12 +45,9 @@ _VISITS_OF_ENDS = 4
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the tree's chains with the largest total weight from the verifier."""
-    traces = session.searched(
-        f"tree-{budget.samples}", problems, lambda: search(problems, session, budget.samples)
-    )
-    return [
-        Solution.by_vote(trace, verifier_weights(trace.completions, unread=0.0)) for trace in traces
-    ]
+    name = search_name(METHOD.name, budget)
+    traces = session.searched(name, problems, lambda: search(problems, session, budget))
+    return [vote_of_judged(trace) for trace in traces]
 
 
 class Walk:
@@ -117,11 +113,11 @@ class Walk:
 
 
 def search(
-    problems: Sequence[Problem], session: Session, leaves: int, rollout: float = ROLLOUT
+    problems: Sequence[Problem], session: Session, budget: Budget, rollout: float = ROLLOUT
 ) -> list[Trace]:
-    """One tree per problem, with at most so many sampled leaves."""
-    found = Search(problems, session)
-    walks = [Walk(tree, leaves) for tree in found.trees]
+    """One tree per problem, with at most ``budget.samples`` sampled leaves."""
+    found = Search(problems, session, budget)
+    walks = [Walk(tree, budget.samples) for tree in found.trees]
     while chosen := [(n, node) for n, walk in enumerate(walks) for node in walk.leaf()]:
         found.grow([(n, node, walks[n].samples) for n, node in chosen])
         found.judge({n: walks[n].children(node) for n, node in chosen})

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the single best chain."""
-    return [Solution.by_score(trace) for trace in session.judged(problems, budget.samples)]
+    traces = budget.within(session.judged(problems, budget.samples))
+    return [Solution.by_score(trace) for trace in traces]
 
 
 METHOD = Method(

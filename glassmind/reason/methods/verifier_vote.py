@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer whose chains have the largest total weight from the verifier."""
-    traces = session.judged(problems, budget.samples)
+    traces = budget.within(session.judged(problems, budget.samples))
     return [Solution.by_vote(trace, verifier_weights(trace.completions)) for trace in traces]
 
 

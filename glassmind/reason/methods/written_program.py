@@ -37,7 +37,8 @@ def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list
         return model.sample(asked, replace(session.sampled, samples=most), "chain")
 
     written = session.searched(f"programs-{most}", problems, write)
-    return [Solution.by_vote(_run(trace.first(budget.samples))) for trace in written]
+    traces = budget.within([trace.first(budget.samples) for trace in written])
+    return [Solution.by_vote(_run(trace)) for trace in traces]
 
 
 def _run(trace: Trace) -> Trace:

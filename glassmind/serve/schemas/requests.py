@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from glassmind.generate.request import MOST_GUESSES
+from glassmind.runs.recipe import CalculatorUse
 from glassmind.serialization import JsonObject
 from glassmind.serve.schemas.foreign import NEUTRAL, Known
 
@@ -119,7 +120,7 @@ class Sampled(Known):
     top_k: int | None = Field(default=None, ge=-1, le=1 << 24)
     min_p: float | None = Field(default=None, ge=0, le=1)
     lookup: int | None = Field(default=None, ge=0, le=MOST_GUESSES)
-    calculator: bool | None = None
+    calculator: bool | CalculatorUse | None = None
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
