@@ -3,6 +3,7 @@
 What the command line does is a call each:
 
     glassmind.ask(question, model)            steps, votes, answer and how far to trust it
+    glassmind.check(question, solution)       the first wrong step of a solution, and why
     glassmind.evaluate(task, model)           the table of methods, and every problem's answers
     glassmind.train(recipe, folder)           one model into a run's folder
     glassmind.ladder(recipe, folder)          the whole ladder with its report
@@ -27,7 +28,8 @@ The way data flows is the way the package is laid out, one folder an arrow:
                         ▼
           completions ─reason→ answers ─grade→ verdicts ─evaluate→ the staged table
 
-``records`` holds what passes between the folders, ``machine`` knows about the computer it runs on,
+``records`` holds what passes between the folders, ``step_structure`` says which step of a chain of
+thought each token belongs to, ``machine`` knows about the computer it runs on,
 ``serialization`` turns dataclasses into JSON or TOML and back, ``files`` writes files atomically,
 ``cache_folder`` finds a folder that only its user can write to, ``printable`` escapes what would
 control a terminal, ``notebook`` and ``quantity`` say how things look, ``callable_package`` lets
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from glassmind.pipeline.calls import load as load
     from glassmind.pipeline.calls import report as report
     from glassmind.pipeline.calls import train as train
+    from glassmind.pipeline.check import check as check
     from glassmind.pipeline.convert import convert as convert
     from glassmind.pipeline.evaluate import Evaluation as Evaluation
     from glassmind.pipeline.ladder import run_ladder as run_ladder
@@ -92,6 +95,7 @@ _LAZY = {
     "UserError": "glassmind.errors",
     "Verdict": "glassmind.records",
     "ask": "glassmind.pipeline.ask",
+    "check": "glassmind.pipeline.check",
     "classify": "glassmind.pipeline.tunings.classify",
     "compare": "glassmind.pipeline.calls",
     "convert": "glassmind.pipeline.convert",

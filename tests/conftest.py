@@ -13,6 +13,9 @@ from command_line import complaint
 
 from glassmind.cli import console
 
+# What a test samples must not come from the cache of another one.
+os.environ["GLASSMIND_EVALUATIONS"] = "off"
+
 # A busy machine makes a single example slow; that says nothing about the code. The same examples
 # every time: a change is judged by what it changed. HYPOTHESIS_PROFILE=explore draws new ones.
 hypothesis.settings.register_profile("same", deadline=None, derandomize=True)

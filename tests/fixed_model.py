@@ -56,6 +56,8 @@ class FixedModel:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         self.asked.append((tuple(p.question for p in problems), params.samples, style))
         return [

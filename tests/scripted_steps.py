@@ -10,7 +10,7 @@ from typing import cast
 from glassmind.generate import SamplingParams
 from glassmind.llm.model import OpenPath
 from glassmind.model import TokenScorer
-from glassmind.reason.session import Keep, Session
+from glassmind.reason.session import Keep, Session, not_kept
 from glassmind.records import OUTCOME, PROCESS, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.tokenize import (
@@ -64,6 +64,8 @@ class ScriptedSteps:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         starts = [OpenPath(problem, (), 0, params.samples) for problem in problems]
         chains = self.continue_paths(starts, params, to_end=True)
@@ -144,16 +146,10 @@ class ScriptedSteps:
             replace(params, temperature=0.0),
             replace(params, samples=samples),
             answers=False,
-            keep=keep or _make,
+            keep=keep or not_kept,
             verify=self.verify,
             verify_nodes=self.verify_nodes,
         )
-
-
-def _make(
-    name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-) -> list[Trace]:
-    return make()
 
 
 def said(trace: Trace, node: int) -> Path:

@@ -104,7 +104,10 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verbs that ask any model, local or remote: ``ask`` and ``eval``."""
     group = parser.add_argument_group("options for models from elsewhere")
     group.add_argument(
-        "--prompt", type=Path, metavar="FILE", help="a file with the prompt, which has {question}"
+        "--prompt",
+        type=Path,
+        metavar="FILE",
+        help="a file with the prompt, which has {question}, or a name of glassmind eval --tasks",
     )
     group.add_argument(
         "--think",
@@ -127,8 +130,12 @@ def add_key_argument(parser: argparse._ActionsContainer) -> None:
 def chosen_prompts(args: argparse.Namespace) -> PromptFormat:
     """The prompt format from the options of ``add_prompt_arguments``."""
     from glassmind.llm.prompts import PLACE, PromptFormat, read_prompt_file
+    from glassmind.pipeline.tasks.prompts import prompt_names, shipped_prompt
 
-    text = read_prompt_file(args.prompt) if args.prompt else PLACE
+    if args.prompt and str(args.prompt) in prompt_names() and not args.prompt.exists():
+        text = shipped_prompt(str(args.prompt)).text
+    else:
+        text = read_prompt_file(args.prompt) if args.prompt else PLACE
     return PromptFormat(text, think=None if args.think is None else args.think == "on")
 
 

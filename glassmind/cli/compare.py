@@ -7,7 +7,7 @@
 For runs it prints the settings that differ, the losses and speeds, and the cost of each run until
 it reached the best loss of the worst run; the page shows the curves. For two models it prints how
 many problems both solved and how many only one, whether the difference could be chance, and the
-answers that differ.
+answers that differ, side by side.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _compare_answers(args: argparse.Namespace) -> int:
     from glassmind.cli.console import out, print_json
+    from glassmind.evaluate.columns import terminal_width
     from glassmind.evaluate.compare.answers import (
         answers_record,
         answers_text,
@@ -75,5 +76,5 @@ def _compare_answers(args: argparse.Namespace) -> int:
     if args.json:
         print_json(answers_record(compared))
     else:
-        out().file.write(answers_text(compared, args.show) + "\n")
+        out().file.write(answers_text(compared, args.show, terminal_width(out())) + "\n")
     return 0

@@ -1,16 +1,23 @@
 """Grade a model on a task such as gsm8k.
 
+glassmind eval --tasks                            the tasks, the prompts, and what they are
 glassmind eval --task test --model runs/demo
 glassmind eval --task gsm8k --model smollm2       needs GSM8K's files below GLASSMIND_DATA
 glassmind eval --task gsm8k --model http://127.0.0.1:8000/v1 --samples 8
+glassmind eval --task numbers-changed:test        the same problems with other numbers
+glassmind eval --task mmlu:test.csv --model smollm2
 glassmind eval --task my.csv --columns question=Body answer=Result     your problems
 glassmind eval --task my.jsonl --show             also the failed problems and their answers
 glassmind eval --task my.jsonl --out a.jsonl      all problems and answers, in a file
+
+Sampled chains are kept in a cache: the same evaluation is not sampled twice, and one that was
+interrupted goes on. --no-cache samples anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,16 +26,18 @@ from glassmind.cli.data_options import add_data_options
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
+    from glassmind.evaluate.seen import SeenReport
+    from glassmind.llm import LLM
     from glassmind.pipeline.evaluate import Evaluation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
-        required=True,
-        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), or a file of "
-        "your problems: JSONL, JSON, CSV, TSV, parquet, or a folder of these",
+        help="validation, test, longer, reworded, gsm8k, math (or gsm8k-train, ...), another of "
+        "--tasks, or a file of your problems: JSONL, JSON, CSV, TSV, parquet, or a folder of these",
     )
+    parser.add_argument("--tasks", action="store_true", help="list the tasks and the prompts")
     parser.add_argument(
         "--model", metavar="MODEL", help=f"{MODELS}; by default the small model in the package"
     )
@@ -75,6 +84,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write every problem with its answers, one JSON object per line; glassmind compare "
         "compares two such files",
     )
+    parser.add_argument(
+        "--against",
+        metavar="FILE",
+        help="also report which questions stand in this training text or file of problems",
+    )
+    parser.add_argument(
+        "--ngram",
+        type=int,
+        default=13,
+        metavar="N",
+        help="words in a row that count as shared (13)",
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="sample anew, and keep nothing in the cache"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_data_options(parser)
     add_prompt_arguments(parser)
@@ -82,37 +106,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from glassmind.cli.data_options import chosen_columns, on_bad_row
-    from glassmind.pipeline.tasks import require_task
+    from glassmind.pipeline.tasks.registry import require_task
+    from glassmind.pipeline.tasks.task import TextTask
 
-    require_task(args.task)
+    if args.tasks:
+        return _list_tasks(args)
+    if args.task is None:
+        raise UserError("--task is missing; glassmind eval --help has examples")
+    task, _ = require_task(args.task)
     columns = chosen_columns(args)
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("token_budget", 1), ("shots", 0), ("show", 1)):  # fmt: skip
+                        ("token_budget", 1), ("shots", 0), ("show", 1), ("ngram", 2)):  # fmt: skip
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     if args.out is not None and not args.out.parent.is_dir():  # checked before the long work
         raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
-    from glassmind.cli.chosen_model import chosen_prompts
-    from glassmind.cli.console import console, out, print_json, say_left_out
-    from glassmind.cli.jobs import choose_device, chosen_sampling
+    if isinstance(task, TextTask):
+        return _measure_text(args)
+    from glassmind.cli.console import console, print_json
+    from glassmind.cli.jobs import chosen_sampling
     from glassmind.cli.live import LiveProgress
-    from glassmind.evaluate.columns import terminal_width
     from glassmind.evaluate.graded_problems import write_problems
-    from glassmind.evaluate.ladder.rewards import rewards_text
-    from glassmind.evaluate.ladder.table import print_ladder
-    from glassmind.llm import open_llm
-    from glassmind.pipeline.evaluate import grade_task
+    from glassmind.pipeline.evaluate import grade_task, seen_questions
     from glassmind.quantity import quantity
     from glassmind.serialization import encode
 
-    llm = open_llm(
-        args.model or "",
-        stage=args.stage,
-        device=choose_device(args),
-        prompts=chosen_prompts(args),
-        api_key_variable=args.api_key_env,
-    )
+    llm = _opened(args)
     sampling = chosen_sampling(args, llm.default_sampling)
     with LiveProgress() as progress:
         evaluation = grade_task(
@@ -128,22 +148,121 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             columns=columns,
             on_bad_row=on_bad_row(args),
+            store=_cache(args),
         )
+        seen = seen_questions(evaluation, args.against, args.ngram) if args.against else None
     result = evaluation.ladder
     if result.skipped:
         skipped = quantity(result.skipped, "question")
         console().print(f"too long for the model's context, so counted as wrong: {skipped}")
+    if evaluation.engine_busy is not None:
+        console().print(f"the engine worked {evaluation.engine_busy:.0%} of the time", style="dim")
     if args.out is not None:
         write_problems(args.out, evaluation.problems)
         console().print(f"The problems are in {args.out}")
     if args.json:
-        print_json(encode(result))
+        found = encode(result)
+        assert isinstance(found, dict)
+        print_json(found if seen is None else {**found, "seen": encode(seen)})
     else:
-        say_left_out(print_ladder(result, out()))
-        if result.rewards:
-            out().file.write("\n" + rewards_text(result.rewards, terminal_width(out())) + "\n")
-        if args.show is not None:
-            out().file.write("\n" + "\n".join(_failed(evaluation, args.method, args.show)) + "\n")
+        _print(args, evaluation, seen)
+    return 0
+
+
+def _print(args: argparse.Namespace, evaluation: Evaluation, seen: SeenReport | None) -> None:
+    from glassmind.cli.console import out, say_left_out
+    from glassmind.evaluate.abstention import abstention_text
+    from glassmind.evaluate.columns import terminal_width
+    from glassmind.evaluate.ladder.rewards import rewards_text
+    from glassmind.evaluate.ladder.table import print_ladder
+    from glassmind.evaluate.seen import seen_text
+
+    result, width = evaluation.ladder, terminal_width(out())
+    say_left_out(print_ladder(result, out()))
+    parts = []
+    if result.rewards:
+        parts.append(rewards_text(result.rewards, width))
+    if result.abstention:
+        parts.append(abstention_text(result.abstention, width))
+    if seen is not None:
+        parts.append(seen_text(seen))
+    if args.show is not None:
+        parts.append("\n".join(_failed(evaluation, args.method, args.show)))
+    for part in parts:
+        out().file.write(f"\n{part}\n")
+
+
+def _opened(args: argparse.Namespace) -> LLM:
+    from glassmind.cli.chosen_model import chosen_prompts
+    from glassmind.cli.jobs import choose_device
+    from glassmind.llm import open_llm
+
+    return open_llm(
+        args.model or "",
+        stage=args.stage,
+        device=choose_device(args),
+        prompts=chosen_prompts(args),
+        api_key_variable=args.api_key_env,
+    )
+
+
+def _cache(args: argparse.Namespace) -> Path | None:
+    """The folder of the cache, ``None`` if there is or should be none."""
+    from glassmind.cache_folder import NotPrivate, private_cache
+    from glassmind.cli.console import console
+
+    named = os.environ.get("GLASSMIND_EVALUATIONS", "")
+    if args.no_cache or named == "off":
+        return None
+    if named:
+        return Path(named)
+    try:
+        return private_cache("evaluations")
+    except NotPrivate as reason:
+        console().print(f"no cache, so the chains are not kept: {reason}")
+        return None
+
+
+def _measure_text(args: argparse.Namespace) -> int:
+    from glassmind.cli.console import out, print_json
+    from glassmind.cli.live import LiveProgress
+    from glassmind.pipeline.likelihood_tasks import measure_text
+    from glassmind.serialization import encode
+
+    for option in ("method", "reward", "samples", "temperature", "max_tokens", "shots", "show",
+                   "out", "against"):  # fmt: skip
+        if getattr(args, option):
+            name = option.replace("_", "-")
+            raise UserError(f"{args.task} measures a text, to which --{name} does not apply")
+    llm = _opened(args)
+    with LiveProgress() as progress:
+        found = measure_text(args.task, llm, limit=args.limit, progress=progress)
+    if args.json:
+        print_json({**found.figures(), "provenance": encode(found.provenance)})
+    else:
+        out().file.write(f"{found}\n")
+    return 0
+
+
+def _list_tasks(args: argparse.Namespace) -> int:
+    from glassmind.cli.console import out, print_json
+    from glassmind.evaluate.columns import Column, print_table
+    from glassmind.pipeline.tasks.prompts import prompt_names, shipped_prompt
+    from glassmind.pipeline.tasks.registry import names, tasks
+
+    called = list(zip(names(), tasks(), strict=True))
+    prompts = [shipped_prompt(name) for name in prompt_names()]
+    if args.json:
+        listed = [{"task": name, "about": task.about} for name, task in called]
+        hashes = {prompt.name: prompt.sha256 for prompt in prompts}
+        print_json({"tasks": listed, "prompts": hashes})
+        return 0
+    columns = [Column("task", left=True), Column("what it is", left=True)]
+    print_table(out(), columns, [(name, task.about) for name, task in called])
+    out().file.write("\n")
+    columns = [Column("prompt", left=True), Column("hash", left=True), Column("begins", left=True)]
+    rows = [(p.name, p.sha256, " ".join(p.text.split())[:50]) for p in prompts]
+    print_table(out(), columns, rows)
     return 0
 
 

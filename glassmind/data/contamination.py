@@ -14,7 +14,7 @@ reported. Memory: eight bytes for each distinct n-gram of the evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ WINDOW = 200
 
 MOST_PIECES = 10
 """A document that falls into more pieces is dropped."""
+
+_FIELDS = ("question", "problem", "prompt", "text")
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -82,7 +84,7 @@ def _texts(name: str) -> Iterator[str]:
     if name in PROBLEM_SETS:
         yield from (problem.question for problem in PROBLEM_SETS[name].held_out())
     else:
-        texts = find_texts(name, fields=("question", "problem", "prompt", "text"))
+        texts = find_texts(name, fields=_FIELDS)
         yield from (piece.text for piece in texts.documents())
 
 
@@ -127,3 +129,47 @@ def _left_over(hits: list[tuple[int, int]], length: int) -> Spans:
             kept.append((end, first - WINDOW))
         end = max(end, last + WINDOW)
     return tuple(kept) if len(kept) <= MOST_PIECES else ()
+
+
+class Seen(NamedTuple):
+    """How much of an evaluation occurs in a training text.
+
+    ``shares[i]`` is the share of the n-grams of question *i* that do; it is ``None`` for a question
+    of fewer than ``ngram`` words.
+    """
+
+    ngram: int
+    shares: tuple[float | None, ...]
+
+    @property
+    def found(self) -> list[int]:
+        """The numbers of the questions of which anything occurs."""
+        return [number for number, share in enumerate(self.shares) if share]
+
+    @property
+    def too_short(self) -> int:
+        """Questions that could not be looked for."""
+        return sum(share is None for share in self.shares)
+
+
+def seen_in_training(questions: Sequence[str], training: str, ngram: int) -> Seen:
+    """Which ``questions`` share ``ngram`` words in a row with a training text.
+
+    ``training`` is whatever ``find_texts`` takes; in a line of JSON the text is the field
+    ``question``, else ``problem``, ``prompt`` or ``text``. It is read once, as a stream.
+
+    Raises:
+        UserError: the training text cannot be read.
+    """
+    asked = [np.unique(ngram_hashes(word_hashes(question), ngram)) for question in questions]
+    every = np.unique(np.concatenate(asked)) if asked else np.empty(0, np.uint64)
+    hit = np.zeros(len(every), np.bool_)
+    for piece in find_texts(training, fields=_FIELDS).documents():
+        grams = ngram_hashes(word_hashes(piece.text), ngram)
+        if len(grams) and len(every):
+            found = grams[_within(grams, every)]
+            hit[np.searchsorted(every, found)] = True
+    shares = [
+        float(hit[np.searchsorted(every, grams)].mean()) if len(grams) else None for grams in asked
+    ]
+    return Seen(ngram, tuple(shares))

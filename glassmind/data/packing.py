@@ -28,14 +28,18 @@ class Document:
     """One document of T tokens: ``ids``, and ``columns`` of T values each (``data.columns``).
 
     ``branches`` is 0 for the prompt and 1, 2, ... for its continuations, one after the other;
-    ``None`` for a document that does not branch.
+    ``None`` for a document that does not branch. ``positions`` are 0, 1, 2, ... unless given; those
+    of a document that branches cannot be.
     """
 
     ids: NDArray[np.int32]
     columns: Mapping[Column, NDArray[Any]] = field(default_factory=dict)
     branches: NDArray[np.int16] | None = None
+    positions: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
+        if self.positions is not None and self.branches is not None:
+            raise ValueError("a document that branches has no positions of its own")
         for column, values in self.columns.items():
             if len(values) != len(self.ids):
                 raise UserError(
@@ -163,6 +167,8 @@ def _place(packed: PackedRows, row: int, start: int, number: int, document: Docu
     packed.ids[row, here] = document.ids
     packed.documents[row, here] = number
     positions = np.arange(length, dtype=np.int32)
+    if document.positions is not None:
+        positions = document.positions
     packed.previous[row, here] = np.maximum(np.arange(start - 1, start + length - 1), start)
     if document.branches is not None:
         packed.branches[row, here] = document.branches

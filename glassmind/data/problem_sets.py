@@ -15,6 +15,7 @@ from pathlib import Path
 from glassmind.data.competition_math import load_math
 from glassmind.data.gsm8k import load_gsm8k
 from glassmind.data.splits import deal
+from glassmind.data.word_problem_sets import load_word_problems
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -56,6 +57,15 @@ def _math(part: int) -> list[Problem]:
     return deal(problems, lambda p: p.question, 0, validation=0.0, test=MATH_HELD_OUT)[part]
 
 
+def _word_problems(folder: str, about: str) -> ProblemSet:
+    """A set in ``word-problems/FOLDER/``, with the files ``train.json`` and ``valid.json``."""
+
+    def load(split: str) -> list[Problem]:
+        return load_word_problems(data_file(f"word-problems/{folder}/{split}.json"), split)
+
+    return ProblemSet(about, train=lambda: load("train"), held_out=lambda: load("valid"))
+
+
 PROBLEM_SETS: dict[str, ProblemSet] = {
     "gsm8k": ProblemSet(
         "grade-school word problems with worked equations (Cobbe et al. 2021)",
@@ -66,6 +76,15 @@ PROBLEM_SETS: dict[str, ProblemSet] = {
         "competition problems with LaTeX answers (Hendrycks et al. 2021); a fixed 7 % is held out",
         train=lambda: _math(0),
         held_out=lambda: _math(2),
+    ),
+    "svamp": _word_problems(
+        "SVAMP", "one-step problems that a shallow reading gets wrong (Patel et al. 2021)"
+    ),
+    "asdiv": _word_problems(
+        "asdiv-a", "primary-school problems of many kinds, arithmetic part (Miao et al. 2020)"
+    ),
+    "mawps": _word_problems(
+        "mawps-single", "problems with one unknown (Koncel-Kedziorski et al. 2016)"
     ),
 }
 """Every set by its name. The task NAME grades on the held-out part, NAME-train on the other."""

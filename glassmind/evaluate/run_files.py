@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from glassmind.errors import UserError
+from glassmind.evaluate.abstention import AbstentionRow
 from glassmind.evaluate.examples import Example, read_examples
+from glassmind.evaluate.provenance import Provenance
 from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_renamed
 from glassmind.notebook import table
 from glassmind.records import LogprobDifference
@@ -97,7 +99,8 @@ class Ladder:
     """``ladder.json``: the staged table of one run.
 
     ``skipped`` counts the questions that were too long for the model, which count as wrong.
-    ``rewards`` are those that were asked for.
+    ``rewards`` are those that were asked for, ``abstention`` is there for a task with questions
+    that cannot be answered. An evaluation has a ``provenance``; the ladder of a run has a recipe.
     """
 
     schema: int
@@ -107,6 +110,8 @@ class Ladder:
     rows: tuple[LadderRow, ...]
     skipped: int = 0
     rewards: tuple[RewardRow, ...] = ()
+    abstention: tuple[AbstentionRow, ...] = ()
+    provenance: Provenance | None = None
 
     def __str__(self) -> str:
         from glassmind.evaluate.ladder.table import ladder_text  # which reads this file's records

@@ -25,6 +25,12 @@ def p_value(p: float) -> str:
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def p_phrase(p: float) -> str:
+    """The same in a sentence: ``p < 0.001``, ``p = 0.34``."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def duration(seconds: float) -> str:
     """``4.2 s``, ``2 min 05 s`` or ``1 h 12 min``."""
     if seconds < 59.95:

@@ -118,6 +118,7 @@ class Engine:
             self._draft = Draft(draft, self._runner, self.n_blocks, max_rows, cache_dtype)
             self.scheduler.caches.append(self._draft.runner.cache)
         self._token_sampler = TokenSampler(model, self.scheduler)
+        self.step_seconds = 0.0  # spent in steps since the beginning; the rest is the caller's time
         self._tickets = 0
         self._best_of: dict[int, BestOf] = {}  # by ticket
 
@@ -238,17 +239,25 @@ class Engine:
         return self._token_sampler.accepted
 
     def step(self) -> list[Event]:
-        """One pass through the model, and what it added to each sample, oldest sample first."""
+        """One pass through the model, and what it added to each sample."""
         with self._inference():
             return self._step(report=True)
 
     # ------------------------------------------------------------------ one step
 
     def _step(self, report: bool) -> list[Event]:
+        began = time.perf_counter()
+        try:
+            return self._pass(report)
+        finally:
+            self.step_seconds += time.perf_counter() - began
+
+    def _pass(self, report: bool) -> list[Event]:
         work = self.scheduler.plan()
         if not work:
             return []
-        started = time.perf_counter()
+        cost, drawn = self.scheduler.cost, 0
+        cost.begin(time.perf_counter())
         if self._draft is not None:
             self._draft.guess(work)
         hidden_TD = self._runner.run(
@@ -259,12 +268,16 @@ class Engine:
             sample.computed += count - len(sample.guesses)  # those are not accepted yet
             if sample.computed >= (sample.remembered + 1) * BLOCK:
                 self.scheduler.remember(sample)
-        self._token_sampler.sample(work, hidden_TD)
-        self.scheduler.cost.see(len(hidden_TD), time.perf_counter() - started)
-        new = [s for s in self.scheduler.running if s.unscored > s.reported] if report else []
+            if not sample.due:
+                drawn += 1 + len(sample.siblings)
+        cost.did(drawn, max(0, len(hidden_TD) - drawn))
+        touched = [sample for sample, _ in work] + self._token_sampler.sample(work, hidden_TD)
+        new = [s for s in touched if s.unscored > s.reported] if report else []
         events = [self._event(sample) for sample in new]
-        done = [s for s in self.scheduler.running if s.finish is not None and s.complete]
-        self.scheduler.remove_all(done)
+        done = [s for s in touched if s.finish is not None and s.complete]
+        self.scheduler.end(done)
+        if not self.busy:
+            cost.pause()
         ends = [end for sample in done for end in self._ends(sample)]
         return [event for event in events if event.token_ids] + ends
 

@@ -15,7 +15,10 @@ costs work but changes no token. The rest of the pass goes to waiting samples, i
 Where the samples are for several owners (a server's clients and their requests), each pass is
 shared among them (``fair_shares``): who is below its share of the rows or of the memory gets room,
 if necessary by preempting a sample of who is above it, and samples beyond their owner's share of
-the tokens keep their place and wait for a later pass. That, too, changes no token.
+the pass keep their place and wait for a later one. That, too, changes no token. Now and then, two
+passes are dealt out without what is free, to see what a small pass costs. And whoever has just left
+often comes back with the next request, which then has to wait for the pass that is under way: so
+for a while, passes of the one who is left stay short.
 
 When a prompt is sampled several times, the first sample reads it. Then the others (its
 ``siblings``) *fork* from it: they share its full blocks, and get a copy of the last, partly filled
@@ -24,8 +27,9 @@ block, since each will write its own tokens there.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -36,6 +40,9 @@ from glassmind.generate.cache.paged_cache import PagedCache
 from glassmind.generate.fair_shares import Owner, PassCost, shares
 from glassmind.generate.sample import Sample
 
+Quotas = dict[Owner, float]
+"""What is left of each owner's share of a pass, in draws (``fair_shares``)."""
+
 Work = list[tuple[Sample, int]]
 """The samples of a pass, and how many tokens of each it reads, guesses included."""
 
@@ -44,8 +51,15 @@ Work = list[tuple[Sample, int]]
 class _Held:
     """The running samples of one party, oldest first, and how many blocks they hold."""
 
+    n_samples: int = 0
     samples: list[Sample] = field(default_factory=list)
     blocks: int = 0
+
+
+# While several share: of so many passes, two are dealt out without what is free.
+PROBE_EVERY = 16
+# Afterwards, so many passes of the last owner draw at most so many times what is free.
+LINGER, LONGEST_LINGERING = 64, 4
 
 
 def blocks_for(tokens: int) -> int:
@@ -66,11 +80,14 @@ class Scheduler:
         self.most_tokens = most_tokens
         self.waiting: dict[Owner, deque[Sample]] = {}  # no queue is empty
         self.running: list[Sample] = []  # in the order in which they were admitted
+        self._running_of: dict[Owner, list[Sample]] = {}  # the same by owner, no list empty
         self.owners: Counter[Owner] = Counter()  # how many unfinished samples each has
         self.cost = PassCost(most_tokens)
         self._n_rows = n_rows
         self._rows = list(range(n_rows - 1, -1, -1))
         self.preempted = 0
+        self._shared = 0  # passes in which several owners had samples
+        self._lingering = 0  # passes to come that are kept short
 
     def add(self, sample: Sample) -> None:
         """Queue a sample and its siblings."""
@@ -86,10 +103,15 @@ class Scheduler:
         """The next pass; every sample in it has the blocks for its tokens."""
         work: Work = []
         left = self.most_tokens
-        quotas: dict[Owner, int] | None = None
+        quotas: Quotas | None = None
         if len(self.owners) > 1:
             self._make_room()
-            quotas = shares(self._demands(), self.cost.free)
+            quotas = dict(shares(self._demands(), self._free()))
+        elif self._lingering:
+            self._lingering -= 1
+            most = LONGEST_LINGERING * self.cost.free
+            if self.owners.total() > most:
+                quotas = dict.fromkeys(self.owners, float(most))
         left = self._continue(left, quotas, work)
         if quotas is None:
             for queue in tuple(self.waiting.values()):  # one at most
@@ -101,35 +123,61 @@ class Scheduler:
                 self._continue(left, None, work)
         return work
 
-    def _continue(self, left: int, quotas: dict[Owner, int] | None, work: Work) -> int:
+    def _free(self) -> int:
+        """How many draws beyond those that everybody gets the next shared pass may have."""
+        self._lingering = LINGER
+        self._shared += 1
+        return 0 if self._shared % PROBE_EVERY < 2 else self.cost.free
+
+    def _continue(self, left: int, quotas: Quotas | None, work: Work) -> int:
         """Put running samples into the pass; how many of ``left`` tokens remain."""
-        at = 0
-        while at < len(self.running):
-            sample = self.running[at]
-            allowed = left if quotas is None else min(left, quotas[sample.owner])
-            if quotas is not None and quotas[sample.owner] < 1:
-                at += 1
-                continue
+        for sample in self._candidates(quotas):
+            if sample.row < 0:
+                continue  # preempted for one of the samples before it
             known = len(sample.tokens)
-            if known - sample.computed == 1 and not sample.guesses_ahead and allowed > 1:
+            drawing = known - sample.computed == 1
+            if drawing and not sample.guesses_ahead:
                 # The most common case, kept short: only the last token is to be read.
-                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known, at):
+                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known, work):
                     continue
                 count = 1
             else:
+                allowed = left if quotas is None else self._affordable(sample, left, quotas)
                 count = min(sample.due, max(1, allowed))
                 if count == sample.due:
                     spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
                     sample.guess(max(0, min(allowed - 1, spare)))
                     count += sample.n_guesses
-                if not self._grow(sample, sample.computed + count, at):
+                if not self._grow(sample, sample.computed + count, work):
                     continue  # it was preempted itself
             work.append((sample, count))
             left -= count
             if quotas is not None:
-                quotas[sample.owner] -= count
-            at += 1
+                quotas[sample.owner] -= self._draws(count, drawing)
         return left
+
+    def _candidates(self, quotas: Quotas | None) -> Iterator[Sample]:
+        """The running samples, of each owner as long as something of its quota is left.
+
+        Those beyond are not looked at, so that they cost the others no time.
+        """
+        if quotas is None:
+            yield from tuple(self.running)
+            return
+        for owner, samples in tuple(self._running_of.items()):
+            for sample in tuple(samples):
+                if quotas[owner] < 1:
+                    break
+                yield sample
+
+    def _draws(self, count: int, drawing: bool) -> float:
+        """What ``count`` tokens of a sample cost that is drawing, or else reading its prompt."""
+        return float(count) if drawing else max(1.0, count * self.cost.read)
+
+    def _affordable(self, sample: Sample, left: int, quotas: Quotas) -> int:
+        """How many tokens of ``sample`` its owner's share pays for, at most ``left``."""
+        each = 1.0 if sample.due == 1 else self.cost.read
+        return min(left, int(quotas[sample.owner] / each))
 
     def _begin(self, sample: Sample, most: int, work: Work) -> int:
         """Put an admitted sample into the pass with at most ``most`` tokens; how many it reads."""
@@ -137,7 +185,7 @@ class Scheduler:
         if count == sample.due:
             sample.guess(0)
             count += sample.n_guesses
-        if not self._grow(sample, len(sample.tokens) + sample.n_guesses, len(self.running) - 1):
+        if not self._grow(sample, len(sample.tokens) + sample.n_guesses, None):
             return most
         work.append((sample, count))
         return count
@@ -150,50 +198,79 @@ class Scheduler:
             del self.waiting[owner]
         return sample
 
-    def _begin_fairly(self, left: int, quotas: dict[Owner, int], work: Work) -> None:
+    def _begin_fairly(self, left: int, quotas: Quotas, work: Work) -> None:
         """Waiting samples, each time one of the owner that has the fewest running."""
         running = Counter(sample.owner for sample in self.running)
         owners = set(self.waiting)
         while owners and left > 0 and self._rows:
             owner = min(owners, key=lambda one: (running[one], one))
-            most = min(left, quotas[owner])
-            if most < 1 or not self._admit(self.waiting[owner][0]):
+            sample = self.waiting[owner][0]
+            if quotas[owner] < 1 or not self._admit(sample):
                 owners.remove(owner)
                 continue
             running[owner] += 1
+            most, drawing = self._affordable(sample, left, quotas), sample.due == 1
             count = self._begin(self._next(owner), most, work)
             left -= count
-            quotas[owner] -= count
+            quotas[owner] -= self._draws(count, drawing)
             if owner not in self.waiting:
                 owners.remove(owner)
 
     # ------------------------------------------------------------------ several owners
 
     def _demands(self) -> dict[Owner, int]:
-        """How many tokens each owner's samples could read in the next pass, about."""
-        demands: dict[Owner, int] = {}
-        for sample in self.running:
+        """How many draws' worth each owner's samples could use in the next pass, about.
+
+        Nobody gets more than the smallest demand times the number of parties and what is free, so
+        larger demands are not counted to the end: a thousand samples cost no more than that.
+        """
+        several = len({client for client, _ in self.owners}) > 1
+        sizes: Counter[str | Owner] = Counter()
+        for owner, count in self.owners.items():
+            sizes[owner[0] if several else owner] += count
+        smallest = min(sizes, key=lambda party: sizes[party])
+        least = sum(
+            self._demand(owner, self.most_tokens)
+            for owner in self.owners
+            if smallest in (owner, owner[0])
+        )
+        enough = least * len(sizes) + self.cost.free
+        return {owner: self._demand(owner, enough) for owner in self.owners}
+
+    def _demand(self, owner: Owner, enough: int) -> int:
+        """The demand of one owner, not counted on once it is ``enough``."""
+        total = 0
+        if owner in self.waiting:
+            queue = self.waiting[owner]
+            total = len(queue) * max(1, math.ceil(queue[0].due * self.cost.read))
+        for sample in self._running_of.get(owner, ()):
+            if total >= enough:
+                break
             due = len(sample.tokens) - sample.computed
-            demands[sample.owner] = demands.get(sample.owner, 0) + max(1, due)
-        for owner, queue in self.waiting.items():
-            demands[owner] = demands.get(owner, 0) + len(queue) * max(1, queue[0].due)
-        return demands
+            total += 1 if due == 1 else math.ceil(due * self.cost.read)
+        return max(1, total)
 
     def _make_room(self) -> None:
         """For the first waiting sample of everyone who is below its share, if somebody is above."""
-        if not self.waiting:
-            return
         several = len({client for client, _ in self.owners}) > 1
         holds: dict[str | Owner, _Held] = {
             (owner[0] if several else owner): _Held() for owner in self.owners
         }
+        for owner, samples in self._running_of.items():
+            holds[owner[0] if several else owner].n_samples += len(samples)
+        rows, blocks = max(1, self._n_rows // len(holds)), self.blocks.n_blocks // len(holds)
+        below = [
+            queue[0]
+            for owner, queue in self.waiting.items()
+            if holds[owner[0] if several else owner].n_samples < rows
+        ]
+        if not below:
+            return
         for sample in self.running:
             held = holds[sample.owner[0] if several else sample.owner]
             held.samples.append(sample)
             held.blocks += len(sample.blocks)
-        rows, blocks = max(1, self._n_rows // len(holds)), self.blocks.n_blocks // len(holds)
-        for queue in tuple(self.waiting.values()):
-            sample = queue[0]
+        for sample in below:
             own = holds[sample.owner[0] if several else sample.owner]
             needed = blocks_for(len(sample.tokens) + sample.drafts)
             if len(own.samples) >= rows or own.blocks + needed > blocks:
@@ -208,12 +285,13 @@ class Scheduler:
                 most.blocks -= len(victim.blocks)
                 self._preempt(victim)
 
-    def _victim(self, at: int) -> Sample:
-        """The youngest sample, or of several owners' that are not in the pass yet (from ``at`` on)
-        the youngest of the one who has most of them."""
+    def _victim(self, work: Work) -> Sample:
+        """The youngest sample, or of several owners' that are not in the pass yet the youngest of
+        the one who has most of them."""
         if len(self.owners) <= 1:
             return self.running[-1]
-        later = self.running[at:]
+        taken = {id(sample) for sample, _ in work}
+        later = [sample for sample in self.running if id(sample) not in taken]
         counts = Counter(sample.owner for sample in later)
         return max(enumerate(later), key=lambda one: (counts[one[1].owner], one[0]))[1]
 
@@ -237,14 +315,15 @@ class Scheduler:
         sample.row = self._rows.pop()
         self._write_table(sample, 0)
         self.running.append(sample)
+        self._running_of.setdefault(sample.owner, []).append(sample)
 
     def _write_table(self, sample: Sample, first: int) -> None:
         new = torch.tensor(sample.blocks[first:], dtype=torch.int32)
         self.caches[0].tables_RW[sample.row, first : len(sample.blocks)] = new
 
-    def _grow(self, sample: Sample, tokens: int, at: int) -> bool:
+    def _grow(self, sample: Sample, tokens: int, work: Work | None) -> bool:
         """Take blocks for ``tokens`` tokens, preempting the youngest samples if necessary, but none
-        before the one ``at`` that place.
+        of those in ``work``; without ``work`` none but ``sample``.
 
         False if ``sample`` itself was preempted.
         """
@@ -254,7 +333,7 @@ class Scheduler:
             if block is not None:
                 sample.blocks.append(block)
                 continue
-            victim = self._victim(at)
+            victim = sample if work is None else self._victim(work)
             self._preempt(victim)
             if victim is sample:
                 return False
@@ -263,7 +342,7 @@ class Scheduler:
         return True
 
     def _preempt(self, sample: Sample) -> None:
-        self.remove(sample)
+        self.remove([sample])
         sample.computed = sample.drafted = sample.remembered = 0
         sample.content = START
         sample.forget_guesses()
@@ -308,24 +387,31 @@ class Scheduler:
             sample.content = self.blocks.remember(sample.content, block, tokens)
             sample.remembered += 1
 
-    def remove(self, sample: Sample) -> None:
-        """Take back the row and blocks of a running sample."""
-        self.running.remove(sample)
-        self.blocks.release(sample.blocks)
-        sample.blocks = []
-        self._rows.append(sample.row)
-        sample.row = -1
-
-    def remove_all(self, samples: Iterable[Sample]) -> None:
-        """``remove`` for many at once."""
-        gone = set(map(id, samples))
-        for sample in [s for s in self.running if id(s) in gone]:
+    def remove(self, samples: Sequence[Sample]) -> None:
+        """Take back the rows and blocks of running samples."""
+        if len(samples) == 1:
+            self.running.remove(samples[0])
+            self._running_of[samples[0].owner].remove(samples[0])
+        else:
+            gone = set(map(id, samples))
+            self.running = [s for s in self.running if id(s) not in gone]
+            for owner in {sample.owner for sample in samples}:
+                kept = [s for s in self._running_of[owner] if id(s) not in gone]
+                self._running_of[owner] = kept
+        for sample in samples:
             self.blocks.release(sample.blocks)
             sample.blocks = []
             self._rows.append(sample.row)
             sample.row = -1
+            if not self._running_of.get(sample.owner, True):
+                del self._running_of[sample.owner]
+
+    def end(self, samples: Sequence[Sample]) -> None:
+        """``remove`` samples that are done or no longer wanted."""
+        if samples:
+            self.remove(samples)
+        for sample in samples:
             self._leave(sample.owner, 1)
-        self.running = [s for s in self.running if id(s) not in gone]
 
     def _leave(self, owner: Owner, count: int) -> None:
         self.owners[owner] -= count
@@ -346,4 +432,4 @@ class Scheduler:
         for sample in self.running:
             if sample.ticket == ticket and sample.siblings:
                 self._leave(sample.owner, len(sample.siblings))
-        self.remove_all(s for s in self.running if s.ticket == ticket)
+        self.end([s for s in self.running if s.ticket == ticket])

@@ -36,8 +36,12 @@ class TokenSampler:
         self._sampler: tuple[list[Slot], Sampler] | None = None
         self.guessed = self.accepted = 0
 
-    def sample(self, work: Work, hidden_TD: Tensor) -> None:
-        """Append the next tokens to every sample of ``work`` that has no unread token left."""
+    def sample(self, work: Work, hidden_TD: Tensor) -> list[Sample]:
+        """Append the next tokens to every sample of ``work`` that has no unread token left.
+
+        Returns the siblings that were started.
+        """
+        begun: list[Sample] = []
         slots: list[Slot] = []
         places: list[int] = []
         allowed: dict[int, Tensor] = {}
@@ -53,7 +57,9 @@ class TokenSampler:
                 places.append(start - 1)
                 continue
             last = start - 1 - len(sample.guesses)  # the place of its last known token
-            for one in (sample, *(self._scheduler.fork(sample) if sample.siblings else ())):
+            forked = self._scheduler.fork(sample) if sample.siblings else []
+            begun += forked
+            for one in (sample, *forked):
                 mask = self._allowed(one) if one.hooks else None
                 if mask is not None:
                     if (
@@ -66,7 +72,7 @@ class TokenSampler:
                     slots.append((one, ahead))
                     places.append(last + ahead)
         if not slots:
-            return
+            return begun
         logits_RV = self._logits(hidden_TD, places)
         drawn = self._draw(slots, logits_RV, allowed)
         if not torch.isfinite(drawn.logprobs_R).all():
@@ -75,6 +81,7 @@ class TokenSampler:
                 "diverged; use an earlier checkpoint"
             )
         self._append(slots, drawn)
+        return begun
 
     def _logits(self, hidden_TD: Tensor, places: list[int]) -> Tensor:
         """The logits at these places, which ascend; siblings share a place, computed once."""

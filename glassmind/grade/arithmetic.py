@@ -175,6 +175,60 @@ def evaluate(expression: str) -> Fraction | None:
     return _Reader(expression, signed=True).value() if len(expression) <= MAX_TEXT else None
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of an expression. For each operand, ``uses`` is the number of the earlier operation
+    that it came from, ``None`` if it is a number that is written in the expression."""
+
+    operator: str
+    operands: tuple[Fraction, Fraction]
+    uses: tuple[int | None, int | None]
+    value: Fraction
+
+
+def read_operations(expression: str) -> tuple[Operation, ...] | None:
+    """The operations of ``expression`` in the order in which they are done, the last of them giving
+    its value; ``None`` if it cannot be read. A number alone has no operations. The sign of a number
+    or a parenthesis is not supported: it would be no binary operation."""
+    if len(expression) > MAX_TEXT:
+        return None
+    reader, log = _Reader(expression), list[Operation]()
+    if reader.tokens is None:
+        return None
+    reader.tokens = [t if isinstance(t, str) else _Traced(t, log) for t in reader.tokens]
+    return None if reader.value() is None else tuple(log)
+
+
+class _Traced(Fraction):
+    """A number that writes down every operation that it takes part in."""
+
+    log: list[Operation]
+    step: int | None
+
+    def __new__(cls, value: Fraction, log: list[Operation], step: int | None = None) -> _Traced:
+        self = super().__new__(cls, value)
+        self.log, self.step = log, step
+        return self
+
+    def _with(self, operator: str, other: Fraction, value: Fraction) -> _Traced:
+        assert isinstance(other, _Traced)
+        operands = Fraction(self), Fraction(other)
+        self.log.append(Operation(operator, operands, (self.step, other.step), value))
+        return _Traced(value, self.log, len(self.log) - 1)
+
+    def __add__(self, other: Fraction) -> _Traced:  # type: ignore[override]
+        return self._with("+", other, Fraction(self) + Fraction(other))
+
+    def __sub__(self, other: Fraction) -> _Traced:  # type: ignore[override]
+        return self._with("-", other, Fraction(self) - Fraction(other))
+
+    def __mul__(self, other: Fraction) -> _Traced:  # type: ignore[override]
+        return self._with("*", other, Fraction(self) * Fraction(other))
+
+    def __truediv__(self, other: Fraction) -> _Traced:  # type: ignore[override]
+        return self._with("/", other, Fraction(self) / Fraction(other))
+
+
 def _holds(a: int, operator: str, b: int, c: int) -> bool:
     if operator == "+":
         return a + b == c

@@ -44,14 +44,24 @@ def grade(problem_answer: str, given: str | None) -> bool:
     ``None`` (no answer was found) is wrong; so is an answer whose comparison was cut off
     (``symbolic.comparisons`` counts those).
     """
-    if given is None:
+    try:
+        return given is not None and decide(problem_answer, given)
+    except CutOff:
         return False
+
+
+def decide(problem_answer: str, given: str) -> bool:
+    """``grade``, for callers that tell a wrong answer from one that could not be compared.
+
+    Raises:
+        CutOff: the comparison was cut off.
+    """
     gold, number = read_number(problem_answer), read_number(given)
     if gold is None or number is None:
         gold_form, form = read_answer(problem_answer), read_answer(given)
         bare_gold, bare = _without_name(gold_form), _without_name(form)
         if not (isinstance(bare_gold, Number) and isinstance(bare, Number)):
-            return _same_in_time(gold_form, form)
+            return same_form(gold_form, form, time.monotonic() + SECONDS)
         if not _names_agree(gold_form, form):
             return False
         gold, number = bare_gold.number, bare.number

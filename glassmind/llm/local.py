@@ -428,6 +428,11 @@ class LocalLLM:
             max_rows=self.default_sampling.max_rows,
         )
 
+    @property
+    def engine_seconds(self) -> float:
+        """How long the engine that ``sample`` uses has been working since it was made."""
+        return self._sampler.step_seconds
+
     def refresh(self) -> None:
         """Use the current weights of ``model``, after it was trained further."""
         packed = isinstance(self.packed, PackedModel)
@@ -439,6 +444,8 @@ class LocalLLM:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         """See ``LLM.sample``."""
         requests: dict[int, Request] = {}
@@ -449,7 +456,7 @@ class LocalLLM:
             if len(prompt) < self.context:
                 own = replace(
                     params,
-                    seed=derive_seed(params.seed, number),
+                    seed=derive_seed(params.seed, first + number),
                     stop=self.stop_ids,
                     stop_texts=self.prompts.stop_texts(style) if self.format == "text" else (),
                 )

@@ -49,11 +49,14 @@ class Model(Protocol):
         params: SamplingParams,
         style: Style,
         progress: Progress | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         """A trace of ``params.samples`` chains for every problem, in order.
 
         The model sets the tokens that end a reply (``params.stop``). Every problem gets its own
-        seed, derived from ``params.seed`` and its place in the list. A question that does not fit
+        seed, derived from ``params.seed`` and its place in the list; if these problems are part of
+        a longer list, ``first`` is the place of the first of them. A question that does not fit
         the model's context gets chains without tokens that end with ``"length"``: they count as
         wrong, and an evaluation continues. ``progress(done, total)`` counts chains.
 

@@ -144,6 +144,8 @@ class RemoteLLM:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         """See ``LLM.sample``; parameters that the API does not have are refused.
 
@@ -156,7 +158,7 @@ class RemoteLLM:
         replies: list[list[Reply]] = [[] for _ in problems]
         with ThreadPoolExecutor(self.at_once, "remote") as pool:
             asked: dict[Future[list[Reply]], int] = {
-                pool.submit(self._replies, problem.question, params, style, number): number
+                pool.submit(self._replies, problem.question, params, style, first + number): number
                 for number, problem in enumerate(problems)
             }
             waiting = set(asked)

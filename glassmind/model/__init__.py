@@ -2,13 +2,14 @@
 
 Read in this order: ``config`` (what a model is, as data), ``transformer`` (the whole, top down),
 ``attention``, ``feed_forward``, ``norms``, ``positions``, ``masks`` and ``scoring`` (which tokens
-attend to which), ``attention_kernels`` (the formula and the fast kernels), ``chunked`` (attention
-over long rows), ``experts`` and ``latent_attention`` (which only some models have), ``cache`` (keys
-and values during generation), ``taps`` (how to look inside), ``heads`` (other outputs of the
-trunk), ``presets`` (published models as configs), ``outline`` (a model without its weights),
-``eager`` (what is never compiled), ``counting`` and ``memory_plan`` (what a model costs), ``facts``
-(what is printed of a model), ``quantized`` (frozen weights in 4 or 8 bits), ``finite`` (NaN among
-weights is refused).
+attend to which), ``step_marks`` (which step of a chain of thought each token belongs to),
+``attention_kernels`` (the formula and the fast kernels), ``chunked`` (attention over long rows),
+``experts`` and ``latent_attention`` (which only some models have), ``cache`` (keys and values
+during generation), ``taps`` (how to look inside), ``heads`` (other outputs of the trunk),
+``presets`` (published models as configs), ``outline`` (a model without its weights), ``eager``
+(what is never compiled), ``counting`` and ``memory_plan`` (what a model costs), ``facts`` (what is
+printed of a model), ``quantized`` (frozen weights in 4 or 8 bits), ``finite`` (NaN among weights is
+refused).
 """
 
 from __future__ import annotations

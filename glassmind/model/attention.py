@@ -36,13 +36,14 @@ class AttentionLayer(nn.Module):
         self.n_heads = config.attention.n_heads
         self.scale = config.attention.scale or config.head_dim**-0.5
         self.window = config.layer(layer).window
+        self.steps = config.reasoning.mask
         self._bias = (bias,)  # in a tuple, so that it is a submodule of the model alone
         self.q, self.k, self.v, self.weights, self.heads = Tap(), Tap(), Tap(), Tap(), Tap()
 
     @property
     def scoring(self) -> Scoring:
         """How this layer turns q·k into scores."""
-        return Scoring(self.scale, self.window, self._bias[0])
+        return Scoring(self.scale, self.window, self._bias[0], self.steps)
 
     @property
     def weights_tap(self) -> WeightsTap | None:
@@ -73,6 +74,26 @@ class Attention(AttentionLayer):
         self.key_norm = make_norm(config, widths[1]) if attention.qk_norm else None
         self.output = nn.Linear(q_width, config.d_model, bias=attention.output_bias)
 
+    def queries_and_keys(
+        self, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Queries (B, T, H, E) and keys (B, T, K, E), after norm and rotation."""
+        return self._in_heads(self.query(x_BTD), self.key(x_BTD), rotation)
+
+    def _in_heads(
+        self, q: Tensor, k: Tensor, rotation: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        batch, tokens, _ = q.shape
+        if self.query_norm is not None and self.key_norm is not None and self.norm_all_heads:
+            q, k = self.query_norm(q), self.key_norm(k)
+        q = q.view(batch, tokens, self.n_heads, self.head_dim)
+        k = k.view(batch, tokens, self.n_kv_heads, self.head_dim)
+        if self.query_norm is not None and self.key_norm is not None and not self.norm_all_heads:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if rotation is not None:
+            q, k = rotate(q, *rotation), rotate(k, *rotation)
+        return q, k
+
     def forward(
         self,
         x_BTD: Tensor,
@@ -82,15 +103,8 @@ class Attention(AttentionLayer):
     ) -> Tensor:
         batch, tokens, _ = x_BTD.shape
         q, k, v = self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)
-        if self.query_norm is not None and self.key_norm is not None and self.norm_all_heads:
-            q, k = self.query_norm(q), self.key_norm(k)
-        q = q.view(batch, tokens, self.n_heads, self.head_dim)
-        k = k.view(batch, tokens, self.n_kv_heads, self.head_dim)
+        q, k = self._in_heads(q, k, rotation)
         v = v.view(batch, tokens, self.n_kv_heads, self.head_dim)
-        if self.query_norm is not None and self.key_norm is not None and not self.norm_all_heads:
-            q, k = self.query_norm(q), self.key_norm(k)
-        if rotation is not None:
-            q, k = rotate(q, *rotation), rotate(k, *rotation)
         q_BHTE = self.q(q.transpose(1, 2))
         k_BKTE = self.k(k.transpose(1, 2))
         v_BKTE = self.v(v.transpose(1, 2))

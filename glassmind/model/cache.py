@@ -17,10 +17,15 @@ from glassmind.model.attention_kernels import WeightsTap, attend
 from glassmind.model.config import ModelConfig
 from glassmind.model.masks import causal, left_padding
 from glassmind.model.scoring import DENSE_UP_TO, Scoring, VisibleKeys
+from glassmind.model.step_marks import StepMarks, read_marks
 
 
 class Cache(Protocol):
     """What ``Transformer.forward(cache=...)`` needs of a cache."""
+
+    def read(self, ids_BT: Tensor, kinds_V: Tensor) -> None:
+        """Called first, with the new tokens, by a model that reads steps (``model.step_marks``)."""
+        ...
 
     def positions(self, n_tokens: int) -> Tensor:
         """Positions of the next ``n_tokens`` tokens: (T,), or (B, T) where rows differ."""
@@ -66,6 +71,9 @@ class KVCache:
         self.n_layers = config.n_layers
         self.device = torch.device(device)
         self.padding_B = padding_B
+        self.restart = config.reasoning.positions == "restart"
+        self.ids_BT = torch.empty((batch, 0), dtype=torch.long, device=device)
+        self.marks: StepMarks | None = None  # of all tokens, if the model reads steps
         # Of each layer: keys and values, or keys that are both. A windowed layer starts empty.
         self.stores: list[tuple[Tensor, ...]] = []
         for layer in range(config.n_layers):
@@ -78,7 +86,19 @@ class KVCache:
                 )
             )
 
+    def read(self, ids_BT: Tensor, kinds_V: Tensor) -> None:
+        # Everything is read again for every token: simple, and the engine has a faster way.
+        self.ids_BT = torch.cat((self.ids_BT, ids_BT), dim=1)
+        index = torch.arange(self.ids_BT.shape[1], device=self.device).expand_as(self.ids_BT)
+        previous = index - 1
+        if self.padding_B is not None:  # a token of padding follows itself
+            previous = torch.where(index <= self.padding_B[:, None], index, previous)
+        self.marks = read_marks(self.ids_BT, kinds_V, previous.clamp(min=0))
+
     def positions(self, n_tokens: int) -> Tensor:
+        if self.restart:
+            assert self.marks is not None
+            return self.marks.position[:, -n_tokens:]
         index = torch.arange(self.length, self.length + n_tokens, device=self.device)
         if self.padding_B is None:
             return index
@@ -123,15 +143,17 @@ class KVCache:
 
         ``None`` means all up to its own; only for one new token, or if all tokens are new.
         """
-        plain = scoring.bias is None and self.padding_B is None
+        plain = scoring.bias is None and scoring.steps == "causal" and self.padding_B is None
         near = not scoring.window or end - first <= scoring.window
         if plain and near and n_new in (1, end):
             return None
-        mask, rows = None, 1
+        mask, rows = None, 1 if self.marks is None else batch
         if self.padding_B is not None:
             mask, rows = causal & left_padding(self.padding_B), batch
         # Rows grow in step, so distances between indices are distances between positions.
-        visible = VisibleKeys(scoring, mask, torch.arange(end, device=self.device), rows)
+        visible = VisibleKeys(
+            scoring, mask, torch.arange(end, device=self.device), rows, self.marks
+        )
         if n_new * (end - first) > DENSE_UP_TO**2:
             return visible
         index = torch.arange(first, end, device=self.device)

@@ -16,10 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from glassmind.step_structure import KINDS
+
 PositionKind = Literal["learned", "sinusoidal", "rope", "alibi", "t5", "none"]
 ScalingKind = Literal["none", "linear", "llama3", "yarn"]
 NormKind = Literal["rmsnorm", "layernorm"]
 NormPlacement = Literal["before", "after", "around", "residual"]
+StepMask = Literal["causal", "flow", "inductive"]
+StepPositions = Literal["plain", "restart", "random"]
 FeedForwardKind = Literal["relu", "relu2", "gelu", "swiglu", "geglu"]
 
 
@@ -162,6 +166,36 @@ class ExpertsConfig:
 
 
 @dataclass(frozen=True)
+class ReasoningConfig:
+    """What attention knows about the steps of a chain of thought; by default nothing.
+
+    ``mask`` says what a token of step *i* sees beside the question and its own step. ``causal``:
+    everything before it. ``flow``: of earlier steps only the conclusions, that is the result and
+    the ``<|step|>`` behind it. ``inductive``: also the whole of the step before (as in the
+    inductive scratchpad of Abbe et al. 2024, arXiv 2406.06467).
+
+    ``positions`` are ``plain``, or begin again with every step (``restart``, right after the
+    question), or have ``random`` gaps before sentences and steps in training, so that positions
+    beyond the longest training chain are trained too (after Ruoss et al. 2023, 2305.16843);
+    answers are written without gaps. ``step_bias`` adds to every score a number learned for each
+    head, distance in steps and role of the key.
+
+    ``token_kinds`` has a letter for each token of the vocabulary (``step_structure.KINDS``); it is
+    taken from the tokenizer, as ``vocab_size`` is.
+    """
+
+    mask: StepMask = "causal"
+    positions: StepPositions = "plain"
+    step_bias: bool = False
+    token_kinds: str = ""
+
+    @property
+    def reads_steps(self) -> bool:
+        """Whether the model has to know the segment and role of every token."""
+        return self.mask != "causal" or self.positions == "restart" or self.step_bias
+
+
+@dataclass(frozen=True)
 class LayerPlan:
     """The settings in which layers of one model differ. ``window`` 0 sees everything."""
 
@@ -199,11 +233,13 @@ class ModelConfig:
     positions: PositionConfig = field(default_factory=PositionConfig)
     feed_forward: FeedForwardConfig = field(default_factory=FeedForwardConfig)
     experts: ExpertsConfig = field(default_factory=ExpertsConfig)
+    reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
 
     def __post_init__(self) -> None:
         self._check_sizes()
         self._check_attention()
         self._check_experts()
+        self._check_reasoning()
 
     def _check_sizes(self) -> None:
         for name in ("d_model", "n_layers", "max_tokens"):
@@ -282,6 +318,26 @@ class ModelConfig:
             raise ValueError(f"experts.n_active exceeds the {in_groups} of the active groups")
         if self.feed_forward.kind not in ("swiglu", "geglu") or self.feed_forward.bias:
             raise ValueError("experts are gated networks: feed_forward.kind swiglu, bias false")
+
+    def _check_reasoning(self) -> None:
+        reasoning, kinds = self.reasoning, self.reasoning.token_kinds
+        if not set(kinds) <= set(KINDS) or (kinds and len(kinds) != self.vocab_size):
+            raise ValueError(
+                f"reasoning.token_kinds must have one letter of {KINDS!r} for each of the "
+                f"{self.vocab_size} tokens"
+            )
+        if reasoning.positions != "plain" and self.positions.kind not in ("rope", "sinusoidal"):
+            raise ValueError(
+                f"reasoning.positions = {reasoning.positions!r} needs positions.kind rope or "
+                f"sinusoidal, not {self.positions.kind}"
+            )
+        if reasoning.reads_steps and (
+            self.attention.window or self.positions.kind in ("alibi", "t5")
+        ):
+            raise ValueError(
+                "reasoning.mask, positions and step_bias go with neither attention.window nor "
+                "positions.kind alibi or t5"
+            )
 
     @property
     def n_kv_heads(self) -> int:

@@ -34,6 +34,12 @@ def surprise(
     return logp_BT, entropy_BT.gather(1, previous_BT).masked_fill(first_BT, 0.0)
 
 
+def bits(facts_BT: Tensor, count: int) -> Tensor:
+    """The ``count`` lowest bits of integers, lowest first: (B, T) → (B, T, count)."""
+    places = torch.arange(count, device=facts_BT.device)
+    return (facts_BT.unsqueeze(-1) >> places) & 1
+
+
 class TokenScorer(nn.Module):
     """A verifier: a transformer (the trunk) that reads a chain, and a judge on top of it.
 
@@ -43,16 +49,21 @@ class TokenScorer(nn.Module):
     and the entropy of the prediction. It learns which unlikely tokens matter: an unlikely result is
     an error, an unlikely but valid order of steps is not.
 
+    The judge can be told more: ``facts`` is the number of facts about each token that a program has
+    found out, such as a false equation or a number of the question that is left unused
+    (``grade.step_facts``). They are further inputs of the same linear map.
+
     ``trunk`` is a whole ``Transformer``; its language-model head makes the predictions. The judge
     starts as the identity and ``score`` at zero, so an untrained scorer gives 0.5 everywhere.
     """
 
-    def __init__(self, trunk: Transformer, judge_layers: int = 1) -> None:
+    def __init__(self, trunk: Transformer, judge_layers: int = 1, facts: int = 0) -> None:
         super().__init__()
         config = trunk.config
         self.trunk = trunk
         self.judge_layers = judge_layers
-        self.evidence = nn.Linear(2, config.d_model)
+        self.facts = facts
+        self.evidence = nn.Linear(2 + facts, config.d_model)
         layers = range(config.n_layers, config.n_layers + judge_layers)
         judge = [Block(config, layer, trunk.score_bias) for layer in layers]
         for block in judge:
@@ -64,20 +75,37 @@ class TokenScorer(nn.Module):
         nn.init.zeros_(self.score.bias)
 
     def forward(
-        self, ids_BT: Tensor, *, positions_BT: Tensor, previous_BT: Tensor, mask: Tensor | None
+        self,
+        ids_BT: Tensor,
+        *,
+        positions_BT: Tensor,
+        previous_BT: Tensor,
+        mask: Tensor | None,
+        facts_BT: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Score and log-probability of every token, each (B, T).
 
         The score is a logit: its sigmoid is the probability that all is right up to here.
-        ``mask`` is (B, T, T) as in ``Transformer.hidden``.
+        ``mask`` is (B, T, T) as in ``Transformer.hidden``. A scorer with facts needs ``facts_BT``:
+        integers whose lowest ``facts`` bits are the facts of each token.
         """
-        hidden_BTD = self.trunk.hidden(ids_BT, positions=positions_BT, mask=mask)
+        hidden_BTD = self.trunk.hidden(
+            ids_BT, positions=positions_BT, mask=mask, previous=previous_BT
+        )
+        marks = self.trunk.marks(ids_BT, mask, previous_BT)
         logp_BT, entropy_BT = surprise(self.trunk, hidden_BTD, ids_BT, previous_BT)
         # The judge must not change the trunk's predictions to suit itself: no gradient.
-        evidence_BT2 = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
-        x_BTD = hidden_BTD + self.evidence(evidence_BT2.to(hidden_BTD.dtype))
-        rotations = self.trunk.rotations(positions_BT)
+        evidence_BTF = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
+        if self.facts:
+            if facts_BT is None:
+                raise ValueError("this verifier was trained with facts about each step")
+            bits_BTF = bits(facts_BT, self.facts).to(evidence_BTF.dtype)
+            evidence_BTF = torch.cat((evidence_BTF, bits_BTF), dim=-1)
+        x_BTD = hidden_BTD + self.evidence(evidence_BTF.to(hidden_BTD.dtype))
+        places = self.trunk.places(positions_BT, marks)
+        assert places is not None
+        rotations = self.trunk.rotations(places)
         for block in cast("Iterable[Block]", self.judge):
-            lowered = block.attention.scoring.lower(mask, positions_BT, *ids_BT.shape)
+            lowered = block.attention.scoring.lower(mask, places, *ids_BT.shape, marks=marks)
             x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT

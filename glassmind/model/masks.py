@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glassmind.step_structure import Role
+
 Predicate = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -59,6 +61,39 @@ def same_document(documents_BT: Tensor) -> Mask:
     as if each had a row of its own.
     """
     return Mask(lambda b, q, kv: documents_BT[b, q] == documents_BT[b, kv])
+
+
+def question(segments_BT: Tensor) -> Mask:
+    """Everything sees the question (``step_structure`` says what segments and roles are)."""
+    return Mask(lambda b, q, kv: segments_BT[b, kv] == 0)
+
+
+def own_step(segments_BT: Tensor) -> Mask:
+    """A token sees its own step."""
+    return Mask(lambda b, q, kv: segments_BT[b, kv] == segments_BT[b, q])
+
+
+def previous_step(segments_BT: Tensor) -> Mask:
+    """A token sees the whole of the step before its own."""
+    return Mask(lambda b, q, kv: segments_BT[b, kv] == segments_BT[b, q] - 1)
+
+
+def conclusions(roles_BT: Tensor) -> Mask:
+    """Everything sees the results of steps, and the ``<|step|>`` that ends each."""
+    return Mask(
+        lambda b, q, kv: (roles_BT[b, kv] == Role.RESULT) | (roles_BT[b, kv] == Role.CLOSING)
+    )
+
+
+def flow(segments_BT: Tensor, roles_BT: Tensor) -> Mask:
+    """The question, the token's own step, and what earlier steps concluded: thoughts must carry
+    everything that is needed later in their results."""
+    return causal & (question(segments_BT) | own_step(segments_BT) | conclusions(roles_BT))
+
+
+def inductive(segments_BT: Tensor, roles_BT: Tensor) -> Mask:
+    """``flow``, and the whole of the step before (Abbe et al. 2024, 2406.06467)."""
+    return flow(segments_BT, roles_BT) | (causal & previous_step(segments_BT))
 
 
 def left_padding(lengths_B: Tensor) -> Mask:

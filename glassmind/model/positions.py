@@ -16,6 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from glassmind.model.config import ModelConfig, RopeScaling
+from glassmind.model.step_marks import StepMarks
+from glassmind.step_structure import Role
+
+StepPairs = tuple[StepMarks, StepMarks]
+"""The marks of queries and of keys."""
 
 _POSITIONS_AT_ONCE = 1 << 16
 _CPU = torch.device("cpu")  # tables are real even while the weights are built on "meta"
@@ -141,8 +146,12 @@ class ScoreBias(nn.Module):
         super().__init__()
         self.register_buffer("slopes_H", slopes_H, persistent=False)
 
-    def forward(self, distance_B1QS: Tensor) -> Tensor:
-        """Query positions minus key positions -> floats to add; broadcasts to (B, H, Q, S)."""
+    def forward(self, distance_B1QS: Tensor, steps: StepPairs | None = None) -> Tensor:
+        """Query positions minus key positions -> floats to add; broadcasts to (B, H, Q, S).
+
+        ``steps`` are the marks of the queries (B, Q) and of the keys (B, S), where the model reads
+        them.
+        """
         raise NotImplementedError
 
     @property
@@ -154,7 +163,7 @@ class ScoreBias(nn.Module):
 class AlibiBias(ScoreBias):
     """ALiBi: a fixed slope per head."""
 
-    def forward(self, distance_B1QS: Tensor) -> Tensor:
+    def forward(self, distance_B1QS: Tensor, steps: StepPairs | None = None) -> Tensor:
         assert self.slopes_H is not None
         return -self.slopes_H[:, None, None] * distance_B1QS
 
@@ -184,8 +193,32 @@ class T5Bias(ScoreBias):
         self.table = nn.Embedding(T5_BUCKETS, n_heads)
         nn.init.zeros_(self.table.weight)
 
-    def forward(self, distance_B1QS: Tensor) -> Tensor:
+    def forward(self, distance_B1QS: Tensor, steps: StepPairs | None = None) -> Tensor:
         bias_BQSH: Tensor = self.table(t5_bucket(distance_B1QS.squeeze(1)))
+        return bias_BQSH.movedim(-1, 1)
+
+
+STEP_DISTANCES = 5  # of the same step, 1 to 3 steps before, and any more
+
+
+class StepBias(ScoreBias):
+    """A trained number for each head, distance in steps and role of the key, zero at first.
+
+    The question is at distance 0 from every step, so that the bias cannot count steps by it. All
+    layers share the table.
+    """
+
+    def __init__(self, n_heads: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(STEP_DISTANCES * len(Role), n_heads)
+        nn.init.zeros_(self.table.weight)
+
+    def forward(self, distance_B1QS: Tensor, steps: StepPairs | None = None) -> Tensor:
+        assert steps is not None
+        queries, keys = steps
+        apart_BQS = queries.segment[:, :, None] - keys.segment[:, None]
+        apart_BQS = apart_BQS.clamp(0, STEP_DISTANCES - 1) * (keys.segment > 0)[:, None]
+        bias_BQSH: Tensor = self.table(apart_BQS * len(Role) + keys.role[:, None])
         return bias_BQSH.movedim(-1, 1)
 
 
@@ -195,6 +228,8 @@ def score_bias(config: ModelConfig) -> ScoreBias | None:
         return AlibiBias(alibi_slopes(config.attention.n_heads))
     if config.positions.kind == "t5":
         return T5Bias(config.attention.n_heads)
+    if config.reasoning.step_bias:
+        return StepBias(config.attention.n_heads)
     return None
 
 
@@ -202,6 +237,8 @@ def position_parameters(config: ModelConfig) -> int:
     """The number of trained parameters for positions."""
     if config.positions.kind == "t5":
         return T5_BUCKETS * config.attention.n_heads
+    if config.reasoning.step_bias:
+        return STEP_DISTANCES * len(Role) * config.attention.n_heads
     return config.max_tokens * config.d_model if config.positions.kind == "learned" else 0
 
 

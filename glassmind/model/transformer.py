@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,22 @@ from glassmind.model.config import ModelConfig
 from glassmind.model.experts import Experts
 from glassmind.model.feed_forward import FeedForward
 from glassmind.model.latent_attention import LatentAttention
-from glassmind.model.masks import Mask
+from glassmind.model.masks import Mask, causal
 from glassmind.model.norms import make_norm
 from glassmind.model.positions import AbsolutePositions, RotaryPositions, ScoreBias, score_bias
 from glassmind.model.scoring import VisibleKeys
+from glassmind.model.step_marks import StepMarks, kind_table, read_marks
 from glassmind.model.taps import Tap
 
 Rotation = tuple[Tensor, Tensor]
+
+
+class BlockInput(NamedTuple):
+    """What a block is given in a pass without a cache."""
+
+    x_BTD: Tensor
+    rotation: Rotation | None
+    mask: Tensor | VisibleKeys | None
 
 
 class Block(nn.Module):
@@ -95,6 +104,25 @@ class Block(nn.Module):
             x_BTD = self.feed_forward_sum_norm(x_BTD)
         return self.residual_out(x_BTD)
 
+    def head_scores(self, given: BlockInput, head: int) -> Tensor:
+        """What one head's softmax is taken of, (B, T, T) with -inf for hidden keys: no kernel keeps
+        it, so it is computed again. For ``Attention`` only."""
+        assert isinstance(self.attention, Attention)
+        attention, mask = self.attention, given.mask
+        read = given.x_BTD if self.attention_norm is None else self.attention_norm(given.x_BTD)
+        q_BTHE, k_BTKE = attention.queries_and_keys(read, given.rotation)
+        kv_head = head // (attention.n_heads // attention.n_kv_heads)
+        scores_BTT = q_BTHE[:, :, head] @ k_BTKE[:, :, kv_head].mT * attention.scale
+        index = torch.arange(scores_BTT.shape[1], device=scores_BTT.device)
+        if mask is None:
+            mask = causal.tile(1, index, index).unsqueeze(1)
+        elif isinstance(mask, VisibleKeys):
+            mask = mask.tile(index, index)
+        mask = mask[:, head if mask.shape[1] > 1 else 0]
+        if mask.dtype == torch.bool:
+            return scores_BTT.float().masked_fill(~mask, float("-inf"))
+        return scores_BTT.float() + mask
+
     def silence(self) -> None:
         """Zero the last matrix of both branches: the block then passes its input on unchanged.
 
@@ -121,10 +149,14 @@ class Transformer(nn.Module):
     al. 2019, arXiv 1901.09321).
     """
 
+    kinds_V: Tensor | None
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if config.vocab_size < 1:
             raise ValueError("vocab_size must be set (it comes from the tokenizer)")
+        if config.reasoning.reads_steps and not config.reasoning.token_kinds:
+            raise ValueError("reasoning.token_kinds must be set (they come from the tokenizer)")
         self.config = config
         # Keep only the input of each block for the backward pass, and run the block again there
         # (Chen et al. 2016, arXiv 1604.06174): a third more work for a fraction of the memory.
@@ -139,6 +171,10 @@ class Transformer(nn.Module):
         )
         self.rotary_positions = RotaryPositions(config) if config.positions.kind == "rope" else None
         self.score_bias = score_bias(config)
+        kinds_V = None
+        if config.reasoning.reads_steps:
+            kinds_V = kind_table(config.reasoning.token_kinds)
+        self.register_buffer("kinds_V", kinds_V, persistent=False)
         self.embedding = Tap()
         self.blocks = nn.ModuleList(
             Block(config, layer, self.score_bias) for layer in range(config.n_layers)
@@ -174,6 +210,8 @@ class Transformer(nn.Module):
         positions: Tensor | None = None,
         mask: Tensor | Mask | None = None,
         cache: Cache | None = None,
+        previous: Tensor | None = None,
+        inputs: dict[int, BlockInput | None] | None = None,
     ) -> Tensor:
         """The final residual stream after its norm, (B, T, D), the input of the heads.
 
@@ -181,12 +219,23 @@ class Transformer(nn.Module):
         ``mask`` is a predicate, or (T, T) or (B, T, T), boolean (True = may attend) or additive
         floats; ``None`` is causal. Windows and biases of the config come on top of it. With a cache
         the mask must be ``None``: the cache decides what is visible.
+
+        ``previous`` (B, T) is the index of the token that each one follows (``PackedRows``). A
+        model that reads steps needs it for packed rows; without a mask, rows are one document each.
+        ``inputs`` is filled with what the blocks of the layers that are its keys were given.
         """
         _, tokens = ids_BT.shape
         if positions is None and tokens > self.config.max_tokens:
             raise ValueError(
                 f"{tokens} tokens are more than the model's context of {self.config.max_tokens}"
             )
+        marks = None
+        if self.kinds_V is not None:
+            if cache is None:
+                marks = self.marks(ids_BT, mask, previous)
+                positions = self.places(positions, marks)
+            else:
+                cache.read(ids_BT, self.kinds_V)
         if positions is None:
             positions = (
                 torch.arange(tokens, device=ids_BT.device)
@@ -203,12 +252,14 @@ class Transformer(nn.Module):
         x_BTD = self.embedding(x_BTD)
         rotations = self.rotations(positions)
         masks: dict[int, Tensor | VisibleKeys | None] = {}
-        for block in cast("Iterable[Block]", self.blocks):
+        for layer, block in enumerate(cast("Iterable[Block]", self.blocks)):
             plan = block.plan
             if cache is None and plan.window not in masks:
                 scoring = block.attention.scoring
-                masks[plan.window] = scoring.lower(mask, positions, *ids_BT.shape)
+                masks[plan.window] = scoring.lower(mask, positions, *ids_BT.shape, marks=marks)
             around = (rotations[plan.rotary], masks.get(plan.window), cache)
+            if inputs is not None and layer in inputs:
+                inputs[layer] = BlockInput(x_BTD, around[0], around[1])
             if self.recompute and torch.is_grad_enabled():
                 x_BTD = checkpoint(block, x_BTD, *around, use_reentrant=False)
             else:
@@ -216,6 +267,27 @@ class Transformer(nn.Module):
         if self.final_norm is not None:
             x_BTD = self.final_norm(x_BTD)
         return self.final(x_BTD)
+
+    def places(self, positions: Tensor | None, marks: StepMarks | None) -> Tensor | None:
+        """The positions that are rotated by, or added: those given, unless every step restarts."""
+        if marks is not None and self.config.reasoning.positions == "restart":
+            return marks.position
+        return positions
+
+    def marks(
+        self, ids_BT: Tensor, mask: Tensor | Mask | None, previous: Tensor | None
+    ) -> StepMarks | None:
+        """Segments and roles of whole rows; ``None`` for a model that does not read steps."""
+        if self.kinds_V is None:
+            return None
+        if previous is None:
+            if mask is not None:
+                raise ValueError(
+                    "this model reads steps (model.reasoning): rows with a mask need `previous`"
+                )
+            index = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+            previous = (index - 1).clamp(min=0).expand_as(ids_BT)
+        return read_marks(ids_BT, self.kinds_V, previous)
 
     def rotations(self, positions: Tensor) -> dict[str, Rotation | None]:
         """RoPE's cosines and sines for these positions, by kind of layer (``LayerPlan.rotary``)."""
@@ -235,6 +307,9 @@ class Transformer(nn.Module):
         positions: Tensor | None = None,
         mask: Tensor | Mask | None = None,
         cache: Cache | None = None,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """Logits of the next token at every position, (B, T, V); arguments as in ``hidden``."""
-        return self.logits(self.hidden(ids_BT, positions=positions, mask=mask, cache=cache))
+        return self.logits(
+            self.hidden(ids_BT, positions=positions, mask=mask, cache=cache, previous=previous)
+        )

@@ -8,6 +8,7 @@ further: the kinds are the files of ``tunings``, and ``tuning`` is what they sha
 teaches a model to stop; ``adapters`` keeps LoRA's matrices. ``time_budget`` turns minutes into
 steps, ``scaling`` trains several sizes.
 
-Using a model: ``ask`` (with ``answer``, what comes back), ``evaluate`` (on what ``tasks`` names),
-``convert`` (into ``formats``). ``calls`` are the commands as functions.
+Using a model: ``ask`` (with ``answer``, what comes back), ``check`` (a solution that somebody has
+written), ``evaluate`` (on what ``tasks`` names), ``convert`` (into ``formats``). ``calls`` are the
+commands as functions.
 """

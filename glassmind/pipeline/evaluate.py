@@ -6,31 +6,40 @@ with the methods that are named.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glassmind.data import PROBLEM_SETS, generate, load_problems
+from glassmind.data import PROBLEM_SETS
 from glassmind.data.bad_rows import OnBadRow, silence
+from glassmind.data.contamination import seen_in_training
 from glassmind.data.problem_columns import FOUND, ProblemColumns
 from glassmind.errors import UserError
 from glassmind.evaluate.graded_problems import GradedProblem, graded_problems
+from glassmind.evaluate.ladder.grading import same_answer
 from glassmind.evaluate.ladder.names import is_ceiling
 from glassmind.evaluate.ladder.rewards import reward_row
 from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
+from glassmind.evaluate.seen import SeenReport, seen_report
 from glassmind.generate import SamplingParams
 from glassmind.llm import LLM, LocalLLM, Source, as_llm
-from glassmind.llm.prompts import chosen_examples
+from glassmind.llm.prompts import PLACE, chosen_examples
 from glassmind.pipeline.announcement import announce, answering_work
+from glassmind.pipeline.fingerprint import provenance
 from glassmind.pipeline.ladder import climb
-from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.tasks import GENERATED, require_task
+from glassmind.pipeline.likelihood_tasks import grade_choices
+from glassmind.pipeline.sample_store import SampleStore
+from glassmind.pipeline.tasks.prompts import shipped_prompt
+from glassmind.pipeline.tasks.registry import require_task
+from glassmind.pipeline.tasks.task import AnswerTask, ChoiceTask, TextTask, Wanted
+from glassmind.pipeline.tasks.unanswerable import abstention_rows
 from glassmind.progress import Progress, Silent
 from glassmind.reason import registry, reward_registry
 from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.reward import Reward
-from glassmind.reason.session import Session
+from glassmind.reason.session import Session, not_kept
 from glassmind.records import Problem, Trace
 from glassmind.runs.models import shipped_run
 from glassmind.runs.recipe import Recipe, SamplingConfig
@@ -59,52 +68,42 @@ def task_problems(
     rows of it were left out.
 
     Raises:
-        UserError: there is neither such a task nor such a file, or its data is missing.
+        UserError: there is neither such a task nor such a file, its data is missing, or it has no
+            problems that are answered.
     """
-    require_task(task)
-    for split in GENERATED:
-        if task == split and recipe.problems.file:
-            problems: list[Problem] = getattr(make_slices(recipe), split)
-            if not problems:
-                raise UserError(f"a run on {recipe.problems.file} has no {split} problems")
-            return problems[:limit] if limit else problems
-        if task == split:
-            count = limit or getattr(recipe.problems, split) or 500
-            return generate(recipe.problems.dial, count, split=split, seed=recipe.seed)
-    name = task.removesuffix("-train")
-    if name in PROBLEM_SETS:
-        chosen = PROBLEM_SETS[name]
-        problems = chosen.held_out() if task == name else chosen.train()
-    else:
-        problems = load_problems(task, columns, on_bad_row=on_bad_row, say=say)
-    return problems[:limit] if limit else problems
+    chosen, argument = require_task(task)
+    if not isinstance(chosen, AnswerTask):
+        raise UserError(f"the task {task} has no problems that are answered")
+    wanted = Wanted(recipe, argument, limit, columns, on_bad_row, say)
+    return list(chosen.load(wanted).problems[: limit or None])
 
 
 def worked_examples(task: str, recipe: Recipe, count: int) -> tuple[Problem, ...]:
     """``count`` training problems with worked steps, to be shown before a question of ``task``.
 
     They never include a problem of ``task``: they are the training problems of the same set, or of
-    GSM8K if ``task`` is a file.
+    GSM8K if the task has none.
 
     Raises:
         UserError: there are too few, or their data is missing.
     """
-    if task.removesuffix("-train") in PROBLEM_SETS and task.endswith("-train"):
-        raise UserError(f"the examples are taken from {task}: use them with another task")
-    if task not in GENERATED:
-        return chosen_examples(PROBLEM_SETS.get(task, PROBLEM_SETS["gsm8k"]).train(), count)
-    if recipe.problems.file:
-        return chosen_examples(make_slices(recipe).train, count)
-    made = generate(recipe.problems.dial, count, split="train", seed=recipe.seed)
-    return chosen_examples(made, count)
+    chosen, argument = require_task(task)
+    if isinstance(chosen, AnswerTask) and chosen.examples is not None:
+        return chosen_examples(chosen.examples(Wanted(recipe, argument), count), count)
+    return chosen_examples(PROBLEM_SETS["gsm8k"].train(), count)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model graded on a task: the table, and what was answered to every problem."""
+    """A model graded on a task: the table, and what was answered to every problem.
+
+    ``engine_busy`` is the share of the time for answering that the engine worked; ``None`` if it
+    did not, because the model is elsewhere, writes nothing, or all chains were stored.
+    """
 
     ladder: Ladder
     problems: tuple[GradedProblem, ...]
+    engine_busy: float | None = None
 
     def failed(self, method: str = "") -> list[GradedProblem]:
         """The problems that ``method`` did not solve, by default the highest that answers."""
@@ -138,6 +137,7 @@ def grade_task(
     progress: Progress | None = None,
     columns: ProblemColumns = FOUND,
     on_bad_row: OnBadRow = "stop",
+    store: Path | None = None,
 ) -> Evaluation:
     """Grade ``model`` on ``task``: a ladder (see ``ladder.json``) with one slice, the task, and
     every problem with its answers.
@@ -151,22 +151,31 @@ def grade_task(
     problem (``Budget``). Questions too long for the model's context
     count as wrong; ``Ladder.skipped`` says how many.
 
+    ``store`` is a folder for the chains: what was sampled before for the same model, prompt,
+    sampling and task is read from there, and what is sampled is written there as it comes
+    (``sample_store``). A task of multiple choice is answered by log-likelihood, which needs no
+    methods.
+
     Raises:
         UserError: there is no such model, task or method, or a method needs what the model lacks.
     """
     task = str(task)
+    chosen_task, argument = require_task(task)
+    if isinstance(chosen_task, TextTask):
+        raise UserError(f"the task {task} is measured by glassmind.pipeline.likelihood_tasks")
     asked = [registry.named(name) for name in dict.fromkeys(methods)]
     wanted = [reward_registry.named(name) for name in dict.fromkeys(rewards)]
     llm = as_llm(model)
     recipe = task_recipe(llm)
-    problems = task_problems(
-        task,
-        recipe,
-        limit,
-        columns=columns,
-        on_bad_row=on_bad_row,
-        say=(progress or Silent()).end,
-    )
+    say = (progress or Silent()).end
+    request = Wanted(recipe, argument, limit, columns, on_bad_row, say)
+    if isinstance(chosen_task, ChoiceTask):
+        if asked or wanted or shots:
+            raise UserError(f"{task} is answered by log-likelihood: no methods, rewards or shots")
+        return Evaluation(*grade_choices(chosen_task, task, request, llm, seed, progress))
+    questions = chosen_task.load(request)
+    problems = list(questions.problems[: limit or None])
+    llm = with_task_prompt(llm, chosen_task.prompt)
     if shots:
         shown = worked_examples(task, recipe, shots)
         llm = llm.with_prompts(replace(llm.prompts, examples=shown))
@@ -174,10 +183,14 @@ def grade_task(
     sampled = SamplingParams.of(config, seed=seed)
     if asked and not wanted and not any(method.scales for method in asked):
         sampled = replace(sampled, samples=1)
+    made_of = provenance(llm, task, problems, config, seed)
+    stored = None if store is None else SampleStore(store, made_of, progress or Silent())
     session = Session(
         [llm],
         SamplingParams.of(config, seed=seed, greedy=True),
         sampled,
+        answers=questions.right is None,  # a ceiling compares answers by itself
+        keep=not_kept if stored is None else stored.keep,
         progress=progress,
         label=f"{task} ",
     )
@@ -191,7 +204,10 @@ def grade_task(
         samples = sampled.samples if any(method.scales for method in chosen) or wanted else 0
         work = answering_work(llm, problems, samples, config.max_new_tokens)
         announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
-    result = climb(problems, session, chosen, Budget(config.samples, tokens))
+    began = time.perf_counter()
+    budget = Budget(config.samples, tokens)
+    result = climb(problems, session, chosen, budget, questions.right or same_answer)
+    busy = _busy(llm, time.perf_counter() - began)
     any_method, *_ = result.solutions.values()
     ladder = Ladder(
         schema=SCHEMA,
@@ -204,9 +220,36 @@ def grade_task(
             reward_row(reward, task, problems, _chains(session, reward, problems, llm.style))
             for reward in wanted
         ),
+        abstention=abstention_rows(problems, result.solutions) if chosen_task.abstention else (),
+        provenance=made_of,
     )
     graded = graded_problems(llm.name, problems, result.solutions, result.verdicts)
-    return Evaluation(ladder, graded)
+    return Evaluation(ladder, graded, busy)
+
+
+def seen_questions(evaluation: Evaluation, training: str, ngram: int) -> SeenReport:
+    """Which questions of an evaluation share ``ngram`` words in a row with a training text, a file
+    or a set of problems.
+
+    Raises:
+        UserError: the training text cannot be read.
+    """
+    questions = [problem.question for problem in evaluation.problems]
+    seen = seen_in_training(questions, training, ngram)
+    return seen_report(training, seen, evaluation.problems, evaluation.method)
+
+
+def with_task_prompt(llm: LLM, prompt: str) -> LLM:
+    """The model with the prompt of a task, if it takes one and no other was chosen."""
+    if not prompt or llm.format == "question" or llm.prompts.text != PLACE:
+        return llm
+    return llm.with_prompts(replace(llm.prompts, text=shipped_prompt(prompt).text))
+
+
+def _busy(llm: LLM, seconds: float) -> float | None:
+    """The share of ``seconds`` that the model's engine worked."""
+    worked = llm.engine_seconds if isinstance(llm, LocalLLM) else 0.0
+    return min(1.0, worked / seconds) if worked and seconds else None
 
 
 def _chains(

@@ -15,7 +15,7 @@ import torch
 
 from glassmind.data import check_disjoint
 from glassmind.errors import UserError
-from glassmind.evaluate.ladder.grading import verdicts
+from glassmind.evaluate.ladder.grading import Right, same_answer, verdicts
 from glassmind.evaluate.ladder.rows import ladder_row, rows_by_steps
 from glassmind.evaluate.report.page import write_report
 from glassmind.evaluate.run_files import SCHEMA, Ladder, LadderRow, StepsRow, read_ladder
@@ -131,11 +131,15 @@ def _own_models(
 
 
 def climb(
-    problems: Sequence[Problem], session: Session, methods: Sequence[Method], budget: Budget
+    problems: Sequence[Problem],
+    session: Session,
+    methods: Sequence[Method],
+    budget: Budget,
+    right: Right = same_answer,
 ) -> SliceResult:
     """Answer the problems with every one of ``methods``, and grade the answers."""
     solutions = {method.name: method.solve(problems, session, budget) for method in methods}
-    graded = {name: verdicts(problems, found) for name, found in solutions.items()}
+    graded = {name: verdicts(problems, found, right) for name, found in solutions.items()}
     return SliceResult(problems, session, solutions, graded)
 
 

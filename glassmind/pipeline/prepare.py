@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems, split_problems
-from glassmind.data.columns import COMPLETION
+from glassmind.data.columns import COMPLETION, Column
+from glassmind.data.dependencies import dependency_columns
+from glassmind.data.gaps import random_positions
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.generate.calculator import annotated
 from glassmind.grade import sample_solution
 from glassmind.progress import Progress, Silent
-from glassmind.records import Problem
+from glassmind.records import Problem, Step
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe, SolutionsConfig, calculator_use
 from glassmind.tokenize import (
@@ -30,6 +34,7 @@ from glassmind.tokenize import (
     train_bpe,
     train_char,
 )
+from glassmind.tokenize.token_kinds import token_kinds
 
 TEST_SLICES = ("test", "longer", "reworded")
 
@@ -120,27 +125,31 @@ def run_tokenizer(run: RunFolder, recipe: Recipe, train: Sequence[Problem]) -> S
     return load(path)
 
 
-def solution_texts(
+def solution_steps(
     problem: Problem, solutions: SolutionsConfig, rng: random.Random
-) -> tuple[str, ...]:
-    """The steps of one valid way to solve ``problem``; the given steps if there is no other."""
+) -> tuple[Step, ...]:
+    """One valid way to solve ``problem``: the given steps if there is no other."""
     if problem.steps and all(step.checkable for step in problem.steps):
-        steps = sample_solution(
+        return sample_solution(
             problem,
             rng,
             regroup=solutions.regroup,
             reorder=solutions.reorder,
             swap=solutions.swap,
         )
-        return tuple(step.text for step in steps)
-    return tuple(step.text for step in problem.steps)
+    return problem.steps
 
 
 def chain_steps(problem: Problem, recipe: Recipe, rng: random.Random) -> tuple[str, ...]:
     """The steps as a chain of thought is taught to write them."""
-    steps = solution_texts(problem, recipe.problems.solutions, rng)
+    return step_texts(solution_steps(problem, recipe.problems.solutions, rng), recipe)
+
+
+def step_texts(steps: Sequence[Step], recipe: Recipe) -> tuple[str, ...]:
+    """How these steps are written: annotated, if the calculator of sampling needs that."""
+    texts = tuple(step.text for step in steps)
     annotates = calculator_use(recipe.sampling.calculator) == "annotations"
-    return tuple(map(annotated, steps)) if annotates else steps
+    return tuple(map(annotated, texts)) if annotates else texts
 
 
 def training_rows(
@@ -152,6 +161,10 @@ def training_rows(
         UserError: fewer than half of the problems can be used.
     """
     documents = _documents(recipe, tokenizer, problems, style)
+    if recipe.model.reasoning.positions == "random":
+        kinds, limit = token_kinds(tokenizer), recipe.model.max_tokens
+        rng = np.random.default_rng((recipe.seed, len(documents)))
+        documents = [_with_gaps(document, kinds, limit, rng) for document in documents]
     if len(documents) < len(problems) / 2:
         limit = min(recipe.train.row_tokens, recipe.model.max_tokens)
         bare = sum(not p.steps for p in problems) if style == "chain" else 0
@@ -161,6 +174,12 @@ def training_rows(
             "give steps, or raise train.row_tokens and model.max_tokens"
         )
     return pack(documents, recipe.train.row_tokens, SPECIAL_IDS["<|pad|>"])
+
+
+def _with_gaps(document: Document, kinds: str, limit: int, rng: np.random.Generator) -> Document:
+    """The document at positions with random gaps, drawn once for the whole training."""
+    own = "".join(kinds[token_id] for token_id in document.ids)
+    return replace(document, positions=random_positions(own, limit, rng))
 
 
 def validation_rows(
@@ -184,10 +203,19 @@ def _documents(
     for problem in problems:
         if style == "chain" and not problem.steps:
             continue
-        steps = chain_steps(problem, recipe, rng) if style == "chain" else ()
+        steps: tuple[Step, ...] = ()
+        if style == "chain":
+            steps = solution_steps(problem, recipe.problems.solutions, rng)
+        texts = step_texts(steps, recipe)
         prompt = encode_prompt(tokenizer, problem.question, style)
-        completion = encode_completion(tokenizer, steps, problem.answer, style)
+        completion = encode_completion(tokenizer, texts, problem.answer, style)
         ids = np.array(prompt + completion, np.int32)
-        if len(ids) <= limit:
-            documents.append(Document(ids, {COMPLETION: np.arange(len(ids)) >= len(prompt)}))
+        if len(ids) > limit:
+            continue
+        columns: dict[Column, NDArray[Any]] = {COMPLETION: np.arange(len(ids)) >= len(prompt)}
+        if style == "chain" and recipe.supervision.weight > 0:
+            found = dependency_columns(tokenizer, problem.question, steps, texts)
+            for column, values in found.items():
+                columns[column] = np.pad(values, (0, len(ids) - len(values)))
+        documents.append(Document(ids, columns))
     return documents

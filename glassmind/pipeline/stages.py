@@ -16,6 +16,7 @@ from glassmind.data.loader import RowLoader, Rows
 from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, logprob_difference
+from glassmind.grade.step_facts import FACTS
 from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
@@ -31,6 +32,7 @@ from glassmind.tokenize import SavedTokenizer, Style
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import END, PAD
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
+from glassmind.train.dependencies import GuidedFineTuning
 from glassmind.train.metrics_file import MetricsFile
 from glassmind.train.process_group import ProcessGroup
 
@@ -97,7 +99,7 @@ def train_language_model(
         return loaded_transformer(job, stage)
     recipe = job.recipe
     model = fresh_model(job)
-    objective = Pretrain(model) if stage == "pretrain" else SupervisedFineTuning(model)
+    objective = Pretrain(model) if stage == "pretrain" else fine_tuning(recipe, stage, model)
     validate = None
     if held_out is not None:
         validate = partial(
@@ -123,6 +125,19 @@ def train_language_model(
         job.group.barrier()
         job.forget_checkpoints(stage)
     return loaded_transformer(job, stage)
+
+
+def fine_tuning(recipe: Recipe, stage: str, model: Transformer) -> SupervisedFineTuning:
+    """Learning from worked solutions, with ``[supervision]`` if the stage writes their steps."""
+    config = recipe.supervision
+    if config.weight == 0 or STYLES[stage] != "chain":
+        return SupervisedFineTuning(model)
+    if recipe.train.parallel == "fsdp":
+        raise UserError(
+            "supervision.weight reads single heads, which no process has whole with train.parallel "
+            '"fsdp": set it to "ddp", or the weight to 0'
+        )
+    return GuidedFineTuning(model, weight=config.weight, layers=config.layers, head=config.head)
 
 
 def loaded_transformer(job: Job, stage: str) -> Transformer:
@@ -277,7 +292,7 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
         torch.manual_seed(job.recipe.seed)
         trunk = Transformer(llm.model.config)
         load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
-        scorer = TokenScorer(trunk, config.layers)
+        scorer = TokenScorer(trunk, config.layers, len(FACTS) if config.facts else 0)
         if documents:
             _train_scorer(job, scorer, documents, _end_id(llm, traces))
         else:  # without a finished chain there is nothing to judge, and every score is 0.5

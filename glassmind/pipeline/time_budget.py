@@ -37,6 +37,7 @@ from glassmind.runs.dial import (
     with_steps,
 )
 from glassmind.runs.recipe import Recipe
+from glassmind.step_structure import Kind
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer
 from glassmind.train.precision import computing_threads
@@ -188,7 +189,8 @@ def step_seconds(
             weights="last",
             trackers=(),
         )
-        model = Transformer(replace(recipe.model, vocab_size=vocab_size))
+        reasoning = replace(recipe.model.reasoning, token_kinds=Kind.WORD * vocab_size)
+        model = Transformer(replace(recipe.model, vocab_size=vocab_size, reasoning=reasoning))
         objective = Pretrain if recipe.objective == "pretrain" else SupervisedFineTuning
         loader = RowLoader(made_up_rows(recipe, vocab_size), config.batch_rows, seed=0)
         trainer = Trainer(objective(model), loader, config, stage="timing", device=device)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from glassmind.generate import derive_seed
 from glassmind.grade.programs import recomputed
@@ -40,7 +41,8 @@ class Search:
     """One tree per problem; ``traces`` are chains that it begins with, up to a false equation.
 
     ``budget.tokens`` is never exceeded: near the end fewer samples are drawn, then shorter ones,
-    and fewer nodes are judged.
+    and fewer nodes are judged. ``first`` is the number of the first problem among those of a
+    larger list; a problem's random numbers depend on its number.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class Search:
         session: Session,
         budget: Budget,
         traces: Sequence[Trace] | None = None,
+        *,
+        first: int = 0,
     ) -> None:
         self._session, self._model = session, session.step_model()
-        self._tokens = budget.tokens
+        self._tokens, self._first = budget.tokens, first
         self._calls: dict[tuple[int, int | None], int] = {}
         self._tokenizer = session.model("chain").tokenizer
         prompts = [Cost(prompt_tokens=self._model.prompt_tokens(p.question)) for p in problems]
@@ -73,7 +77,7 @@ class Search:
             tree, calls = self.trees[number], self._calls.get((number, node), 0)
             self._calls[number, node] = calls + 1
             place = 0 if node is None else node + 1
-            seed = derive_seed(self._session.sampled.seed, number, place, calls)
+            seed = derive_seed(self._session.sampled.seed, self._first + number, place, calls)
             room, tokens = None, left[number]
             if tokens is not None:
                 share = tokens // waiting[number]
@@ -169,7 +173,21 @@ def vote_of_judged(trace: Trace) -> Solution:
     return Solution.by_vote(trace, weights)
 
 
-def search_name(method: str, budget: Budget) -> str:
-    """The name under which a search with this budget is kept."""
+class Grow(Protocol):
+    """A search: one trace per problem, the first of which has the number ``first``."""
+
+    def __call__(
+        self, problems: Sequence[Problem], session: Session, budget: Budget, *, first: int
+    ) -> list[Trace]: ...
+
+
+def searched(
+    name: str, grow: Grow, problems: Sequence[Problem], session: Session, budget: Budget
+) -> list[Trace]:
+    """The traces of a search, made once for each budget and kept with the session's chains."""
+
+    def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+        return grow(problems[start:stop], session, budget, first=start)
+
     limited = "" if budget.tokens is None else f"-{budget.tokens}-tokens"
-    return f"{method}-{budget.samples}{limited}"
+    return session.searched(f"{name}-{budget.samples}{limited}", problems, make)

@@ -22,19 +22,25 @@ from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
 
 
+class Make(Protocol):
+    """Makes the traces of ``problems[start:stop]``, by default all; the parts of a list have the
+    same traces as the whole list, but for rounding in the model."""
+
+    def __call__(self, start: int = 0, stop: int | None = None) -> list[Trace]: ...
+
+
 class Keep(Protocol):
     """Storage for traces that outlives the session, such as a run's folder."""
 
     def __call__(
-        self, name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
+        self, name: str, problems: Sequence[Problem], style: Style, make: Make
     ) -> list[Trace]:
         """The traces stored under ``name`` for ``problems``, or else those of ``make``."""
         ...
 
 
-def _not_kept(
-    name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-) -> list[Trace]:
+def not_kept(name: str, problems: Sequence[Problem], style: Style, make: Make) -> list[Trace]:
+    """A ``Keep`` that stores nothing."""
     return make()
 
 
@@ -55,7 +61,7 @@ class Session:
         sampled: SamplingParams,
         *,
         answers: bool = True,
-        keep: Keep = _not_kept,
+        keep: Keep = not_kept,
         verify: Verify | None = None,
         verify_nodes: VerifyNodes | None = None,
         progress: Progress | None = None,
@@ -126,7 +132,7 @@ class Session:
                 name: str,
                 problems: Sequence[Problem],
                 style: Style,
-                make: Callable[[], list[Trace]],
+                make: Make,
             ) -> list[Trace]:
                 return keep(f"{label}-{name}", problems, style, make)
 
@@ -164,23 +170,21 @@ class Session:
         """The same chains with the verifier's scores; their cost includes the scoring."""
         return self._traces("judged", problems, style, n)
 
-    def searched(
-        self, name: str, problems: Sequence[Problem], make: Callable[[], list[Trace]]
-    ) -> list[Trace]:
+    def searched(self, name: str, problems: Sequence[Problem], make: Make) -> list[Trace]:
         """What a search wrote: ``make``'s traces, made once and stored like the sampled chains.
 
         ``name`` says which search it was and how much it was allowed to spend.
         """
         key = (name, tuple(problems))
+
+        def watched_make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            stage, total = f"searching {self._label}{name}", len(problems[start:stop])
+            with watched(self._progress, stage, total, "problems") as watch:
+                traces = make(start, stop)
+                watch(total, total)
+                return traces
+
         if key not in self._searched:
-
-            def watched_make() -> list[Trace]:
-                stage = f"searching {self._label}{name}"
-                with watched(self._progress, stage, len(problems), "problems") as watch:
-                    traces = make()
-                    watch(len(problems), len(problems))
-                    return traces
-
             kept = self._keep(f"chain-searched-{name}", problems, "chain", watched_make)
             self._searched[key] = kept
         return self._searched[key]
@@ -236,10 +240,13 @@ class Session:
     def _sample(
         self, name: str, problems: Sequence[Problem], params: SamplingParams, style: Style
     ) -> list[Trace]:
-        def make() -> list[Trace]:
-            total = len(problems) * params.samples
+        def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            part, total = problems[start:stop], len(problems) * params.samples
+            before = start * params.samples
             with watched(self._progress, f"sampling {self._label}{name}", total, "chains") as watch:
-                return self.model(style).sample(problems, params, style, watch)
+                return self.model(style).sample(
+                    part, params, style, lambda done, _: watch(before + done, total), first=start
+                )
 
         return self._keep(name, problems, style, make)
 
@@ -247,10 +254,10 @@ class Session:
         if self.model(style).scorer is None:
             raise ValueError(f"{self.model(style).name} has no verifier")
 
-        def make() -> list[Trace]:
-            traces = self.samples(problems, n, style)
+        def make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            traces = self.samples(problems, n, style)[start:stop]
             stage = f"verifying {self._label}{name}"
-            with watched(self._progress, stage, len(problems), "problems") as watch:
-                return self.judged_traces(problems, traces, watch, style)
+            with watched(self._progress, stage, len(traces), "problems") as watch:
+                return self.judged_traces(problems[start:stop], traces, watch, style)
 
         return self._keep(name, problems, style, make)

@@ -15,9 +15,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from glassmind.data.columns import COMPLETION, LABEL
+from glassmind.data.columns import COMPLETION, FACTS, LABEL
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.grade import check_steps, grade
+from glassmind.grade.step_facts import step_facts
 from glassmind.llm.local import LocalLLM
 from glassmind.model import TokenScorer
 from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
@@ -61,6 +62,13 @@ def chain_labels(problem: Problem, completion: Completion) -> list[tuple[int, fl
     return labels
 
 
+def chain_facts(problem: Problem, completion: Completion) -> list[tuple[int, int]]:
+    """(token index in the completion, facts) for the end of every step and of the chain."""
+    steps, end = _ends(completion)
+    found, last = step_facts(problem.question, completion.steps, completion.answer)
+    return [*zip(steps, found, strict=False), *([] if end is None else [(end, last)])]
+
+
 def _ends(completion: Completion) -> tuple[list[int], int | None]:
     """The token indices at which each closed step ends, and the chain itself, if it ended."""
     steps, closing, at = [], set(completion.step_ends), -1
@@ -91,12 +99,16 @@ def chains_document(
         ids = list(prompt(problem.question))
     branches = [0] * len(ids)
     labels = [float("nan")] * len(ids)
+    facts = [0] * len(ids)
     imitate = [False] * len(ids)
     for number, completion in enumerate(completions, 1):
         start, length = len(ids), len(completion.token_ids)
         ids += completion.token_ids
         branches += [number] * length
         labels += [float("nan")] * length
+        facts += [0] * length
+        for position, found in chain_facts(problem, completion):
+            facts[start + position] = found
         right = False
         if with_labels:
             for position, label in chain_labels(problem, completion):
@@ -105,7 +117,11 @@ def chains_document(
         imitate += [right] * length
     return Document(
         ids=np.array(ids, np.int32),
-        columns={COMPLETION: np.array(imitate), LABEL: np.array(labels, np.float32)},
+        columns={
+            COMPLETION: np.array(imitate),
+            LABEL: np.array(labels, np.float32),
+            FACTS: np.array(facts, np.int64),
+        },
         branches=np.array(branches, np.int16),
     )
 
@@ -268,7 +284,11 @@ def _read(
     rows = [pack([document], width, tokenizer.special.get("<|pad|>", 0)) for document in documents]
     batch = to_batch(PackedRows.join(rows), device)
     scores, _ = scorer(
-        batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
+        batch.ids,
+        positions_BT=batch.positions,
+        previous_BT=batch.previous,
+        mask=batch.mask,
+        facts_BT=batch[FACTS] if scorer.facts else None,
     )
     probabilities: np.ndarray = scores.float().sigmoid().cpu().numpy()
     return probabilities

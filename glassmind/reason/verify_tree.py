@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glassmind.grade.step_facts import step_facts
 from glassmind.llm.local import LocalLLM
 from glassmind.model import TokenScorer
 from glassmind.reason.verify import Prompt
-from glassmind.records import OUTCOME, PROCESS, Cost, Problem, Trace
+from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
 from glassmind.tokenize import Tokenizer, encode_prompt
 
 ROW_TOKENS = 512
@@ -121,8 +122,8 @@ class _Row:
     """T tokens of one problem: the question and some nodes of its tree.
 
     ``sees`` (T, T) says which tokens each may attend to, and ``previous`` which token predicts it.
-    ``ends`` maps the wanted nodes to their last tokens, ``read`` all nodes to the number of tokens
-    that count for them.
+    ``lasts`` maps the nodes to their last tokens, and ``ends`` the wanted ones; ``read`` says how
+    many tokens count for each node. ``facts`` are those about each token (``grade.step_facts``).
     """
 
     problem: int
@@ -130,8 +131,10 @@ class _Row:
     positions: list[int]
     previous: list[int]
     sees: NDArray[np.bool_]
+    lasts: dict[int, int]
     ends: dict[int, int]
     read: dict[int, int]
+    facts: list[int]
 
 
 def _asked(tokenizer: Tokenizer, problem: Problem, prompt: Prompt | None) -> list[int]:
@@ -185,7 +188,29 @@ def _row(
         last[index] = start + count - 1
     read = {index: len(trace.nodes[index].token_ids) for index in members}
     read[members[0]] += len(asked)
-    return _Row(number, ids, positions, previous, sees, {node: last[node] for node in ends}, read)
+    return _Row(
+        problem=number,
+        ids=ids,
+        positions=positions,
+        previous=previous,
+        sees=sees,
+        lasts={node: last[node] for node in members},
+        ends={node: last[node] for node in ends},
+        read=read,
+        facts=[0] * total,
+    )
+
+
+def _with_facts(row: _Row, problem: Problem, trace: Trace) -> _Row:
+    """The row with what a program knows about each closed step and each end of a chain."""
+    facts = list(row.facts)
+    for node, at in row.lasts.items():
+        one, chain = trace.nodes[node], Completion(trace, trace.path(node))
+        if one.finish != "stop" and not (one.kind == "step" and one.closed):
+            continue
+        steps, end = step_facts(problem.question, chain.steps, chain.answer)
+        facts[at] = end if one.finish == "stop" else steps[-1]
+    return replace(row, facts=facts)
 
 
 def _read(scorer: TokenScorer, rows: Sequence[_Row], device: torch.device) -> NDArray[np.float32]:
@@ -194,18 +219,20 @@ def _read(scorer: TokenScorer, rows: Sequence[_Row], device: torch.device) -> ND
     shape = (len(rows), width)
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     previous = np.tile(np.arange(width), (len(rows), 1))
+    facts = np.zeros(shape, np.int64)
     hidden = np.full((*shape, width), -np.inf, np.float32)
     hidden[:, range(width), range(width)] = 0.0  # padding sees itself: no softmax over nothing
     for number, row in enumerate(rows):
         count = len(row.ids)
         ids[number, :count], positions[number, :count] = row.ids, row.positions
-        previous[number, :count] = row.previous
+        previous[number, :count], facts[number, :count] = row.previous, row.facts
         hidden[number, :count, :count][row.sees] = 0.0
     scores, _ = scorer(
         torch.from_numpy(ids).to(device),
         positions_BT=torch.from_numpy(positions).to(device),
         previous_BT=torch.from_numpy(previous).to(device),
         mask=torch.from_numpy(hidden).to(device),
+        facts_BT=torch.from_numpy(facts).to(device) if scorer.facts else None,
     )
     probabilities: NDArray[np.float32] = scores.float().sigmoid().cpu().numpy()
     return probabilities

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from glassmind.errors import UserError
+from glassmind.grade.step_facts import FACTS
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.model.facts import model_facts
@@ -26,6 +27,7 @@ from glassmind.serialization import decode, read_json, write_record
 from glassmind.tokenize import SavedTokenizer, Style, Tokenizer, fingerprint
 from glassmind.tokenize import load as load_tokenizer
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
+from glassmind.tokenize.token_kinds import token_kinds
 
 SHIPPED = "word-problems"
 STAGES = ("chain-of-thought", "direct", "pretrain")
@@ -41,7 +43,8 @@ class SavedModel:
 
     ``tokenizer`` is the fingerprint of the one they were trained with, ``sha256`` the checksum of
     the tensor file. A scorer has ``judge_layers`` blocks above its trunk; ``trunk`` names the stage
-    whose weights the trunk has, if they are not stored again.
+    whose weights the trunk has, if they are not stored again. ``facts`` is the number of facts
+    about each step that a scorer is told (``TokenScorer``).
     """
 
     format: int
@@ -52,12 +55,15 @@ class SavedModel:
     sha256: str
     judge_layers: int | None = None
     trunk: str | None = None
+    facts: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind == "scorer") != (self.judge_layers is not None):
             raise ValueError("judge_layers must be given for a scorer, and for no other kind")
         if not 0 <= (self.judge_layers or 0) <= 1000:
             raise ValueError("judge_layers must be a small number")
+        if not 0 <= self.facts <= (len(FACTS) if self.kind == "scorer" else 0):
+            raise ValueError(f"facts must be from 0 to {len(FACTS)}, and only a scorer has any")
         if self.trunk is not None and self.trunk not in (*STAGES, *FORMER_STAGES.values()):
             raise ValueError(f"trunk must be one of {', '.join(STAGES)}")
 
@@ -122,6 +128,7 @@ def save_model(
         sha256=sha256(folder / "model.safetensors"),
         judge_layers=module.judge_layers if isinstance(module, TokenScorer) else None,
         trunk=trunk_stage or None,
+        facts=module.facts if isinstance(module, TokenScorer) else 0,
     )
     write_record(folder / "model.json", described)
 
@@ -173,7 +180,9 @@ def load_model(
     )
     with torch.random.fork_rng(devices=[]):
         made = Transformer(config)
-        module = made if found.judge_layers is None else TokenScorer(made, found.judge_layers)
+        module: Transformer | TokenScorer = made
+        if found.judge_layers is not None:
+            module = TokenScorer(made, found.judge_layers, found.facts)
     load_weights(module, tensors, str(folder / "model.safetensors"))
     return module.to(device).eval()
 
@@ -224,14 +233,18 @@ def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str
 
 
 def with_vocabulary(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
-    """``config`` with the vocabulary size its tokenizer has.
+    """``config`` with the vocabulary size and, if it needs them, the token kinds of its tokenizer.
 
     Raises:
-        UserError: it names another size.
+        UserError: it names another size, or reads steps that the tokenizer has no tokens for.
     """
     if config.vocab_size not in (0, tokenizer.vocab_size):
         raise UserError(
             f"model.vocab_size is {config.vocab_size} and the tokenizer has "
             f"{tokenizer.vocab_size} tokens: leave it 0 to follow the tokenizer"
         )
-    return replace(config, vocab_size=tokenizer.vocab_size)
+    config = replace(config, vocab_size=tokenizer.vocab_size)
+    if config.reasoning.reads_steps:
+        kinds = token_kinds(tokenizer)
+        config = replace(config, reasoning=replace(config.reasoning, token_kinds=kinds))
+    return config

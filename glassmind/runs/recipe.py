@@ -269,6 +269,8 @@ class VerifierConfig:
     problem, plus ``language_weight`` times the language-model loss on right chains. If that weight
     is 0, the trunk is not changed and only the judge learns, at a fraction of the cost.
     ``branches`` chains share one question in a training row; ``layers`` is the depth of the judge.
+    With ``facts``, the judge is told what exact checks find out about each step
+    (``grade.step_facts``).
     """
 
     problems: int = 4_000
@@ -278,6 +280,7 @@ class VerifierConfig:
     layers: int = 2
     pair_weight: float = 1.0
     language_weight: float = 0.0
+    facts: bool = False
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=300))
 
     def __post_init__(self) -> None:
@@ -291,6 +294,25 @@ class VerifierConfig:
                 'train.weights must be "last": a verifier learns from all of its chains, and none '
                 "are held out to choose the best weights by"
             )
+
+
+@dataclass(frozen=True)
+class SupervisionConfig:
+    """Attention that is told where to look (``train.dependencies``); ``weight`` 0 is off.
+
+    In each of ``layers`` (from 0), head number ``head`` is drawn to the number that the next
+    operand comes from. The weight is that of this loss next to the language model's.
+    """
+
+    weight: float = 0.0
+    layers: tuple[int, ...] = (1,)
+    head: int = 0
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 100, "weight")
+        _at_least(self, 0, "head")
+        if not self.layers or min(self.layers) < 0:
+            raise ValueError("layers must name at least one layer, counted from 0")
 
 
 EVERY_LAYER = "all"
@@ -401,6 +423,7 @@ class Recipe:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)

@@ -7,10 +7,10 @@ raises a ``UserError`` that names the file and the place in it::
     recipe demo.toml: train.steps takes an integer such as 300, not 'many'
 
 The supported types are ``bool, int, float, str, Path, None``, ``object`` (any value, unchanged),
-``Literal[...]``, ``tuple[X, ...]``, ``tuple[A, B]``, ``list[X]``, ``dict[str, X]``, unions such as
-``int | None``, and dataclasses of these. An integer is accepted for a float; a boolean is never
-accepted for a number, nor is NaN. Each dataclass checks its own ranges: a ``ValueError`` raised by
-its ``__post_init__`` is passed on with the place in front.
+``Literal[...]``, ``tuple[X, ...]``, ``tuple[A, B]``, ``list[X]``, ``dict[str, X]`` and
+``Mapping[str, X]``, unions such as ``int | None``, and dataclasses of these. An integer is accepted
+for a float; a boolean is never accepted for a number, nor is NaN. Each dataclass checks its own
+ranges: a ``ValueError`` raised by its ``__post_init__`` is passed on with the place in front.
 
 TOML has no null. The text ``"none"`` is therefore read as ``None`` by every field that allows
 ``None`` and does not take texts.
@@ -136,7 +136,7 @@ class Decoder:
             raise Mismatch
         if origin is tuple or origin is list:
             return self._elements(hint, origin, value, path)
-        if origin is dict:
+        if origin in (dict, Mapping):
             if not isinstance(value, Mapping) or not all(type(key) is str for key in value):
                 raise Mismatch
             inner = typing.get_args(hint)[1]
@@ -175,6 +175,8 @@ class Decoder:
         plain = hints[0] if hints and hints[0] in _PLAIN and len(set(hints)) == 1 else None
         if plain is not None and all(type(element) is plain for element in value):
             return kind(value)  # for long lists of ids: the place of each element is not tracked
+        if set(hints) == {float} and all(type(x) is float and x == x for x in value):
+            return kind(value)
         return kind(
             self.field(element_hint, element, (*path, str(place)))
             for place, (element_hint, element) in enumerate(zip(hints, value, strict=True))

@@ -11,7 +11,7 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -93,7 +93,7 @@ def describe(hint: Any) -> str:
         return "one of " + ", ".join(str(option) for option in typing.get_args(hint))
     if origin is list:
         return f"a list, each element {describe(typing.get_args(hint)[0])}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"a table, each value {describe(typing.get_args(hint)[1])}"
     if origin is tuple:
         arguments = typing.get_args(hint)

@@ -11,7 +11,8 @@ adding one idea to the ones before:
 - ``display``: a token's bytes as a person sees them
 - ``tokenizer_json``: saving and loading, readable by other programs; ``tokenizer_file``: how an
   untrusted file is read
-- ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace
+- ``reasoning``: questions, steps and answers as ids; ``spans``: the same as nodes of a trace;
+  ``token_kinds``: what each token looks like, from which a model tells its segment and role
 
 ``composed`` builds the tokenizers of published models from parts. ``chat_template`` turns a
 conversation into ids. ``corpus`` encodes large amounts of text.

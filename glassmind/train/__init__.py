@@ -4,10 +4,11 @@ Read ``batch`` (what is trained on), ``objective`` (what is minimised), ``state`
 come from, and what has to be saved), then ``trainer`` (the loop), ``gradients`` (one step of it),
 ``saved_state`` (what its checkpoints hold) and ``run_files`` (where they and the metrics go, with
 ``metrics_file`` and ``trackers``). Each objective is the equation of its paper: ``pretrain``,
-``sft``, ``verify``, ``classify``, ``grpo``. ``lora`` and ``freezing`` train a part of a finished
-model under any of them. ``optimizers`` and ``muon`` move the weights, ``schedules`` sets the
-learning rate, ``choice`` decides how the machine computes (``precision``, measured by
-``calibration`` in a ``rehearsal``, found again in ``known_choices``), ``termination`` notices
+``sft`` (with ``dependencies``, which guides attention), ``verify``, ``classify``, ``grpo``.
+``lora`` and ``freezing`` train a part of a finished model under any of them. ``optimizers`` and
+``muon`` move the weights, ``schedules`` sets the learning rate, ``choice`` decides how the machine
+computes (``precision``, measured by ``calibration`` in a ``rehearsal``, found again in
+``known_choices``), ``termination`` notices
 SIGTERM, ``guard`` and ``trouble`` deal with steps that go wrong, ``inspection`` looks inside one,
 ``validation`` measures on held-out rows, ``chunked_loss`` saves memory. Several processes train one
 model through ``launch``, ``process_group``, ``distributed`` and ``fully_sharded``.

@@ -48,7 +48,9 @@ class TextClassifier(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (N, C) of the N tokens of the batch that carry a label, row after row."""
-        hidden_BTD = self.trunk.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
+        hidden_BTD = self.trunk.hidden(
+            batch.ids, positions=batch.positions, mask=batch.mask, previous=batch.previous
+        )
         logits_NC: Tensor = self.head(hidden_BTD[batch.indices(labelled(batch.rows))])
         return logits_NC
 

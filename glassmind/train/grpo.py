@@ -126,7 +126,9 @@ class GRPO(Objective):
     def _logprobs(self, model: Transformer, batch: Batch, at: tuple[Tensor, Tensor]) -> Tensor:
         """Log-probability (N,) of the tokens at (row, column), each given those before it."""
         rows, columns = at
-        hidden_BTD = model.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
+        hidden_BTD = model.hidden(
+            batch.ids, positions=batch.positions, mask=batch.mask, previous=batch.previous
+        )
         hidden_ND = hidden_BTD[rows, batch.previous[rows, columns]]
         logits_NV = model.unembed(hidden_ND).float() / self.temperature
         chosen_N = logits_NV.gather(1, batch.ids[rows, columns][:, None])[:, 0]

@@ -51,5 +51,7 @@ class Pretrain(Objective):
         return float(np.count_nonzero(self.learned(batch.rows)))
 
     def loss(self, batch: Batch) -> Loss:
-        hidden = self.module.hidden(batch.ids, positions=batch.positions, mask=batch.mask)
+        hidden = self.module.hidden(
+            batch.ids, positions=batch.positions, mask=batch.mask, previous=batch.previous
+        )
         return next_token_loss(self.module, hidden, batch, self.learned(batch.rows)), {}

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.columns import COMPLETION, LABEL
+from glassmind.data.columns import COMPLETION, FACTS, LABEL
 from glassmind.model import TokenScorer
 from glassmind.train.batch import Batch, to_device
 from glassmind.train.objective import Loss, Objective
@@ -51,7 +51,11 @@ class Verify(Objective):
 
     def loss(self, batch: Batch) -> Loss:
         scores_BT, logp_BT = self.module(
-            batch.ids, positions_BT=batch.positions, previous_BT=batch.previous, mask=batch.mask
+            batch.ids,
+            positions_BT=batch.positions,
+            previous_BT=batch.previous,
+            mask=batch.mask,
+            facts_BT=batch[FACTS] if self.module.facts else None,
         )
         scores_BT = scores_BT.float()
         labelled_BT = ~np.isnan(batch.rows[LABEL])

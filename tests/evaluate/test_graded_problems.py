@@ -70,8 +70,15 @@ def test_two_models_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[s
     )  # fmt: skip
     assert found.p_value == mcnemar_exact(2, 1) and found.methods == (VOTE, VOTE)
     text = answers_text(found, show=1)
-    assert "66.7 %  theirs, self-consistency" in text and "and 2 more" in text
-    assert text.count("right: ") == 1 and "mine:\n    1. a: 1+1=2" in text
+    assert "66.7 %  (30.0 to 90.3 %)  theirs, self-consistency" in text and "and 2 more" in text
+    assert "+16.7  points from mine to theirs; exact paired test: p = 1.00" in text
+    assert text.count("right: ") == 1
+    beside = [line.split(" | ") for line in text.splitlines() if " | " in line]
+    assert [[cell.strip() for cell in line] for line in beside[:2]] == [
+        ["mine:", "theirs:"], ["1. a: 1+1=2"] * 2,
+    ]  # fmt: skip
+    narrow = answers_text(found, show=1, width=60)
+    assert "mine:\n    1. a: 1+1=2" in narrow and " | " not in narrow
     assert main(["compare", *map(str, paths), "--show", "3"]) == 0
     assert capsys.readouterr().out == answers_text(found, show=3) + "\n"
     assert main(["compare", *map(str, paths), "--json", "--method", GREEDY]) == 0

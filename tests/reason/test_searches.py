@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 
 import pytest
@@ -13,9 +13,10 @@ from scripted_steps import Path, ScriptedSteps, said
 from glassmind.errors import UserError
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Solution
-from glassmind.reason.methods import refinement, tree_search
+from glassmind.reason.methods import tree_search
 from glassmind.reason.methods.tree_search import EXPLORATION, Walk
 from glassmind.reason.search import Search
+from glassmind.reason.session import Make
 from glassmind.reason.token_budget import spent
 from glassmind.reason.tree import Tree
 from glassmind.records import Problem, Trace
@@ -193,6 +194,24 @@ def test_visits_and_values_are_the_sums_of_what_was_backed_up(
         assert walk.visits[None] == len(record)
 
 
+def test_a_rollout_counts_beside_the_verifier_s_belief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first simulation: V of the best new step is 0.9, and a chain from it is believed 0.95."""
+    first: list[tuple[int | None, float]] = []
+    plain = Walk.back_up
+
+    def back_up(walk: Walk, node: int | None, value: float) -> None:
+        first.append((node, value))
+        plain(walk, node, value)
+
+    monkeypatch.setattr(Walk, "back_up", back_up)
+    for rollout, value in ((0.0, 0.9), (0.25, 0.75 * 0.9 + 0.25 * 0.95), (1.0, 0.95)):
+        first.clear()
+        model = ScriptedSteps(SCRIPT, BELIEFS)
+        (trace,) = tree_search.search(PROBLEMS[:1], model.session(), Budget(4), rollout=rollout)
+        assert first[0] == (0, pytest.approx(value))
+        assert trace.cost.completion_tokens == model.written
+
+
 def test_the_priority_of_a_child_is_the_formula() -> None:
     model = ScriptedSteps(SCRIPT, BELIEFS)
     (trace, _) = tree_search.search(PROBLEMS, model.session(), Budget(4), rollout=0.0)
@@ -266,10 +285,10 @@ def test_the_cut_is_before_the_first_doubt() -> None:
         ({("s",): 0.8, ("s", "t"): 0.7, ("s", "t", "= 1"): 0.2}, ("s",)),
     ):
         model = ScriptedSteps(script, beliefs)
-        refinement.refine(PROBLEMS[:1], model.session(), Budget(2))
+        registry.named("self-refinement").solve(PROBLEMS[:1], model.session(), Budget(2))
         assert [path for path in ((), ("s",)) if model.asked[path] == 2] == [again]
     model = ScriptedSteps(script, {("s", "t", "= 1"): 0.9})
-    refinement.refine(PROBLEMS[:1], model.session(), Budget(5))
+    registry.named("self-refinement").solve(PROBLEMS[:1], model.session(), Budget(5))
     assert model.asked[()] == 1  # at a half and more nothing is in doubt
 
 
@@ -278,12 +297,10 @@ def test_the_cut_is_before_the_first_doubt() -> None:
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_is_kept_and_can_be_loaded(name: str, tmp_path: FilePath) -> None:
-    def keep(
-        name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-    ) -> list[Trace]:
+    def keep(name: str, problems: Sequence[Problem], style: Style, make: Make) -> list[Trace]:
         path = tmp_path / name
         if not path.is_file():
-            save_traces(path, make())
+            save_traces(path, [*make(0, 1), *make(1)])
         return load_traces(path, problems, CharTokenizer(), style)
 
     model, again = (ScriptedSteps(SCRIPT, BELIEFS) for _ in range(2))

@@ -91,6 +91,35 @@ def test_chains_are_scored_as_the_verifier_of_chains_does(scorer: TokenScorer) -
                 assert other.score == pytest.approx(chain.score, abs=1e-5)
 
 
+def test_a_verifier_is_told_the_facts_of_each_step() -> None:
+    """As ``score_traces`` tells them, chain by chain."""
+    torch.manual_seed(0)
+    trunk = Transformer(
+        ModelConfig(
+            vocab_size=TOKENIZER.vocab_size, max_tokens=256, d_model=16, n_layers=1,
+            attention=AttentionConfig(n_heads=2),
+        )
+    )  # fmt: skip
+    told = TokenScorer(trunk, 1, facts=20)
+    with torch.no_grad():
+        for parameter in told.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    problems = [replace(PROBLEMS[0], question="There are 3, and then 4 more. How many?")]
+    chains = [["a: 3+4=7", "b: 7+4=11"], ["a: 3+4=7", "b: 7+7=15"], ["c: 9*3=27"]]
+    nodes: list[Node] = []
+    for chain, answer in zip(chains, ("11", "9", "27"), strict=True):
+        ids = encode_completion(TOKENIZER, chain, answer, "chain")
+        start = len(nodes)
+        for node in chain_nodes(TOKENIZER, ids, "chain", finish="stop"):
+            nodes.append(replace(node, parent=None if node.parent is None else node.parent + start))
+    traces = [Trace("p", tuple(nodes))]
+    (whole,) = score_traces(told, TOKENIZER, problems, traces)
+    (found,) = score_nodes(told, TOKENIZER, problems, traces, [range(len(nodes))])
+    for one, other in zip(whole.completions, found.completions, strict=True):
+        assert other.step_scores == pytest.approx(one.step_scores, abs=1e-5)
+        assert other.score == pytest.approx(one.score, abs=1e-5)
+
+
 def test_scores_do_not_depend_on_what_is_read_together(scorer: TokenScorer) -> None:
     together = score_nodes(scorer, TOKENIZER, PROBLEMS, TREES, EVERY)
     for row_tokens, batch_tokens in ((1, 1), (60, 200), (100, 10_000)):

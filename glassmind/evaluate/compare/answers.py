@@ -6,16 +6,18 @@ matched by their question.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from glassmind.errors import UserError
 from glassmind.evaluate.graded_problems import GradedProblem, MethodAnswer, read_problems, told
 from glassmind.evaluate.ladder.names import is_ceiling, order, title
-from glassmind.evaluate.wording import p_value, percent
+from glassmind.evaluate.wording import interval, p_phrase, percent, points
 from glassmind.quantity import quantity
-from glassmind.statistics import mcnemar_exact
+from glassmind.statistics import mcnemar_exact, wilson_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,36 +100,63 @@ def _correct(found: MethodAnswer | None) -> bool:
     return found is not None and found.correct
 
 
-def answers_text(compared: AnswersCompared, show: int) -> str:
-    """The counts, and up to ``show`` of the problems that only one of them solved."""
+def answers_text(compared: AnswersCompared, show: int, width: int | None = None) -> str:
+    """The counts, and up to ``show`` of the problems that only one of them solved, with the two
+    answers side by side in ``width`` characters; where there is less room than ``_NARROW``, one
+    below the other."""
     (first, second), n = compared.names, compared.n
     a, b = compared.both + compared.first_only, compared.both + compared.second_only
     lines = [
         f"{quantity(n, 'problem')} in both files",
-        f"  {percent(a / n):>8}  {first}, {title(compared.methods[0])}",
-        f"  {percent(b / n):>8}  {second}, {title(compared.methods[1])}",
+        *(
+            f"  {percent(right / n):>8}  ({interval(*wilson_interval(right, n))})  {name}, "
+            f"{title(method)}"
+            for right, name, method in zip((a, b), compared.names, compared.methods, strict=True)
+        ),
         "",
         f"  {compared.both:>6,}  solved by both",
         f"  {compared.first_only:>6,}  only by {first}",
         f"  {compared.second_only:>6,}  only by {second}",
         f"  {compared.neither:>6,}  by neither",
-        f"  exact paired test: p {_p(compared.p_value)}",
+        f"  {points((b - a) / n):>6}  points from {first} to {second}; exact paired test: "
+        f"{p_phrase(compared.p_value)}",
     ]
     for mine, theirs in compared.differing[:show]:
         lines += ["", mine.question, f"right: {mine.answer}"]
-        for name, problem, method in zip(
-            compared.names, (mine, theirs), compared.methods, strict=True
-        ):
-            lines += [f"{name}:", *told(problem, method)]
+        said = [
+            [f"{name}:", *told(problem, method)]
+            for name, problem, method in zip(
+                compared.names, (mine, theirs), compared.methods, strict=True
+            )
+        ]
+        lines += side_by_side(said[0], said[1], _WIDTH if width is None else width)
     hidden = len(compared.differing) - show
     if hidden > 0:
         lines += ["", f"and {hidden:,} more that only one solved; --show {show + hidden} has all"]
     return "\n".join(lines)
 
 
-def _p(p: float) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
+_WIDTH, _NARROW, _BETWEEN = 100, 70, " | "
+
+
+def side_by_side(left: Sequence[str], right: Sequence[str], width: int) -> list[str]:
+    """Two texts in two columns of equal width, long lines folded; in a narrow window one below the
+    other."""
+    if width < _NARROW:
+        return [*left, *right]
+    room = (width - len(_BETWEEN)) // 2
+    columns = [
+        [
+            part
+            for line in text
+            for part in textwrap.wrap(
+                line, room, subsequent_indent="      ", replace_whitespace=False
+            )
+            or [""]
+        ]
+        for text in (left, right)
+    ]
+    return [f"{a:<{room}}{_BETWEEN}{b}".rstrip() for a, b in zip_longest(*columns, fillvalue="")]
 
 
 def answers_record(compared: AnswersCompared) -> dict[str, object]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from glassmind.grade import grade
 from glassmind.reason.method import Solution
 from glassmind.records import Problem, Verdict
 
+Right = Callable[[Problem, Solution], bool]
+"""Whether a solution is right: a task's own grader."""
 
-def verdicts(problems: Sequence[Problem], solutions: Sequence[Solution]) -> list[Verdict]:
-    """Grade one solution per problem; a solution without an answer is wrong.
+
+def same_answer(problem: Problem, solution: Solution) -> bool:
+    """Whether the solution's answer has the value of the problem's; without an answer it is
+    wrong."""
+    return solution.answer is not None and grade(problem.answer, solution.answer)
+
+
+def verdicts(
+    problems: Sequence[Problem], solutions: Sequence[Solution], right: Right = same_answer
+) -> list[Verdict]:
+    """Grade one solution per problem.
 
     Raises:
         ValueError: the solutions are not those of these problems, in order.
@@ -21,7 +32,6 @@ def verdicts(problems: Sequence[Problem], solutions: Sequence[Solution]) -> list
             raise ValueError(
                 f"the solution of {solution.problem_id} stands where that of {problem.id} belongs"
             )
-        given = solution.answer
-        right = given is not None and grade(problem.answer, given)
-        graded.append(Verdict(problem.id, given, right, solution.cost))
+        correct = right(problem, solution)
+        graded.append(Verdict(problem.id, solution.answer, correct, solution.cost))
     return graded

@@ -18,6 +18,7 @@ from torch import Tensor
 from glassmind.generate.cache.layout import BLOCK, LayerBlocks, Places, RowGroup
 from glassmind.model import Scoring
 from glassmind.model.attention_kernels import WeightsTap, attend, attention_weights
+from glassmind.model.step_marks import StepMarks
 
 MOST_GATHERED = 1 << 27
 """Numbers of gathered keys, values and scores that exist at once; 512 MiB in float32."""
@@ -39,19 +40,19 @@ def attend_gathered(
     out_THF = q_THE.new_empty((*q_THE.shape[:2], value_width), dtype=torch.float32)
     if tap is None:
         for group in _pieces(q_THE, blocks, places):
-            q_RHQE, k_RKSE, v_RKSF, mask = _gather(q_THE, blocks, group, scoring)
+            q_RHQE, k_RKSE, v_RKSF, mask = _gather(q_THE, blocks, group, scoring, places.states)
             y_RHQF = attend(q_RHQE, k_RKSE, v_RKSF, mask, scoring.scale)
             out_THF[group.tokens_RQ] = y_RHQF.transpose(1, 2)
         return out_THF
     longest = BLOCK * max(group.tables_RW.shape[1] for group in places.groups)
     weights_THS = q_THE.new_zeros((*q_THE.shape[:2], longest), dtype=torch.float32)
     for group in _pieces(q_THE, blocks, places):
-        q_RHQE, k_RKSE, _, mask = _gather(q_THE, blocks, group, scoring)
+        q_RHQE, k_RKSE, _, mask = _gather(q_THE, blocks, group, scoring, places.states)
         weights_RHQS = attention_weights(q_RHQE, k_RKSE, mask, scoring.scale)
         weights_THS[group.tokens_RQ, :, : k_RKSE.shape[2]] = weights_RHQS.transpose(1, 2)
     weights_THS = tap(weights_THS.transpose(0, 1)[None])[0].transpose(0, 1)
     for group in _pieces(q_THE, blocks, places):
-        _, _, v_RKSF, _ = _gather(q_THE, blocks, group, scoring)
+        _, _, v_RKSF, _ = _gather(q_THE, blocks, group, scoring, places.states)
         v_RHSF = v_RKSF.repeat_interleave(q_THE.shape[1] // v_RKSF.shape[1], dim=1)
         weights_RQHS = weights_THS[group.tokens_RQ, :, : v_RKSF.shape[2]]
         y_RHQF = weights_RQHS.transpose(1, 2) @ v_RHSF
@@ -73,7 +74,11 @@ def _pieces(q_THE: Tensor, blocks: LayerBlocks, places: Places) -> Iterator[RowG
 
 
 def _gather(
-    q_THE: Tensor, blocks: LayerBlocks, group: RowGroup, scoring: Scoring
+    q_THE: Tensor,
+    blocks: LayerBlocks,
+    group: RowGroup,
+    scoring: Scoring,
+    states: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries (R, H, Q, E), keys (R, K, S, E), values (R, K, S, F), and a mask for ``attend``."""
     tables_RW, tokens_RQ, visible_RQ = group
@@ -96,7 +101,18 @@ def _gather(
     visible = distance_R1QS >= 0
     if scoring.window:
         visible = visible & (distance_R1QS < scoring.window)
+    keys = queries = None
+    if states is not None:
+        keys = StepMarks.of_states(states[tables_RW].flatten(1, 2).long())
+        at_query_RQ = visible_RQ - 1
+        queries = keys.at(at_query_RQ)
+        by_steps = scoring.step_mask(keys)
+        if by_steps is not None:
+            rows = torch.arange(len(tables_RW), device=q_THE.device)[:, None, None]
+            seen_RQS = by_steps.allowed(rows, at_query_RQ[:, :, None], keys_S)
+            visible = visible & seen_RQS.unsqueeze(1)
     if scoring.bias is None:
         return q_RHQE, k_RKSE, v_RKSF, visible
-    bias_RHQS = scoring.bias(distance_R1QS).masked_fill(~visible, -torch.inf)
+    steps = None if queries is None or keys is None else (queries, keys)
+    bias_RHQS = scoring.bias(distance_R1QS, steps).masked_fill(~visible, -torch.inf)
     return q_RHQE, k_RKSE, v_RKSF, bias_RHQS

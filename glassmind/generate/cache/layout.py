@@ -49,13 +49,15 @@ class Places:
 
     Token *t* sees the first ``visible_T[t]`` keys of row ``row_T[t]`` (both int32, as
     ``tables_RW``), and its own key and value go to ``slots_T[t]`` (int64), which is
-    ``block * BLOCK + place``.
+    ``block * BLOCK + place``. ``states`` (N, BLOCK, 7) are the ``StepState`` of every stored token,
+    if the model reads steps.
     """
 
     tables_RW: Tensor
     row_T: Tensor
     visible_T: Tensor
     slots_T: Tensor
+    states: Tensor | None = None
 
     @functools.cached_property
     def groups(self) -> list[RowGroup]:

@@ -22,6 +22,7 @@ from glassmind.generate.cache.paged_attention import as_native, attend, empty_bl
 from glassmind.generate.packed.native_calls import CacheLayer
 from glassmind.model import ModelConfig, Scoring
 from glassmind.model.attention_kernels import WeightsTap
+from glassmind.step_structure import START
 
 
 def token_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
@@ -53,19 +54,32 @@ class PagedCache:
         self.device = device
         widest = min(n_blocks, -(-config.max_tokens // BLOCK))
         self.tables_RW = torch.zeros((n_rows, widest), dtype=torch.int32, device=device)
+        # Of every token, what is needed to read the one after it, if the model reads steps.
+        self.states: Tensor | None = None
+        if config.reasoning.reads_steps:
+            shape = (n_blocks, BLOCK, len(START))
+            self.states = torch.zeros(shape, dtype=torch.int32, device=device)
         self.positions_T = torch.empty(0, dtype=torch.int64)
         nowhere = torch.empty(0, dtype=torch.int32)
-        self.places = Places(self.tables_RW, nowhere, nowhere, self.positions_T)
+        self.places = Places(self.tables_RW, nowhere, nowhere, self.positions_T, self.states)
 
     def expect(self, row_T: Tensor, positions_T: Tensor) -> None:
         """The next pass reads token ``positions_T[t]`` of row ``row_T[t]`` (both int64).
 
         A row's tokens come in order, and its table already names the blocks that they go to.
         """
-        block_T = self.tables_RW[row_T, positions_T // BLOCK].long()
-        slots_T = block_T * BLOCK + positions_T % BLOCK
+        slots_T = self.slots(row_T, positions_T)
         self.positions_T = positions_T
-        self.places = Places(self.tables_RW, row_T.int(), (positions_T + 1).int(), slots_T)
+        visible_T = (positions_T + 1).int()
+        self.places = Places(self.tables_RW, row_T.int(), visible_T, slots_T, self.states)
+
+    def slots(self, row_N: Tensor, positions_N: Tensor) -> Tensor:
+        """Where these tokens of these rows are stored: ``block * BLOCK + place``."""
+        block_N = self.tables_RW[row_N, positions_N // BLOCK].long()
+        return block_N * BLOCK + positions_N % BLOCK
+
+    def read(self, ids_BT: Tensor, kinds_V: Tensor) -> None:
+        """Nothing: who calls ``expect`` has read the tokens and written ``states``."""
 
     @functools.cached_property
     def native_layers(self) -> ctypes.Array[CacheLayer]:
@@ -80,6 +94,8 @@ class PagedCache:
             for part in layer:
                 if part is not None:
                     part[target] = part[source]
+        if self.states is not None:
+            self.states[target] = self.states[source]
 
     def positions(self, n_tokens: int) -> Tensor:
         return self.positions_T

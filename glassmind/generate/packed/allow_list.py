@@ -69,6 +69,11 @@ KNOWN_VALUES: dict[str, frozenset[object] | None] = {
     "feed_forward.d_hidden": ANY,
     "feed_forward.bias": frozenset({True, False}),
     "experts.n_experts": frozenset({0}),
+    # Positions and kinds of tokens are read before the pass, by the model's runner.
+    "reasoning.mask": frozenset({"causal"}),
+    "reasoning.positions": frozenset({"plain", "restart", "random"}),
+    "reasoning.step_bias": frozenset({False}),
+    "reasoning.token_kinds": ANY,
 }
 """By field of ``ModelConfig``, the values that the compiled pass supports. A field that is not
 listed must have its default."""

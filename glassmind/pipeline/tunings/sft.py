@@ -10,14 +10,13 @@ from glassmind.errors import UserError
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices, training_rows, validation_rows
-from glassmind.pipeline.stages import STYLES
+from glassmind.pipeline.stages import STYLES, fine_tuning
 from glassmind.pipeline.tuning import FineTuning, Tuning, train_and_measure, with_model_of
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.train import SupervisedFineTuning
 
 
 def tune_on_problems(
@@ -47,7 +46,7 @@ def tune_on_problems(
     save_familiarity(run.path / "familiarity.json", slices.train)
     tuning = Tuning(run, recipe, device, progress, stage)
     tuning.prepare(model)
-    objective = SupervisedFineTuning(model)
+    objective = fine_tuning(recipe, stage, model)
     train_and_measure(tuning, objective, rows, held, 0 if held is None else len(held))
     save_model(run.model_folder(stage), model, tokenizer, stage)
     tuning.forget_checkpoints()

@@ -23,8 +23,9 @@ def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list
     """
     most = max(budget.samples, session.sampled.samples)
 
-    def judge() -> list[Trace]:
-        return session.judged_traces(problems, evaluated(session.samples(problems, most), session))
+    def judge(start: int = 0, stop: int | None = None) -> list[Trace]:
+        chains = evaluated(session.samples(problems, most)[start:stop], session)
+        return session.judged_traces(problems[start:stop], chains)
 
     judged = session.searched(f"evaluated-judged-{most}", problems, judge)
     traces = budget.within([trace.first(budget.samples) for trace in judged])

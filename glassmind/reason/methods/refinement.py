@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.search import Search, search_name
+from glassmind.reason.search import Search, searched
 from glassmind.reason.tree import Tree
 from glassmind.records import Problem, Trace
 
@@ -30,14 +30,27 @@ DOUBTFUL = 0.5
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the chain that is left after the last revision."""
-    name = search_name(METHOD.name, budget)
-    traces = session.searched(name, problems, lambda: refine(problems, session, budget))
+    greedy = session.greedy(problems)
+
+    def revise(
+        part: Sequence[Problem], session: Session, budget: Budget, *, first: int
+    ) -> list[Trace]:
+        return refine(part, session, budget, greedy[first : first + len(part)], first=first)
+
+    traces = searched(METHOD.name, revise, problems, session, budget)
     return [Solution.by_score(trace) for trace in traces]
 
 
-def refine(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Trace]:
+def refine(
+    problems: Sequence[Problem],
+    session: Session,
+    budget: Budget,
+    greedy: Sequence[Trace],
+    *,
+    first: int = 0,
+) -> list[Trace]:
     """One tree per problem: the greedy chain and its revisions."""
-    found = Search(problems, session, budget, budget.within(session.greedy(problems)))
+    found = Search(problems, session, budget, budget.within(greedy), first=first)
     trees = found.trees
     found.complete([(n, leaf) for n, tree in enumerate(trees) for leaf in tree.leaves])
     doubted = list(range(len(problems)))

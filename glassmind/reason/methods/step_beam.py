@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.search import Search, search_name, vote_of_judged
+from glassmind.reason.search import Search, searched, vote_of_judged
 from glassmind.records import Problem, Trace
 
 if TYPE_CHECKING:
@@ -40,14 +40,15 @@ class _Beam:
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the beam's chains with the largest total weight from the verifier."""
-    name = search_name(METHOD.name, budget)
-    traces = session.searched(name, problems, lambda: search(problems, session, budget))
+    traces = searched(METHOD.name, search, problems, session, budget)
     return [vote_of_judged(trace) for trace in traces]
 
 
-def search(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Trace]:
+def search(
+    problems: Sequence[Problem], session: Session, budget: Budget, *, first: int = 0
+) -> list[Trace]:
     """One tree per problem, grown by a beam of width ``budget.samples``."""
-    found, width = Search(problems, session, budget), budget.samples
+    found, width = Search(problems, session, budget, first=first), budget.samples
     slots = max(1, width // CONTINUATIONS)
     beams = [_Beam([None], slots, []) for _ in problems]
     first = True

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glassmind.reason.method import Budget, Method, Solution
-from glassmind.reason.search import Search, search_name, vote_of_judged
+from glassmind.reason.search import Search, searched, vote_of_judged
 from glassmind.reason.tree import Tree
 from glassmind.records import Problem, Trace
 
@@ -36,8 +36,9 @@ EXPLORATION = 1.0
 CONTINUATIONS = 4
 """M: samples of an expansion."""
 
-ROLLOUT = 0.5
-"""λ: how much a rollout counts beside the verifier's belief in the step; 0 saves its tokens."""
+ROLLOUT = 0.0
+"""λ: how much a rollout counts beside the verifier's belief in the step. The shipped model's
+rollouts cost more tokens than they were worth (``benchmarks/search_methods.py``)."""
 
 _VISITS_OF_ENDS = 4
 """A search stops after this many visits of chains' ends for each leaf of its budget."""
@@ -45,8 +46,7 @@ _VISITS_OF_ENDS = 4
 
 def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list[Solution]:
     """The answer of the tree's chains with the largest total weight from the verifier."""
-    name = search_name(METHOD.name, budget)
-    traces = session.searched(name, problems, lambda: search(problems, session, budget))
+    traces = searched(METHOD.name, search, problems, session, budget)
     return [vote_of_judged(trace) for trace in traces]
 
 
@@ -113,10 +113,15 @@ class Walk:
 
 
 def search(
-    problems: Sequence[Problem], session: Session, budget: Budget, rollout: float = ROLLOUT
+    problems: Sequence[Problem],
+    session: Session,
+    budget: Budget,
+    *,
+    first: int = 0,
+    rollout: float = ROLLOUT,
 ) -> list[Trace]:
     """One tree per problem, with at most ``budget.samples`` sampled leaves."""
-    found = Search(problems, session, budget)
+    found = Search(problems, session, budget, first=first)
     walks = [Walk(tree, budget.samples) for tree in found.trees]
     while chosen := [(n, node) for n, walk in enumerate(walks) for node in walk.leaf()]:
         found.grow([(n, node, walks[n].samples) for n, node in chosen])

@@ -32,9 +32,9 @@ def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list
     asked = [replace(p, question=f"{p.question}\n\n{REQUEST}") for p in problems]
     most = max(budget.samples, session.sampled.samples)  # fewer are the first of more
 
-    def write() -> list[Trace]:
-        model = session.model("chain")
-        return model.sample(asked, replace(session.sampled, samples=most), "chain")
+    def write(start: int = 0, stop: int | None = None) -> list[Trace]:
+        params = replace(session.sampled, samples=most)
+        return session.model("chain").sample(asked[start:stop], params, "chain", first=start)
 
     written = session.searched(f"programs-{most}", problems, write)
     traces = budget.within([trace.first(budget.samples) for trace in written])

@@ -89,9 +89,11 @@ class MethodModel:
         params: SamplingParams,
         style: Style,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        first: int = 0,
     ) -> list[Trace]:
         """In the method's thread: chains sampled in the engine's thread."""
-        return self._wait(self._sample(problems, params, style))
+        return self._wait(self._sample(problems, params, style, first))
 
     @property
     def follows_instructions(self) -> bool:
@@ -168,14 +170,14 @@ class MethodModel:
     # In the event loop.
 
     async def _sample(
-        self, problems: Sequence[Problem], params: SamplingParams, style: Style
+        self, problems: Sequence[Problem], params: SamplingParams, style: Style, first: int
     ) -> list[Trace]:
         service, served = self._service, self._service.served
         asked = []
         for number, problem in enumerate(problems):
             prompt = await service.text(served.prompt, problem.question, style)
             room = check_room(service, prompt, None, service.thread.context)
-            seed = derive_seed(params.seed, number)
+            seed = derive_seed(params.seed, first + number)
             most = min(room, params.max_new_tokens)
             limited = replace(params, max_new_tokens=most, seed=seed, stop=served.stop_ids)
             asked.append(Request(tuple(prompt), limited))
