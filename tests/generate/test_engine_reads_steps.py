@@ -103,6 +103,18 @@ def test_the_engine_equals_the_whole_row(model) -> None:  # type: ignore[no-unty
             torch.testing.assert_close(got, expected, rtol=1e-3, atol=2e-3)
 
 
+def test_a_plain_request_equals_the_whole_row(model) -> None:  # type: ignore[no-untyped-def]
+    """Such a request may decode several tokens in one compiled call."""
+    engine = Engine(pack_model(model))
+    prompt = DOCUMENTS[2][:30]
+    ((sample,),) = engine.generate([Request(tuple(prompt), SamplingParams(max_new_tokens=30))])
+    ids = [*prompt, *sample.token_ids]
+    following = torch.tensor(ids[1:])[:, None]
+    logp = alone(model, ids).log_softmax(-1)[:-1].gather(1, following)[:, 0]
+    expected = logp[len(prompt) - 1 :]
+    torch.testing.assert_close(torch.tensor(sample.logprobs), expected, rtol=1e-3, atol=2e-3)
+
+
 def test_all_but_the_bias_is_for_the_compiled_pass(model) -> None:  # type: ignore[no-untyped-def]
     reason = why_not(model)
     if not model.config.reasoning.step_bias:
