@@ -13,9 +13,9 @@ from glassmind.generate import Engine, Request, SamplingParams
 from glassmind.generate.model_runner import block_bytes
 from glassmind.generate.packed.allow_list import why_not
 from glassmind.generate.packed.model import PackedModel, pack_model
-from glassmind.model import KVCache, Transformer, probe
+from glassmind.model import KVCache, TokenScorer, Transformer, probe
 from glassmind.model.config import ReasoningConfig
-from glassmind.train.batch import to_batch
+from glassmind.train.batch import Batch, to_batch
 from tests.step_models import READING, STEP, a_chain, a_prompt, packed, reading_model
 
 RNG = np.random.default_rng(1)
@@ -46,6 +46,29 @@ def test_packed_rows_equal_documents_alone(model) -> None:  # type: ignore[no-un
         torch.testing.assert_close(
             logits[start : start + len(ids)], alone(model, ids), rtol=1e-4, atol=1e-4
         )
+
+
+def test_a_verifier_reads_steps_too(model) -> None:  # type: ignore[no-untyped-def]
+    scorer = TokenScorer(model, 1).eval()
+    torch.nn.init.normal_(scorer.score.weight)
+    torch.nn.init.normal_(scorer.judge[0].attention.output.weight)  # type: ignore[union-attr]
+
+    def scores(batch: Batch) -> torch.Tensor:
+        with torch.inference_mode():
+            found, _ = scorer(
+                batch.ids,
+                positions_BT=batch.positions,
+                previous_BT=batch.previous,
+                mask=batch.mask,
+            )
+        return found
+
+    both = to_batch(packed(DOCUMENTS[:2], 128), torch.device("cpu"))
+    together, ids = scores(both), DOCUMENTS[1]
+    (single,) = scores(to_batch(packed([ids], len(ids)), torch.device("cpu")))
+    row = both.ids[0].tolist()
+    start = next(at for at in range(128) if row[at : at + len(ids)] == ids)
+    torch.testing.assert_close(together[0, start : start + len(ids)], single, rtol=1e-3, atol=1e-3)
 
 
 def test_every_switch_changes_what_is_computed(model) -> None:  # type: ignore[no-untyped-def]
