@@ -49,9 +49,10 @@ from glassmind.model.eager import uncompiled
 CACHE_BYTES = 1 << 30
 
 # The longest runs of decode steps (``decode_run``): while a caller waits for each token, or samples
-# wait for a place, they are short. No step begins after so many seconds of a run.
+# wait for a place, they are short. No step begins after so many seconds of a run: in ``generate``,
+# in a step that reports its tokens, and in one where another owner may be waiting.
 SHORT_RUN, LONG_RUN = 16, 64
-SECONDS_REPORTED, SECONDS = 0.02, 0.25
+SECONDS, SECONDS_REPORTED, SECONDS_SHARED = 0.25, 0.02, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +297,8 @@ class Engine:
         most = LONG_RUN if not (report or self.n_waiting) else SHORT_RUN
         steps = self.scheduler.reserve(samples, most)
         before = [sample.computed for sample in samples]
-        steps = runs.run(samples, steps, SECONDS_REPORTED if report else SECONDS)
+        seconds = SECONDS_SHARED if self.scheduler.shared else SECONDS_REPORTED
+        steps = runs.run(samples, steps, seconds if report else SECONDS)
         for sample in samples:
             if sample.computed >= (sample.remembered + 1) * BLOCK:
                 self.scheduler.remember(sample)

@@ -86,7 +86,7 @@ class Scheduler:
         self._n_rows = n_rows
         self._rows = list(range(n_rows - 1, -1, -1))
         self.preempted = 0
-        self._shared = 0  # passes in which several owners had samples
+        self._shared_passes = 0  # passes in which several owners had samples
         self._lingering = 0  # passes to come that are kept short
 
     def add(self, sample: Sample) -> None:
@@ -98,6 +98,11 @@ class Scheduler:
     def n_waiting(self) -> int:
         """How many samples have no row."""
         return self.owners.total() - len(self.running)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several owners have samples, or had until a short while ago."""
+        return len(self.owners) > 1 or self._lingering > 0
 
     def plan(self) -> Work:
         """The next pass; every sample in it has the blocks for its tokens."""
@@ -126,8 +131,8 @@ class Scheduler:
     def _free(self) -> int:
         """How many draws beyond those that everybody gets the next shared pass may have."""
         self._lingering = LINGER
-        self._shared += 1
-        return 0 if self._shared % PROBE_EVERY < 2 else self.cost.free
+        self._shared_passes += 1
+        return 0 if self._shared_passes % PROBE_EVERY < 2 else self.cost.free
 
     def _continue(self, left: int, quotas: Quotas | None, work: Work) -> int:
         """Put running samples into the pass; how many of ``left`` tokens remain."""
