@@ -5,10 +5,10 @@
 
 Every arm trains the demo's chain-of-thought stage with one of the settings of ``[model.reasoning]``
 and ``[supervision]`` (docs/THINKING.md), on the same problems in the same order and with the same
-number of tokens; then it answers, greedily, problems of the trained lengths, with two and with four
-steps more, with a distracting number, and with wordings that were never trained on. Shown are
-accuracy, the share of chains that have as many steps as the problem needs, and how much attention
-the best head spends where an operand comes from.
+number of tokens; then it answers, greedily, problems of the trained lengths, with one or two and
+with three or four steps more, with a distracting number, and with wordings that were never trained
+on. Shown are accuracy, the share of chains that have as many steps as the problem needs, and how
+much attention the best head spends where an operand comes from.
 
 By default the problems are of the validation split, which is for developing; ``--test`` takes the
 test splits, once the choice is made. Each seed has its own weights, batches and problems. Intervals
@@ -16,8 +16,8 @@ are Wilson's over all problems of all seeds; "against plain" is the exact McNema
 problems, not corrected for the number of arms. With few seeds neither knows how much training runs
 differ: look at the seeds, which the JSON has.
 
-One thread, float32, no compiler: an arm takes about 25 minutes of an idle core at 790 steps. Every
-finished arm and seed is a file in the folder, and the same command goes on after an interruption.
+One thread, float32, no compiler. Every finished arm and seed is a file in the folder, with the
+seconds its training took, and the same command goes on after an interruption.
 Prints a table in Markdown, then one JSON line.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,9 @@ from glassmind.generate import Engine, Request, SamplingParams
 from glassmind.generate.model_runner import block_bytes
 from glassmind.generate.packed.allow_list import why_not
 from glassmind.generate.packed.model import PackedModel, pack_model
-from glassmind.model import KVCache, Transformer, probe
+from glassmind.model import KVCache, TokenScorer, Transformer, probe
 from glassmind.model.config import ReasoningConfig
-from glassmind.train.batch import to_batch
+from glassmind.train.batch import Batch, to_batch
 from tests.step_models import READING, STEP, a_chain, a_prompt, packed, reading_model
 
 RNG = np.random.default_rng(1)
@@ -25,16 +26,17 @@ DOCUMENTS = [prompt + chain for prompt, chain in zip(PROMPTS, CHAINS, strict=Tru
 
 
 @pytest.fixture(scope="module", params=READING)
-def model(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+def model(request: pytest.FixtureRequest) -> Transformer:
     return reading_model(request.param)
 
 
-def alone(model, ids):  # type: ignore[no-untyped-def]
+def alone(model: Transformer, ids: Sequence[int]) -> torch.Tensor:
     with torch.inference_mode():
-        return model(torch.tensor([ids]))[0]
+        logits: torch.Tensor = model(torch.tensor([ids]))[0]
+        return logits
 
 
-def test_packed_rows_equal_documents_alone(model) -> None:  # type: ignore[no-untyped-def]
+def test_packed_rows_equal_documents_alone(model: Transformer) -> None:
     batch = to_batch(packed(DOCUMENTS, 128), torch.device("cpu"))
     assert len(batch.ids) == 1  # they are packed into one row
     with torch.inference_mode():
@@ -48,21 +50,44 @@ def test_packed_rows_equal_documents_alone(model) -> None:  # type: ignore[no-un
         )
 
 
-def test_every_switch_changes_what_is_computed(model) -> None:  # type: ignore[no-untyped-def]
+def test_a_verifier_reads_steps_too(model: Transformer) -> None:
+    scorer = TokenScorer(model, 1).eval()
+    torch.nn.init.normal_(scorer.score.weight)
+    torch.nn.init.normal_(scorer.get_parameter("judge.0.attention.output.weight"))
+
+    def scores(batch: Batch) -> torch.Tensor:
+        with torch.inference_mode():
+            found, _ = scorer(
+                batch.ids,
+                positions_BT=batch.positions,
+                previous_BT=batch.previous,
+                mask=batch.mask,
+            )
+        return found
+
+    both = to_batch(packed(DOCUMENTS[:2], 128), torch.device("cpu"))
+    together, ids = scores(both), DOCUMENTS[1]
+    (single,) = scores(to_batch(packed([ids], len(ids)), torch.device("cpu")))
+    row = both.ids[0].tolist()
+    start = next(at for at in range(128) if row[at : at + len(ids)] == ids)
+    torch.testing.assert_close(together[0, start : start + len(ids)], single, rtol=1e-3, atol=1e-3)
+
+
+def test_every_switch_changes_what_is_computed(model: Transformer) -> None:
     plain = Transformer(replace(model.config, reasoning=ReasoningConfig()))
     plain.load_state_dict(model.state_dict(), strict=False)
     difference = (alone(plain, DOCUMENTS[2]) - alone(model, DOCUMENTS[2])).abs()
     assert difference[-1].max() > 1e-3
 
 
-def test_rows_with_a_mask_need_to_say_what_follows_what(model) -> None:  # type: ignore[no-untyped-def]
+def test_rows_with_a_mask_need_to_say_what_follows_what(model: Transformer) -> None:
     batch = to_batch(packed(DOCUMENTS, 128), torch.device("cpu"))
     with pytest.raises(ValueError, match="previous"):
         model(batch.ids, positions=batch.positions, mask=batch.mask)
 
 
 @pytest.mark.parametrize("pieces", [(17, 1, 1, 1, 20)])
-def test_the_plain_cache_equals_the_whole_row(model, pieces) -> None:  # type: ignore[no-untyped-def]
+def test_the_plain_cache_equals_the_whole_row(model: Transformer, pieces: tuple[int, ...]) -> None:
     ids = DOCUMENTS[2][:40]
     padding = torch.tensor([0, 3])
     rows = torch.tensor([ids, [0] * 3 + ids[:-3]])
@@ -79,7 +104,7 @@ def test_the_plain_cache_equals_the_whole_row(model, pieces) -> None:  # type: i
     torch.testing.assert_close(logits[1, 3:], whole[:-3], rtol=1e-4, atol=1e-4)
 
 
-def test_the_engine_equals_the_whole_row(model) -> None:  # type: ignore[no-untyped-def]
+def test_the_engine_equals_the_whole_row(model: Transformer) -> None:
     """Prompts hold finished steps and are read in pieces, siblings fork, blocks are shared."""
     memory = 9 * block_bytes(model)
     engine = Engine(pack_model(model), chunk_tokens=13, max_rows=3, max_cache_bytes=memory)
@@ -103,7 +128,7 @@ def test_the_engine_equals_the_whole_row(model) -> None:  # type: ignore[no-unty
             torch.testing.assert_close(got, expected, rtol=1e-3, atol=2e-3)
 
 
-def test_a_plain_request_equals_the_whole_row(model) -> None:  # type: ignore[no-untyped-def]
+def test_a_plain_request_equals_the_whole_row(model: Transformer) -> None:
     """Such a request may decode several tokens in one compiled call."""
     engine = Engine(pack_model(model))
     prompt = DOCUMENTS[2][:30]
@@ -115,7 +140,7 @@ def test_a_plain_request_equals_the_whole_row(model) -> None:  # type: ignore[no
     torch.testing.assert_close(torch.tensor(sample.logprobs), expected, rtol=1e-3, atol=2e-3)
 
 
-def test_all_but_the_bias_is_for_the_compiled_pass(model) -> None:  # type: ignore[no-untyped-def]
+def test_all_but_the_bias_is_for_the_compiled_pass(model: Transformer) -> None:
     reason = why_not(model)
     if not model.config.reasoning.step_bias:
         assert reason is None
@@ -125,7 +150,7 @@ def test_all_but_the_bias_is_for_the_compiled_pass(model) -> None:  # type: igno
         assert reason.startswith("model.reasoning.step_bias is")
 
 
-def test_weights_can_be_watched(model) -> None:  # type: ignore[no-untyped-def]
+def test_weights_can_be_watched(model: Transformer) -> None:
     with probe(model, read=["blocks.1.attention.weights"]) as seen:
         logits = alone(model, DOCUMENTS[1])
     torch.testing.assert_close(logits, alone(model, DOCUMENTS[1]), rtol=1e-4, atol=1e-4)
@@ -135,7 +160,7 @@ def test_weights_can_be_watched(model) -> None:  # type: ignore[no-untyped-def]
     torch.testing.assert_close(weights_HTT.sum(-1), torch.ones(weights_HTT.shape[:2]))
 
 
-def test_the_cache_forgets_finished_steps(model) -> None:  # type: ignore[no-untyped-def]
+def test_the_cache_forgets_finished_steps(model: Transformer) -> None:
     """Of a long chain it holds no more than the question, the conclusions and a step or two."""
     mask = model.config.reasoning.mask
     prompt = a_prompt(np.random.default_rng(3))
