@@ -42,7 +42,7 @@ def solve(problems: Sequence[Problem], session: Session, budget: Budget) -> list
 
 
 METHOD = Method(
-    name="step-beam",
+    name="toy-beam",
     title="step beam <toy>",
     explanation="The likeliest first step is kept, and the model goes on from there.",
     solve=solve,

@@ -34,9 +34,11 @@ from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
 from glassmind.generate.model_runner import LanguageModel, block_bytes
 from glassmind.interop.pretrained import Pretrained
+from glassmind.llm.continuing import NO_ROOM, continuation_nodes, path_request, with_seconds
 from glassmind.llm.costs import timed
 from glassmind.llm.familiarity import Familiarity, load_familiarity
 from glassmind.llm.llm import FREE_TEXT_SAMPLING, Continuation, Format, asked_text
+from glassmind.llm.model import OpenPath
 from glassmind.llm.prompts import ASKED, PromptFormat
 from glassmind.llm.replies import NodeReader
 from glassmind.llm.reply_reader import Channel, Mark
@@ -475,6 +477,35 @@ class LocalLLM:
             cost = Cost(prompt_tokens=len(prompt_ids))
             traces.append(Trace.of_chains(problem.id, chains, cost))
         return timed(traces, seconds)
+
+    @property
+    def follows_instructions(self) -> bool:
+        """See ``PromptedModel``; one that was trained to write steps writes nothing else."""
+        return self.format != "question" and not self.lines_are_steps
+
+    @property
+    def continues_steps(self) -> bool:
+        """See ``StepModel``: only our own format closes a step with a token."""
+        return self.format == "question" and self.style == "chain"
+
+    def prompt_tokens(self, question: str) -> int:
+        """See ``StepModel``; 0 if the question cannot fit."""
+        return len(self.prompt(question, "chain")) if len(question) <= self.longest_text else 0
+
+    def continue_paths(
+        self, paths: Sequence[OpenPath], params: SamplingParams, *, to_end: bool = False
+    ) -> list[list[list[Node]]]:
+        """See ``StepModel``."""
+        asked = [path_request(self, path, params, to_end=to_end) for path in paths]
+        started = time.perf_counter()
+        replies = iter(self._sampler.generate([one for one in asked if one is not None]))
+        seconds = time.perf_counter() - started
+        continued = [
+            [NO_ROOM] * path.samples if request is None else next(replies)
+            for path, request in zip(paths, asked, strict=True)
+        ]
+        nodes = [[continuation_nodes(self, one) for one in samples] for samples in continued]
+        return with_seconds(nodes, seconds)
 
     def continuations(self, text: str, params: SamplingParams) -> list[Continuation]:
         """See ``LLM.continuations``."""

@@ -118,6 +118,11 @@ class RemoteLLM:
             format = "text" if listed.get("format") == "text" else "chat"
         return cls(name or model, client, model, format, prompts or PromptFormat())
 
+    @property
+    def follows_instructions(self) -> bool:
+        """See ``PromptedModel``: a server does not say otherwise."""
+        return True
+
     def with_prompts(self, prompts: PromptFormat) -> RemoteLLM:
         """See ``LLM.with_prompts``."""
         return replace(self, prompts=prompts)

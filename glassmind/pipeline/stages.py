@@ -239,8 +239,9 @@ def slice_session(
         if list(problems) != whole:
             return make()
         sampled = next(llm for llm in models if llm.style == style)
-        judged = "-judged-" in name  # chains that were sampled, and compared, before
-        return kept(job, f"{slice}-{name}", problems, style, make, None if judged else sampled)
+        # Chains that were sampled, and compared, before; and trees, whose spans a tool may correct.
+        other = "-judged-" in name or "-searched-" in name
+        return kept(job, f"{slice}-{name}", problems, style, make, None if other else sampled)
 
     return Session(
         models,

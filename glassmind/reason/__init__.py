@@ -5,7 +5,8 @@ Read ``vote`` (many samples, one answer), ``stopping`` and ``adaptive`` (when a 
 (how long a model thinks) and ``verify`` (scoring steps), ``confidence`` (how likely an answer is
 right), ``check`` (the first wrong step of a written solution); then ``method`` (the record of a
 method, and ``needs``), ``methods`` (one file each), ``registry`` (the list of them), ``session``
-(the chains that they share) and ``reordering`` (the same chains in another order). ``reward``,
-``rewards`` and ``reward_registry`` do the same for rewards. The models themselves are in
-``glassmind.llm``.
+(the chains that they share) and ``reordering`` (the same chains in another order). Searches write
+their own chains: ``tree`` (a trace that grows), ``search`` (trees of all problems in step) and
+``verify_tree`` (scoring nodes of a tree). ``reward``, ``rewards`` and ``reward_registry`` do for
+rewards what the others do for methods. The models themselves are in ``glassmind.llm``.
 """

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-Need = Literal["direct", "chain", "verifier", "tokens", "thinking", "answers"]
-"""A model that answers without steps, a model that writes steps first, a verifier, control over
-which tokens a model writes (weights in this process, not a remote server), tokens that mark the
-end of its thinking, and the reference answers of the problems."""
+Need = Literal[
+    "direct", "chain", "steps", "instructions", "verifier", "tokens", "thinking", "answers"
+]
+"""A model that answers without steps, a model that writes steps first, one whose chains can be
+continued after any step (``llm.model.StepModel``), one that does what a prompt says
+(``llm.model.PromptedModel``), a verifier, control over which tokens a model writes (weights in this
+process, not a remote server), tokens that mark the end of its thinking, and the reference answers
+of the problems."""

@@ -25,12 +25,18 @@ from glassmind.reason.methods import (
     process_last,
     process_min,
     process_product,
+    program_aided,
+    program_aided_verifier_vote,
+    refinement,
     score_vote,
     self_consistency,
     shape_vote,
     single_sample,
+    step_beam,
+    tree_search,
     verifier_best_of_n,
     verifier_vote,
+    written_program,
 )
 from glassmind.reason.needs import Need
 
@@ -53,6 +59,12 @@ _BUILT_IN = (
     process_product.METHOD,
     process_min.METHOD,
     process_last.METHOD,
+    program_aided.METHOD,
+    program_aided_verifier_vote.METHOD,
+    written_program.METHOD,
+    refinement.METHOD,
+    step_beam.METHOD,
+    tree_search.METHOD,
     any_of_k.METHOD,
 )
 _registry = {method.name: method for method in _BUILT_IN}
@@ -60,6 +72,8 @@ _registry = {method.name: method for method in _BUILT_IN}
 _WHAT: dict[Need, str] = {
     "direct": "a model that answers directly",
     "chain": "a model that writes its steps",
+    "steps": "chains that can be continued after any step",
+    "instructions": "a model that follows instructions",
     "verifier": "a verifier",
     "tokens": "weights in this process",
     "thinking": "tokens that mark the end of thinking",

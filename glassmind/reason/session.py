@@ -7,18 +7,19 @@ asked for. A method that searches asks the session for the model itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, Protocol
 
 from glassmind.generate import SamplingParams, derive_seed
-from glassmind.llm.model import Model
+from glassmind.llm.model import Model, PromptedModel, StepModel
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.budget_forcing import thinking_marks
 from glassmind.reason.needs import Need
 from glassmind.reason.reordering import shuffled
 from glassmind.reason.verify import Verify, verify_function
+from glassmind.reason.verify_tree import VerifyNodes, verify_nodes_function
 from glassmind.records import Problem, Trace
 from glassmind.tokenize import Style
 
@@ -51,7 +52,8 @@ class Session:
     For each style, the first of ``models`` that has it is used. ``greedy`` and ``sampled`` are the
     sampling parameters; ``sampled.samples`` chains are sampled as soon as one is needed, so that
     all methods use the same ones. ``answers`` says whether the problems have reference answers.
-    ``label`` is a prefix for progress messages, ``keep`` stores traces, ``verify`` scores them.
+    ``label`` is a prefix for progress messages, ``keep`` stores traces, ``verify`` scores chains
+    and ``verify_nodes`` single nodes.
     """
 
     def __init__(
@@ -63,16 +65,18 @@ class Session:
         answers: bool = True,
         keep: Keep = not_kept,
         verify: Verify | None = None,
+        verify_nodes: VerifyNodes | None = None,
         progress: Progress | None = None,
         label: str = "",
     ) -> None:
         self._variants: dict[str, Session] = {}
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
-        self._answers, self._verify = answers, verify
+        self._answers, self._verify, self._verify_nodes = answers, verify, verify_nodes
         self._keep, self._progress, self._label = keep, progress or Silent(), label
         self._drawn: dict[tuple[str, Style, tuple[Problem, ...]], list[Trace]] = {}
         self._parts: dict[tuple[str, Style, tuple[Problem, ...], int], list[Trace]] = {}
+        self._searched: dict[tuple[str, tuple[Problem, ...]], list[Trace]] = {}
 
     @property
     def has(self) -> frozenset[Need]:
@@ -80,6 +84,11 @@ class Session:
         found: set[Need] = {*self._models}
         if any(model.scorer is not None for model in self._models.values()):
             found.add("verifier")
+        chain = self._models.get("chain")
+        if isinstance(chain, StepModel) and chain.continues_steps:
+            found.add("steps")
+        if isinstance(chain, PromptedModel) and chain.follows_instructions:
+            found.add("instructions")
         if self._answers:
             found.add("answers")
         tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
@@ -105,6 +114,13 @@ class Session:
             raise ValueError(f"this session has no model for {style} answers")
         return self._models[style]
 
+    def step_model(self) -> StepModel:
+        """The model for chains, which can continue them after any step."""
+        model = self.model("chain")
+        if not isinstance(model, StepModel) or not model.continues_steps:
+            raise ValueError(f"{model.name} cannot continue a chain after a step")
+        return model
+
     def variant(self, label: str, **changes: Any) -> Session:
         """The same models with other sampling parameters, such as ``calculator="equations"``.
 
@@ -129,6 +145,7 @@ class Session:
                 answers=self._answers,
                 keep=keep_as,
                 verify=self._verify,
+                verify_nodes=self._verify_nodes,
                 progress=self._progress,
                 label=f"{self._label}{label}-",
             )
@@ -161,6 +178,52 @@ class Session:
     def judged(self, problems: Sequence[Problem], n: int, style: Style = "chain") -> list[Trace]:
         """The same chains with the verifier's scores; their cost includes the scoring."""
         return self._traces("judged", problems, style, n)
+
+    def searched(self, name: str, problems: Sequence[Problem], make: Make) -> list[Trace]:
+        """What a search wrote: ``make``'s traces, made once and stored like the sampled chains.
+
+        ``name`` says which search it was and how much it was allowed to spend.
+        """
+        key = (name, tuple(problems))
+
+        def watched_make(start: int = 0, stop: int | None = None) -> list[Trace]:
+            stage, total = f"searching {self._label}{name}", len(problems[start:stop])
+            with watched(self._progress, stage, total, "problems") as watch:
+                traces = make(start, stop)
+                watch(total, total)
+                return traces
+
+        if key not in self._searched:
+            kept = self._keep(f"chain-searched-{name}", problems, "chain", watched_make)
+            self._searched[key] = kept
+        return self._searched[key]
+
+    def judge_nodes(
+        self,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        wanted: Sequence[Sequence[int]],
+    ) -> list[Trace]:
+        """The traces with the verifier's judgement of the ``wanted`` nodes of each."""
+        model = self.model("chain")
+        if model.scorer is None or model.tokenizer is None:
+            raise ValueError(f"{model.name} has no verifier")
+        verify = self._verify_nodes or verify_nodes_function(model)
+        return verify(model.scorer, model.tokenizer, problems, traces, wanted)
+
+    def judged_traces(
+        self,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        progress: Callable[[int, int], None] | None = None,
+        style: Style = "chain",
+    ) -> list[Trace]:
+        """Traces that a method composed, with the verifier's scores of their chains."""
+        model = self.model(style)
+        if model.scorer is None or model.tokenizer is None:
+            raise ValueError(f"{model.name} has no verifier")
+        verify = self._verify or verify_function(model)
+        return verify(model.scorer, model.tokenizer, problems, traces, progress=progress)
 
     def _traces(self, what: str, problems: Sequence[Problem], style: Style, n: int) -> list[Trace]:
         key = (what, style, tuple(problems))
@@ -197,16 +260,13 @@ class Session:
         return self._keep(name, problems, style, make)
 
     def _judge(self, name: str, problems: Sequence[Problem], n: int, style: Style) -> list[Trace]:
-        model = self.model(style)
-        scorer, tokenizer = model.scorer, model.tokenizer
-        if scorer is None or tokenizer is None:
-            raise ValueError(f"{model.name} has no verifier")
+        if self.model(style).scorer is None:
+            raise ValueError(f"{self.model(style).name} has no verifier")
 
         def make(start: int = 0, stop: int | None = None) -> list[Trace]:
             traces = self.samples(problems, n, style)[start:stop]
             stage = f"verifying {self._label}{name}"
             with watched(self._progress, stage, len(traces), "problems") as watch:
-                verify = self._verify or verify_function(model)
-                return verify(scorer, tokenizer, problems[start:stop], traces, progress=watch)
+                return self.judged_traces(problems[start:stop], traces, watch, style)
 
         return self._keep(name, problems, style, make)

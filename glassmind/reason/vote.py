@@ -64,10 +64,17 @@ def heaviest(
     completions: Sequence[Completion], answer: str | None, weights: Sequence[float]
 ) -> int | None:
     """The number of the heaviest sample that gave ``answer``, of equals the likeliest under the
-    model; ``None`` if none did."""
+    model; ``None`` if none did. A chain that a tool corrected comes after those of the model
+    alone, since it is not known how likely it is."""
     keys = answer_keys(completions)
     giving = [n for n, key in enumerate(keys) if key is not None and key == answer]
-    return max(giving, key=lambda n: (weights[n], completions[n].logprob, -n), default=None)
+
+    def rank(n: int) -> tuple[float, bool, float, int]:
+        chain = completions[n]
+        known = len(chain.logprobs) == len(chain.token_ids)
+        return weights[n], known, chain.logprob, -n
+
+    return max(giving, key=rank, default=None)
 
 
 def logprob_weights(completions: Sequence[Completion]) -> list[float]:

@@ -443,10 +443,10 @@ def test_a_registered_method_is_a_rung(finished: RunFolder, tmp_path: Path) -> N
     with registry.registered(step_beam.METHOD):
         run_ladder(RECIPE, folder, resume=True)
     ladder = finished_ladder(RunFolder(folder))
-    others = [row for row in ladder.rows if row.rung != "step-beam"]
+    others = [row for row in ladder.rows if row.rung != "toy-beam"]
     assert others == list(finished_ladder(finished).rows)
     assert len(ladder.rows) == len(others) + 3
-    assert "step-beam" in (folder / "votes.json").read_text("utf-8")
+    assert "toy-beam" in (folder / "votes.json").read_text("utf-8")
     assert "step beam &lt;toy&gt;" in (folder / "report.html").read_text("utf-8")
 
 

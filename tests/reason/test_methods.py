@@ -8,6 +8,7 @@ from fixed_model import FixedModel, chain, session
 from glassmind.evaluate.ladder.grading import verdicts
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Solution
+from glassmind.reason.needs import Need
 from glassmind.records import Node, Problem, Trace, Verdict
 
 PROBLEM = Problem("p", "?", "18")
@@ -21,6 +22,8 @@ ROW = [
     chain("7.00", 16, -9.0, 0.1),
     chain(None, 17, -0.1, 0.99),
 ]
+
+HAS: tuple[Need, ...] = ("direct", "chain", "verifier", "answers")
 
 
 def solved(name: str, row: list[Node]) -> tuple[Solution, Verdict]:
@@ -36,6 +39,7 @@ def solved(name: str, row: list[Node]) -> tuple[Solution, Verdict]:
         ("chain-of-thought", "7", 10),
         ("single-sample", "7", 10),
         ("self-consistency", "7", 108),
+        ("program-aided", "7", 108),
         ("log-probability-vote", "5", 108),
         ("verifier-vote", "9", 108),
         ("verifier-best-of-n", "9", 108),
@@ -60,14 +64,14 @@ def test_the_verifier_s_vote_adds_odds() -> None:
 
 def test_no_answer_is_a_wrong_answer() -> None:
     row = [chain(None, 3, -1, 0.9), chain(None, 4, -1, 0.9)]
-    for method in registry.methods():
+    for method in registry.usual(HAS):
         solution, verdict = solved(method.name, row)
         assert solution.answer is None
         assert not verdict.correct
 
 
 def test_any_of_k_is_a_ceiling() -> None:
-    for method in registry.methods():
+    for method in registry.usual(HAS):
         if solved(method.name, ROW)[1].correct:
             assert solved("any-of-k", ROW)[1].correct
 

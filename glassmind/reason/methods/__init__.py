@@ -6,5 +6,7 @@ results), ``longer_thinking`` and ``capped_thinking`` (longer or shorter than th
 ``score_vote`` (votes over many chains), ``checked_vote`` and ``checked_verifier_vote`` (votes of
 chains whose equations hold), ``adaptive_vote`` and ``shape_vote`` (votes that stop when they are
 decided), ``verifier_best_of_n``, ``process_product``, ``process_min`` and ``process_last`` (the
-best of many), and ``any_of_k`` (a ceiling for all of them).
+best of many), ``program_aided`` with ``program_aided_verifier_vote`` and ``written_program``
+(arithmetic done by an interpreter), ``refinement``, ``step_beam`` and ``tree_search`` (searches
+that continue chains after a step), and ``any_of_k`` (a ceiling for all of them).
 """

@@ -17,24 +17,27 @@ from functools import partial
 from typing import Any, TypeVar
 
 from glassmind.generate import Event, Generation, Request, SamplingParams, derive_seed
+from glassmind.llm.continuing import NO_ROOM, continuation_nodes, path_request, with_seconds
 from glassmind.llm.costs import timed
 from glassmind.llm.local import LocalLLM
+from glassmind.llm.model import OpenPath
 from glassmind.llm.replies import NodeReader, closed_lines
 from glassmind.model import TokenScorer
 from glassmind.reason.verify import verify_function
+from glassmind.reason.verify_tree import verify_nodes_function
 from glassmind.records import Completion, Cost, Node, Problem, Trace
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import JsonObject
 from glassmind.serve.access.callers import Caller
 from glassmind.serve.endpoints.service import Service, Tail
 from glassmind.serve.sampling import check_room
-from glassmind.tokenize import Style, Tokenizer, parse_completion
+from glassmind.tokenize import Style, Tokenizer, chain_nodes, parse_completion
 
 T = TypeVar("T")
 
 
 class MethodModel:
-    """A ``llm.model.Model``. ``start`` is called once, when the engine has accepted the first
+    """A ``llm.model.StepModel``. ``start`` is called once, when the engine has accepted the first
     chains, ``step`` for every completed step of a chain, and ``done`` for every completed chain.
     ``caller`` is the sender of the request.
 
@@ -56,6 +59,7 @@ class MethodModel:
         self._loop = asyncio.get_running_loop()
         self._waiting: set[Future[Any]] = set()
         self._over = False
+        self._begun = False
         self._chains = 0
         self._scored: dict[tuple[str, tuple[int, ...]], tuple[Node, ...]] = {}
 
@@ -90,6 +94,38 @@ class MethodModel:
     ) -> list[Trace]:
         """In the method's thread: chains sampled in the engine's thread."""
         return self._wait(self._sample(problems, params, style, first))
+
+    @property
+    def follows_instructions(self) -> bool:
+        return self._service.served.follows_instructions
+
+    @property
+    def continues_steps(self) -> bool:
+        return self._service.served.continues_steps
+
+    def prompt_tokens(self, question: str) -> int:
+        """In the method's thread."""
+        service = self._service
+        return self._wait(service.text(service.served.prompt_tokens, question))
+
+    def continue_paths(
+        self, paths: Sequence[OpenPath], params: SamplingParams, *, to_end: bool = False
+    ) -> list[list[list[Node]]]:
+        """In the method's thread: continuations sampled in the engine's thread."""
+        return self._wait(self._continue(paths, params, to_end))
+
+    def verify_nodes(
+        self,
+        scorer: TokenScorer,
+        tokenizer: Tokenizer,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        wanted: Sequence[Sequence[int]],
+    ) -> list[Trace]:
+        """In the method's thread: the nodes' scores, computed between the engine's steps."""
+        verify = verify_nodes_function(self._service.served)
+        score = partial(verify, scorer, tokenizer, problems, traces, wanted)
+        return self._wait(self._service.thread.call(score))
 
     def verify(
         self,
@@ -148,7 +184,8 @@ class MethodModel:
         started = time.perf_counter()
         running = await service.begin(asked, self._caller)
         try:
-            if self._chains == 0:
+            if not self._begun:
+                self._begun = True
                 self._start(params.samples * len(problems))
             chains = [
                 _Chain(served, style, request.prompt_ids, self._chains + sample)
@@ -176,6 +213,46 @@ class MethodModel:
             )
         ]
         return timed(traces, time.perf_counter() - started)
+
+    async def _continue(
+        self, paths: Sequence[OpenPath], params: SamplingParams, to_end: bool
+    ) -> list[list[list[Node]]]:
+        """Continuations of paths. Of a search, ``done`` gets the chains that end; there are no
+        ``step`` events, because a step is shared by many chains."""
+        service, served = self._service, self._service.served
+        asked = [
+            await service.text(path_request, served, path, params, to_end=to_end) for path in paths
+        ]
+        numbers = [number for number, request in enumerate(asked) if request is not None]
+        requests = [request for request in asked if request is not None]
+        replies = [[NO_ROOM] * path.samples for path in paths]
+        started = time.perf_counter()
+        running = await service.begin(requests, self._caller)
+        try:
+            if not self._begun:
+                self._begun = True
+                self._start(sum(path.samples for path in paths))
+            async for at, event in running:
+                if event.done is None:
+                    continue
+                service.metrics.tokens(len(event.done.token_ids))
+                replies[numbers[at]][event.sample] = event.done
+                self._tell_of_end(paths[numbers[at]], event.done)
+        finally:
+            running.cancel()
+        seconds = time.perf_counter() - started
+        nodes = [[continuation_nodes(served, one) for one in samples] for samples in replies]
+        return with_seconds(nodes, seconds)
+
+    def _tell_of_end(self, path: OpenPath, written: Generation) -> None:
+        """Call ``done`` if a path's continuation ends its chain."""
+        served, ids = self._service.served, (*path.token_ids, *written.token_ids)
+        if written.finish != "stop" or ids[-1] not in served.stop_ids:
+            return
+        nodes = chain_nodes(served.tokenizer, ids, "chain", finish="stop")
+        (chain,) = Trace.of_chains(path.problem.id, [nodes]).completions
+        self._done(replace(chain, sample=self._chains))
+        self._chains += 1
 
     async def _tell(self, problem: Problem, chain: _Chain) -> None:
         """Score a completed chain if ``verifying``, then call ``done``."""

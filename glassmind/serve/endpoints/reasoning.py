@@ -74,6 +74,7 @@ class _Reasoning:
             replace(params, samples=1),  # no other method shares the chains: draw none in advance
             answers=False,
             verify=self._model.verify,
+            verify_nodes=self._model.verify_nodes,
         )
 
     def cancel(self) -> None:
@@ -178,6 +179,10 @@ def _method(served: LocalLLM, body: ReasonRequest) -> Method:
     has: set[Need] = {served.style}
     if served.scorer is not None:
         has.add("verifier")
+    if served.continues_steps:
+        has.add("steps")
+    if served.follows_instructions:
+        has.add("instructions")
     try:
         method = registry.named(body.method) if body.method else registry.best(has)
         registry.require(method, has)
