@@ -53,6 +53,7 @@ max_new_tokens = 24
 problems = 60
 samples = 4
 branches = 2
+facts = true
 [verifier.train]
 steps = 4
 batch_rows = 1
