@@ -133,7 +133,7 @@ class Bench:
         tokens, tokenizer = self.args.perplexity_tokens, self.tiny.tokenizer
         windows: list[Text] = [(self.text[i : i + WINDOW], 1) for i in range(0, tokens, WINDOW)]
         solutions: list[Text] = []
-        for problem in task_problems("test", self.tiny, max(1, tokens // 64)):
+        for problem in task_problems("test", self.tiny.recipe, max(1, tokens // 64)):
             steps = [step.text for step in problem.steps]
             asked = encode_prompt(tokenizer, problem.question, "chain")
             told = encode_completion(tokenizer, steps, problem.answer, "chain")
@@ -348,7 +348,7 @@ class Bench:
 
     def tiny_model(self) -> list[Row]:
         loaded, sampling = self.tiny, self.tiny.recipe.sampling
-        problems = task_problems("test", loaded, self.args.problems)
+        problems = task_problems("test", loaded.recipe, self.args.problems)
         prompts = [encode_prompt(loaded.tokenizer, p.question, "chain") for p in problems]
         limits = [sampling.max_new_tokens] * len(prompts)
         stop = loaded.tokenizer.special["<|end|>"]
@@ -396,7 +396,7 @@ class Bench:
         rows = []
         tiny = [
             encode_prompt(self.tiny.tokenizer, problem.question, "chain")
-            for problem in task_problems("test", self.tiny, 32)
+            for problem in task_problems("test", self.tiny.recipe, 32)
         ]
         real = [self.text[i * SHORT :][:SHORT] for i in range(32)]
         for model, kind, prompts in (

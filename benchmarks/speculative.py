@@ -123,7 +123,7 @@ def taught(loaded: Loaded, steps: int) -> Transformer:
 
 
 def prompts_of(loaded: Loaded, task: str, count: int) -> list[tuple[int, ...]]:
-    problems = task_problems(task, loaded, count)
+    problems = task_problems(task, loaded.recipe, count)
     return [tuple(encode_prompt(loaded.tokenizer, p.question, "chain")) for p in problems]
 
 

@@ -76,6 +76,18 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     return min(1.0, 2 * math.exp(log_top) * total)
 
 
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """The probability that of ``k`` chains, taken from ``n`` of which ``correct`` are right, at
+    least one is: 1 - C(n - correct, k) / C(n, k) (Chen et al. 2021, arXiv 2107.03374).
+
+    Raises:
+        ValueError: not ``0 <= correct <= n`` and ``0 <= k <= n``.
+    """
+    if not (0 <= correct <= n and 0 <= k <= n):
+        raise ValueError(f"cannot take {k} of {n} chains of which {correct} are right")
+    return 1 - math.comb(n - correct, k) / math.comb(n, k)
+
+
 def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
     """The area under the ROC curve: how often a positive has a higher score than a negative, ties
     counting half (Hanley and McNeil 1982). 0.5 is chance, 1 a perfect order.

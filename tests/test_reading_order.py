@@ -17,6 +17,7 @@ LISTED_ELSEWHERE = {
     "data/stories": "families: FAMILIES in the same __init__",
     "learn": "lessons: a folder each, with a docstring of its own",
     "interop/huggingface/families": "families: FAMILIES in the same __init__",
+    "pipeline/tasks": "tasks: _BUILT_IN in its registry.py",
     "reason/methods": "methods: _BUILT_IN in reason/registry.py",
     "reason/rewards": "rewards: _BUILT_IN in reason/reward_registry.py",
 }

@@ -110,7 +110,10 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.pipeline.tasks.task import TextTask
 
     if args.tasks:
-        return _list_tasks(args)
+        from glassmind.cli.task_list import show_tasks
+
+        show_tasks(as_json=args.json)
+        return 0
     if args.task is None:
         raise UserError("--task is missing; glassmind eval --help has examples")
     task, _ = require_task(args.task)
@@ -155,6 +158,12 @@ def run(args: argparse.Namespace) -> int:
     if result.skipped:
         skipped = quantity(result.skipped, "question")
         console().print(f"too long for the model's context, so counted as wrong: {skipped}")
+    formulas = evaluation.formulas
+    if formulas.cut_off:
+        console().print(
+            f"comparisons of formulas that were cut off, so that the answers counted as wrong: "
+            f"{formulas.cut_off:,} of {formulas.asked:,}"
+        )
     if evaluation.engine_busy is not None:
         console().print(f"the engine worked {evaluation.engine_busy:.0%} of the time", style="dim")
     if args.out is not None:
@@ -241,28 +250,6 @@ def _measure_text(args: argparse.Namespace) -> int:
         print_json({**found.figures(), "provenance": encode(found.provenance)})
     else:
         out().file.write(f"{found}\n")
-    return 0
-
-
-def _list_tasks(args: argparse.Namespace) -> int:
-    from glassmind.cli.console import out, print_json
-    from glassmind.evaluate.columns import Column, print_table
-    from glassmind.pipeline.tasks.prompts import prompt_names, shipped_prompt
-    from glassmind.pipeline.tasks.registry import names, tasks
-
-    called = list(zip(names(), tasks(), strict=True))
-    prompts = [shipped_prompt(name) for name in prompt_names()]
-    if args.json:
-        listed = [{"task": name, "about": task.about} for name, task in called]
-        hashes = {prompt.name: prompt.sha256 for prompt in prompts}
-        print_json({"tasks": listed, "prompts": hashes})
-        return 0
-    columns = [Column("task", left=True), Column("what it is", left=True)]
-    print_table(out(), columns, [(name, task.about) for name, task in called])
-    out().file.write("\n")
-    columns = [Column("prompt", left=True), Column("hash", left=True), Column("begins", left=True)]
-    rows = [(p.name, p.sha256, " ".join(p.text.split())[:50]) for p in prompts]
-    print_table(out(), columns, rows)
     return 0
 
 

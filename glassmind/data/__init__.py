@@ -3,13 +3,15 @@
 Read ``stories`` first (what a family of word problems is), then ``skeleton`` (events and numbers),
 ``telling`` (words), ``splits`` (what keeps training and test apart) and ``generator``, which
 combines them. ``problem_files`` loads a person's own problems (``problem_columns`` says where they
-stand), ``gsm8k`` and ``competition_math`` published ones with ``json_lines``, and ``problem_sets``
-names these. ``columns``, ``packing`` and ``loader`` turn encoded text into the batches a trainer
-reads; ``dependencies`` marks where the operands of a solution come from, ``gaps`` spreads
-positions. For fine-tuning, ``chats`` reads conversations, which ``chat_encoding`` encodes, and
-``labelled`` reads texts with labels. ``written_solutions`` are solutions to be checked. Rows come
-from ``row_files``, whatever the file is: ``json_rows``, ``parquet_rows`` and tables by
-``text_file``; ``bad_rows`` counts those that cannot be used.
+stand), ``gsm8k``, ``competition_math`` and ``word_problem_sets`` published ones with
+``json_lines``, and ``problem_sets`` names these. Only for evaluation are ``perturbations`` (the
+same problem, changed), ``countdown``, ``unanswerable``, ``multiple_choice`` and ``wikitext``.
+``columns``, ``packing`` and ``loader`` turn encoded text into the batches a trainer reads;
+``joined`` makes one problem of two, ``dependencies`` marks where the operands of a solution come
+from, ``gaps`` spreads positions. For fine-tuning, ``chats`` reads conversations, which
+``chat_encoding`` encodes, and ``labelled`` reads texts with labels. ``written_solutions`` are
+solutions to be checked. Rows come from ``row_files``, whatever the file is: ``json_rows``,
+``parquet_rows`` and tables by ``text_file``; ``bad_rows`` counts those that cannot be used.
 
 For pretraining, ``texts`` streams documents from files. ``word_ngrams``, ``near_duplicates`` and
 ``contamination`` find text that should not be learned, ``filters`` removes it and reports it, and

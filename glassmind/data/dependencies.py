@@ -37,9 +37,10 @@ def dependency_columns(
     question: str,
     steps: Sequence[Step],
     texts: Sequence[str],
+    length: int,
 ) -> Mapping[Column, NDArray[np.int64]]:
     """The columns of ``<|question|> question <|think|> text <|step|> text <|step|> ...``, up to the
-    last ``<|step|>``; ``texts`` are how the steps are written.
+    last ``<|step|>``, and zeros up to ``length`` tokens; ``texts`` are how the steps are written.
     """
     quantities: list[int] = [0]
     operands: list[int] = [0]
@@ -56,7 +57,10 @@ def dependency_columns(
         used, made = _numbers_of(step, text.encode(), index, asked)
         quantities += [*_by_token(tok, ids, made), 0]
         operands += [*_by_token(tok, ids, used), 0]
-    return {QUANTITY: np.array(quantities), OPERAND_FROM: np.array(operands)}
+    return {
+        column: np.pad(np.array(values, np.int64), (0, length - len(values)))
+        for column, values in ((QUANTITY, quantities), (OPERAND_FROM, operands))
+    }
 
 
 _Span = tuple[int, int, int]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glassmind.data.skeleton import Skeleton, draw_skeleton
 from glassmind.data.splits import Split, content_key, residue, side
@@ -31,7 +31,9 @@ class ProblemDial:
     ``min_steps`` to ``max_steps`` steps, equally often (1 to 8); literals in the question at most
     ``max_number`` and results at most ``max_result`` (general knowledge, such as 60 minutes, may
     exceed the first); ``distractors`` is the probability of a sentence with an irrelevant number;
-    ``families`` restricts the stories (empty: all of them, equally often).
+    ``families`` restricts the stories (empty: all of them, equally often). Of the usual wordings of
+    each sentence the first ``wordings`` are used, 0 means all of them (nine to eleven): a richer
+    language, which takes longer to learn.
     """
 
     min_steps: int = 2
@@ -40,6 +42,8 @@ class ProblemDial:
     max_result: int = 999
     distractors: float = 0.0
     families: tuple[str, ...] = ()
+    # Not in the repr, which is part of the seed: three wordings give the problems they always gave.
+    wordings: int = field(default=3, repr=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_steps <= self.max_steps <= MAX_STEPS:
@@ -53,6 +57,8 @@ class ProblemDial:
             raise UserError(f"max_result {self.max_result} must be between 20 and 999999999")
         if not 0.0 <= self.distractors <= 1.0:
             raise UserError(f"distractors {self.distractors} must be a probability from 0 to 1")
+        if self.wordings < 0:
+            raise UserError(f"wordings {self.wordings} must be at least 0, which means all")
         for name in self.families:
             if name not in FAMILIES:
                 raise UserError(f"no story family {name!r}; there are: {', '.join(FAMILIES)}")
@@ -94,6 +100,7 @@ def generate(dial: ProblemDial, count: int, *, split: Split, seed: int) -> list[
                 reworded=split == "reworded",
                 distractors=dial.distractors,
                 max_number=dial.max_number,
+                wordings=dial.wordings,
             )
             if question not in asked:
                 asked.add(question)

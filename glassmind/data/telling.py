@@ -39,11 +39,18 @@ Words = dict[str, str | int]
 
 
 def tell(
-    u: Uniform, skeleton: Skeleton, *, reworded: bool, distractors: float, max_number: int
+    u: Uniform,
+    skeleton: Skeleton,
+    *,
+    reworded: bool,
+    distractors: float,
+    max_number: int,
+    wordings: int = 0,
 ) -> tuple[str, tuple[Step, ...]]:
     """The question, and its steps with their labels: the canonical solution, in story order.
 
-    ``u`` gives uniform numbers in [0, 1).
+    ``u`` gives uniform numbers in [0, 1). Only the first ``wordings`` of each sentence's usual
+    wordings are used (0: all).
     """
     family = skeleton.family
     words = _cast(u, family)
@@ -60,12 +67,12 @@ def tell(
             person_at = (person_at + person_stride) % len(_EVERYBODY)
             words["q"] = _EVERYBODY[person_at]
         _say_numbers(words, numbers)
-        wordings = _wordings(event.sentence, reworded)
-        pick = int(u() * len(wordings))
+        texts = _wordings(event.sentence, reworded, wordings)
+        pick = int(u() * len(texts))
         if told.get(event.name) == pick:
-            pick = (pick + 1) % len(wordings)
+            pick = (pick + 1) % len(texts)
         told[event.name] = pick
-        text = wordings[pick]
+        text = texts[pick]
         if text.startswith("{S}"):
             subjects = _wordings(_SUBJECTS, reworded)
             text = subjects[int(u() * len(subjects))] + text[3:]
@@ -89,16 +96,18 @@ def tell(
         if event.introduces:
             words["prev"], words["p"] = words["p"], words["q"]
     if distractors and u() < distractors:
-        wordings = _wordings(_DISTRACTORS, reworded)
-        text = wordings[int(u() * len(wordings))]
+        texts = _wordings(_DISTRACTORS, reworded)
+        text = texts[int(u() * len(texts))]
         sentences.insert(1, text.format(a=2 + int(u() * (max_number - 1))))
-    questions = _wordings(family.questions[skeleton.state], reworded)
+    questions = _wordings(family.questions[skeleton.state], reworded, wordings)
     sentences.append(questions[int(u() * len(questions))].format_map(words))
     return " ".join(sentences), tuple(steps)
 
 
-def _wordings(sentence: Sentence, reworded: bool) -> tuple[str, ...]:
-    return sentence.held_out if reworded else sentence.usual
+def _wordings(sentence: Sentence, reworded: bool, most: int = 0) -> tuple[str, ...]:
+    if reworded:
+        return sentence.held_out
+    return sentence.usual[:most] if most else sentence.usual
 
 
 def _stride(u: Uniform) -> int:

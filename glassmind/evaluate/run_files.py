@@ -211,6 +211,25 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadShares:
+    """``shares[layer][head]``: how much of its attention a head spends on the tokens that operands
+    come from, the mean over ``operands`` tokens of operands; ``evenly`` is what attention spread
+    evenly over all visible tokens would spend there."""
+
+    operands: int
+    evenly: float
+    shares: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyAttention:
+    """``dependencies.json``: the heads of a model before its training and after."""
+
+    before: HeadShares | None
+    after: HeadShares
+
+
+@dataclass(frozen=True, slots=True)
 class RunFiles:
     """Everything the report is made from; ``None`` if the file is missing."""
 
@@ -221,6 +240,7 @@ class RunFiles:
     votes: tuple[VotesRow, ...] | None
     examples: tuple[Example, ...] | None
     attention: Attention | None
+    dependencies: DependencyAttention | None
     run: RunInfo | None
     recipe: str | None
     validation: Validation | None
@@ -246,6 +266,7 @@ def read_run_files(folder: Path) -> RunFiles:
         votes=_read_rows(VotesRow, folder / "votes.json"),
         examples=read_examples(examples) if examples.exists() else None,
         attention=_check_attention(folder / "attention.json"),
+        dependencies=_check_dependencies(folder / "dependencies.json"),
         run=_read(RunInfo, folder / "run.json"),
         recipe=_text(folder / "recipe.toml"),
         validation=_read(Validation, folder / "validation.json"),
@@ -277,6 +298,15 @@ def read_ladder(path: Path) -> Ladder:
             if other is not None and ladder.row(other, row.slice) is None:
                 raise UserError(f"{where} is compared with {other!r}, which has no row there")
     return ladder
+
+
+def _check_dependencies(path: Path) -> DependencyAttention | None:
+    found = _read(DependencyAttention, path)
+    if found is not None and found.before is not None:
+        sizes = [[len(layer) for layer in each.shares] for each in (found.before, found.after)]
+        if sizes[0] != sizes[1]:
+            raise UserError(f"{path}: before and after must have the same layers and heads")
+    return found
 
 
 def _check_attention(path: Path) -> Attention | None:

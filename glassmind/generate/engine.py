@@ -10,6 +10,9 @@ server, a question asked at the command line. One ``step`` is
     sample      the next token of those whose last token was read       token_sampler, sampler
     react       stop strings, constraints, the calculator               token_hook
 
+While every sample only reads the token it drew last and draws the next, several such steps are done
+in one compiled call, if there is a packed model (``decode_run``).
+
 A caller that has all its requests at hand calls ``generate``. One that gets them one by one, as a
 server does, calls ``submit``, then ``step`` as long as the engine is ``busy``, and ``cancel``.
 """
@@ -29,12 +32,14 @@ from glassmind.generate.best_of import BestOf
 from glassmind.generate.cache.blocks import Blocks
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.constraint.vocabulary import Vocabulary
+from glassmind.generate.decode_run import DecodeRuns, can_run
 from glassmind.generate.fair_shares import NOBODY, Owner
 from glassmind.generate.model_runner import LanguageModel, ModelRunner, block_bytes
 from glassmind.generate.packed.model import PackedModel
+from glassmind.generate.packed.native_calls import calls
 from glassmind.generate.request import Generation, Request, TopLogprobs
 from glassmind.generate.sample import Sample
-from glassmind.generate.scheduler import Scheduler
+from glassmind.generate.scheduler import Scheduler, Work
 from glassmind.generate.scoring import score_known
 from glassmind.generate.speculative.draft_model import Draft, check_draft
 from glassmind.generate.token_sampler import TokenSampler
@@ -42,6 +47,11 @@ from glassmind.model import Transformer
 from glassmind.model.eager import uncompiled
 
 CACHE_BYTES = 1 << 30
+
+# The longest runs of decode steps (``decode_run``): while a caller waits for each token, or samples
+# wait for a place, they are short. No step begins after so many seconds of a run.
+SHORT_RUN, LONG_RUN = 16, 64
+SECONDS_REPORTED, SECONDS = 0.02, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,9 @@ class Engine:
             self.scheduler.caches.append(self._draft.runner.cache)
         self._token_sampler = TokenSampler(model, self.scheduler)
         self.step_seconds = 0.0  # spent in steps since the beginning; the rest is the caller's time
+        self._runs: DecodeRuns | None = None
+        if isinstance(model, PackedModel) and draft is None and calls() is not None:
+            self._runs = DecodeRuns(model, self._runner.cache)
         self._tickets = 0
         self._best_of: dict[int, BestOf] = {}  # by ticket
 
@@ -238,8 +251,13 @@ class Engine:
         """How many guesses were right; each saved its sample a pass."""
         return self._token_sampler.accepted
 
+    @property
+    def seconds_in_runs(self) -> float:
+        """The time that the model took within runs of several steps (``decode_run``)."""
+        return 0.0 if self._runs is None else self._runs.model_seconds
+
     def step(self) -> list[Event]:
-        """One pass through the model, and what it added to each sample."""
+        """One pass through the model, or some decode steps, and what that added to each sample."""
         with self._inference():
             return self._step(report=True)
 
@@ -248,16 +266,45 @@ class Engine:
     def _step(self, report: bool) -> list[Event]:
         began = time.perf_counter()
         try:
-            return self._pass(report)
+            return self._advance(report)
         finally:
             self.step_seconds += time.perf_counter() - began
 
-    def _pass(self, report: bool) -> list[Event]:
+    def _advance(self, report: bool) -> list[Event]:
         work = self.scheduler.plan()
         if not work:
             return []
-        cost, drawn = self.scheduler.cost, 0
+        cost = self.scheduler.cost
         cost.begin(time.perf_counter())
+        if self._runs is not None and can_run(self.model, work):
+            touched = self._run(self._runs, [sample for sample, _ in work], report)
+        else:
+            touched = self._pass(work)
+        new = [s for s in touched if s.unscored > s.reported] if report else []
+        events = [self._event(sample) for sample in new]
+        done = [s for s in touched if s.finish is not None and s.complete]
+        self.scheduler.end(done)
+        if not self.busy:
+            cost.pause()
+        ends = [end for sample in done for end in self._ends(sample)]
+        return [event for event in events if event.token_ids] + ends
+
+    def _run(self, runs: DecodeRuns, samples: list[Sample], report: bool) -> list[Sample]:
+        """Several decode steps in one call; the samples."""
+        most = LONG_RUN if not (report or self.n_waiting) else SHORT_RUN
+        steps = self.scheduler.reserve(samples, most)
+        before = [sample.computed for sample in samples]
+        steps = runs.run(samples, steps, SECONDS_REPORTED if report else SECONDS)
+        for sample in samples:
+            if sample.computed >= (sample.remembered + 1) * BLOCK:
+                self.scheduler.remember(sample)
+        drawn = sum(sample.computed for sample in samples) - sum(before)
+        self.scheduler.cost.did(max(1, round(drawn / steps)), 0, steps)
+        return samples
+
+    def _pass(self, work: Work) -> list[Sample]:
+        """One pass through the model; the samples that it worked on."""
+        drawn = 0
         if self._draft is not None:
             self._draft.guess(work)
         hidden_TD = self._runner.run(
@@ -270,16 +317,8 @@ class Engine:
                 self.scheduler.remember(sample)
             if not sample.due:
                 drawn += 1 + len(sample.siblings)
-        cost.did(drawn, max(0, len(hidden_TD) - drawn))
-        touched = [sample for sample, _ in work] + self._token_sampler.sample(work, hidden_TD)
-        new = [s for s in touched if s.unscored > s.reported] if report else []
-        events = [self._event(sample) for sample in new]
-        done = [s for s in touched if s.finish is not None and s.complete]
-        self.scheduler.end(done)
-        if not self.busy:
-            cost.pause()
-        ends = [end for sample in done for end in self._ends(sample)]
-        return [event for event in events if event.token_ids] + ends
+        self.scheduler.cost.did(drawn, max(0, len(hidden_TD) - drawn))
+        return [sample for sample, _ in work] + self._token_sampler.sample(work, hidden_TD)
 
     @contextlib.contextmanager
     def _inference(self) -> Iterator[None]:

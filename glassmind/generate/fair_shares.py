@@ -92,7 +92,7 @@ class PassCost:
         ) * 5  # of 1, x, y, x * x and x * y: x in draws, y in seconds
         self._drawn_before = 0
         self._begun = 0.0
-        self._did: tuple[int, int] | None = None  # by the pass under way
+        self._did: tuple[int, int, int] | None = None  # by the pass under way
         self.fixed = self.per_draw = 0.0  # seconds; 0 while not known
         self.free = min(most, self.FREE_AT_FIRST)
         self.read = self.READ_AT_FIRST
@@ -100,12 +100,13 @@ class PassCost:
     def begin(self, now: float) -> None:
         """A pass begins at ``now``, in seconds, and so the one before has ended."""
         if self._did is not None:
-            self.see(*self._did, now - self._begun)
+            drawn, read, passes = self._did
+            self.see(drawn, read, (now - self._begun) / passes)
         self._begun, self._did = now, None
 
-    def did(self, drawn: int, read: int) -> None:
-        """What the pass under way draws and reads, as ``see`` counts it."""
-        self._did = drawn, read
+    def did(self, drawn: int, read: int, passes: int = 1) -> None:
+        """What the pass under way draws and reads, as ``see`` counts it, or each of several."""
+        self._did = drawn, read, passes
 
     def pause(self) -> None:
         """No pass follows the one under way, so nothing will say when it ends."""

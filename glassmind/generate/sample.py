@@ -18,6 +18,7 @@ from torch import Tensor
 from glassmind.generate.cache.blocks import START
 from glassmind.generate.fair_shares import NOBODY, Owner
 from glassmind.generate.request import Generation, Request, TopLogprobs
+from glassmind.generate.sampling.plain_rows import is_plain
 from glassmind.generate.speculative.prompt_lookup import PromptLookup
 from glassmind.generate.stop_texts import StopTexts
 from glassmind.generate.token_hook import TokenHook
@@ -70,6 +71,7 @@ class Sample:
         self._guessed_at = self.n_prompt
         self._lookup = PromptLookup(self.tokens) if request.params.lookup else None
         self.guesses_ahead = self._lookup is not None or most_drafts > 0
+        self.plain = not (self.hooks or self.guesses_ahead) and is_plain(request.params)
         self.finish: Finish | None = None  # set while the last tokens still lack their scores
         # Its row among the running samples, and its blocks of the cache. The first ``remembered``
         # blocks are full and can be found by other samples; ``content`` names the last of these.
@@ -166,6 +168,22 @@ class Sample:
                     return
                 self.forced.add(len(self.tokens))
                 self.append(later, 0.0)
+
+    def extend(
+        self,
+        tokens: Sequence[int],
+        logprobs: Sequence[float],
+        sampled_logprobs: Sequence[float],
+        finish: Finish | None,
+    ) -> None:
+        """``append`` and ``score`` for several tokens of a sample without hooks, each of them read
+        in turn except for the last; ``finish`` is how they ended it."""
+        self.tokens += tokens
+        self.logprobs += logprobs
+        self.sampled_logprobs += sampled_logprobs
+        self.computed += len(tokens)
+        self.unscored += len(tokens)
+        self.finish = finish
 
     def score(self, logprob: float, top: TopLogprobs | None) -> None:
         """Set the log-probability of the first unscored token, and the likeliest tokens there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glassmind.errors import UserError
 from glassmind.generate.model_runner import LanguageModel
 from glassmind.generate.request import TopLogprobs
 from glassmind.generate.sample import Sample
@@ -18,6 +19,15 @@ SCORED_AT_ONCE = 512  # rows of logits: bounds the memory that a long prompt's l
 
 Tops = tuple[list[list[int]], list[list[float]]]
 """For some rows, the likeliest tokens and their log-probabilities, likeliest first."""
+
+
+def require_numbers(finite: bool) -> None:
+    """Raises ``UserError`` unless all log-probabilities are ``finite``."""
+    if not finite:
+        raise UserError(
+            "the model's logits are not numbers (NaN): its weights are damaged, or training "
+            "diverged; use an earlier checkpoint"
+        )
 
 
 def score_known(model: LanguageModel, work: Work, hidden_TD: Tensor) -> None:

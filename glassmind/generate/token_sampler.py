@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glassmind.errors import UserError
 from glassmind.generate.constraint.matcher import find_masks
 from glassmind.generate.model_runner import LanguageModel
+from glassmind.generate.packed.native_calls import Calls, calls
 from glassmind.generate.sample import Sample
+from glassmind.generate.sampling.plain_rows import all_finite, as_lists, draw_plain
 from glassmind.generate.sampling.sampler import Drawn, Sampler
 from glassmind.generate.scheduler import Scheduler, Work
-from glassmind.generate.scoring import top_of
+from glassmind.generate.scoring import require_numbers, top_of
 from glassmind.generate.speculative.acceptance import Guesses
 
 Slot = tuple[Sample, int]
@@ -74,12 +75,18 @@ class TokenSampler:
         if not slots:
             return begun
         logits_RV = self._logits(hidden_TD, places)
+        native = calls() if logits_RV.device.type == "cpu" else None
+        plain = [] if native is None else [r for r, (one, _) in enumerate(slots) if one.plain]
+        if native is not None and plain:
+            samples = [slots[row][0] for row in plain]
+            self._append_plain(native, samples, _rows_of(logits_RV, plain))
+            if len(plain) == len(slots):
+                return begun
+            others = [row for row, (one, _) in enumerate(slots) if not one.plain]
+            allowed = {at: allowed[row] for at, row in enumerate(others) if row in allowed}
+            slots, logits_RV = [slots[row] for row in others], _rows_of(logits_RV, others)
         drawn = self._draw(slots, logits_RV, allowed)
-        if not torch.isfinite(drawn.logprobs_R).all():
-            raise UserError(
-                "the model's logits are not numbers (NaN): its weights are damaged, or training "
-                "diverged; use an earlier checkpoint"
-            )
+        require_numbers(bool(torch.isfinite(drawn.logprobs_R).all()))
         self._append(slots, drawn)
         return begun
 
@@ -90,6 +97,15 @@ class TokenSampler:
         all_of_them = len(unique_U) == len(hidden_TD)
         logits_UV = self._model.logits(hidden_TD if all_of_them else hidden_TD[unique_U])
         return logits_UV if len(unique_U) == len(places) else logits_UV[row_R]
+
+    @staticmethod
+    def _append_plain(native: Calls, samples: list[Sample], logits_RV: Tensor) -> None:
+        rows = ((one.request.params, one.number) for one in samples)
+        drawn = draw_plain(native, logits_RV, rows, [one.n_new for one in samples])
+        require_numbers(all_finite(drawn))
+        for sample, token, logprob, sampled in zip(samples, *as_lists(drawn), strict=True):
+            sample.append(token, sampled)
+            sample.score(logprob, None)
 
     def _append(self, slots: list[Slot], drawn: Drawn) -> None:
         tops = None if drawn.top is None else (drawn.top[0].tolist(), drawn.top[1].tolist())
@@ -131,6 +147,10 @@ class TokenSampler:
             mask = F.pad(mask, (0, spare)) if spare else mask
             together = mask if together is None else together & mask
         return together
+
+
+def _rows_of(logits_RV: Tensor, rows: list[int]) -> Tensor:
+    return logits_RV if len(rows) == len(logits_RV) else logits_RV[rows]
 
 
 def _to_be_judged(slots: list[Slot], device: torch.device) -> Guesses | None:

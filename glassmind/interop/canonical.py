@@ -20,6 +20,7 @@ from glassmind.model import (
     PositionConfig,
     RopeScaling,
 )
+from glassmind.model.config import StepPositions
 
 T = TypeVar("T")
 
@@ -56,6 +57,10 @@ def canonical(config: ModelConfig) -> ModelConfig:
     )
     if experts.n_groups == 1:
         experts = replace(experts, n_active_groups=1)
+    # Random gaps are for training only, and kinds of tokens for models that read steps.
+    reasoning = config.reasoning
+    places: StepPositions = "plain" if reasoning.positions == "random" else reasoning.positions
+    reasoning = replace(reasoning, positions=places, token_kinds="")
     experts = replace(experts, n_dense_layers=n_dense) if experts.n_experts else ExpertsConfig()
     return replace(
         config,
@@ -63,6 +68,7 @@ def canonical(config: ModelConfig) -> ModelConfig:
         positions=_positions(config, any(windowed)),
         feed_forward=replace(config.feed_forward, d_hidden=config.d_hidden if n_dense else 0),
         experts=experts,
+        reasoning=reasoning,
     )
 
 

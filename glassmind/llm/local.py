@@ -431,7 +431,8 @@ class LocalLLM:
     @property
     def engine_seconds(self) -> float:
         """How long the engine that ``sample`` uses has been working since it was made."""
-        return self._sampler.step_seconds
+        made = self.__dict__.get("_sampler")  # not made here: that packs the weights
+        return made.step_seconds if isinstance(made, Engine) else 0.0
 
     def refresh(self) -> None:
         """Use the current weights of ``model``, after it was trained further."""

@@ -15,6 +15,7 @@ import torch
 
 from glassmind.errors import UserError
 from glassmind.llm.local import LocalLLM
+from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 
 BATCH_TOKENS = 4096  # of one pass, padding included
 LOGITS_AT_ONCE = 512  # rows of logits, which are as wide as the vocabulary
@@ -126,6 +127,22 @@ def _score(
             [Likelihood(float(p.sum()), n, g) for p, g in zip(logprobs, greedy, strict=True)]
         )
     return scored
+
+
+def first_token(llm: LocalLLM) -> int:
+    """The token that stands before a text whose first token is to be predicted, too: the one that
+    begins a text, or if there is none, the one that ends one.
+
+    Raises:
+        UserError: the tokenizer has neither.
+    """
+    named = None
+    if isinstance(llm.tokenizer, ComposedTokenizer) and llm.tokenizer.facts.bos_token:
+        named = llm.tokenizer.id_of(llm.tokenizer.facts.bos_token)
+    for token in (llm.bos_id, named, llm.eos_id):
+        if token is not None:
+            return token
+    raise UserError(f"{llm.name} has no token with which a text begins or ends")
 
 
 def rolling_pairs(

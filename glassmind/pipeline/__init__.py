@@ -9,6 +9,8 @@ teaches a model to stop; ``adapters`` keeps LoRA's matrices. ``time_budget`` tur
 steps, ``scaling`` trains several sizes.
 
 Using a model: ``ask`` (with ``answer``, what comes back), ``check`` (a solution that somebody has
-written), ``evaluate`` (on what ``tasks`` names), ``convert`` (into ``formats``). ``calls`` are the
-commands as functions.
+written), ``evaluate`` (on one of the ``tasks``, with ``fingerprint`` and ``sample_store``, which
+keep what was sampled), ``likelihood_tasks`` (multiple choice and perplexity), ``judge`` (one model
+compares the answers of others), ``frontier`` (accuracy against cost), ``convert`` (into
+``formats``). ``calls`` are the commands as functions.
 """

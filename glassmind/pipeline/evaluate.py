@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from glassmind.data import PROBLEM_SETS
@@ -24,6 +24,7 @@ from glassmind.evaluate.ladder.rows import ladder_row
 from glassmind.evaluate.run_files import SCHEMA, Ladder
 from glassmind.evaluate.seen import SeenReport, seen_report
 from glassmind.generate import SamplingParams
+from glassmind.grade.symbolic import Comparisons, comparisons
 from glassmind.llm import LLM, LocalLLM, Source, as_llm
 from glassmind.llm.prompts import PLACE, chosen_examples
 from glassmind.pipeline.announcement import announce, answering_work
@@ -99,11 +100,13 @@ class Evaluation:
 
     ``engine_busy`` is the share of the time for answering that the engine worked; ``None`` if it
     did not, because the model is elsewhere, writes nothing, or all chains were stored.
+    ``formulas`` counts the comparisons of formulas that grading needed.
     """
 
     ladder: Ladder
     problems: tuple[GradedProblem, ...]
     engine_busy: float | None = None
+    formulas: Comparisons = field(default_factory=Comparisons)
 
     def failed(self, method: str = "") -> list[GradedProblem]:
         """The problems that ``method`` did not solve, by default the highest that answers."""
@@ -204,10 +207,10 @@ def grade_task(
         samples = sampled.samples if any(method.scales for method in chosen) or wanted else 0
         work = answering_work(llm, problems, samples, config.max_new_tokens)
         announce(work, llm.model, progress, "ask fewer questions (--limit) or sample fewer chains")
-    began = time.perf_counter()
+    began, worked, compared = time.perf_counter(), _engine_seconds(llm), comparisons()
     budget = Budget(config.samples, tokens)
     result = climb(problems, session, chosen, budget, questions.right or same_answer)
-    busy = _busy(llm, time.perf_counter() - began)
+    seconds, worked = time.perf_counter() - began, _engine_seconds(llm) - worked
     any_method, *_ = result.solutions.values()
     ladder = Ladder(
         schema=SCHEMA,
@@ -224,7 +227,8 @@ def grade_task(
         provenance=made_of,
     )
     graded = graded_problems(llm.name, problems, result.solutions, result.verdicts)
-    return Evaluation(ladder, graded, busy)
+    busy = worked / seconds if worked else None
+    return Evaluation(ladder, graded, busy, comparisons() - compared)
 
 
 def seen_questions(evaluation: Evaluation, training: str, ngram: int) -> SeenReport:
@@ -246,10 +250,8 @@ def with_task_prompt(llm: LLM, prompt: str) -> LLM:
     return llm.with_prompts(replace(llm.prompts, text=shipped_prompt(prompt).text))
 
 
-def _busy(llm: LLM, seconds: float) -> float | None:
-    """The share of ``seconds`` that the model's engine worked."""
-    worked = llm.engine_seconds if isinstance(llm, LocalLLM) else 0.0
-    return min(1.0, worked / seconds) if worked and seconds else None
+def _engine_seconds(llm: LLM) -> float:
+    return llm.engine_seconds if isinstance(llm, LocalLLM) else 0.0
 
 
 def _chains(

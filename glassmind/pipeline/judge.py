@@ -204,7 +204,7 @@ def judged_text(found: Judged, width: int | None = None) -> str:
     ]
     if found.unreadable:
         verdicts = quantity(found.unreadable, "verdict")
-        lines.append(f"{verdicts} without a letter, which no vote was made of")
+        lines.append(f"{verdicts} without a letter, which count as contradictions")
     if len(found.models) == 2:
         won = sum(one.points == 1 for one in found.judgements)
         lost = sum(one.points == 0 for one in found.judgements)

@@ -31,10 +31,11 @@ from glassmind.pipeline.prepare import (
     validation_rows,
 )
 from glassmind.pipeline.pretrained_ladder import started_recipe, taught_models
-from glassmind.pipeline.report_files import examples, rows_by_votes, sharpest_head
+from glassmind.pipeline.report_files import dependencies, examples, rows_by_votes, sharpest_head
 from glassmind.pipeline.stages import (
     STYLES,
     Job,
+    fresh_model,
     slice_session,
     stage_llm,
     train_language_model,
@@ -163,6 +164,8 @@ def _write_results(
     seen = sharpest_head(llm, test.problems[0], first.completions[0])
     if seen is not None:
         write_record(path / "attention.json", seen)
+    if llm.format == "question":
+        write_record(path / "dependencies.json", dependencies(fresh_model(job), llm, test.problems))
     ladder = Ladder(
         schema=SCHEMA,
         recipe=job.recipe.name,

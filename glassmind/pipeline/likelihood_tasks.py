@@ -15,7 +15,13 @@ from glassmind.evaluate.provenance import Provenance
 from glassmind.evaluate.run_files import SCHEMA, Comparison, Ladder, LadderRow
 from glassmind.evaluate.text_result import DocumentResult, TextResult, words_of
 from glassmind.llm import LLM, LocalLLM, Source, as_llm
-from glassmind.llm.log_likelihood import Likelihood, likelihoods, rolling_pairs, split_tokens
+from glassmind.llm.log_likelihood import (
+    Likelihood,
+    first_token,
+    likelihoods,
+    rolling_pairs,
+    split_tokens,
+)
 from glassmind.pipeline.fingerprint import model_hash, task_hash
 from glassmind.pipeline.tasks.prompts import shipped_prompt
 from glassmind.pipeline.tasks.registry import require_task
@@ -101,26 +107,26 @@ def measure_text(
     if not isinstance(chosen, TextTask):
         raise UserError(f"the task {task} does not measure the probability of a text")
     llm = _with_weights(as_llm(model), task)
-    begins_with = llm.bos_id if llm.bos_id is not None else llm.eos_id
-    if begins_with is None:
-        raise UserError(f"{llm.name} has no token with which a text begins or ends")
-    texts = list(chosen.load(Wanted(llm.recipe or shipped_run().recipe(), argument, limit)))
+    begins_with = first_token(llm)
+    wanted = Wanted(llm.recipe or shipped_run().recipe(), argument, limit)
+    texts = list(chosen.load(wanted))[: limit or None]
     documents = []
     with watched(progress or Silent(), f"reading {task}", len(texts), "documents") as watch:
-        for number, text in enumerate(texts):
-            tokens = llm.tokenizer.encode(text)
+        for number, item in enumerate(texts):
+            tokens = llm.tokenizer.encode(item.text)
             scored = likelihoods(llm, rolling_pairs(tokens, begins_with, llm.context))
             documents.append(
                 DocumentResult(
                     document=number,
                     logprob=sum(one.logprob for one in scored),
                     tokens=len(tokens),
-                    words=words_of(text),
-                    bytes=len(text.encode("utf-8")),
+                    words=words_of(item.counted),
+                    bytes=len(item.counted.encode("utf-8")),
                 )
             )
             watch(number + 1, len(texts))
-    return TextResult(_provenance(llm, task, texts, ""), tuple(documents))
+    made_of = _provenance(llm, task, [item.text for item in texts], "")
+    return TextResult(made_of, tuple(documents))
 
 
 def _choice_likelihoods(

@@ -14,6 +14,7 @@ from glassmind.data import PROBLEM_SETS, Split, generate, load_problems, split_p
 from glassmind.data.columns import COMPLETION, Column
 from glassmind.data.dependencies import dependency_columns
 from glassmind.data.gaps import random_positions
+from glassmind.data.joined import Group, joined_pairs, solved_together, told_together
 from glassmind.data.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.generate.calculator import annotated
@@ -155,21 +156,24 @@ def step_texts(steps: Sequence[Step], recipe: Recipe) -> tuple[str, ...]:
 def training_rows(
     recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
 ) -> PackedRows:
-    """Every problem with one of its solutions, packed into the recipe's rows.
+    """Every problem with one of its solutions, packed into the recipe's rows; some problems in
+    pairs, if the recipe says so (``problems.joined``).
 
     Raises:
         UserError: fewer than half of the problems can be used.
     """
-    documents = _documents(recipe, tokenizer, problems, style)
+    pairing = random.Random(f"joined {recipe.seed}")
+    groups = joined_pairs(problems, recipe.problems.joined, pairing)
+    documents = _documents(recipe, tokenizer, groups, style)
     if recipe.model.reasoning.positions == "random":
         kinds, limit = token_kinds(tokenizer), recipe.model.max_tokens
         rng = np.random.default_rng((recipe.seed, len(documents)))
         documents = [_with_gaps(document, kinds, limit, rng) for document in documents]
-    if len(documents) < len(problems) / 2:
+    if len(documents) < len(groups) / 2:
         limit = min(recipe.train.row_tokens, recipe.model.max_tokens)
         bare = sum(not p.steps for p in problems) if style == "chain" else 0
         raise UserError(
-            f"only {len(documents)} of {len(problems)} training problems can be used "
+            f"only {len(documents)} of {len(groups)} training problems can be used "
             f"({bare} have no steps, the rest exceed {limit} tokens): "
             "give steps, or raise train.row_tokens and model.max_tokens"
         )
@@ -186,36 +190,36 @@ def validation_rows(
     recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
 ) -> PackedRows | None:
     """The same for validation problems; ``None`` if none of them can be used."""
-    documents = _documents(recipe, tokenizer, problems, style)
+    documents = _documents(recipe, tokenizer, [(problem,) for problem in problems], style)
     return pack(documents, recipe.train.row_tokens, SPECIAL_IDS["<|pad|>"]) if documents else None
 
 
 def _documents(
-    recipe: Recipe, tokenizer: Tokenizer, problems: Sequence[Problem], style: Style
+    recipe: Recipe, tokenizer: Tokenizer, groups: Sequence[Group], style: Style
 ) -> list[Document]:
-    """Prompt and completion of each problem, without those that are too long for a row.
+    """Prompt and completion of each group, without those that are too long for a row.
 
-    In the chain style, problems without steps are left out too.
+    In the chain style, groups with a problem without steps are left out too.
     """
     rng = random.Random(recipe.seed)
     documents = []
     limit = min(recipe.train.row_tokens, recipe.model.max_tokens)
-    for problem in problems:
-        if style == "chain" and not problem.steps:
+    for group in groups:
+        if style == "chain" and not all(problem.steps for problem in group):
             continue
         steps: tuple[Step, ...] = ()
         if style == "chain":
-            steps = solution_steps(problem, recipe.problems.solutions, rng)
-        texts = step_texts(steps, recipe)
-        prompt = encode_prompt(tokenizer, problem.question, style)
-        completion = encode_completion(tokenizer, texts, problem.answer, style)
+            steps = solved_together(
+                solution_steps(problem, recipe.problems.solutions, rng) for problem in group
+            )
+        texts, question = step_texts(steps, recipe), told_together(group)
+        prompt = encode_prompt(tokenizer, question, style)
+        completion = encode_completion(tokenizer, texts, group[-1].answer, style)
         ids = np.array(prompt + completion, np.int32)
         if len(ids) > limit:
             continue
         columns: dict[Column, NDArray[Any]] = {COMPLETION: np.arange(len(ids)) >= len(prompt)}
         if style == "chain" and recipe.supervision.weight > 0:
-            found = dependency_columns(tokenizer, problem.question, steps, texts)
-            for column, values in found.items():
-                columns[column] = np.pad(values, (0, len(ids) - len(values)))
+            columns |= dependency_columns(tokenizer, question, steps, texts, len(ids))
         documents.append(Document(ids, columns))
     return documents

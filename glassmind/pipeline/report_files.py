@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from glassmind.evaluate.dependency_attention import head_shares
 from glassmind.evaluate.examples import Example, ExampleNode, SingleChain
 from glassmind.evaluate.ladder.grading import verdicts
 from glassmind.evaluate.ladder.rows import votes_row
-from glassmind.evaluate.run_files import Attention, VotesRow
+from glassmind.evaluate.run_files import Attention, DependencyAttention, VotesRow
+from glassmind.generate.calculator import annotated
 from glassmind.grade import check_steps, grade
 from glassmind.llm import LocalLLM
-from glassmind.model import probe
+from glassmind.model import Transformer, probe
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Solution
 from glassmind.reason.session import Session
@@ -20,6 +22,7 @@ from glassmind.reason.vote import tally
 from glassmind.records import OUTCOME, PROCESS, Completion, Problem, Trace
 
 EXAMPLES_OF_EACH = 4
+LOOKED_AT = 100  # problems over which attention is averaged
 
 
 def rows_by_votes(problems: Sequence[Problem], session: Session, budget: Budget) -> list[VotesRow]:
@@ -115,6 +118,19 @@ def _nodes(problem: Problem, trace: Trace) -> tuple[ExampleNode, ...]:
 
 def _correct(problem: Problem, completion: Completion) -> bool:
     return completion.answer is not None and grade(problem.answer, completion.answer)
+
+
+def dependencies(
+    untrained: Transformer, llm: LocalLLM, problems: Sequence[Problem]
+) -> DependencyAttention:
+    """Which heads look where operands come from, before training and after, on a few problems."""
+    calculator = llm.recipe is not None and llm.recipe.sampling.calculator
+    write = annotated if calculator else str
+    before, after = (
+        head_shares(model, llm.tokenizer, problems[:LOOKED_AT], write)
+        for model in (untrained.eval(), llm.model)
+    )
+    return DependencyAttention(before, after)
 
 
 def sharpest_head(llm: LocalLLM, problem: Problem, completion: Completion) -> Attention | None:

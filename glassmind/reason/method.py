@@ -113,6 +113,11 @@ class Method:
             raise ValueError(f"a method's name is lower-case words and hyphens, not {self.name!r}")
 
     @property
+    def chooses(self) -> bool:
+        """Whether it only chooses among the sampled chains that all methods share."""
+        return self.scales and self.needs <= {"chain", "verifier", "answers"}
+
+    @property
     def ceiling(self) -> bool:
         """Whether it shows an upper bound instead of answering."""
         return "answers" in self.needs

@@ -177,7 +177,7 @@ class Grow(Protocol):
     """A search: one trace per problem, the first of which has the number ``first``."""
 
     def __call__(
-        self, problems: Sequence[Problem], session: Session, budget: Budget, *, first: int
+        self, problems: Sequence[Problem], session: Session, budget: Budget, /, *, first: int
     ) -> list[Trace]: ...
 
 

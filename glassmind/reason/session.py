@@ -8,6 +8,7 @@ asked for. A method that searches asks the session for the model itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from glassmind.llm.model import Model, PromptedModel, StepModel
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason.budget_forcing import thinking_marks
 from glassmind.reason.needs import Need
+from glassmind.reason.reordering import shuffled
 from glassmind.reason.verify import Verify, verify_function
 from glassmind.reason.verify_tree import VerifyNodes, verify_nodes_function
 from glassmind.records import Problem, Trace
@@ -148,6 +150,17 @@ class Session:
                 label=f"{self._label}{label}-",
             )
         return self._variants[label]
+
+    def shuffled(self, seed: int) -> Session:
+        """The same models and the chains drawn so far, in another order (``reordering``)."""
+        other = copy(self)
+        other._parts = {}
+        other._drawn = {key: shuffled(traces, seed) for key, traces in self._drawn.items()}
+        other._searched = {
+            key: traces if any(trace.branches for trace in traces) else shuffled(traces, seed)
+            for key, traces in self._searched.items()
+        }
+        return other
 
     def round(self, problems: Sequence[Problem], n: int, number: int) -> list[Trace]:
         """``n`` more chains per problem, from the random numbers of round ``number``.

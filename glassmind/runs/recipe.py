@@ -90,6 +90,8 @@ class ProblemsConfig:
     a name of ``data.problem_sets`` (``"gsm8k"``, ``"math"``), whose files lie below
     ``GLASSMIND_DATA``. ``columns`` are the names of its columns, where they are not the usual ones.
     The counts are those of generated problems; a file is split by a hash of its questions.
+    ``joined`` is the probability that two training problems are told and solved as one
+    (``data.joined``), which helps with problems longer than any in training.
     """
 
     file: str = ""
@@ -101,8 +103,10 @@ class ProblemsConfig:
     reworded: int = 500
     dial: ProblemDial = field(default_factory=ProblemDial)
     solutions: SolutionsConfig = field(default_factory=SolutionsConfig)
+    joined: float = 0.0
 
     def __post_init__(self) -> None:
+        _within(self, 0, 1, "joined")
         _at_least(self, 1, "train", "validation", "test")
         _at_least(self, 0, "longer", "reworded")
 

@@ -79,16 +79,23 @@ class GuidedFineTuning(SupervisedFineTuning):
         return spoken + self.guide_weight * guide, {"guide": guide.detach()}
 
 
+def operand_sources(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the N marked tokens of operands: their rows, the index of the token before each, and
+    which tokens of the row (N, T) they come from."""
+    rows_N, operands_N = batch.indices(batch.rows[OPERAND_FROM] > 0)
+    wanted_N1 = batch[OPERAND_FROM][rows_N, operands_N, None]
+    ours_NT = batch.documents[rows_N] == batch.documents[rows_N, operands_N, None]
+    source_NT = (batch[QUANTITY][rows_N] == wanted_N1) & ours_NT
+    return rows_N, batch.previous[rows_N, operands_N], source_NT
+
+
 def source_log_share(scores_BTT: Tensor, batch: Batch) -> Tensor:
     """(N,) of each token of an operand, the log of the attention that its sources get.
 
     ``scores_BTT`` are one head's, as ``Block.head_scores`` gives them. The attention is that of the
     token before: the one that has to know the operand.
     """
-    rows_N, operands_N = batch.indices(batch.rows[OPERAND_FROM] > 0)
-    wanted_N1 = batch[OPERAND_FROM][rows_N, operands_N, None]
-    ours_NT = batch.documents[rows_N] == batch.documents[rows_N, operands_N, None]
-    source_NT = (batch[QUANTITY][rows_N] == wanted_N1) & ours_NT
-    scores_NT = scores_BTT[rows_N, batch.previous[rows_N, operands_N]]
+    rows_N, queries_N, source_NT = operand_sources(batch)
+    scores_NT = scores_BTT[rows_N, queries_N]
     of_sources_N = scores_NT.masked_fill(~source_NT, -np.inf).logsumexp(dim=-1)
     return of_sources_N - scores_NT.logsumexp(dim=-1)

@@ -21,7 +21,7 @@ def test_operands_point_to_numbers_and_results() -> None:
     )
     texts = ["cost: <<7*2=14>>", *(step.text for step in steps[1:])]
     tok = train_char([question, *texts])
-    columns = dependency_columns(tok, question, steps, texts)
+    columns = dependency_columns(tok, question, steps, texts, 90)
     line = "?" + question + "?" + "".join(text + "|" for text in texts)
     assert len(line) == len(columns[QUANTITY]) == len(columns[OPERAND_FROM])
 
@@ -60,5 +60,6 @@ def test_gaps_come_before_sentences_and_steps_only() -> None:
 
 def test_the_columns_begin_where_the_prompt_does() -> None:
     tok = train_char(["a 7"])
-    columns = dependency_columns(tok, "a 7", (), ())
-    assert len(columns[QUANTITY]) == len(encode_prompt(tok, "a 7", "chain"))
+    length = len(encode_prompt(tok, "a 7", "chain"))
+    columns = dependency_columns(tok, "a 7", (), (), length + 2)
+    assert columns[QUANTITY].tolist() == [0] * (length - 2) + [1, 0, 0, 0]

@@ -33,8 +33,12 @@ KNOWLEDGE: tuple[tuple[str, int], ...] = (
     ("20%", 5),
     ("10%", 10),
     ("around", 2),
+    ("fences in", 2),
     ("square", 4),
     ("same way", 2),
+    ("same road", 2),
+    ("way back", 2),
+    ("whole way", 2),
     ("week", 7),
     ("hours", 60),
 )
@@ -68,7 +72,7 @@ def verify(problem: Problem, dial: ProblemDial) -> None:
 def test_every_problem_verifies(split: str) -> None:
     for dial in (
         ProblemDial(),
-        ProblemDial(1, 6, max_number=500, max_result=9999, distractors=0.5),
+        ProblemDial(1, 6, max_number=500, max_result=9999, distractors=0.5, wordings=0),
         ProblemDial(2, 3, max_number=20, max_result=100),
     ):
         for problem in generate(dial, 500, split=split, seed=5):  # type: ignore[arg-type]
@@ -130,6 +134,18 @@ def test_longer_and_operators() -> None:
     operators = Counter(s.operator for p in plain for s in p.steps)
     assert min(operators.values()) > 0.1 * operators.total()
     assert len({p.source for p in plain}) >= 12
+
+
+def test_wordings() -> None:
+    dial = ProblemDial(2, 3, families=("rates",))
+    few, all_of_them = (
+        {p.question for p in generate(replace(dial, wordings=n), 300, split="train", seed=0)}
+        for n in (1, 0)
+    )
+    assert all(" an hour and runs for " in q for q in few if q.startswith("A machine"))
+    assert any(q.startswith("A machine that makes ") for q in all_of_them)
+    with pytest.raises(UserError, match="wordings"):
+        replace(dial, wordings=-1)
 
 
 def test_families_and_distractors() -> None:

@@ -156,6 +156,10 @@ def make_run(folder: Path) -> Path:
     for name, value in {
         "ladder": ladder_json(), "by_steps": steps, "votes": votes, "examples": examples_json(),
         "attention": attention_json(), "run": run,
+        "dependencies": {
+            "before": {"operands": 420, "evenly": 0.031, "shares": [[0.03, 0.02], [0.04, 0.01]]},
+            "after": {"operands": 420, "evenly": 0.031, "shares": [[0.05, 0.02], [0.07, 0.613]]},
+        },
     }.items():  # fmt: skip
         (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
     (folder / "metrics.jsonl").write_text("\n".join(metrics_lines()) + "\n", encoding="utf-8")

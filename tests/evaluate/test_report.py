@@ -74,6 +74,7 @@ def test_the_whole_report(run: Path) -> None:
         "1f3a9c2",
         "d_model = 128",
         "Layer 2, head 1",
+        "61.3 % 1.0 %",
         "false equation",
         "The run has the settings of the recipe demo",
     ):
@@ -132,6 +133,7 @@ def test_everything_from_outside_is_escaped(run: Path) -> None:
         ("votes.json", "did not record how accuracy changes"),
         ("examples.json", "kept no example problems"),
         ("attention.json", "kept no attention weights"),
+        ("dependencies.json", "did not measure which heads look where operands come from"),
         ("run.json", "did not record its machine"),
         ("recipe.toml", "kept no recipe"),
     ],
@@ -172,6 +174,8 @@ def test_a_ladder_alone_or_empty_is_enough(run: Path) -> None:
         ("metrics.jsonl", '{"stage": "base"}\n', "metrics.jsonl, line 1: step is missing"),
         ("metrics.jsonl", '\n{"stage": "b"\n', "metrics.jsonl, line 2 is not valid JSON"),
         ("attention.json", '{"layer":0,"head":0,"tokens":["a"],"weights":[[1,2]]}', "square"),
+        ("dependencies.json", '{"before":{"operands":1,"evenly":0,"shares":[[0.1]]},'
+         '"after":{"operands":1,"evenly":0,"shares":[[0.1,0.2]]}}', "the same layers and heads"),
         ("run.json", '{"seconds": {"a": true}}', "run.json: seconds.a takes a number"),
         ("run.json", '{"seconds": {"a": 1e999}}', "1e999 is not a JSON number"),
     ],

@@ -115,6 +115,7 @@ def test_everything_is_there(finished: RunFolder) -> None:
         "recipe.toml", "run.json", "tokenizer.json", "familiarity.json", "metrics.jsonl",
         "ladder.json", "by_steps.json", "votes.json", "examples.json", "attention.json",
         "report.html", "samples/verifier-training.safetensors", "arithmetic.json",
+        "dependencies.json",
     }  # fmt: skip
     assert found == plain | samples | models
     assert finished.recipe() == RECIPE
@@ -252,7 +253,13 @@ def test_interrupted_and_resumed_is_as_in_one_go(
     run_ladder(RECIPE, folder, resume=True)
     mine, whole = finished_ladder(RunFolder(folder)), finished_ladder(finished)
     assert without_clock(mine) == without_clock(whole)
-    for name in ("by_steps.json", "votes.json", "examples.json", "attention.json"):
+    for name in (
+        "by_steps.json",
+        "votes.json",
+        "examples.json",
+        "attention.json",
+        "dependencies.json",
+    ):
         assert (folder / name).read_bytes() == (finished.path / name).read_bytes()
     for stage in ("direct", "chain-of-thought", "verifier"):
         name = f"models/{stage}/model.safetensors"

@@ -78,7 +78,9 @@ def test_what_was_sampled_is_not_sampled_again(
         counted = Counted(patched)
         rest = graded(llm, tmp_path)
         assert counted.problems == 1 + 7
+        assert rest.engine_busy is not None and 0 < rest.engine_busy <= 1
         again = graded(llm, tmp_path)
+        assert again.engine_busy is None  # nothing was sampled
         assert counted.problems == 1 + 7
     assert untimed(rest.ladder) == untimed(again.ladder) == untimed(whole.ladder)
     assert rest.problems == again.problems == whole.problems

@@ -152,6 +152,12 @@ def test_the_probability_of_a_text(
     assert json.loads(capsys.readouterr().out)["documents"] == 2
     assert main([*argv, "--shots", "2"]) == 2
     assert "--shots does not apply" in capsys.readouterr().err
+    wiki = tmp_path / "wiki.txt"
+    wiki.write_text(" = One = \n\n Mia , 3 boxes . \n = Two = \n\n What ? \n")
+    articles = measure_text(f"wikitext:{wiki}", llm)
+    assert [one.words for one in articles.documents] == [10, 7]
+    assert [one.bytes for one in articles.documents] == [29, 20]
+    assert len(measure_text(f"wikitext:{wiki}", llm, limit=1).documents) == 1
     with pytest.raises(UserError, match="likelihood_tasks"):
         grade_task(f"perplexity:{path}", llm)
 

@@ -31,9 +31,9 @@ class Sentence:
 
 
 def say(*usual: str, held: tuple[str, ...]) -> Sentence:
-    """A sentence with its wordings; at least a quarter of them must be held out."""
-    if 3 * len(held) < len(usual):
-        raise ValueError(f"too few held-out wordings for the sentence {usual[0]!r}")
+    """A sentence with its wordings; some must be held out, and none of those be usual."""
+    if not held or set(held) & set(usual):
+        raise ValueError(f"the sentence {usual[0]!r} needs held-out wordings of its own")
     return Sentence(usual, held)
 
 

@@ -27,7 +27,13 @@ from glassmind.evaluate.report.plots import (
 )
 from glassmind.evaluate.report.recipe_section import changes_of
 from glassmind.evaluate.report.training_section import stages_of, training_summary
-from glassmind.evaluate.run_files import Ladder, LadderRow, RunFiles, read_run_files
+from glassmind.evaluate.run_files import (
+    DependencyAttention,
+    Ladder,
+    LadderRow,
+    RunFiles,
+    read_run_files,
+)
 from glassmind.evaluate.wording import count, duration, interval, p_value, percent, points
 from glassmind.files import write_text
 from glassmind.quantity import quantity
@@ -78,6 +84,8 @@ def render_report(files: RunFiles) -> str:
         attention=files.attention,
         attention_svg=None if files.attention is None else attention_map(files.attention),
         attention_limit=MAX_TOKENS,
+        dependencies=files.dependencies,
+        best_share=None if files.dependencies is None else _best(files.dependencies),
     )
     return page
 
@@ -151,6 +159,11 @@ def _stage_class(stage: str) -> str:
         return method_class(stage)
     needing = (method_class(m.name) for m in registry.methods() if stage in m.needs)
     return next(needing, "hue-1")
+
+
+def _best(dependencies: DependencyAttention) -> float:
+    """The largest share of any head."""
+    return max((share for layer in dependencies.after.shares for share in layer), default=0.0)
 
 
 def _unbroken(sentence: str) -> str:

@@ -154,6 +154,33 @@ class PackedModel:
         matrices = (slot.packed for slot in self._slots if isinstance(slot.packed, PackedMatrix))
         return sum(matrix.n_bytes for matrix in matrices)
 
+    @property
+    def native(self) -> int:
+        """The address of all blocks, as the compiled loops take them."""
+        return ctypes.addressof(self._decoder)
+
+    @property
+    def native_unembed(self) -> int:
+        """The address of the output matrix, as the compiled loops take it."""
+        return ctypes.addressof(self._unembed.native)
+
+    @property
+    def embedding(self) -> native_calls.Embedding | None:
+        """The embedding, as the compiled loops take it.
+
+        ``None`` if they cannot be used now, or are not able to look tokens up as this model does.
+        """
+        if calls() is None or any(self._watched) or self._embedding_norm is not None:
+            return None
+        table, matrix = None, None
+        if isinstance(self._embedding, Tensor):
+            table = self._embedding.data_ptr()
+        elif self._embedding.kind in ("float32", "bfloat16"):
+            matrix = ctypes.addressof(self._embedding.native)
+        else:
+            return None
+        return native_calls.Embedding(table, matrix, at(self._positions), self._scale)
+
     def hidden(self, ids_1T: Tensor, /, *, positions: Tensor, cache: PagedCache) -> Tensor:
         """The final hidden states, (1, T, D), of tokens that ``cache`` expects."""
         native = calls()

@@ -76,6 +76,24 @@ class Decoder(ctypes.Structure):
     ]  # fmt: skip
 
 
+class Embedding(ctypes.Structure):
+    _fields_ = [
+        *((name, _pointer) for name in ("table", "matrix", "positions")),
+        ("scale", _float),
+    ]
+
+
+class Run(ctypes.Structure):
+    _fields_ = [
+        *((name, _pointer) for name in ("model", "caches", "tables")),
+        ("table_width", _integer),
+        ("embedding", Embedding),
+        *((name, _pointer) for name in ("unembed", "rows", "choices", "stops", "drawn")),
+        *((name, _integer) for name in ("n_rows", "most_steps")),
+        *((name, ctypes.c_double) for name in ("seconds", "model_seconds")),
+    ]
+
+
 @dataclass(frozen=True)
 class Calls:
     """The compiled functions. Each returns ``None``."""
@@ -84,6 +102,8 @@ class Calls:
     paged_store: Callable[..., None]
     multiply_matrix: Callable[..., None]
     decode_tokens: Callable[..., None]
+    draw_tokens: Callable[..., None]
+    decode_run: Callable[..., None]
 
 
 @functools.cache
@@ -97,6 +117,8 @@ def calls() -> Calls | None:
         "paged_store": (_integer, *[_pointer] * 5, _integer),
         "multiply_matrix": (_pointer, _pointer, _integer, _integer, _pointer),
         "decode_tokens": (_integer, *[_pointer] * 4, _integer, _pointer),
+        "draw_tokens": (_pointer, _integer, _pointer, _pointer, _integer, _pointer),
+        "decode_run": (_integer, _pointer),
     }
     functions = {}
     for name, arguments in signatures.items():

@@ -9,15 +9,15 @@ from itertools import islice
 
 from glassmind.data.texts import find_texts
 from glassmind.errors import UserError
-from glassmind.pipeline.tasks.task import TextTask, Wanted
+from glassmind.pipeline.tasks.task import TextItem, TextTask, Wanted
 
 
-def _load(wanted: Wanted) -> list[str]:
+def _load(wanted: Wanted) -> list[TextItem]:
     documents = find_texts(wanted.argument).documents()
     found = [piece.text for piece in islice(documents, wanted.limit or None)]
     if not any(text.strip() for text in found):
         raise UserError(f"{wanted.argument} holds no text")
-    return found
+    return [TextItem(text, text) for text in found]
 
 
 TASK = TextTask(

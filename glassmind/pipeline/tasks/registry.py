@@ -26,6 +26,7 @@ from glassmind.pipeline.tasks import (
     published,
     reasoning_gym,
     unanswerable,
+    wikitext,
 )
 from glassmind.pipeline.tasks.task import Task
 
@@ -82,5 +83,6 @@ _BUILT_IN: tuple[Task, ...] = (
     mmlu.TASK,
     choices.TASK,
     perplexity.TASK,
+    wikitext.TASK,
 )
 _TASKS: dict[str, Task] = {task.name: task for task in _BUILT_IN}

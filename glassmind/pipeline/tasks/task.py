@@ -89,12 +89,21 @@ class ChoiceTask:
 
 
 @dataclass(frozen=True, slots=True)
+class TextItem:
+    """A document: the ``text`` that the model reads, and the text whose words and bytes are
+    ``counted``, usually the same."""
+
+    text: str
+    counted: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextTask:
     """A task that measures the probability of documents."""
 
     name: str
     about: str
-    load: Callable[[Wanted], Sequence[str]]
+    load: Callable[[Wanted], Sequence[TextItem]]
     argument: str = ""
 
 

@@ -2,7 +2,7 @@
 //
 // Compiled once by a plain C++ compiler, without any headers of PyTorch.
 
-#include "decoder.hpp"
+#include "decode_run.hpp"
 
 namespace {
 
@@ -77,5 +77,20 @@ void decode_tokens(int64_t stored, const Decoder* model, const CacheLayer* cache
                         : stored == STORED_BFLOAT16 ? decode<Bfloat16>
                                                     : decode<int8_t>;
     kernel(*model, caches, *places, positions, tokens, x);
+}
+
+// logits (rows, vocab), steps (rows): how many tokens each row has drawn before
+void draw_tokens(const float* logits, int64_t vocab, const Choice* choices, const int64_t* steps,
+                 int64_t n_rows, Drawn* out) {
+    draw_all(
+        logits, vocab, n_rows, [&](int64_t r) { return std::make_pair(choices + r, steps[r]); },
+        [&](int64_t r, const Drawn& drawn) { out[r] = drawn; });
+}
+
+void decode_run(int64_t stored, Run* run) {
+    const auto kernel = stored == STORED_FLOAT32    ? decode_ahead<float>
+                        : stored == STORED_BFLOAT16 ? decode_ahead<Bfloat16>
+                                                    : decode_ahead<int8_t>;
+    kernel(*run);
 }
 }

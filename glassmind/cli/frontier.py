@@ -1,0 +1,127 @@
+"""Draw accuracy against tokens and seconds for many methods.
+
+glassmind frontier --task validation --limit 200 --samples 16
+glassmind frontier --task test --model runs/demo --samples 64 --store runs/demo-chains
+glassmind frontier --task gsm8k --model smollm2 --method self-consistency --method adaptive-vote
+
+One sampling serves all methods and all smaller numbers of samples. The page frontier.html and the
+record frontier.json are written into a folder; the table is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.errors import UserError
+
+ORDERS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--task", required=True, help="validation, test, longer, reworded, gsm8k, ..., or a file"
+    )
+    parser.add_argument(
+        "--model", metavar="MODEL", help=f"{MODELS}; by default the small model in the package"
+    )
+    parser.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this method; repeatable (glassmind methods lists them)",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="only the first N problems (0: all)"
+    )
+    parser.add_argument("--samples", type=int, metavar="K", help="the most chains of a problem")
+    parser.add_argument("--temperature", type=float, metavar="T")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
+    parser.add_argument(
+        "--calculator",
+        choices=("off", "annotations", "equations"),
+        help="compute the results of <<48/2= (annotations) or of every equation (equations)",
+    )
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=ORDERS,
+        metavar="N",
+        help=f"orders of the chains that are averaged for fewer samples ({ORDERS})",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--device", help="auto, cpu, cuda, ...")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
+    parser.add_argument(
+        "--store", type=Path, metavar="FOLDER", help="keep the samples here, and use those kept"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/frontier"),
+        metavar="FOLDER",
+        help="where frontier.html and frontier.json go (runs/frontier)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_prompt_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from glassmind.pipeline.tasks import require_task
+
+    require_task(args.task)
+    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
+                        ("orders", 1)):  # fmt: skip
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+    from glassmind.cli.chosen_model import chosen_prompts
+    from glassmind.cli.console import console, out, print_json, say_left_out
+    from glassmind.cli.jobs import choose_device, chosen_sampling
+    from glassmind.cli.live import LiveProgress
+    from glassmind.evaluate.columns import print_table
+    from glassmind.evaluate.frontier.page import finding, write_frontier_page
+    from glassmind.evaluate.frontier.results import (
+        COLUMNS,
+        EQUAL_COLUMNS,
+        FILE,
+        equal_rows,
+        table_rows,
+    )
+    from glassmind.llm import open_llm
+    from glassmind.pipeline.frontier import measure_frontier
+    from glassmind.serialization import encode, write_record
+
+    llm = open_llm(
+        args.model or "",
+        device=choose_device(args),
+        prompts=chosen_prompts(args),
+        api_key_variable=args.api_key_env,
+    )
+    with LiveProgress() as progress:
+        frontier = measure_frontier(
+            args.task,
+            llm,
+            methods=args.method,
+            limit=args.limit,
+            sampling=chosen_sampling(args, llm.default_sampling),
+            orders=args.orders,
+            seed=args.seed,
+            store=args.store,
+            progress=progress,
+        )
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_record(args.out / FILE, frontier)
+    write_frontier_page(frontier, args.out / "frontier.html")
+    if args.json:
+        print_json(encode(frontier))
+    else:
+        say_left_out(print_table(out(), COLUMNS, table_rows(frontier)))
+        if frontier.equal:
+            out().print("\nat the same number of tokens:")
+            say_left_out(print_table(out(), EQUAL_COLUMNS, equal_rows(frontier)))
+        out().print(f"\n{finding(frontier)}", soft_wrap=True)
+    console().print(f"The page is {args.out / 'frontier.html'}")
+    return 0

@@ -1,0 +1,2 @@
+"""Accuracy against cost: ``results`` (the records and the statistics), ``page`` (how they are
+shown)."""
