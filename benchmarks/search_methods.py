@@ -65,9 +65,8 @@ def main() -> None:
     rolled = tree_search.search(problems, session, Budget(8), rollout=0.5)
     found["tree-search:8, rollouts"] = [vote_of_judged(trace) for trace in rolled]
     rows = [row(name, problems, solutions, found[BASE]) for name, solutions in found.items()]
-    print(
-        f"{'method':30} {'right':>6} {'95 % interval':>15} {'written':>8} {'judged':>7} {'all':>6} p"
-    )
+    heads = f"{'method':30} {'right':>6} {'95 % interval':>15}"
+    print(f"{heads} {'written':>8} {'judged':>7} {'all':>6} p")
     for one in rows:
         print(
             f"{one['method']:30} {one['accuracy']:6.1%} {one['low']:7.1%} -{one['high']:6.1%} "
