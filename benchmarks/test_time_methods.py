@@ -20,21 +20,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from glassmind.cli.live import LiveProgress
-from glassmind.evaluate.ladder.grading import verdicts
 from glassmind.evaluate.ladder.rows import total_cost
 from glassmind.llm import LLM, open_llm
-from glassmind.pipeline.evaluate import task_problems, task_recipe
-from glassmind.pipeline.frontier import sizes, stored_session
+from glassmind.pipeline.frontier import Questions, asked_questions, sizes
 from glassmind.reason import registry
 from glassmind.reason.method import Budget
 from glassmind.reason.session import Session
 from glassmind.reason.token_budget import spent
-from glassmind.records import Problem, Verdict
+from glassmind.records import Verdict
 from glassmind.statistics import mcnemar_exact, mean_and_interval, paired_counts
 
 FULL = "self-consistency"
@@ -45,14 +42,14 @@ ADAPTIVE = ("adaptive-vote", "adaptive-vote-by-shape")
 class Measured:
     """One split: its problems, and what every method answers to them."""
 
-    def __init__(self, problems: Sequence[Problem], session: Session) -> None:
-        self.problems, self.session = problems, session
+    def __init__(self, questions: Questions, session: Session) -> None:
+        self.questions, self.session = questions, session
         self._known: dict[tuple[str, Budget], list[Verdict]] = {}
 
     def verdicts(self, name: str, budget: Budget) -> list[Verdict]:
         if (name, budget) not in self._known:
-            solutions = registry.named(name).solve(self.problems, self.session, budget)
-            self._known[name, budget] = verdicts(self.problems, solutions)
+            method = registry.named(name)
+            self._known[name, budget] = self.questions.verdicts(method, self.session, budget)
         return self._known[name, budget]
 
     def accuracy(self, name: str, budget: Budget) -> float:
@@ -61,11 +58,11 @@ class Measured:
 
 
 def measured(llm: LLM, task: str, args: argparse.Namespace, progress: LiveProgress) -> Measured:
-    problems = task_problems(task, task_recipe(llm), args.problems)
+    questions = asked_questions(task, llm, args.problems)
     config = replace(llm.default_sampling, samples=args.samples)
-    session = stored_session(llm, task, config, args.seed, args.store, progress)
-    session.judged(problems, args.samples)
-    return Measured(problems, session)
+    session = questions.session(config, args.seed, args.store, progress)
+    session.judged(questions.problems, args.samples)
+    return Measured(questions, session)
 
 
 def adaptive_rows(test: Measured, samples: int) -> list[Row]:
@@ -93,7 +90,7 @@ def adaptive_rows(test: Measured, samples: int) -> list[Row]:
 
 def equal_rows(validation: Measured, test: Measured, samples: int) -> list[Row]:
     guided = [m.name for m in registry.methods() if m.chooses and "verifier" in m.needs]
-    traces = test.session.samples(test.problems, samples)
+    traces = test.session.samples(test.questions.problems, samples)
     each = sum(t.cost.completion_tokens for t in traces) / (samples * len(traces))
     rows: list[Row] = []
     for count in sizes(samples)[1:]:
@@ -129,7 +126,8 @@ def main() -> None:
         validation = measured(llm, "validation", args, progress)
         test = measured(llm, "test", args, progress)
     adaptive = adaptive_rows(test, args.samples)
-    print(f"{llm.name}, {len(test.problems):,} test problems, {args.samples} chains of each\n")
+    n = len(test.questions.problems)
+    print(f"{llm.name}, {n:,} test problems, {args.samples} chains of each\n")
     for row in adaptive:
         print(
             f"{row['method']:24} {row['accuracy']:.1%}, full vote {row['full']:.1%}: "
@@ -146,7 +144,7 @@ def main() -> None:
     result = {
         "benchmark": "test_time_methods",
         "model": llm.name,
-        "problems": len(test.problems),
+        "problems": n,
         "samples": args.samples,
         "seed": args.seed,
         "adaptive": adaptive,

@@ -6,6 +6,7 @@ Generated problems of the validation side (never the test side) and another seed
 chains sampled at the recipe's temperature and judged by the model's verifier. Printed are
 
 * the area under the ROC curve within a problem, Brier score, calibration error, first-error F1;
+* the same of a logistic regression over exact facts, which no verifier should fall behind;
 * the accuracy and the regret of each way of choosing among n chains, as n grows to ``--samples``;
 * how wrong Math-Shepherd's labels are: ``--rolled`` problems, each step of ``--chains`` chains
   finished ``--rollouts`` times, against the exact labels.
@@ -26,7 +27,14 @@ from glassmind.cli.live import LiveProgress
 from glassmind.data import generate
 from glassmind.errors import UserError
 from glassmind.evaluate.verifier.chains import ChainTable, chain_tables
-from glassmind.evaluate.verifier.choosing import CEILING, Choice, choices, gained
+from glassmind.evaluate.verifier.choosing import (
+    CEILING,
+    RULES,
+    Choice,
+    choices,
+    gained,
+)
+from glassmind.evaluate.verifier.facts_alone import scored_by_facts
 from glassmind.evaluate.verifier.picture import choosing_picture, reliability_picture
 from glassmind.evaluate.verifier.quality import Calibrated, VerifierQuality, verifier_quality
 from glassmind.evaluate.verifier.rollout_labels import LabelErrors, label_errors, roll_out
@@ -45,6 +53,8 @@ SAMPLING_SEED, ROLLOUT_SEED = 6, 7
 
 def judged(llm: LocalLLM, problems: Sequence[Problem], samples: int, keep: Path) -> list[Trace]:
     """Chains with the verifier's scores: those kept, or new ones."""
+    if llm.scorer is None:
+        raise UserError(f"{llm.name} has no verifier")
     if keep.is_file():
         return load_traces(keep, problems, llm.tokenizer, "chain")
     params = SamplingParams.of(llm.default_sampling, seed=SAMPLING_SEED)
@@ -129,8 +139,6 @@ def main() -> None:
     parser.add_argument("--svg", type=Path)
     args = parser.parse_args()
     llm = open_local(args.model)
-    if llm.scorer is None:
-        raise UserError(f"{llm.name} has no verifier")
     dial = task_recipe(llm).problems.dial
     problems = generate(dial, args.problems, split="validation", seed=SEED)
     traces = judged(llm, problems, args.samples, args.keep)
@@ -139,9 +147,19 @@ def main() -> None:
     quality = verifier_quality(tables)
     show_quality(quality)
     show_reliability("chains", quality.outcome)
+    by_facts = scored_by_facts(problems, traces, tables)
+    yardstick = verifier_quality(by_facts)
+    print("\nwithout a verifier, a logistic regression over exact facts and the log-probability")
+    show_quality(yardstick)
+
     sizes = [n for n in (1, 2, 4, 8, 12, 16, 32, 64, 128, 256) if n < args.samples]
     chosen = choices(tables, [*sizes, args.samples])
+    print("\nby the verifier", end="")
     show_choices(chosen)
+    judging = tuple(rule for rule in RULES if rule.name in ("verifier vote", "best by outcome"))
+    majority = tuple(rule for rule in RULES if rule.name == "majority")
+    print("\nby the regression", end="")
+    show_choices(choices(by_facts, [*sizes, args.samples], rules=(*majority, *judging)))
 
     labels: list[LabelErrors] = []
     if args.rolled:
@@ -166,6 +184,7 @@ def main() -> None:
         "problems": len(problems),
         "samples": args.samples,
         "within_auc": quality.within and round(quality.within[0], 4),
+        "within_auc_of_facts": yardstick.within and round(yardstick.within[0], 4),
         "brier": round(quality.outcome.brier, 4),
         "ece": round(quality.outcome.ece, 4),
         "first_error_f1": quality.first_error and round(quality.first_error.f1, 4),

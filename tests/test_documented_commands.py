@@ -123,6 +123,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "book.txt").write_text("Once upon a time there was a bear.\n\n" * 40 + TEXTS[0])
     problem = {"question": TEXTS[0], "answer": "31", "steps": ["3*12=36", "36-5=31"]}
     (folder / "my.jsonl").write_text(json.dumps(problem) + "\n")
+    steps = {"question": TEXTS[0], "steps": ["3*12=36", "36-5=30"], "label": 1}
+    for name in ("solutions.jsonl", "labelled.jsonl"):
+        (folder / name).write_text(json.dumps(steps) + "\n")
+    (folder / "solution.txt").write_text(f"{TEXTS[0]}\n\n3*12=36\n36-5=30\n")
     (folder / "my.csv").write_text(f'Body,Result,Why\n"{TEXTS[0]}",31,"3*12=36, 36-5=31"\n')
     for name in ("A.json", "B.json", "path/to/tokenizer.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from glassmind.errors import UserError
 if TYPE_CHECKING:
     from glassmind.data.written_solutions import WrittenSolution
     from glassmind.evaluate.verifier.first_error import FirstErrorScore
+    from glassmind.reason.check import Check
 
 MOST_BYTES = 1 << 26  # of standard input
 
@@ -75,12 +77,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _plain(found: object) -> dict[str, object]:
+def _plain(found: Check | FirstErrorScore) -> dict[str, object]:
     from glassmind.serialization import encode
 
-    plain = encode(found)
-    assert isinstance(plain, dict)
-    return plain
+    return {field.name: encode(getattr(found, field.name)) for field in fields(found)}
 
 
 def _show_score(score: FirstErrorScore, asked: int, *, as_json: bool) -> None:

@@ -4,8 +4,8 @@ glassmind frontier --task validation --limit 200 --samples 16
 glassmind frontier --task test --model runs/demo --samples 64 --store runs/demo-chains
 glassmind frontier --task gsm8k --model smollm2 --method self-consistency --method adaptive-vote
 
-One sampling serves all methods and all smaller numbers of samples. The page frontier.html and the
-record frontier.json are written into a folder; the table is printed.
+One sampling serves all methods and all smaller numbers of samples. The page frontier.html, the
+figure frontier.svg and the record frontier.json are written into a folder; the table is printed.
 """
 
 from __future__ import annotations
@@ -55,21 +55,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument(
-        "--store", type=Path, metavar="FOLDER", help="keep the samples here, and use those kept"
+        "--store",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the chains here, and use those kept",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs/frontier"),
         metavar="FOLDER",
-        help="where frontier.html and frontier.json go (runs/frontier)",
+        help="where frontier.html, .svg and .json go (runs/frontier)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_prompt_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from glassmind.pipeline.tasks import require_task
+    from glassmind.pipeline.tasks.registry import require_task
 
     require_task(args.task)
     for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
@@ -82,7 +85,11 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.cli.jobs import choose_device, chosen_sampling
     from glassmind.cli.live import LiveProgress
     from glassmind.evaluate.columns import print_table
-    from glassmind.evaluate.frontier.page import finding, write_frontier_page
+    from glassmind.evaluate.frontier.page import (
+        finding,
+        write_frontier_figure,
+        write_frontier_page,
+    )
     from glassmind.evaluate.frontier.results import (
         COLUMNS,
         EQUAL_COLUMNS,
@@ -115,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     write_record(args.out / FILE, frontier)
     write_frontier_page(frontier, args.out / "frontier.html")
+    write_frontier_figure(frontier, args.out / "frontier.svg")
     if args.json:
         print_json(encode(frontier))
     else:

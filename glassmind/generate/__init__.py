@@ -2,13 +2,14 @@
 
 Read in this order: ``request`` (what is asked and answered), ``sampling`` (logits to a token),
 ``cache`` (keys and values in blocks), ``packed`` (a model made small and fast), ``model_runner`` (a
-model with its cache), ``sample`` (one continuation on its way), ``fair_shares`` (a pass shared
-among those who ask), ``scheduler`` (which samples are worked on next), ``admission`` (checking
-requests), ``scoring`` and ``token_sampler`` (what a pass yields), ``decode_run`` (several passes in
-one call), ``best_of`` (choosing among samples), ``engine`` (the whole). Then what is added to it:
-``speculative`` (guessing ahead), the token hooks (``token_hook``, ``stop_texts``, ``least_tokens``,
-``calculator``, ``equation_calculator``, ``thinking_budget``, ``constraint``), and ``agreement``
-(the engine's log-probabilities against the trainer's).
+model with its cache; ``step_reading`` for models that read steps), ``sample`` (one continuation on
+its way), ``fair_shares`` (a pass shared among those who ask), ``scheduler`` (which samples are
+worked on next), ``admission`` (checking requests), ``scoring`` and ``token_sampler`` (what a pass
+yields), ``decode_run`` (several passes in one call), ``best_of`` (choosing among samples),
+``engine`` (the whole). Then what is added to it: ``speculative`` (guessing ahead), the token hooks
+(``token_hook``, ``stop_texts``, ``least_tokens``, ``calculator``, ``equation_calculator``,
+``thinking_budget``, ``constraint``), and ``agreement`` (the engine's log-probabilities against the
+trainer's).
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from glassmind.generate.stop_texts import StopTexts
 from glassmind.generate.thinking_budget import ThinkingLimit
 from glassmind.generate.token_hook import TokenHook
 from glassmind.model import ModelConfig
+from glassmind.step_structure import read_steps
 
 
 class Admission:
@@ -57,7 +58,7 @@ class Admission:
         most_drafts = self._draft_tokens if guessed else 0
         # After the guesses one more token is drawn, and the draft never reads its last guess.
         drafts_end = min(limit - 1, self._draft_context + 1)
-        return [
+        samples = [
             Sample(
                 ticket,
                 number,
@@ -70,6 +71,13 @@ class Admission:
             )
             for number in range(params.drawn_samples)
         ]
+        reasoning = self._config.reasoning
+        if reasoning.mask != "causal":
+            states = read_steps("".join(reasoning.token_kinds[i] for i in request.prompt_ids))
+            question = sum(state.segment == 0 for state in states)
+            for sample in samples:
+                sample.shareable = question
+        return samples
 
     @staticmethod
     def _follows_tokens(params: SamplingParams) -> bool:
@@ -138,6 +146,8 @@ class Admission:
                 f"{what} asks for a budget of thinking and for constrained output: the budget may "
                 "write tokens that the constraint forbids; leave one of them out"
             )
+        if params.lookup:
+            refuse_guesses(config, "lookup")
         if params.lookup and self._follows_tokens(params):
             raise UserError(
                 f"{what} asks for lookup together with the calculator, a constraint, thinking or "
@@ -153,3 +163,13 @@ class Admission:
                     f"{part} has a token id outside the model's vocabulary "
                     f"(0 to {config.vocab_size - 1}): tokenizer and model do not belong together"
                 )
+
+
+def refuse_guesses(config: ModelConfig, what: str) -> None:
+    """Raise ``UserError`` if the model forgets finished steps: a guess that ends one could not be
+    taken back."""
+    if config.reasoning.mask != "causal":
+        raise UserError(
+            f"{what} guesses tokens ahead, which a model with reasoning.mask = "
+            f'"{config.reasoning.mask}" cannot take back: leave it out'
+        )

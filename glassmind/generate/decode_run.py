@@ -7,7 +7,8 @@ several steps by itself: embed, all blocks, logits, draw, until the samples have
 has. A sample that ends leaves the batch at once.
 
 The numbers are those of single steps, to the bit: the same loops compute them. A run needs a packed
-model, plain samples (``sampling/plain_rows.py``) and, beforehand, the cache blocks for all steps.
+model, samples without hooks or guesses whose rows are plain (``sampling/plain_rows.py``) and,
+beforehand, the cache blocks for all steps.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def can_run(model: object, work: Sequence[tuple[Sample, int]]) -> bool:
     return (
         isinstance(model, PackedModel)
         and model.embedding is not None
+        and not model.config.reasoning.reads_steps  # whose positions and cache change by step
         and all(
-            sample.plain
+            sample.steady
             and not sample.siblings
             and len(sample.tokens) - sample.computed == 1
             and sample.unscored == len(sample.tokens)

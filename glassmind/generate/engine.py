@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 
 from glassmind.errors import UserError
-from glassmind.generate.admission import Admission
+from glassmind.generate.admission import Admission, refuse_guesses
 from glassmind.generate.best_of import BestOf
 from glassmind.generate.cache.blocks import Blocks
 from glassmind.generate.cache.layout import BLOCK
@@ -49,9 +49,10 @@ from glassmind.model.eager import uncompiled
 CACHE_BYTES = 1 << 30
 
 # The longest runs of decode steps (``decode_run``): while a caller waits for each token, or samples
-# wait for a place, they are short. No step begins after so many seconds of a run.
+# wait for a place, they are short. No step begins after so many seconds of a run: in ``generate``,
+# in a step that reports its tokens, and in one where another owner may be waiting.
 SHORT_RUN, LONG_RUN = 16, 64
-SECONDS_REPORTED, SECONDS = 0.02, 0.25
+SECONDS, SECONDS_REPORTED, SECONDS_SHARED = 0.25, 0.02, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class Engine:
         both = [model] if draft is None else [model, draft]
         if draft is not None:
             check_draft(model, draft, draft_tokens)
+            refuse_guesses(model.config, "a draft model")
+            refuse_guesses(draft.config, "a draft model")
         for one in both:
             if device is not None and isinstance(one, Transformer):
                 one.to(device)
@@ -294,7 +297,8 @@ class Engine:
         most = LONG_RUN if not (report or self.n_waiting) else SHORT_RUN
         steps = self.scheduler.reserve(samples, most)
         before = [sample.computed for sample in samples]
-        steps = runs.run(samples, steps, SECONDS_REPORTED if report else SECONDS)
+        seconds = SECONDS_SHARED if self.scheduler.shared else SECONDS_REPORTED
+        steps = runs.run(samples, steps, seconds if report else SECONDS)
         for sample in samples:
             if sample.computed >= (sample.remembered + 1) * BLOCK:
                 self.scheduler.remember(sample)
@@ -307,9 +311,16 @@ class Engine:
         drawn = 0
         if self._draft is not None:
             self._draft.guess(work)
+        steps = self._runner.steps
+        if steps is not None:
+            for sample, _ in work:
+                steps.forgotten[sample.row] = sample.forgotten
         hidden_TD = self._runner.run(
             (sample.row, sample.computed, sample.ahead(count)) for sample, count in work
         )
+        if steps is not None:
+            for sample, _ in work:
+                sample.forgotten = steps.forgotten[sample.row]
         score_known(self.model, work, hidden_TD)
         for sample, count in work:
             sample.computed += count - len(sample.guesses)  # those are not accepted yet

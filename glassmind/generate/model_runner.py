@@ -15,11 +15,8 @@ from torch import Tensor, nn
 
 from glassmind.generate.cache.layout import BLOCK
 from glassmind.generate.cache.paged_cache import PagedCache, token_bytes
+from glassmind.generate.step_reading import Piece, StepReading
 from glassmind.model import ModelConfig, Transformer
-from glassmind.step_structure import START, StepState, advance
-
-Piece = tuple[int, int, Sequence[int]]
-"""Tokens of one sample: its row, the position of the first of them, and their ids."""
 
 
 class LanguageModel(Protocol):
@@ -65,9 +62,14 @@ class ModelRunner:
         dtype, self.device = dtype_and_device(model)
         self.model = model
         self.cache = PagedCache(model.config, n_blocks, n_rows, cache_dtype or dtype, self.device)
+        self.steps: StepReading | None = None
+        if model.config.reasoning.reads_steps:
+            self.steps = StepReading(model.config.reasoning, self.cache)
 
     def run(self, pieces: Iterable[Piece]) -> Tensor:
         """The final hidden states (T, D) of the tokens of all pieces, in their order."""
+        if self.steps is not None:
+            return self.steps.run(list(pieces), self._pass)
         ids: list[int] = []
         rows: list[int] = []
         positions: list[int] = []
@@ -76,39 +78,15 @@ class ModelRunner:
             positions += range(first, first + len(tokens))
             rows += [row] * len(tokens)
         positions_T = torch.tensor(positions, device=self.device)
-        self.cache.expect(torch.tensor(rows, device=self.device), positions_T)
-        if self.cache.states is not None:
-            states_TF = self._read_steps(ids, rows, positions)
-            if self.model.config.reasoning.positions == "restart":
-                positions_T = states_TF[:, StepState._fields.index("position")].contiguous()
+        return self._pass(ids, torch.tensor(rows, device=self.device), positions_T, positions_T)
+
+    def _pass(
+        self, ids: Sequence[int], rows_T: Tensor, places_T: Tensor, positions_T: Tensor
+    ) -> Tensor:
+        """One pass; ``places_T`` are the tokens' places in their rows of the cache."""
+        self.cache.expect(rows_T, places_T)
         ids_1T = torch.tensor([ids], device=self.device)
         return self.model.hidden(ids_1T, positions=positions_T, cache=self.cache)[0]
-
-    def _read_steps(
-        self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int]
-    ) -> Tensor:
-        """The ``StepState`` of every token of the pass, (T, 7), which are stored in the cache, too.
-
-        A row's first token continues from the state of the token before it, which the cache holds
-        whoever read it: another sample of the same prompt, or an earlier pass.
-        """
-        cache, kinds = self.cache, self.model.config.reasoning.token_kinds
-        assert cache.states is not None
-        stored = cache.states.view(-1, len(START))
-        begins = [t for t in range(len(ids)) if not t or rows[t] != rows[t - 1]]
-        later = [t for t in begins if positions[t]]
-        slots = cache.slots(
-            torch.tensor([rows[t] for t in later], dtype=torch.long, device=self.device),
-            torch.tensor([positions[t] - 1 for t in later], dtype=torch.long, device=self.device),
-        )
-        before = dict.fromkeys(begins, START)
-        before |= {t: StepState(*row) for t, row in zip(later, stored[slots].tolist(), strict=True)}
-        states: list[StepState] = []
-        for t, token_id in enumerate(ids):
-            states.append(advance(before[t] if t in before else states[-1], kinds[token_id]))
-        states_TF = torch.tensor(states, device=self.device)
-        stored[cache.places.slots_T] = states_TF.int()
-        return states_TF
 
     @property
     def training(self) -> bool:

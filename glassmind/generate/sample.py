@@ -71,13 +71,20 @@ class Sample:
         self._guessed_at = self.n_prompt
         self._lookup = PromptLookup(self.tokens) if request.params.lookup else None
         self.guesses_ahead = self._lookup is not None or most_drafts > 0
-        self.plain = not (self.hooks or self.guesses_ahead) and is_plain(request.params)
+        # Whether its tokens are drawn as in ``plain_rows``, unless a hook forbids some; and whether
+        # nothing but drawing happens to it, so that it can be in a ``decode_run``.
+        self.plain = not most_drafts and is_plain(request.params)
+        self.steady = self.plain and not (self.hooks or self.guesses_ahead)
         self.finish: Finish | None = None  # set while the last tokens still lack their scores
         # Its row among the running samples, and its blocks of the cache. The first ``remembered``
         # blocks are full and can be found by other samples; ``content`` names the last of these.
         self.row = -1
         self.blocks: list[int] = []
         self.remembered, self.content = 0, START
+        # How many of its tokens the cache has forgotten, and how many of the first it never will:
+        # only blocks of those can be shared with other samples (``step_reading``).
+        self.forgotten = 0
+        self.shareable = limit
 
     @property
     def n_new(self) -> int:

@@ -86,7 +86,7 @@ class Scheduler:
         self._n_rows = n_rows
         self._rows = list(range(n_rows - 1, -1, -1))
         self.preempted = 0
-        self._shared = 0  # passes in which several owners had samples
+        self._shared_passes = 0  # passes in which several owners had samples
         self._lingering = 0  # passes to come that are kept short
 
     def add(self, sample: Sample) -> None:
@@ -98,6 +98,11 @@ class Scheduler:
     def n_waiting(self) -> int:
         """How many samples have no row."""
         return self.owners.total() - len(self.running)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several owners have samples, or had until a short while ago."""
+        return len(self.owners) > 1 or self._lingering > 0
 
     def plan(self) -> Work:
         """The next pass; every sample in it has the blocks for its tokens."""
@@ -126,8 +131,8 @@ class Scheduler:
     def _free(self) -> int:
         """How many draws beyond those that everybody gets the next shared pass may have."""
         self._lingering = LINGER
-        self._shared += 1
-        return 0 if self._shared % PROBE_EVERY < 2 else self.cost.free
+        self._shared_passes += 1
+        return 0 if self._shared_passes % PROBE_EVERY < 2 else self.cost.free
 
     def _continue(self, left: int, quotas: Quotas | None, work: Work) -> int:
         """Put running samples into the pass; how many of ``left`` tokens remain."""
@@ -138,7 +143,8 @@ class Scheduler:
             drawing = known - sample.computed == 1
             if drawing and not sample.guesses_ahead:
                 # The most common case, kept short: only the last token is to be read.
-                if known > len(sample.blocks) * BLOCK and not self._grow(sample, known, work):
+                stored = known - sample.forgotten
+                if stored > len(sample.blocks) * BLOCK and not self._grow(sample, stored, work):
                     continue
                 count = 1
             else:
@@ -148,7 +154,7 @@ class Scheduler:
                     spare = (len(sample.blocks) + self.blocks.n_free) * BLOCK - len(sample.tokens)
                     sample.guess(max(0, min(allowed - 1, spare)))
                     count += sample.n_guesses
-                if not self._grow(sample, sample.computed + count, work):
+                if not self._grow(sample, sample.computed - sample.forgotten + count, work):
                     continue  # it was preempted itself
             work.append((sample, count))
             left -= count
@@ -363,7 +369,7 @@ class Scheduler:
 
     def _preempt(self, sample: Sample) -> None:
         self.remove([sample])
-        sample.computed = sample.drafted = sample.remembered = 0
+        sample.computed = sample.drafted = sample.remembered = sample.forgotten = 0
         sample.content = START
         sample.forget_guesses()
         self.waiting.setdefault(sample.owner, deque()).appendleft(sample)
@@ -375,7 +381,13 @@ class Scheduler:
         started: list[Sample] = []
         full, rest = divmod(sample.n_prompt, BLOCK)
         targets: list[int] = []
-        while sample.siblings and self._rows and self.blocks.n_free > len(self.running):
+        shared_whole = sample.shareable >= sample.n_prompt
+        while (
+            shared_whole
+            and sample.siblings
+            and self._rows
+            and self.blocks.n_free > len(self.running)
+        ):
             own = self.blocks.take() if rest else None
             if rest and own is None:
                 break
@@ -401,7 +413,7 @@ class Scheduler:
 
     def remember(self, sample: Sample) -> None:
         """Make the blocks that the last pass filled available to other samples."""
-        while (sample.remembered + 1) * BLOCK <= sample.computed:
+        while (sample.remembered + 1) * BLOCK <= min(sample.computed, sample.shareable):
             at = sample.remembered * BLOCK
             block, tokens = sample.blocks[sample.remembered], sample.tokens[at : at + BLOCK]
             sample.content = self.blocks.remember(sample.content, block, tokens)

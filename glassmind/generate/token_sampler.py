@@ -15,7 +15,7 @@ from glassmind.generate.constraint.matcher import find_masks
 from glassmind.generate.model_runner import LanguageModel
 from glassmind.generate.packed.native_calls import Calls, calls
 from glassmind.generate.sample import Sample
-from glassmind.generate.sampling.plain_rows import all_finite, as_lists, draw_plain
+from glassmind.generate.sampling.plain_rows import DRAWN, draw_plain
 from glassmind.generate.sampling.sampler import Drawn, Sampler
 from glassmind.generate.scheduler import Scheduler, Work
 from glassmind.generate.scoring import require_numbers, top_of
@@ -76,18 +76,17 @@ class TokenSampler:
             return begun
         logits_RV = self._logits(hidden_TD, places)
         native = calls() if logits_RV.device.type == "cpu" else None
-        plain = [] if native is None else [r for r, (one, _) in enumerate(slots) if one.plain]
+        plain = [r for r, (one, _) in enumerate(slots) if one.plain and r not in allowed]
         if native is not None and plain:
-            samples = [slots[row][0] for row in plain]
-            self._append_plain(native, samples, _rows_of(logits_RV, plain))
+            mine = [slots[row] for row in plain]
+            self._append(mine, _draw_plain(native, mine, _rows_of(logits_RV, plain)))
             if len(plain) == len(slots):
                 return begun
-            others = [row for row, (one, _) in enumerate(slots) if not one.plain]
+            drawn = set(plain)
+            others = [row for row in range(len(slots)) if row not in drawn]
             allowed = {at: allowed[row] for at, row in enumerate(others) if row in allowed}
             slots, logits_RV = [slots[row] for row in others], _rows_of(logits_RV, others)
-        drawn = self._draw(slots, logits_RV, allowed)
-        require_numbers(bool(torch.isfinite(drawn.logprobs_R).all()))
-        self._append(slots, drawn)
+        self._append(slots, self._draw(slots, logits_RV, allowed))
         return begun
 
     def _logits(self, hidden_TD: Tensor, places: list[int]) -> Tensor:
@@ -98,16 +97,8 @@ class TokenSampler:
         logits_UV = self._model.logits(hidden_TD if all_of_them else hidden_TD[unique_U])
         return logits_UV if len(unique_U) == len(places) else logits_UV[row_R]
 
-    @staticmethod
-    def _append_plain(native: Calls, samples: list[Sample], logits_RV: Tensor) -> None:
-        rows = ((one.request.params, one.number) for one in samples)
-        drawn = draw_plain(native, logits_RV, rows, [one.n_new for one in samples])
-        require_numbers(all_finite(drawn))
-        for sample, token, logprob, sampled in zip(samples, *as_lists(drawn), strict=True):
-            sample.append(token, sampled)
-            sample.score(logprob, None)
-
     def _append(self, slots: list[Slot], drawn: Drawn) -> None:
+        require_numbers(bool(torch.isfinite(drawn.logprobs_R).all()))
         tops = None if drawn.top is None else (drawn.top[0].tolist(), drawn.top[1].tolist())
         tokens, logprobs = drawn.tokens_R.tolist(), drawn.logprobs_R.tolist()
         same = drawn.sampled_logprobs_R is drawn.logprobs_R
@@ -147,6 +138,13 @@ class TokenSampler:
             mask = F.pad(mask, (0, spare)) if spare else mask
             together = mask if together is None else together & mask
         return together
+
+
+def _draw_plain(native: Calls, slots: list[Slot], logits_RV: Tensor) -> Drawn:
+    rows = ((one.request.params, one.number) for one, _ in slots)
+    drawn = draw_plain(native, logits_RV, rows, [one.n_new + ahead for one, ahead in slots])
+    tokens_R, logprobs_R, sampled_R = (torch.from_numpy(drawn[name]) for name in DRAWN.names or ())
+    return Drawn(tokens_R, logprobs_R, sampled_R)
 
 
 def _rows_of(logits_RV: Tensor, rows: list[int]) -> Tensor:

@@ -57,7 +57,7 @@ _WHOLE = (
     1, 2, 3, 4, 5, 7, 10, 12, 16, 24, 25, 30, 31, 36, 50, 52, 60, 90, 100, 180, 360, 365, 366, 1000,
     3600,
 )  # fmt: skip
-KNOWN = frozenset(map(Fraction, (*_SHARES, *_WHOLE)))
+KNOWN = frozenset([*map(Fraction, _SHARES), *map(Fraction, _WHOLE)])
 """Numbers of general knowledge: hours, days and months, coins, inches, per cent, degrees."""
 
 

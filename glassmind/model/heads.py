@@ -105,7 +105,9 @@ class TokenScorer(nn.Module):
         places = self.trunk.places(positions_BT, marks)
         assert places is not None
         rotations = self.trunk.rotations(places)
+        size = len(ids_BT), ids_BT.shape[1]
         for block in cast("Iterable[Block]", self.judge):
-            lowered = block.attention.scoring.lower(mask, places, *ids_BT.shape, marks=marks)
+            scoring = block.attention.scoring
+            lowered = scoring.lower(mask, places, *size, marks)
             x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT

@@ -256,7 +256,7 @@ class Transformer(nn.Module):
             plan = block.plan
             if cache is None and plan.window not in masks:
                 scoring = block.attention.scoring
-                masks[plan.window] = scoring.lower(mask, positions, *ids_BT.shape, marks=marks)
+                masks[plan.window] = scoring.lower(mask, positions, len(ids_BT), tokens, marks)
             around = (rotations[plan.rotary], masks.get(plan.window), cache)
             if inputs is not None and layer in inputs:
                 inputs[layer] = BlockInput(x_BTD, around[0], around[1])

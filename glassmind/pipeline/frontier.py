@@ -8,10 +8,8 @@ themselves (a search, a calculator) run once for every n.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from glassmind.errors import UserError
@@ -24,20 +22,22 @@ from glassmind.evaluate.frontier.results import (
     equal_tokens,
     frontier_point,
 )
-from glassmind.evaluate.ladder.grading import verdicts
+from glassmind.evaluate.ladder.grading import Right, same_answer, verdicts
 from glassmind.generate import SamplingParams
 from glassmind.grade import grade
 from glassmind.llm import LLM, Source, as_llm
-from glassmind.pipeline.evaluate import task_problems, task_recipe
+from glassmind.pipeline.evaluate import task_recipe, with_task_prompt
+from glassmind.pipeline.fingerprint import provenance
+from glassmind.pipeline.sample_store import SampleStore
+from glassmind.pipeline.tasks.registry import require_task
+from glassmind.pipeline.tasks.task import AnswerTask, Wanted
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method
-from glassmind.reason.session import Keep, Session, not_kept
+from glassmind.reason.session import Session, not_kept
 from glassmind.records import Problem, Trace, Verdict
 from glassmind.runs.recipe import SamplingConfig
-from glassmind.runs.samples import load_traces, save_traces
 from glassmind.statistics import pass_at_k
-from glassmind.tokenize import CharTokenizer, Style
 
 ORDERS = 4
 """Orders of the chains that are averaged."""
@@ -57,9 +57,8 @@ def measure_frontier(
 ) -> Frontier:
     """The frontier of ``model`` on ``task``, with up to ``sampling.samples`` chains.
 
-    ``methods`` are names, by default those that run where none is named. With ``store``, samples
-    are kept in that folder, and found there again by a model of the same name with the same task,
-    seed and sampling.
+    ``methods`` are names, by default those that run where none is named. With ``store``, chains are
+    kept in that folder and found there again (``sample_store``), as those of an evaluation are.
 
     Raises:
         UserError: there is no such model, task or method, a method needs what the model lacks, or
@@ -68,10 +67,10 @@ def measure_frontier(
     if orders < 1:
         raise UserError(f"the number of orders must be at least 1, not {orders}")
     asked = [registry.named(name) for name in dict.fromkeys(methods)]
-    llm = as_llm(model)
-    problems = task_problems(str(task), task_recipe(llm), limit)
+    questions = asked_questions(str(task), as_llm(model), limit)
+    llm, problems = questions.llm, questions.problems
     config = sampling or llm.default_sampling
-    session = stored_session(llm, str(task), config, seed, store, progress)
+    session = questions.session(config, seed, store, progress)
     for method in asked:
         registry.require(method, session.has)
     chosen = asked or registry.usual(session.has)
@@ -81,7 +80,7 @@ def measure_frontier(
     points: list[FrontierPoint] = []
     with watched(progress or Silent(), "comparing", len(chosen), "methods") as watch:
         for number, method in enumerate(chosen, 1):
-            points += _points(method, problems, session, shuffles, most)
+            points += _points(method, questions, session, shuffles, most)
             watch(number, len(chosen))
     return Frontier(
         SCHEMA,
@@ -92,28 +91,59 @@ def measure_frontier(
         orders,
         seed,
         tuple(points),
-        tuple(_at_equal_tokens(chosen, problems, shuffles[0], most)),
+        tuple(_at_equal_tokens(chosen, questions, shuffles[0], most)),
     )
 
 
-def stored_session(
-    llm: LLM,
-    task: str,
-    config: SamplingConfig,
-    seed: int,
-    store: Path | None,
-    progress: Progress | None = None,
-) -> Session:
-    """A session for the problems of ``task`` whose chains are kept in the folder ``store``."""
-    sampled = SamplingParams.of(config, seed=seed)
-    return Session(
-        [llm],
-        SamplingParams.of(config, seed=seed, greedy=True),
-        sampled,
-        progress=progress,
-        label=f"{task} ",
-        keep=not_kept if store is None else _stored(llm, task, sampled, store),
-    )
+@dataclass(frozen=True)
+class Questions:
+    """The problems of ``task``, the model with the task's prompt, and the task's own grader."""
+
+    task: str
+    llm: LLM
+    problems: list[Problem]
+    right: Right | None = None
+
+    def session(
+        self,
+        config: SamplingConfig,
+        seed: int,
+        store: Path | None,
+        progress: Progress | None = None,
+    ) -> Session:
+        """A session for these problems whose chains are kept below ``store``."""
+        keep = not_kept
+        if store is not None:
+            made_of = provenance(self.llm, self.task, self.problems, config, seed)
+            keep = SampleStore(store, made_of, progress or Silent()).keep
+        return Session(
+            [self.llm],
+            SamplingParams.of(config, seed=seed, greedy=True),
+            SamplingParams.of(config, seed=seed),
+            answers=self.right is None,  # a ceiling compares answers by itself
+            keep=keep,
+            progress=progress,
+            label=f"{self.task} ",
+        )
+
+    def verdicts(self, method: Method, session: Session, budget: Budget) -> list[Verdict]:
+        """What ``method`` answers within ``budget``, graded."""
+        solutions = method.solve(self.problems, session, budget)
+        return verdicts(self.problems, solutions, self.right or same_answer)
+
+
+def asked_questions(task: str, llm: LLM, limit: int) -> Questions:
+    """The first ``limit`` problems of a task (0: all), and how they are asked and graded.
+
+    Raises:
+        UserError: there is no such task, or it has no problems that are answered.
+    """
+    chosen, argument = require_task(task)
+    if not isinstance(chosen, AnswerTask):
+        raise UserError(f"the task {task} has no problems that are answered")
+    loaded = chosen.load(Wanted(task_recipe(llm), argument, limit))
+    problems = list(loaded.problems[: limit or None])
+    return Questions(task, with_task_prompt(llm, chosen.prompt), problems, loaded.right)
 
 
 def sizes(most: int) -> list[int]:
@@ -133,13 +163,14 @@ def _draw(
 
 def _points(
     method: Method,
-    problems: Sequence[Problem],
+    questions: Questions,
     session: Session,
     shuffles: Sequence[Session],
     most: int,
 ) -> list[FrontierPoint]:
     counts = sizes(most) if method.scales else [1]
     if method.ceiling:
+        problems = questions.problems
         return _ceiling_points(method, problems, session.samples(problems, most), counts)
     sessions = shuffles if method.chooses else [session]
     return [
@@ -147,7 +178,7 @@ def _points(
             method.name,
             count,
             [
-                verdicts(problems, method.solve(problems, one, Budget(count)))
+                questions.verdicts(method, one, Budget(count))
                 for one in (sessions if count < most else sessions[:1])
             ],
         )
@@ -186,7 +217,7 @@ def _ceiling_points(
 
 
 def _at_equal_tokens(
-    methods: Sequence[Method], problems: Sequence[Problem], session: Session, most: int
+    methods: Sequence[Method], questions: Questions, session: Session, most: int
 ) -> list[EqualTokens]:
     """Every method that chooses among the chains, against those that its record names, with limits
     of 1, 2, 4, ... times the tokens of a chain."""
@@ -199,7 +230,7 @@ def _at_equal_tokens(
     ]
     if not pairs:
         return []
-    traces = session.samples(problems, most)
+    traces = session.samples(questions.problems, most)
     chains = sum(len(trace.completions) for trace in traces)
     each = sum(trace.cost.completion_tokens for trace in traces) / chains
     found = []
@@ -210,32 +241,9 @@ def _at_equal_tokens(
         for pair in pairs:
             for method in pair:
                 if method.name not in seen:
-                    solutions = method.solve(problems, session, budget)
-                    seen[method.name] = verdicts(problems, solutions)
+                    seen[method.name] = questions.verdicts(method, session, budget)
         found += [
             equal_tokens(one.name, other.name, budget.tokens, seen[one.name], seen[other.name])
             for one, other in pairs
         ]
     return found
-
-
-def _stored(llm: LLM, task: str, sampled: SamplingParams, folder: Path) -> Keep:
-    """Storage in a folder, in files named after what was sampled and how."""
-    settings = {name: value for name, value in asdict(sampled).items() if name != "stop"}
-    settings |= {"model": llm.name, "task": task, "seed": sampled.seed}
-    written = json.dumps(settings, sort_keys=True, default=str)
-
-    def keep(
-        name: str, problems: Sequence[Problem], style: Style, make: Callable[[], list[Trace]]
-    ) -> list[Trace]:
-        asked = json.dumps([written, [problem.id for problem in problems]])
-        digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        path = folder / f"{name}-{digest}.safetensors"
-        if path.is_file():
-            # Only files of format 1, of which there are none here, are read with a tokenizer.
-            return load_traces(path, problems, llm.tokenizer or CharTokenizer(), style)
-        traces = make()
-        save_traces(path, traces)
-        return traces
-
-    return keep

@@ -179,7 +179,7 @@ def _provenance(llm: LocalLLM, task: str, texts: Sequence[str], prompt: str) -> 
         top_k=0,
         top_p=1.0,
         max_new_tokens=0,
-        calculator=False,
+        calculator="off",
         seed=0,
     )
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from glassmind.grade.arithmetic import WrittenEquation, read_equation
@@ -133,7 +133,7 @@ def check_solutions(
     believed: dict[int, tuple[tuple[float, ...], float]] = {}
     if llm is not None and read:
         problems = [Problem(str(n), questions[n], _answer(solutions[n])) for n in read]
-        told = beliefs(llm, problems, [_own_steps(solutions[n]) for n in read])
+        told = beliefs(llm, problems, [[*_own_steps(solutions[n]).values()] for n in read])
         believed = dict(zip(read, told, strict=True))
     return [
         _verdict(questions[n], found[n], believed.get(n), refusals[n]) for n in range(len(found))
@@ -150,7 +150,7 @@ def _refusal(question: str, steps: Sequence[str], llm: LocalLLM | None) -> str |
     strange = llm.warning(question)
     if strange is not None:
         return f"{strange.removesuffix('; expect a guess')}; the verifier was not asked, {only}"
-    own = _own_steps(steps)
+    own = [*_own_steps(steps).values()]
     if not all(map(_is_own, own)):
         return (
             "the verifier was not asked: it reads steps with one operation each, such as "
@@ -162,10 +162,13 @@ def _refusal(question: str, steps: Sequence[str], llm: LocalLLM | None) -> str |
     return None
 
 
-def _own_steps(steps: Sequence[str]) -> list[str]:
-    """The steps without a line that only states the answer."""
-    kept = ["\n".join(x for x in s.splitlines() if not _ANSWER.match(x.strip())) for s in steps]
-    return [step.strip() for step in kept if step.strip()]
+def _own_steps(steps: Sequence[str]) -> dict[int, str]:
+    """The steps by their numbers, without lines that only state the answer."""
+    kept = {
+        number: "\n".join(x for x in step.splitlines() if not _ANSWER.match(x.strip())).strip()
+        for number, step in enumerate(steps)
+    }
+    return {number: step for number, step in kept.items() if step}
 
 
 def _is_own(step: str) -> bool:
@@ -188,13 +191,10 @@ def _verdict(
     refusal: str | None,
 ) -> Check:
     warnings = () if refusal is None else (refusal,)
-    told: tuple[float | None, ...] = (None,) * len(steps)
+    told: dict[int, float] = {}
     if believed is not None:
-        told = (*believed[0], *told)[: len(steps)]
-    checked = tuple(
-        CheckedStep(step.text, step.equations, step.kind, step.finding, belief)
-        for step, belief in zip(steps, told, strict=True)
-    )
+        told = dict(zip(_own_steps([step.text for step in steps]), believed[0], strict=True))
+    checked = tuple(replace(step, belief=told.get(n)) for n, step in enumerate(steps))
     for number, step in enumerate(checked):
         confidence = _error(step)
         if confidence is not None:

@@ -13,7 +13,7 @@ from glassmind.cli.completion_scripts import SCRIPTS, Command, Option
 from glassmind.cli.main import VERBS
 
 ASKED = {
-    "glassmind ch": {"chat"},
+    "glassmind ch": {"chat", "check"},
     "glassmind ask --mo": {"--model"},
     "glassmind chat --weights int": {"int8", "int4"},
     "glassmind tokenizer s": {"show"},

@@ -277,7 +277,7 @@ def test_a_trace_that_branches_is_drawn_as_a_tree(run: Path) -> None:
     assert sum("invalid" in name for name in classes if name.startswith("node")) == 2
     assert any(name == "node step tool" for name in classes)
     text = " ".join(" ".join(page.words).split())
-    assert "The tree of step-beam" in text and "2 of 5" in text
+    assert "The tree of step beam" in text and "2 of 5" in text
     assert text.index("left: 48-6=42") < text.index("left: 48+6=54") < text.index("given: 6")
     assert "The sampled chains" not in text
 

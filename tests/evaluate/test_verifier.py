@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from glassmind.evaluate.verifier.chains import ChainTable, chain_table
 from glassmind.evaluate.verifier.choosing import CEILING, RULES, choices, gained
+from glassmind.evaluate.verifier.facts_alone import scored_by_facts
 from glassmind.evaluate.verifier.first_error import first_error_score
 from glassmind.evaluate.verifier.picture import choosing_picture, reliability_picture
 from glassmind.evaluate.verifier.quality import verifier_quality
-from glassmind.evaluate.verifier.rollout_labels import RolledStep, label_errors
+from glassmind.evaluate.verifier.rollout_labels import RolledStep, label_errors, roll_out
+from glassmind.generate import SamplingParams
+from glassmind.llm.opening import open_local
 from glassmind.reason.vote import SHARPNESS
 from glassmind.records import Node, Problem, Step, Trace
+from glassmind.tokenize import chain_nodes, encode_completion
+
+QUESTION = "Mia has 3 boxes of 12 pencils. She gives 6 away. How many pencils are left?"
 
 
 def table(keys: str, right: str, outcome: list[float]) -> ChainTable:
@@ -164,6 +171,50 @@ def test_rollout_labels_are_means_over_all_choices(k: int) -> None:
         label_errors(steps, 5)
     with pytest.raises(ValueError, match="both right and wrong"):
         label_errors(steps[:2], k)
+
+
+def test_facts_alone_are_fitted_on_the_other_half() -> None:
+    """Chains that are wrong exactly where an equation is false: the regression finds that out."""
+    problem = Problem("p", "3 boxes of 12, 6 go", "30")
+    said = [(("3*12=36", "36-6=30"), "30"), (("3*12=36", "36-6=31"), "31")]
+    chains = [
+        [
+            *(Node(None, "step", s, logprobs=(-0.5,)) for s in steps),
+            Node(None, "answer", answer, (5,), (-0.1,), finish="stop", answer=answer,
+                 scores={"outcome": 0.5}),
+        ]
+        for steps, answer in said
+    ]  # fmt: skip
+    traces = [Trace.of_chains("p", chains)] * 8
+    tables = [chain_table(problem, trace) for trace in traces]
+    scored = scored_by_facts([problem] * 8, traces, tables)
+    for found in scored:
+        assert found.outcome[0] > 0.7 > 0.3 > found.outcome[1]
+        assert found.steps == ((), ())
+    # A half whose labels are turned round only changes what the other half is told.
+    turned = [replace(t, right=~t.right) if n % 2 else t for n, t in enumerate(tables)]
+    mixed = scored_by_facts([problem] * 8, traces, turned)
+    assert mixed[0].outcome[0] < 0.3 < 0.7 < mixed[1].outcome[0]
+
+
+def test_rollouts_begin_at_the_steps() -> None:
+    llm = open_local()
+    problem = Problem("p", QUESTION, "30", (
+        Step("pencils: 3*12=36", "*", ("3", "12"), "36", (None, None)),
+        Step("left: 36-6=30", "-", ("36", "6"), "30", (0, None)),
+    ))  # fmt: skip
+    chains = []
+    for steps in (["pencils: 3*12=36", "left: 36-6=30"], ["pencils: 3*12=36", "left: 36+6=42"]):
+        ids = encode_completion(llm.tokenizer, steps, steps[-1].split("=")[1], "chain")
+        chains.append(chain_nodes(llm.tokenizer, ids, "chain", finish="stop"))
+    trace = Trace.of_chains("p", [*chains, chains[0]])
+    rolled = roll_out(llm, [problem], [trace], SamplingParams(40, 0.8, samples=3, seed=1))
+    # The first step is shared, and the third chain was sampled before.
+    assert [(step.valid, step.rollouts) for step in rolled] == [(True, 3), (True, 3), (False, 3)]
+    assert rolled[1].reached == 3  # nothing is left but to say the answer
+    assert rolled[2].reached == 0
+    with pytest.raises(ValueError, match="our own format"):
+        roll_out(replace(llm, format="text"), [problem], [trace], SamplingParams(4))
 
 
 def test_pictures() -> None:

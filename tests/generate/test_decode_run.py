@@ -161,7 +161,7 @@ def test_cancelled_between_two_runs(model: PackedModel) -> None:
     for _ in range(3):
         engine.step()
     engine.cancel(tickets[1])
-    done = {}
+    done: dict[int, Generation] = {}
     while engine.busy:
         done |= {one.ticket: one.done for one in engine.step() if one.done is not None}
     assert done == {tickets[0]: expected[0][0], tickets[2]: expected[2][0]}

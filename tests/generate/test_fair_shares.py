@@ -93,7 +93,7 @@ def test_tokens_that_are_only_read_cost_less() -> None:
 def test_a_pass_lasts_until_the_next_begins() -> None:
     cost = PassCost(100)
     seen: list[tuple[int, int, float]] = []
-    cost.see = lambda *pass_: seen.append(pass_)  # type: ignore[method-assign, assignment]
+    cost.see = lambda *pass_: seen.append(pass_)  # type: ignore[method-assign]
     cost.begin(10.0)
     cost.did(3, 0)
     cost.begin(12.0)
@@ -152,7 +152,7 @@ def test_a_modest_request_takes_as_many_passes_as_alone(n_blocks: int) -> None:
         both.step()
     assert both.n_running == 8 or n_blocks == 10
     sizes: list[int] = []
-    both.scheduler.cost.did = lambda drawn, read: sizes.append(drawn + read)  # type: ignore[method-assign]
+    both.scheduler.cost.did = lambda drawn, read, passes=1: sizes.append(drawn + read)  # type: ignore[method-assign]
     second = both.submit(request(1, 12, seed=1), MODEST)
     free = both.scheduler.cost.free
     took, done = run(both, second)
@@ -232,7 +232,7 @@ def test_passes_stay_short_for_a_while_after_a_client_has_left() -> None:
     engine.submit(request(200, 44, seed=9), GREEDY)
     run(engine, engine.submit(request(1, 4, seed=1), MODEST))
     sizes: list[int] = []
-    engine.scheduler.cost.did = lambda drawn, read: sizes.append(drawn + read)  # type: ignore[method-assign]
+    engine.scheduler.cost.did = lambda drawn, read, passes=1: sizes.append(drawn + read)  # type: ignore[method-assign]
     for _ in range(LINGER + 8):
         engine.step()
     most = LONGEST_LINGERING * PassCost.FREE_AT_FIRST

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from fixed_model import FixedModel, chain
 
 from glassmind.errors import UserError
-from glassmind.evaluate.frontier.page import finding, render_frontier
+from glassmind.evaluate.frontier.page import finding, render_figure, render_frontier
 from glassmind.evaluate.frontier.results import (
     Frontier,
     accuracy_interval,
     equal_rows,
     table_rows,
 )
+from glassmind.evaluate.ladder.names import title
+from glassmind.evaluate.provenance import Provenance
 from glassmind.pipeline import frontier as frontiers
-from glassmind.pipeline.frontier import measure_frontier, sizes
+from glassmind.pipeline.frontier import Questions, measure_frontier, sizes
 from glassmind.records import Problem
 from glassmind.runs.recipe import SamplingConfig
 from glassmind.serialization import read_record, write_record
@@ -36,9 +39,9 @@ ASKED = ("self-consistency", "adaptive-vote", "any-of-k")
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> FixedModel:
     fixed = FixedModel(ROWS)
+    asked = Questions("test", fixed, PROBLEMS)  # type: ignore[arg-type]
     monkeypatch.setattr(frontiers, "as_llm", lambda source: fixed)
-    monkeypatch.setattr(frontiers, "task_recipe", lambda llm: None)
-    monkeypatch.setattr(frontiers, "task_problems", lambda task, recipe, limit: PROBLEMS)
+    monkeypatch.setattr(frontiers, "asked_questions", lambda task, llm, limit: asked)
     return fixed
 
 
@@ -85,17 +88,32 @@ def test_the_record_and_the_page(model: FixedModel, tmp_path: Path) -> None:
     page = render_frontier(found)
     assert page.count("<svg") == 2 and "<script" not in page and "http" not in page.lower()[200:]
     assert finding(found) in page
+    figure = render_figure(found)
+    assert figure is not None and ElementTree.fromstring(figure).tag.endswith("svg")
+    assert all(title(name) in figure for name in found.methods)
     assert finding(found).startswith("The highest accuracy is 50.0 %")
 
 
-def test_stored_samples_are_not_drawn_again(model: FixedModel, tmp_path: Path) -> None:
+def test_stored_samples_are_not_drawn_again(
+    model: FixedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_of = Provenance("fixed", "0", "test", "0", 4, "bare", "0", 0, 4, 1.0, 0, 1.0, 8, "off", 0)
+    monkeypatch.setattr(frontiers, "provenance", lambda *how: made_of)
     first = measured(store=tmp_path)
     asked = len(model.asked)
     again = measured(store=tmp_path)
     assert len(model.asked) == asked
     assert again.points == first.points
-    measured(store=tmp_path, seed=1)
-    assert len(model.asked) == asked + 1
+
+
+def test_a_task_s_own_grader_decides(model: FixedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Questions("test", model, PROBLEMS, lambda problem, solution: True)  # type: ignore[arg-type]
+    monkeypatch.setattr(frontiers, "asked_questions", lambda task, llm, limit: asked)
+    config = SamplingConfig(samples=2, max_new_tokens=8)
+    found = measure_frontier("test", None, methods=["self-consistency"], sampling=config)
+    assert [point.accuracy for point in found.points] == [1.0, 1.0]
+    with pytest.raises(UserError, match="any-of-k needs the reference answers"):
+        measure_frontier("test", None, methods=["any-of-k"], sampling=config)
 
 
 def test_what_cannot_be_measured_is_refused(model: FixedModel) -> None:

@@ -66,6 +66,10 @@ def test_a_stated_answer_is_not_a_step(shipped: LocalLLM) -> None:
     )
     assert stated.confidence == pytest.approx(plain.confidence)
     assert other.first_wrong == 1 and other.kind == "verifier"
+    [apart] = check_solutions([QUESTION], [[RIGHT[0], "Answer: 30", RIGHT[1]]], shipped)
+    assert [step.belief for step in apart.steps] == pytest.approx(
+        [plain.steps[0].belief, None, plain.steps[1].belief]
+    )
 
 
 def test_the_verifier_is_not_asked_what_it_cannot_know(shipped: LocalLLM) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.columns import COMPLETION, LABEL
+from glassmind.data.columns import COMPLETION, FACTS, LABEL
+from glassmind.grade.step_facts import FACTS as FACT_NAMES
+from glassmind.grade.step_facts import step_facts
 from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
 from glassmind.reason.verify import (
     chain_labels,
@@ -171,6 +173,32 @@ def test_documents_fit_their_row() -> None:
         assert len(document) <= limit
         assert document.branches.max() >= 2
     assert training_documents(TOKENIZER, [PROBLEM], [trace(row)], prompt + 3, branches=6) == []
+
+
+def test_facts_stand_where_labels_do() -> None:
+    members = [completion(RIGHT, 0), completion(SLIP, 1)]
+    document = chains_document(TOKENIZER, PROBLEM, members, with_labels=True)
+    assert document.branches is not None
+    for number, member in enumerate(members, 1):
+        here = document.branches == number
+        labelled = [i for i, x in enumerate(document[LABEL][here]) if not math.isnan(x)]
+        assert np.flatnonzero(document[FACTS][here]).tolist() == labelled
+        steps, end = step_facts(PROBLEM.question, member.steps, member.answer)
+        assert document[FACTS][here][labelled].tolist() == [*steps, end]
+    assert not document[FACTS][document.branches == 0].any()
+    bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
+    assert (bare[FACTS] == document[FACTS]).all()
+
+
+def test_a_verifier_reads_the_facts() -> None:
+    config = ModelConfig(vocab_size=TOKENIZER.vocab_size, max_tokens=256, d_model=16, n_layers=1)
+    made = TokenScorer(Transformer(config), 0, facts=len(FACT_NAMES))
+    with torch.no_grad():
+        made.score.weight.fill_(1.0)
+        before = score_traces(made, TOKENIZER, [PROBLEM], [trace([completion(SLIP)])])
+        made.evidence.weight[:, 2 + FACT_NAMES.index("a false equation")] = -torch.arange(16.0)
+        after = score_traces(made, TOKENIZER, [PROBLEM], [trace([completion(SLIP)])])
+    assert before[0].completions[0].step_scores[0] != after[0].completions[0].step_scores[0]
 
 
 def test_problems_do_not_mix() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from glassmind.evaluate.charts.svg import (
     element,
     error_bar,
     frame,
+    label,
     log_ticks,
     picture,
     ticks,
@@ -33,12 +35,21 @@ from glassmind.files import write_text
 _WIDTH, _HEIGHT = 460, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 44
 
+_KEYS = 3  # names in a row of the figure's key
+
 Cost = Callable[[FrontierPoint], float]
 
 
 def write_frontier_page(frontier: Frontier, path: Path) -> None:
     """Write the page to ``path``. Raises ``UserError`` where it cannot be written."""
     write_text(path, render_frontier(frontier))
+
+
+def write_frontier_figure(frontier: Frontier, path: Path) -> None:
+    """Write the figure to ``path``, if there is anything to draw."""
+    figure = render_figure(frontier)
+    if figure is not None:
+        write_text(path, figure + "\n")
 
 
 def render_frontier(frontier: Frontier) -> str:
@@ -101,6 +112,41 @@ def _lines(frontier: Frontier) -> list[Line]:
 def cost_panel(frontier: Frontier, what: str, cost: Cost) -> str | None:
     """Accuracy against a cost (logarithmic): a line with intervals for each method; ``None`` if no
     point has a cost."""
+    body = _drawn(frontier, what, cost)
+    if body is None:
+        return None
+    return picture(_WIDTH, _HEIGHT, body, f"Accuracy against {what}. {finding(frontier)}")
+
+
+def render_figure(frontier: Frontier) -> str | None:
+    """Accuracy against tokens as an SVG file of its own, with a key and the page's style sheet."""
+    body = _drawn(frontier, "tokens", lambda point: point.tokens)
+    if body is None:
+        return None
+    parts, rows = [body], -(-len(frontier.methods) // _KEYS)
+    for number, line in enumerate(_lines(frontier)):
+        row, column = divmod(number, _KEYS)
+        x, y = _LEFT + column * (_WIDTH - _LEFT) / _KEYS, _HEIGHT + 16 + 18 * row
+        mark = element("circle", cx=x, cy=y - 4, r=4, class_="dot")
+        parts.append(element("g", mark, class_=f"tone-{line.tone % TONES}"))
+        parts.append(label(x + 9, y, line.name))
+    height = _HEIGHT + 18 * rows + 10
+    paper = element("rect", width=_WIDTH, height=height, fill="var(--paper)")
+    style = resources.files("glassmind.evaluate").joinpath("report.css").read_text("utf-8")
+    return element(
+        "svg",
+        element("title", escape(finding(frontier)))
+        + element("style", escape(style, quote=False))
+        + paper
+        + "".join(parts),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {_WIDTH} {height}",
+        width=_WIDTH * 3 // 2,
+        role="img",
+    )
+
+
+def _drawn(frontier: Frontier, what: str, cost: Cost) -> str | None:
     shown = [point for point in frontier.points if cost(point) > 0]
     if not shown:
         return None
@@ -135,4 +181,4 @@ def cost_panel(frontier: Frontier, what: str, cost: Cost) -> str | None:
             drawn += dot(*place, told, 3)
         dashed = " dashed" if is_ceiling(name) or number >= TONES else ""
         parts.append(element("g", drawn, class_=f"tone-{number % TONES}{dashed}"))
-    return picture(_WIDTH, _HEIGHT, "".join(parts), f"Accuracy against {what}. {finding(frontier)}")
+    return "".join(parts)

@@ -72,7 +72,8 @@ def verifier_quality(tables: Sequence[ChainTable]) -> VerifierQuality:
     within, mixed = within_problem_auc(tables, [table.outcome for table in tables])
     scores = [float(x) for table in tables for x in table.outcome]
     right = [bool(x) for table in tables for x in table.right]
-    step_scores, step_truth = [], []
+    step_scores: list[float] = []
+    step_truth: list[bool] = []
     truth: list[int] = []
     found: list[int | None] = []
     for table in tables:

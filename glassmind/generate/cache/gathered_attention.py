@@ -101,18 +101,11 @@ def _gather(
     visible = distance_R1QS >= 0
     if scoring.window:
         visible = visible & (distance_R1QS < scoring.window)
-    keys = queries = None
-    if states is not None:
-        keys = StepMarks.of_states(states[tables_RW].flatten(1, 2).long())
-        at_query_RQ = visible_RQ - 1
-        queries = keys.at(at_query_RQ)
-        by_steps = scoring.step_mask(keys)
-        if by_steps is not None:
-            rows = torch.arange(len(tables_RW), device=q_THE.device)[:, None, None]
-            seen_RQS = by_steps.allowed(rows, at_query_RQ[:, :, None], keys_S)
-            visible = visible & seen_RQS.unsqueeze(1)
     if scoring.bias is None:
         return q_RHQE, k_RKSE, v_RKSF, visible
-    steps = None if queries is None or keys is None else (queries, keys)
+    steps = None
+    if states is not None:
+        keys = StepMarks.of_states(states[tables_RW].flatten(1, 2).long())
+        steps = (keys.at(visible_RQ - 1), keys)
     bias_RHQS = scoring.bias(distance_R1QS, steps).masked_fill(~visible, -torch.inf)
     return q_RHQE, k_RKSE, v_RKSF, bias_RHQS

@@ -97,12 +97,12 @@ def attend(
 ) -> Tensor:
     """Attention of each token over the keys it sees: (T, H, F), float32.
 
-    ``scoring`` has the scale, the window and the bias; ALiBi is the only bias, and causal the only
-    mask, that the compiled loops support. With a ``tap``, the attention weights are formed and pass
-    through it, as in ``attend_gathered``.
+    ``scoring`` has the scale, the window and the bias; ALiBi is the only bias that the compiled
+    loops support. With a ``tap``, the attention weights are formed and pass through it, as in
+    ``attend_gathered``. Masks by steps are ``step_reading``'s: what they hide has left the cache.
     """
     native = _native(blocks)
-    beyond = scoring.steps != "causal" or (scoring.bias is not None and scoring.slopes_H is None)
+    beyond = scoring.bias is not None and scoring.slopes_H is None
     if native is None or tap is not None or beyond:
         return attend_gathered(q_THE, blocks, places, scoring, tap)
     q_THE = q_THE.float().contiguous()

@@ -97,6 +97,19 @@ class PagedCache:
         if self.states is not None:
             self.states[target] = self.states[source]
 
+    def move(self, sources_N: Tensor, targets_N: Tensor) -> None:
+        """Copy the tokens in the slots ``sources_N``, all at once, to ``targets_N``."""
+        (block, place), (to_block, to_place) = (
+            (slots // BLOCK, slots % BLOCK) for slots in (sources_N, targets_N)
+        )
+        for layer in self.layers:
+            layer.keys[to_block, :, :, to_place] = layer.keys[block, :, :, place]
+            for part in layer[1:]:
+                if part is not None:
+                    part[to_block, :, to_place] = part[block, :, place]
+        if self.states is not None:
+            self.states[to_block, to_place] = self.states[block, place]
+
     def positions(self, n_tokens: int) -> Tensor:
         return self.positions_T
 

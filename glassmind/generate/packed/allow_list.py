@@ -69,8 +69,8 @@ KNOWN_VALUES: dict[str, frozenset[object] | None] = {
     "feed_forward.d_hidden": ANY,
     "feed_forward.bias": frozenset({True, False}),
     "experts.n_experts": frozenset({0}),
-    # Positions and kinds of tokens are read before the pass, by the model's runner.
-    "reasoning.mask": frozenset({"causal"}),
+    # ``step_reading`` gives the pass its positions, and a cache without what the masks hide.
+    "reasoning.mask": frozenset({"causal", "flow", "inductive"}),
     "reasoning.positions": frozenset({"plain", "restart", "random"}),
     "reasoning.step_bias": frozenset({False}),
     "reasoning.token_kinds": ANY,

@@ -1,19 +1,19 @@
 """The draw of plain rows in compiled code.
 
 A row is *plain* if nothing but a temperature, top-k, top-p and min-p stands between its logits and
-its token: no bias, penalty, constraint, guess, and nobody who asks for the likeliest tokens. Nearly
-all rows are. On a CPU they are drawn by ``packed/kernels/sampling.hpp``, one by one, which takes a
-fraction of the time of ``Sampler``'s operations on whole batches, and makes a row's numbers
-independent of the batch to the bit.
+its token: no bias, penalty, constraint or guess of a draft model, and nobody who asks for the
+likeliest tokens. Nearly all rows are. On a CPU they are drawn by ``packed/kernels/sampling.hpp``,
+one by one, which takes a fraction of the time of ``Sampler``'s operations on whole batches, and
+makes a row's numbers independent of the batch to the bit.
 
 The tokens are those of ``Sampler``: the random numbers are the same, and the weights are equal up
 to the rounding of ``exp``. The log-probabilities differ from its by that of a float32 logit, about
-1e-6. Which of the two draws a row depends on its request alone, never on who else is in the batch.
+1e-6. Which of the two draws a row depends on its own sample, never on who else is in the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -84,12 +84,3 @@ def draw_plain(
 def all_finite(drawn: Records) -> bool:
     """Whether every log-probability is a number."""
     return bool(np.isfinite(drawn["logprob"]).all())
-
-
-def as_lists(drawn: Records) -> tuple[Sequence[int], Sequence[float], Sequence[float]]:
-    """Tokens, log-probabilities, and those as sampled."""
-    return (
-        drawn["token"].tolist(),
-        drawn["logprob"].tolist(),
-        drawn["sampled_logprob"].tolist(),
-    )

@@ -26,11 +26,12 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
-from glassmind.generate.model_runner import LanguageModel, ModelRunner, Piece
+from glassmind.generate.model_runner import LanguageModel, ModelRunner
 from glassmind.generate.request import MOST_GUESSES
 from glassmind.generate.sample import Sample
 from glassmind.generate.sampling.sampler import Sampler
 from glassmind.generate.scheduler import Work
+from glassmind.generate.step_reading import Piece
 
 
 class Draft:

@@ -111,50 +111,84 @@ inline bool stops(const Run& run, const Choice& choice, int64_t token) {
     return std::find(first, first + choice.n_stops, token) != first + choice.n_stops;
 }
 
+// Rows whose logits are in memory at once: those of all would be many times what the model takes.
+constexpr int64_t DRAWN_AT_ONCE = TILE;
+
+// What is kept from run to run, so that memory need not be asked for.
+struct RunRoom {
+    std::vector<int64_t> alive, slots, positions;
+    std::vector<int32_t> row_of, visible;
+    std::vector<float> x, logits;
+    Unembedding unembed;
+
+    void arrange(int64_t rows, int64_t width, int64_t vocab) {
+        alive.resize(rows), slots.resize(rows), positions.resize(rows);
+        row_of.resize(rows), visible.resize(rows);
+        x.resize(rows * width), logits.resize(std::min(rows, DRAWN_AT_ONCE) * vocab);
+    }
+};
+
+// Embeds the last token of every row that is alive, and runs all blocks: room.x is what they say.
+template <typename Stored>
+void read_last_tokens(const Run& run, RunRoom& room) {
+    const int64_t width = run.model->d_model;
+    const auto n = int64_t(room.alive.size());
+    for (int64_t i = 0; i < n; ++i) {
+        const RunRow& row = run.rows[room.alive[i]];
+        const int64_t at = row.length - 1;
+        const int64_t block = run.tables[row.row * run.table_width + at / BLOCK];
+        room.positions[i] = at;
+        room.row_of[i] = int32_t(row.row), room.visible[i] = int32_t(row.length);
+        room.slots[i] = block * BLOCK + at % BLOCK;
+        embed(run.embedding, row.token, at, width, room.x.data() + i * width);
+    }
+    const Places places{run.tables, run.table_width, room.row_of.data(), room.visible.data(),
+                        room.slots.data()};
+    decode<Stored>(*run.model, run.caches, places, room.positions.data(), n, room.x.data());
+}
+
+// The drawn token becomes the row's last.
+inline void append(const Run& run, int64_t at, const Drawn& drawn) {
+    RunRow& row = run.rows[at];
+    run.drawn[at * run.most_steps + row.n_drawn++] = drawn;
+    row.token = drawn.token, ++row.length;
+    if (drawn.logprob != drawn.logprob || stops(run, run.choices[at], drawn.token))
+        row.finish = STOPPED;
+    else if (row.length == row.limit)
+        row.finish = FULL;
+}
+
 template <typename Stored>
 void decode_ahead(Run& run) {
+    static thread_local RunRoom room_of_thread;
+    RunRoom& room = room_of_thread;  // other threads of a parallel region have one, too
     const int64_t width = run.model->d_model, vocab = run.unembed->outputs;
     const double began = now();
-    std::vector<int64_t> alive(run.n_rows), slots(run.n_rows), positions(run.n_rows);
-    std::vector<int32_t> row_of(run.n_rows), visible(run.n_rows);
-    std::vector<float> x(run.n_rows * width), logits(run.n_rows * vocab);
-    Unembedding unembed;
-    for (int64_t i = 0; i < run.n_rows; ++i) alive[i] = i;
-    for (int64_t step = 0; step < run.most_steps && !alive.empty(); ++step) {
-        const double step_began = now();
+    room.arrange(run.n_rows, width, vocab);
+    for (int64_t i = 0; i < run.n_rows; ++i) room.alive[i] = i;
+    for (int64_t step = 0; step < run.most_steps && !room.alive.empty(); ++step) {
+        double step_began = now();
         if (step && step_began - began > run.seconds) break;
-        const auto n = int64_t(alive.size());
-        for (int64_t i = 0; i < n; ++i) {
-            const RunRow& row = run.rows[alive[i]];
-            const int64_t at = row.length - 1;
-            positions[i] = at;
-            row_of[i] = int32_t(row.row), visible[i] = int32_t(row.length);
-            slots[i] = run.tables[row.row * run.table_width + at / BLOCK] * int64_t(BLOCK) +
-                       at % BLOCK;
-            embed(run.embedding, row.token, at, width, x.data() + i * width);
+        read_last_tokens<Stored>(run, room);
+        const auto n = int64_t(room.alive.size());
+        for (int64_t first = 0; first < n; first += DRAWN_AT_ONCE) {
+            const int64_t count = std::min(DRAWN_AT_ONCE, n - first);
+            const int64_t* alive = room.alive.data() + first;
+            room.unembed(*run.unembed, room.x.data() + first * width, width, count,
+                         room.logits.data());
+            run.model_seconds += now() - step_began;
+            draw_all(
+                room.logits.data(), vocab, count,
+                [&](int64_t i) {
+                    const RunRow& row = run.rows[alive[i]];
+                    return std::make_pair(run.choices + alive[i], row.length - row.prompt);
+                },
+                [&](int64_t i, const Drawn& drawn) { append(run, alive[i], drawn); });
+            step_began = now();
         }
-        const Places places{run.tables, run.table_width, row_of.data(), visible.data(),
-                            slots.data()};
-        decode<Stored>(*run.model, run.caches, places, positions.data(), n, x.data());
-        unembed(*run.unembed, x.data(), width, n, logits.data());
-        run.model_seconds += now() - step_began;
-        draw_all(
-            logits.data(), vocab, n,
-            [&](int64_t i) {
-                const RunRow& row = run.rows[alive[i]];
-                return std::make_pair(run.choices + alive[i], row.length - row.prompt);
-            },
-            [&](int64_t i, const Drawn& drawn) {
-                RunRow& row = run.rows[alive[i]];
-                run.drawn[alive[i] * run.most_steps + row.n_drawn++] = drawn;
-                row.token = drawn.token, ++row.length;
-                if (drawn.logprob != drawn.logprob || stops(run, run.choices[alive[i]], drawn.token))
-                    row.finish = STOPPED;
-                else if (row.length == row.limit)
-                    row.finish = FULL;
-            });
         const auto ended = [&](int64_t i) { return run.rows[i].finish != NOT_FINISHED; };
-        alive.erase(std::remove_if(alive.begin(), alive.end(), ended), alive.end());
+        room.alive.erase(std::remove_if(room.alive.begin(), room.alive.end(), ended),
+                         room.alive.end());
     }
 }
 
