@@ -178,6 +178,12 @@ class Trace:
         inner = {node.parent for node in self.nodes}
         return tuple(index for index in range(len(self.nodes)) if index not in inner)
 
+    @property
+    def branches(self) -> bool:
+        """Whether some node has more than one child; a forest of separate chains has none."""
+        parents = [node.parent for node in self.nodes if node.parent is not None]
+        return len(set(parents)) < len(parents)
+
     def path(self, index: int) -> tuple[int, ...]:
         """The indices from a root down to node ``index``."""
         found: list[int] = []

@@ -156,6 +156,10 @@ class Session:
         other = copy(self)
         other._parts = {}
         other._drawn = {key: shuffled(traces, seed) for key, traces in self._drawn.items()}
+        other._searched = {
+            key: traces if any(trace.branches for trace in traces) else shuffled(traces, seed)
+            for key, traces in self._searched.items()
+        }
         return other
 
     def round(self, problems: Sequence[Problem], n: int, number: int) -> list[Trace]:

@@ -65,13 +65,11 @@ def score_nodes(
     """
     started = time.perf_counter()
     device = next(scorer.parameters()).device
-    rows = [
-        row
-        for number, (problem, trace) in enumerate(zip(problems, traces, strict=True))
-        for row in _rows(
-            number, _asked(tokenizer, problem, prompt), trace, wanted[number], row_tokens
-        )
-    ]
+    rows: list[_Row] = []
+    for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
+        asked = _asked(tokenizer, problem, prompt)
+        for row in _rows(number, asked, trace, wanted[number], row_tokens):
+            rows.append(_with_facts(row, problem, trace) if scorer.facts else row)
     rows.sort(key=lambda row: len(row.ids))
     scores: list[dict[int, dict[str, float]]] = [{} for _ in traces]
     read: list[dict[int, int]] = [{} for _ in traces]
