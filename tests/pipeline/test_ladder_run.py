@@ -104,7 +104,13 @@ def test_everything_is_there(finished: RunFolder) -> None:
     samples = {
         f"samples/{name}-{kind}.safetensors"
         for name in ("test", "longer", "reworded")
-        for kind in ("direct-greedy", "chain-greedy", "chain-samples-2", "chain-judged-2")
+        for kind in (
+            "direct-greedy",
+            "chain-greedy",
+            "chain-samples-2",
+            "chain-judged-2",
+            "chain-searched-evaluated-judged-2",
+        )
     }
     models = {
         f"models/{stage}/model.{ending}"
@@ -123,7 +129,10 @@ def test_everything_is_there(finished: RunFolder) -> None:
 
 def test_ladder_json_has_its_schema(finished: RunFolder) -> None:
     written = read_json(finished.path / "ladder.json")
-    assert list(written) == ["schema", "recipe", "commit", "seed", "rows", "skipped", "rewards"]
+    assert list(written) == [
+        "schema", "recipe", "commit", "seed", "rows", "skipped", "rewards", "abstention",
+        "provenance",
+    ]  # fmt: skip
     ladder = finished_ladder(finished)
     assert (ladder.schema, ladder.recipe, ladder.seed) == (2, "tiny", 2)
     assert ladder.commit == finished.info().commit
