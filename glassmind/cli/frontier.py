@@ -101,6 +101,10 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.pipeline.frontier import measure_frontier
     from glassmind.serialization import encode, write_record
 
+    if args.out.suffix in (".html", ".json", ".svg") or args.out.is_file():
+        raise UserError(
+            f"--out {args.out} must be a folder, into which the page, the figure and the numbers go"
+        )
     llm = open_llm(
         args.model or "",
         device=choose_device(args),
