@@ -84,13 +84,18 @@ def load_chosen(
     return served, engine
 
 
-def add_thinking_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options for how a method thinks: ``ask`` and ``eval``."""
+def add_calculator_argument(parser: argparse.ArgumentParser) -> None:
+    """The option of the verbs that sample chains: ``ask``, ``eval`` and ``frontier``."""
     parser.add_argument(
         "--calculator",
         choices=("off", "annotations", "equations"),
         help="compute the results of <<48/2= (annotations) or of every equation (equations)",
     )
+
+
+def add_thinking_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options for how a method thinks: ``ask`` and ``eval``."""
+    add_calculator_argument(parser)
     parser.add_argument(
         "--token-budget",
         type=int,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from glassmind.cli.chosen_model import MODELS, add_prompt_arguments
+from glassmind.cli.chosen_model import MODELS, add_calculator_argument, add_prompt_arguments
 from glassmind.errors import UserError
 
 ORDERS = 4
@@ -39,11 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="K", help="the most chains of a problem")
     parser.add_argument("--temperature", type=float, metavar="T")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
-    parser.add_argument(
-        "--calculator",
-        choices=("off", "annotations", "equations"),
-        help="compute the results of <<48/2= (annotations) or of every equation (equations)",
-    )
+    add_calculator_argument(parser)
     parser.add_argument(
         "--orders",
         type=int,

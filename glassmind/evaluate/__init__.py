@@ -1,14 +1,14 @@
 """Verdicts → tables and reports.
 
 Read ``ladder`` (the table of methods and their accuracy), then ``report`` (a run as a page),
-``frontier`` (accuracy against the cost of thinking), and
-``verifier`` (how far a verifier can be trusted). For training runs there are ``diagnosis``
-(problems of one run), ``compare`` (two or more runs) and ``scaling`` (loss against compute). They
-share ``run_files`` (the files of a run; ``schema_1`` reads those of earlier versions, ``examples``
-the problems shown in full), ``wording``, ``columns`` (tables that fit a terminal), ``glossary``
-(what the words mean) and ``charts``. ``flat_settings`` flattens recipes, ``graded_problems`` is
-every problem of an evaluation with what was answered, ``step_marks`` says what is wrong with a
-step, ``dependency_attention`` which heads look where an operand comes from.
+``frontier`` (accuracy against the cost of thinking), and ``verifier`` (how far a verifier can be
+trusted). For training runs there are ``diagnosis`` (problems of one run), ``compare`` (two or more
+runs) and ``scaling`` (loss against compute). They share ``run_files`` (the files of a run;
+``schema_1`` reads those of earlier versions, ``examples`` the problems shown in full), ``wording``,
+``columns`` (tables that fit a terminal), ``glossary`` (what the words mean) and ``charts``.
+``page_template`` fills in a page, ``flat_settings`` flattens recipes, ``graded_problems`` is every
+problem of an evaluation with what was answered, ``step_marks`` says what is wrong with a step,
+``dependency_attention`` which heads look where an operand comes from.
 
 An evaluation says what it was made of (``provenance``). Stored answers are graded again by other
 ``graders``, of which ``autopsy`` compares two; ``bradley_terry`` turns a judge's votes into scores.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from glassmind.errors import UserError
@@ -24,6 +23,7 @@ from glassmind.evaluate.compare.table import (
     races,
     result_rows,
 )
+from glassmind.evaluate.page_template import render_page
 from glassmind.evaluate.wording import count
 from glassmind.files import write_text
 
@@ -44,19 +44,8 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 def render_comparison(comparison: Comparison) -> str:
     """The whole page as HTML text."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["svg"] = Markup
-    here = resources.files("glassmind.evaluate")
-    template = environment.from_string(
-        here.joinpath("compare", "comparison.html.jinja").read_text("utf-8")
-    )
-    page: str = template.render(
-        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+    return render_page(
+        "compare/comparison.html.jinja",
         comparison=comparison,
         differences=difference_rows(comparison),
         legend=keys([Line(label, (), tone) for tone, label in enumerate(comparison.labels)]),
@@ -73,7 +62,6 @@ def render_comparison(comparison: Comparison) -> str:
             for stage in comparison.stages
         ],
     )
-    return page
 
 
 def comparison_panels(stage: StageComparison) -> list[_Panel]:

@@ -29,6 +29,7 @@ from glassmind.evaluate.frontier.results import (
     table_rows,
 )
 from glassmind.evaluate.ladder.names import is_ceiling, title
+from glassmind.evaluate.page_template import render_page
 from glassmind.evaluate.wording import count, interval, percent
 from glassmind.files import write_text
 
@@ -54,19 +55,8 @@ def write_frontier_figure(frontier: Frontier, path: Path) -> None:
 
 def render_frontier(frontier: Frontier) -> str:
     """The whole page as HTML text."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["svg"] = Markup
-    here = resources.files("glassmind.evaluate")
-    template = environment.from_string(
-        here.joinpath("frontier", "frontier.html.jinja").read_text("utf-8")
-    )
-    page: str = template.render(
-        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+    return render_page(
+        "frontier/frontier.html.jinja",
         frontier=frontier,
         sentence=finding(frontier),
         against_tokens=cost_panel(frontier, "tokens", lambda point: point.tokens),
@@ -77,7 +67,6 @@ def render_frontier(frontier: Frontier) -> str:
         equal_headings=[column.heading for column in EQUAL_COLUMNS],
         equal_rows=equal_rows(frontier),
     )
-    return page
 
 
 def finding(frontier: Frontier) -> str:

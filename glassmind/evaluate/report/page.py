@@ -8,13 +8,15 @@ Questions, steps and answers are data from a model and are escaped by the templa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from glassmind.evaluate.glossary import TERMS
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.names import SLICES, in_summary, order, slice_order, title
+from glassmind.evaluate.page_template import render_page
 from glassmind.evaluate.report.examples_section import answers, shade, shown_examples
 from glassmind.evaluate.report.heat_map import MAX_TOKENS, attention_map
 from glassmind.evaluate.report.plots import (
@@ -53,28 +55,17 @@ def write_report(run_folder: Path) -> Path:
 
 def render_report(files: RunFiles) -> str:
     """The whole page as HTML text."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=percent, points=points, p_value=p_value, count=count, duration=duration,
-        title=title, method_class=method_class, stage_class=_stage_class, shade=shade,
-        svg=Markup, unbroken=_unbroken, answers=answers, quantity=quantity,
-    )  # fmt: skip
-    here = resources.files("glassmind.evaluate")
-    style = here.joinpath("report.css").read_text("utf-8")
-    words = here.joinpath("report", "report.html.jinja").read_text("utf-8")
-    template = environment.from_string(words)
-    page: str = template.render(
+    filters: dict[str, Callable[..., Any]] = {
+        "percent": percent, "points": points, "p_value": p_value, "count": count,
+        "duration": duration, "title": title, "method_class": method_class,
+        "stage_class": _stage_class, "shade": shade, "unbroken": _unbroken, "answers": answers,
+        "quantity": quantity,
+    }  # fmt: skip
+    return render_page(
+        "report/report.html.jinja",
+        filters,
         files=files,
         ladder=files.ladder,
-        style=Markup(style),
         summary=training_summary(files) if files.ladder is None else summary(files.ladder),
         stages=stages_of(files),
         **({} if files.ladder is None else _ladder_parts(files.ladder)),
@@ -87,7 +78,6 @@ def render_report(files: RunFiles) -> str:
         dependencies=files.dependencies,
         best_share=None if files.dependencies is None else _best(files.dependencies),
     )
-    return page
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from glassmind.evaluate.charts.line_chart import Line, keys, line_chart
@@ -21,6 +20,7 @@ from glassmind.evaluate.charts.svg import (
     ticks,
 )
 from glassmind.evaluate.columns import Column
+from glassmind.evaluate.page_template import render_page
 from glassmind.evaluate.scaling.fit import HeldOut, ScalingFit, ScalingPoint
 from glassmind.files import write_text
 
@@ -180,20 +180,9 @@ def write_scaling_page(scaling: Scaling, path: Path) -> None:
 
 def render_scaling(scaling: Scaling) -> str:
     """The whole page as HTML text."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["svg"] = Markup
-    here = resources.files("glassmind.evaluate")
-    template = environment.from_string(
-        here.joinpath("scaling", "scaling.html.jinja").read_text("utf-8")
-    )
     lines = _curve_lines(scaling)
-    page: str = template.render(
-        style=Markup(here.joinpath("report.css").read_text("utf-8")),
+    return render_page(
+        "scaling/scaling.html.jinja",
         scaling=scaling,
         headings=[column.heading for column in COLUMNS],
         rows=table_rows(scaling),
@@ -202,7 +191,6 @@ def render_scaling(scaling: Scaling) -> str:
         curves=curves_panel(scaling, lines),
         depths=keys(lines),
     )
-    return page
 
 
 def law_panel(scaling: Scaling) -> str:
