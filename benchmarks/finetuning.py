@@ -35,8 +35,8 @@ from glassmind.interop.pretrained import Pretrained
 from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer
 from glassmind.model.quantized import QuantizedLinear
 from glassmind.runs.recipe import LoraConfig
+from glassmind.train.arithmetic.precision import choose_precision
 from glassmind.train.lora import add_lora
-from glassmind.train.precision import choose_precision
 
 CASES = ("all weights", "lora float", "lora int8", "lora nf4", "peft")
 

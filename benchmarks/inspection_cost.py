@@ -26,8 +26,8 @@ from glassmind.data.packing import stream
 from glassmind.model import Block, Transformer
 from glassmind.runs.recipe import read_recipe
 from glassmind.train import Pretrain, choose_precision, to_batch
-from glassmind.train.inspection import Inspector
-from glassmind.train.muon import Muon
+from glassmind.train.optimizers.muon import Muon
+from glassmind.train.watching.inspection import Inspector
 
 EVERY = 10
 

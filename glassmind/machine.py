@@ -1,7 +1,8 @@
 """Facts about this machine: its processor, its load from other processes, how its threads wait.
 
-Some settings are fast on one machine and slow on another (``train.calibration``), and a measurement
-made while other processes use the processor is unreliable. Both need facts about the machine.
+Some settings are fast on one machine and slow on another (``train.arithmetic.calibration``), and a
+measurement made while other processes use the processor is unreliable. Both need facts about the
+machine.
 Nothing here imports torch.
 """
 

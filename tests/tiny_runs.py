@@ -22,8 +22,8 @@ from glassmind.model.config import (
 )
 from glassmind.serialization import decode
 from glassmind.train import Pretrain, to_batch
-from glassmind.train.inspection import Inspector
-from glassmind.train.muon import Muon
+from glassmind.train.optimizers.muon import Muon
+from glassmind.train.watching.inspection import Inspector
 
 VOCABULARY, ROW = 24, 32
 NO_AUTOCAST = torch.autocast("cpu", enabled=False)

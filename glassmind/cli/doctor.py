@@ -221,8 +221,8 @@ def _precision() -> Iterator[Finding]:
     """The precision of a run on this machine, and the measured speed of bfloat16."""
     from torch import nn
 
-    from glassmind.train.calibration import product_ratio
-    from glassmind.train.precision import choose_precision
+    from glassmind.train.arithmetic.calibration import product_ratio
+    from glassmind.train.arithmetic.precision import choose_precision
 
     ratio = product_ratio(nn.Linear(512, 512, bias=False))
     product = f"{ratio:.2g} times as long" if ratio >= 1 else f"{ratio:.0%} of the time"

@@ -143,7 +143,7 @@ def timed(
     from glassmind.pipeline.time_budget import require_data, within
     from glassmind.runs.folder import require_free
     from glassmind.runs.recipe import read_recipe
-    from glassmind.train.trackers import require_trackers
+    from glassmind.train.watching.trackers import require_trackers
 
     if processes > 1:
         raise UserError(

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.pipeline.training import run_training
     from glassmind.progress import Silent
     from glassmind.runs.folder import holds_run
-    from glassmind.train.launch import launched
+    from glassmind.train.processes.launch import launched
 
     with launched() as launch:
         resume = args.resume or launch.restarted

@@ -20,7 +20,7 @@ from glassmind.model import Transformer, probe
 from glassmind.records import Problem
 from glassmind.tokenize import Tokenizer, encode_completion, encode_prompt
 from glassmind.train.batch import to_batch
-from glassmind.train.dependencies import operand_sources
+from glassmind.train.objectives.dependencies import operand_sources
 
 ROWS_AT_ONCE = 8
 

@@ -131,7 +131,7 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The inspection of one training step (``train.inspection`` says what is measured and how).
+    """The inspection of one training step; ``train.watching.inspection`` says what is measured.
 
     ``gradients`` and ``updates`` are by parameter; ``residual`` goes from the embedding to the last
     block, the other lists have an entry for each of ``blocks``. A value that could not be measured,

@@ -19,7 +19,7 @@ from glassmind.pipeline.forecast import LENGTH, SAMPLED, in_minutes, step_tokens
 from glassmind.progress import Progress
 from glassmind.records import Problem
 from glassmind.runs.recipe import Recipe, TrainConfig
-from glassmind.train.calibration import LEAST_WORK, product_operations
+from glassmind.train.arithmetic.calibration import LEAST_WORK, product_operations
 
 QUICK = 20.0
 """Seconds below which nothing is said."""

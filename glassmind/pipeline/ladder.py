@@ -52,7 +52,7 @@ from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe
 from glassmind.serialization import write_record
 from glassmind.tokenize import save
-from glassmind.train.trackers import require_trackers
+from glassmind.train.watching.trackers import require_trackers
 
 
 @dataclass(frozen=True)

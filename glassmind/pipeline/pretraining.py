@@ -23,7 +23,7 @@ from glassmind.runs.results import Validation
 from glassmind.serialization import write_record
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, validation_loss
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.processes.process_group import ProcessGroup
 
 
 def run_pretraining(

@@ -32,9 +32,9 @@ from glassmind.tokenize import SavedTokenizer, Style
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.special import END, PAD
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer, Verify, validation_loss
-from glassmind.train.dependencies import GuidedFineTuning
-from glassmind.train.metrics_file import MetricsFile
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.objectives.dependencies import GuidedFineTuning
+from glassmind.train.processes.process_group import ProcessGroup
+from glassmind.train.watching.metrics_file import MetricsFile
 
 # A run has one seed; these derive a separate one for each use.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3

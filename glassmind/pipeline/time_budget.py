@@ -40,7 +40,7 @@ from glassmind.runs.recipe import Recipe
 from glassmind.step_structure import Kind
 from glassmind.tokenize import load
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer
-from glassmind.train.precision import computing_threads
+from glassmind.train.arithmetic.precision import computing_threads
 
 MARGIN = 0.05
 """The share of the time left for validations, checkpoints and a slower moment."""

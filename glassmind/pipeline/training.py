@@ -21,8 +21,8 @@ from glassmind.pipeline.stages import STYLES, Job, train_language_model
 from glassmind.progress import Progress, Silent
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe, recipe_toml
-from glassmind.train.process_group import ProcessGroup
-from glassmind.train.trackers import require_trackers
+from glassmind.train.processes.process_group import ProcessGroup
+from glassmind.train.watching.trackers import require_trackers
 
 
 def run_training(

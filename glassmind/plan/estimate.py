@@ -33,7 +33,7 @@ from glassmind.model.memory_plan import (
     logits_bytes,
     training_flops,
 )
-from glassmind.train.chunked_loss import chunk_rows
+from glassmind.train.objectives.chunked_loss import chunk_rows
 
 Strategy = Literal["ddp", "zero1", "zero2", "fsdp"]
 STAGES: dict[Strategy, Stage] = {"ddp": 0, "zero1": 1, "zero2": 2, "fsdp": 3}

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from glassmind.train.batch import Batch
-from glassmind.train.objective import Objective
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.objectives.objective import Objective
+from glassmind.train.processes.process_group import ProcessGroup
 
 Share = float | Tensor
 

@@ -25,24 +25,24 @@ from glassmind.progress import Progress, Silent
 from glassmind.quantity import quantity
 from glassmind.runs.recipe import TrainConfig
 from glassmind.runs.weights import copy_weights
+from glassmind.train.arithmetic.calibration import compile_blocks
+from glassmind.train.arithmetic.choice import choose
+from glassmind.train.arithmetic.known_choices import note
+from glassmind.train.arithmetic.precision import computing_threads
+from glassmind.train.arithmetic.rehearsal import rehearsal
 from glassmind.train.batch import Batch, to_batch
-from glassmind.train.calibration import compile_blocks
-from glassmind.train.choice import choose
 from glassmind.train.gradients import Figures, accumulate_gradients
-from glassmind.train.guard import Guard, Trouble
-from glassmind.train.inspection import Inspector
-from glassmind.train.known_choices import note
-from glassmind.train.objective import Objective
-from glassmind.train.optimizers import Optimizers
-from glassmind.train.precision import computing_threads
-from glassmind.train.process_group import ProcessGroup
-from glassmind.train.rehearsal import rehearsal
-from glassmind.train.run_files import RunFiles
-from glassmind.train.saved_state import Counters, TrainingState, trained_parameters
-from glassmind.train.schedules import learning_rate_factor
+from glassmind.train.objectives.objective import Objective
+from glassmind.train.optimizers.groups import Optimizers
+from glassmind.train.optimizers.schedules import learning_rate_factor
+from glassmind.train.processes.process_group import ProcessGroup
+from glassmind.train.processes.termination import EXIT_TERMINATED, Termination
+from glassmind.train.saving.run_files import RunFiles
+from glassmind.train.saving.saved_state import Counters, TrainingState, trained_parameters
 from glassmind.train.state import BatchSource
-from glassmind.train.termination import EXIT_TERMINATED, Termination
-from glassmind.train.trouble import keep_evidence
+from glassmind.train.watching.guard import Guard, Trouble
+from glassmind.train.watching.inspection import Inspector
+from glassmind.train.watching.trouble import keep_evidence
 
 MOST_REWINDS = 3
 

@@ -7,7 +7,7 @@ import torch
 from glassmind.data.loader import Rows
 from glassmind.model.eager import uncompiled
 from glassmind.train.batch import to_batch
-from glassmind.train.objective import Objective
+from glassmind.train.objectives.objective import Objective
 
 ROWS_AT_ONCE = 16
 

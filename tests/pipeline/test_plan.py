@@ -39,8 +39,8 @@ from glassmind.plan.estimate import (
 )
 from glassmind.plan.sizes import SIZES, shape_of
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train.chunked_loss import chunk_rows
-from glassmind.train.optimizers import Optimizers
+from glassmind.train.objectives.chunked_loss import chunk_rows
+from glassmind.train.optimizers.groups import Optimizers
 
 ROWS, TOKENS, WIDTH = 16, 32, 64
 

@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 # The server imports torch once; its children are forked in milliseconds.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["glassmind.train.launch", "glassmind.pipeline.training"])
+CONTEXT.set_forkserver_preload(["glassmind.train.processes.launch", "glassmind.pipeline.training"])
 PATIENCE, GRACE = 60, 5  # seconds
 
 needs_gloo = pytest.mark.skipif(

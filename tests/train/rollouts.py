@@ -25,7 +25,7 @@ from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.progress import Progress, Silent
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train import Batch, Loss, Objective, State, Trainer
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.processes.process_group import ProcessGroup
 from glassmind.train.state import Saved
 
 VOCAB, ROW, PROMPTS, GROUP, NEW_TOKENS = 12, 24, 4, 4, 5

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train.calibration import Wishes, calibrate, is_worth_it, product_ratio
-from glassmind.train.precision import PrecisionChoice
-from glassmind.train.pretrain import Pretrain
+from glassmind.train.arithmetic.calibration import Wishes, calibrate, is_worth_it, product_ratio
+from glassmind.train.arithmetic.precision import PrecisionChoice
+from glassmind.train.objectives.pretrain import Pretrain
 
 USUAL = PrecisionChoice("float32", compile=True, threads=4)
 ANYTHING = Wishes("auto", "auto", 0)

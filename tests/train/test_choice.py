@@ -23,11 +23,12 @@ from glassmind.model import (
 )
 from glassmind.progress import Silent
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train import Pretrain, Trainer, calibration, choice, known_choices
-from glassmind.train.calibration import Outcome
-from glassmind.train.precision import PrecisionChoice
-from glassmind.train.process_group import ProcessGroup
-from glassmind.train.rehearsal import rehearsal
+from glassmind.train import Pretrain, Trainer
+from glassmind.train.arithmetic import calibration, choice, known_choices
+from glassmind.train.arithmetic.calibration import Outcome
+from glassmind.train.arithmetic.precision import PrecisionChoice
+from glassmind.train.arithmetic.rehearsal import rehearsal
+from glassmind.train.processes.process_group import ProcessGroup
 
 CONFIG = TrainConfig(steps=4, batch_rows=2, row_tokens=16, warmup=1, log_every=1)
 FOUND = PrecisionChoice("float32", compile=False, threads=1, reason="measured: 1 ms a pass")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from glassmind.train.chunked_loss import chunk_rows, chunked_cross_entropy
+from glassmind.train.objectives.chunked_loss import chunk_rows, chunked_cross_entropy
 
 N, D, V = 37, 16, 23
 

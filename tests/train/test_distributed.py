@@ -28,8 +28,8 @@ from glassmind.progress import Silent
 from glassmind.runs import checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train import SupervisedFineTuning, Trainer
-from glassmind.train.launch import launched
-from glassmind.train.metrics_file import CLOCK_FIELDS
+from glassmind.train.processes.launch import launched
+from glassmind.train.watching.metrics_file import CLOCK_FIELDS
 
 pytestmark = needs_gloo
 Array = NDArray[Any]

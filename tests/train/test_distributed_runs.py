@@ -18,7 +18,7 @@ from processes import needs_gloo, together
 from glassmind.cli.main import main
 from glassmind.errors import UserError
 from glassmind.runs.models import load
-from glassmind.train.launch import Launch
+from glassmind.train.processes.launch import Launch
 
 pytestmark = needs_gloo
 

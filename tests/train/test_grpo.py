@@ -13,7 +13,7 @@ from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import Document, pack
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.train import GRPO, Batch, to_batch
-from glassmind.train.grpo import (
+from glassmind.train.objectives.grpo import (
     ADVANTAGE,
     OLD_LOGPROB,
     REWARD,

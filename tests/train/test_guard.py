@@ -22,7 +22,7 @@ from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import load_tensors
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train import Batch, Pretrain, Trainer
-from glassmind.train.guard import ENOUGH, Guard
+from glassmind.train.watching.guard import ENOUGH, Guard
 
 CONFIG = TrainConfig(
     steps=12,

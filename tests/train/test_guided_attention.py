@@ -15,7 +15,7 @@ from glassmind.errors import UserError
 from glassmind.model import Transformer, probe
 from glassmind.train import SupervisedFineTuning
 from glassmind.train.batch import Batch, to_batch
-from glassmind.train.dependencies import GuidedFineTuning
+from glassmind.train.objectives.dependencies import GuidedFineTuning
 from tests.step_models import a_chain, a_prompt, reading_model
 
 

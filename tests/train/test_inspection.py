@@ -19,8 +19,8 @@ from glassmind.model import Block, ModelConfig, Transformer, probe
 from glassmind.model.config import AttentionConfig, ExpertsConfig, FeedForwardConfig
 from glassmind.serialization import decode
 from glassmind.train import Batch, Pretrain, to_batch
-from glassmind.train.inspection import SILENT, Inspector, silent_share
-from glassmind.train.muon import Muon
+from glassmind.train.optimizers.muon import Muon
+from glassmind.train.watching.inspection import SILENT, Inspector, silent_share
 
 CPU = torch.device("cpu")
 
@@ -171,7 +171,7 @@ def trained(every: int, *, compiled: bool, steps: int = 5) -> tuple[dict[str, Te
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 def test_a_watched_run_ends_with_the_same_bits(compiled: bool) -> None:
     if compiled:
-        from glassmind.train.precision import has_compiler
+        from glassmind.train.arithmetic.precision import has_compiler
 
         if not has_compiler():
             pytest.skip("no C++ compiler with Python's headers here")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.train.muon import Muon, orthogonalise
+from glassmind.train.optimizers.muon import Muon, orthogonalise
 
 SHAPES = [(16, 16), (16, 48), (48, 16), (5, 64), (64, 5), (1, 8)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from glassmind.train.precision import (
+from glassmind.train.arithmetic.precision import (
     PrecisionChoice,
     choose_precision,
     computing_threads,

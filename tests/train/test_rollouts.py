@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from glassmind.data.columns import COMPLETION
 from glassmind.errors import UserError
 from glassmind.train import to_batch
-from glassmind.train.launch import launched
-from glassmind.train.metrics_file import CLOCK_FIELDS
+from glassmind.train.processes.launch import launched
+from glassmind.train.watching.metrics_file import CLOCK_FIELDS
 
 STEPS = 24
 PARTS = ("model", "optimizer", "random", "objective", "source")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassmind.train.schedules import learning_rate_factor
+from glassmind.train.optimizers.schedules import learning_rate_factor
 
 
 def factors(schedule: Any, total: int, warmup: int, decay_fraction: float) -> list[float]:

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from glassmind.errors import UserError
-from glassmind.train.metrics_file import MetricsFile
-from glassmind.train.termination import EXIT_TERMINATED, Termination
+from glassmind.train.processes.termination import EXIT_TERMINATED, Termination
+from glassmind.train.watching.metrics_file import MetricsFile
 
 STEPS = 6
 

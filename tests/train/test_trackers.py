@@ -16,7 +16,13 @@ import pytest
 from glassmind.errors import UserError
 from glassmind.runs.overrides import replace_at
 from glassmind.runs.recipe import Recipe, TrainConfig, recipe_toml
-from glassmind.train.trackers import Trackers, flattened, last_step, require_trackers, run_id
+from glassmind.train.watching.trackers import (
+    Trackers,
+    flattened,
+    last_step,
+    require_trackers,
+    run_id,
+)
 
 ROW = {"loss": 2.5, "tokens": 64, "inspection": {"residual": [1.0, None], "blocks": ["blocks.0"]}}
 

@@ -51,7 +51,7 @@ from glassmind.runs.recipe import Recipe
 from glassmind.runs.weights import load_weights, named_weights
 from glassmind.serialization import read_record, write_record
 from glassmind.statistics import wilson_interval
-from glassmind.train.classify import (
+from glassmind.train.objectives.classify import (
     Classify,
     TextClassifier,
     class_probabilities,

@@ -2,7 +2,7 @@
 
 Every step draws ``questions`` training problems, samples ``group`` chains of each with the current
 weights, scores them by a reward (``glassmind methods`` lists the rewards), and trains on them with
-``train.grpo`` (Shao et al. 2024, arXiv 2402.03300).
+``train.objectives.grpo`` (Shao et al. 2024, arXiv 2402.03300).
 
 The completions come from the engine that also answers questions, sampling from the whole
 distribution (no top-k or top-p), so that the log-probability with which each token was drawn is
@@ -38,7 +38,7 @@ from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import MOST_SAMPLES, Recipe
 from glassmind.tokenize import save
 from glassmind.train import State
-from glassmind.train.grpo import (
+from glassmind.train.objectives.grpo import (
     ADVANTAGE,
     GRPO,
     OLD_LOGPROB,
@@ -57,8 +57,8 @@ class GRPOOptions:
     """``[options]`` of a recipe with ``objective = "grpo"``.
 
     ``passes`` is the number of steps on one set of samples. ``scaled`` divides advantages by the
-    group's standard deviation. ``train.grpo`` explains the other options. Temperature and length of
-    the samples are set in ``[sampling]``.
+    group's standard deviation. ``train.objectives.grpo`` explains the other options. Temperature
+    and length of the samples are set in ``[sampling]``.
     """
 
     questions: int = 16

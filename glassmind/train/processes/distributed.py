@@ -24,10 +24,10 @@ from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train.batch import Batch
-from glassmind.train.metrics_file import MetricsFile
-from glassmind.train.muon import orthogonalise, orthogonalise_together
-from glassmind.train.objective import Loss, Objective
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.objectives.objective import Loss, Objective
+from glassmind.train.optimizers.muon import orthogonalise, orthogonalise_together
+from glassmind.train.processes.process_group import ProcessGroup
+from glassmind.train.watching.metrics_file import MetricsFile
 
 TIMEOUT = timedelta(days=1)  # for the first process to read and tokenize a corpus
 

@@ -10,7 +10,7 @@ from glassmind.files import write_json
 from glassmind.runs.checkpoint import save_tensors
 from glassmind.runs.weights import named_weights
 from glassmind.train.batch import Batch
-from glassmind.train.guard import Trouble
+from glassmind.train.watching.guard import Trouble
 
 MOST_KEPT = 3
 """Steps of a run that are kept; one that goes wrong at every step must not fill the disk."""

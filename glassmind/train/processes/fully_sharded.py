@@ -30,9 +30,9 @@ from glassmind.runs import checkpoint, distributed_checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.weights import load_weights
 from glassmind.train.batch import Batch
-from glassmind.train.distributed import LossModule, MultiProcessGroup
-from glassmind.train.muon import orthogonalise_together
-from glassmind.train.objective import Loss, Objective
+from glassmind.train.objectives.objective import Loss, Objective
+from glassmind.train.optimizers.muon import orthogonalise_together
+from glassmind.train.processes.distributed import LossModule, MultiProcessGroup
 
 
 class FullyShardedGroup(MultiProcessGroup):

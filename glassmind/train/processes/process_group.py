@@ -27,9 +27,9 @@ from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train.batch import Batch
-from glassmind.train.metrics_file import MetricsFile
-from glassmind.train.muon import orthogonalise_together
-from glassmind.train.objective import Loss, Objective
+from glassmind.train.objectives.objective import Loss, Objective
+from glassmind.train.optimizers.muon import orthogonalise_together
+from glassmind.train.watching.metrics_file import MetricsFile
 
 
 class ProcessGroup:

@@ -34,7 +34,7 @@ from glassmind.data.columns import COMPLETION, Column
 from glassmind.data.packing import PackedRows
 from glassmind.model import Transformer
 from glassmind.train.batch import Batch, to_device
-from glassmind.train.objective import Loss, Objective
+from glassmind.train.objectives.objective import Loss, Objective
 from glassmind.train.state import Saved
 
 Normalisation = Literal["sequence", "token", "constant"]

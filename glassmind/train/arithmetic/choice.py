@@ -19,12 +19,12 @@ import torch
 
 from glassmind.progress import Progress
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train.calibration import Wishes, is_worth_it, measure
-from glassmind.train.known_choices import key_of, known, noted, remember
-from glassmind.train.objective import Objective
-from glassmind.train.precision import PrecisionChoice, choose_precision
-from glassmind.train.process_group import ProcessGroup
-from glassmind.train.rehearsal import rehearsal
+from glassmind.train.arithmetic.calibration import Wishes, is_worth_it, measure
+from glassmind.train.arithmetic.known_choices import key_of, known, noted, remember
+from glassmind.train.arithmetic.precision import PrecisionChoice, choose_precision
+from glassmind.train.arithmetic.rehearsal import rehearsal
+from glassmind.train.objectives.objective import Objective
+from glassmind.train.processes.process_group import ProcessGroup
 from glassmind.train.state import BatchSource
 
 

@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from glassmind.errors import UserError
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.weights import copy_weights
-from glassmind.train.guard import Guard
-from glassmind.train.objective import Objective
-from glassmind.train.optimizers import Optimizers
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.objectives.objective import Objective
+from glassmind.train.optimizers.groups import Optimizers
+from glassmind.train.processes.process_group import ProcessGroup
 from glassmind.train.state import (
     BatchSource,
     State,
@@ -36,6 +35,7 @@ from glassmind.train.state import (
     restore_random_states,
     split,
 )
+from glassmind.train.watching.guard import Guard
 
 
 def trained_parameters(module: nn.Module) -> dict[str, Tensor]:

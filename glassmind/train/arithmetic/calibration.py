@@ -27,9 +27,14 @@ from torch import nn
 from glassmind.machine import OtherWork
 from glassmind.model import Block
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train.objective import Objective
-from glassmind.train.precision import Precision, PrecisionChoice, Switch, computing_threads
-from glassmind.train.rehearsal import Rehearse
+from glassmind.train.arithmetic.precision import (
+    Precision,
+    PrecisionChoice,
+    Switch,
+    computing_threads,
+)
+from glassmind.train.arithmetic.rehearsal import Rehearse
+from glassmind.train.objectives.objective import Objective
 
 LEAST_WORK = 3e11
 """A run of fewer operations is not measured: about ten seconds on two laptop cores."""

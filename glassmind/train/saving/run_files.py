@@ -15,8 +15,8 @@ from glassmind.progress import Progress
 from glassmind.runs import checkpoint
 from glassmind.runs.checkpoint import Checkpoint
 from glassmind.runs.folder import run_id
-from glassmind.train.saved_state import TrainingState
-from glassmind.train.trackers import Trackers, last_step
+from glassmind.train.saving.saved_state import TrainingState
+from glassmind.train.watching.trackers import Trackers, last_step
 
 
 class RunFiles:

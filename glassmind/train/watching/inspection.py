@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from glassmind.model import Block, probe
 from glassmind.model.eager import uncompiled
-from glassmind.train.objective import Objective
+from glassmind.train.objectives.objective import Objective
 
 SILENT = 1e-3
 """A unit is silent when its largest value stays below this share of the layer's RMS."""

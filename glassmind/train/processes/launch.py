@@ -22,9 +22,9 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from glassmind.errors import UserError
-from glassmind.train.distributed import DataParallelGroup
-from glassmind.train.fully_sharded import FullyShardedGroup
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.processes.distributed import DataParallelGroup
+from glassmind.train.processes.fully_sharded import FullyShardedGroup
+from glassmind.train.processes.process_group import ProcessGroup
 
 Parallel = Literal["auto", "none", "ddp", "fsdp"]
 

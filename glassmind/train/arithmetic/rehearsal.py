@@ -16,11 +16,11 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Generator, nn
 
+from glassmind.train.arithmetic.precision import PrecisionChoice, computing_threads
 from glassmind.train.batch import to_batch
 from glassmind.train.gradients import accumulate_gradients
-from glassmind.train.objective import Objective
-from glassmind.train.precision import PrecisionChoice, computing_threads
-from glassmind.train.process_group import ProcessGroup
+from glassmind.train.objectives.objective import Objective
+from glassmind.train.processes.process_group import ProcessGroup
 from glassmind.train.state import BatchSource, random_states, restore_random_states
 
 Rehearse = Callable[[PrecisionChoice], float]

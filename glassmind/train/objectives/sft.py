@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from glassmind.data.columns import COMPLETION
 from glassmind.data.packing import PackedRows
-from glassmind.train.pretrain import Pretrain
+from glassmind.train.objectives.pretrain import Pretrain
 
 
 class SupervisedFineTuning(Pretrain):

@@ -29,9 +29,9 @@ from glassmind.model import Block, Transformer
 from glassmind.model.attention import Attention
 from glassmind.model.transformer import BlockInput
 from glassmind.train.batch import Batch
-from glassmind.train.objective import Loss
-from glassmind.train.pretrain import next_token_loss
-from glassmind.train.sft import SupervisedFineTuning
+from glassmind.train.objectives.objective import Loss
+from glassmind.train.objectives.pretrain import next_token_loss
+from glassmind.train.objectives.sft import SupervisedFineTuning
 
 
 class GuidedFineTuning(SupervisedFineTuning):

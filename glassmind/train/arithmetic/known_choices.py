@@ -22,9 +22,9 @@ from glassmind.machine import instructions, processor, usable_cores
 from glassmind.model import Transformer
 from glassmind.runs.recipe import TrainConfig
 from glassmind.serialization import read_record, write_record
-from glassmind.train.calibration import Wishes
-from glassmind.train.objective import Objective
-from glassmind.train.precision import PrecisionChoice
+from glassmind.train.arithmetic.calibration import Wishes
+from glassmind.train.arithmetic.precision import PrecisionChoice
+from glassmind.train.objectives.objective import Objective
 
 MOST = 200
 """The number of measurements that a machine keeps, the newest ones."""

@@ -25,7 +25,7 @@ from glassmind.data.packing import PackedRows
 from glassmind.model import Transformer
 from glassmind.model.eager import uncompiled
 from glassmind.train.batch import Batch, to_batch
-from glassmind.train.objective import Loss, Objective
+from glassmind.train.objectives.objective import Loss, Objective
 
 ROWS_AT_ONCE = 16
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from glassmind.data.packing import PackedRows
 from glassmind.model import Transformer
 from glassmind.train.batch import Batch
-from glassmind.train.chunked_loss import chunked_cross_entropy
-from glassmind.train.objective import Loss, Objective
+from glassmind.train.objectives.chunked_loss import chunked_cross_entropy
+from glassmind.train.objectives.objective import Loss, Objective
 
 
 def next_token_loss(

@@ -29,7 +29,7 @@ from torch import Tensor
 from glassmind.data.columns import COMPLETION, FACTS, LABEL
 from glassmind.model import TokenScorer
 from glassmind.train.batch import Batch, to_device
-from glassmind.train.objective import Loss, Objective
+from glassmind.train.objectives.objective import Loss, Objective
 
 
 class Verify(Objective):

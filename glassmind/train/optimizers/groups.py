@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from glassmind.errors import UserError
 from glassmind.runs.recipe import TrainConfig
-from glassmind.train.muon import Muon, orthogonalise_together
+from glassmind.train.optimizers.muon import Muon, orthogonalise_together
 
 ADAM_BETAS = (0.9, 0.95)
 ADAMS = re.compile(r"\brouter\b|\blora_")

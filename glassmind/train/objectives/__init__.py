@@ -1,0 +1,5 @@
+"""What is minimised: one file per objective, its docstring the equation of its paper.
+
+Read ``objective`` (what they have in common), then ``pretrain``, ``sft`` (with ``dependencies``,
+which guides attention), ``verify``, ``classify``, ``grpo``. ``chunked_loss`` saves memory.
+"""
