@@ -137,13 +137,13 @@ class TrainConfig:
     step. ``muon_lr`` is for hidden matrices (0 trains them with AdamW too), ``adamw_lr`` for the
     rest. ``precision`` and ``compile``, where ``auto``, and the number of CPU ``threads``, where 0,
     are measured at the start of a run that is long enough (``train.arithmetic.calibration``).
-    Processes started by torchrun share each batch: with ``ddp`` (``auto``) each has the whole model, ``fsdp``
-    splits it; see docs/SCALING-OUT.md.
-    ``checkpoint_minutes`` is the most work that a crash can lose; ``weights`` says whether the
-    finished model has the weights of the last step or of the lowest validation loss. ``on_nan`` and
-    ``on_spike`` are policies of ``train.watching.guard``; a loss is a spike ``spike_sigmas``
-    standard deviations above the ones before. Every ``inspect_every`` steps (0: never) gradients, updates and activations of
-    each layer are recorded; ``trackers`` get the figures beside ``metrics.jsonl``.
+    Processes started by torchrun share each batch: with ``ddp`` (``auto``) each has the whole
+    model, ``fsdp`` splits it; see docs/SCALING-OUT.md. ``checkpoint_minutes`` is the most work that
+    a crash can lose; ``weights`` says whether the finished model has the weights of the last step
+    or of the lowest validation loss. ``on_nan`` and ``on_spike`` are policies of
+    ``train.watching.guard``; a loss is a spike ``spike_sigmas`` standard deviations above the ones
+    before. Every ``inspect_every`` steps (0: never) gradients, updates and activations of each
+    layer are recorded; ``trackers`` get the figures beside ``metrics.jsonl``.
     """
 
     steps: int = 1000
