@@ -25,7 +25,7 @@ from random import Random
 
 from glassmind.cli.live import LiveProgress
 from glassmind.data import generate
-from glassmind.data.problem_sets import PROBLEM_SETS, data_file
+from glassmind.data.problems.sets import PROBLEM_SETS, data_file
 from glassmind.errors import UserError
 from glassmind.grade import canonical, grade
 from glassmind.llm import LLM, open_llm

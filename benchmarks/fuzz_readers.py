@@ -34,8 +34,8 @@ import torch
 
 from glassmind.data.chats import load_chats
 from glassmind.data.labelled import load_labelled
-from glassmind.data.problem_files import load_problems
-from glassmind.data.texts import find_texts
+from glassmind.data.pretraining.texts import find_texts
+from glassmind.data.problems.files import load_problems
 from glassmind.errors import UserError
 from glassmind.files import write_text
 from glassmind.interop.gguf.save import save_gguf

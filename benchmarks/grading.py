@@ -34,7 +34,7 @@ import math_verify
 from rich.console import Console
 from rich.table import Table
 
-from glassmind.data.problem_sets import data_file
+from glassmind.data.problems.sets import data_file
 from glassmind.grade import comparisons, extract_answer, grade
 from glassmind.grade.typesetting import closing_brace
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
-from glassmind.data.token_shards import TokenRows
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
+from glassmind.data.pretraining.token_shards import TokenRows
 from glassmind.tokenize import SPECIAL_IDS
 from glassmind.tokenize.special import END
 from glassmind.train.batch import to_batch

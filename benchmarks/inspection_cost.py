@@ -21,8 +21,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.model import Block, Transformer
 from glassmind.runs.recipe import read_recipe
 from glassmind.train import Pretrain, choose_precision, to_batch

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glassmind.data import ProblemDial, data_file, generate
-from glassmind.data.wikitext import joined_again, wikitext_articles
+from glassmind.data.pretraining.wikitext import joined_again, wikitext_articles
 from glassmind.evaluate.autopsy import regraded
 from glassmind.evaluate.graders import GRADERS, reply_of
 from glassmind.interop.huggingface.folder import save_folder

@@ -47,9 +47,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.texts import find_texts
-from glassmind.data.token_shards import TokenRows, mapped_ids, write_shard
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.pretraining.texts import find_texts
+from glassmind.data.pretraining.token_shards import TokenRows, mapped_ids, write_shard
 from glassmind.evaluate.charts.line_chart import Line, keys, line_chart
 from glassmind.files import require_space
 from glassmind.model import Transformer

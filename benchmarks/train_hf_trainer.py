@@ -65,8 +65,8 @@ def measured(times: list[float], n_parameters: int) -> None:
 
 
 def ours(args: argparse.Namespace) -> None:
-    from glassmind.data.loader import RowLoader
-    from glassmind.data.packing import stream
+    from glassmind.data.batches.loader import RowLoader
+    from glassmind.data.batches.packing import stream
     from glassmind.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer
     from glassmind.progress import Silent
     from glassmind.runs.recipe import TrainConfig

@@ -108,8 +108,8 @@ def ours(args: argparse.Namespace) -> None:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    from glassmind.data.loader import RowLoader
-    from glassmind.data.packing import stream
+    from glassmind.data.batches.loader import RowLoader
+    from glassmind.data.batches.packing import stream
     from glassmind.model import AttentionConfig, ModelConfig, Transformer
     from glassmind.runs.recipe import TrainConfig
     from glassmind.train import Pretrain, Trainer

@@ -48,7 +48,7 @@ class Pair:
 
 def training() -> Callable[[], None]:
     """A step of the demo's training, compiled, in float32."""
-    from glassmind.data.loader import RowLoader
+    from glassmind.data.batches.loader import RowLoader
     from glassmind.model import Transformer
     from glassmind.pipeline.time_budget import made_up_rows
     from glassmind.runs.recipe import read_recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.data.batches.packing import Document, PackedRows, pack
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.config import AttentionConfig, PositionConfig, ReasoningConfig
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.evaluate.run_files import Metric
 from glassmind.model import ModelConfig, Transformer
 from glassmind.model.config import (

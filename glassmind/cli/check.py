@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
-    from glassmind.data.written_solutions import WrittenSolution
+    from glassmind.data.problems.written_solutions import WrittenSolution
     from glassmind.evaluate.verifier.first_error import FirstErrorScore
     from glassmind.reason.check import Check
 
@@ -101,7 +101,7 @@ def _show_score(score: FirstErrorScore, asked: int, *, as_json: bool) -> None:
 
 
 def _solutions(file: str) -> list[WrittenSolution]:
-    from glassmind.data.written_solutions import read_solutions, solutions_of_text
+    from glassmind.data.problems.written_solutions import read_solutions, solutions_of_text
 
     if file != "-":
         return read_solutions(Path(file))

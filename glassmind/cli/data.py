@@ -24,7 +24,7 @@ from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.data import ProblemDial
-    from glassmind.data.filters import FilterReport
+    from glassmind.data.pretraining.filters import FilterReport
     from glassmind.records import Problem, Step
 
 _SPLITS = ("train", "validation", "test", "longer", "reworded")
@@ -219,8 +219,8 @@ def _families(args: argparse.Namespace) -> None:
 
 def _filter(args: argparse.Namespace) -> None:
     from glassmind.cli.live import LiveProgress
-    from glassmind.data.filters import Filters, write_filtered
-    from glassmind.data.texts import find_texts
+    from glassmind.data.pretraining.filters import Filters, write_filtered
+    from glassmind.data.pretraining.texts import find_texts
     from glassmind.pipeline.formats import require_extension
 
     if not 0 <= args.near_duplicates <= 1:

@@ -12,7 +12,7 @@ from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.data import Chat, Labelled
-    from glassmind.data.bad_rows import Checked
+    from glassmind.data.rows.bad_rows import Checked
     from glassmind.records import Problem
 
 
@@ -21,7 +21,7 @@ def check(args: argparse.Namespace) -> None:
     from glassmind.cli.data_options import chosen_columns
     from glassmind.data.chats import check_chats
     from glassmind.data.labelled import check_labelled
-    from glassmind.data.problem_files import check_problems
+    from glassmind.data.problems.files import check_problems
 
     found: Checked[Problem] | Checked[Chat] | Checked[Labelled]
     counts: dict[str, object]

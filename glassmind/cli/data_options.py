@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
-    from glassmind.data.bad_rows import OnBadRow
-    from glassmind.data.problem_columns import ProblemColumns
+    from glassmind.data.problems.column_mapping import ProblemColumns
+    from glassmind.data.rows.bad_rows import OnBadRow
     from glassmind.runs.recipe import Recipe
 
 
@@ -42,7 +42,7 @@ def add_skip(parser: argparse.ArgumentParser) -> None:
 
 def chosen_columns(args: argparse.Namespace) -> ProblemColumns:
     """The columns from ``--columns``."""
-    from glassmind.data.problem_columns import FOUND
+    from glassmind.data.problems.column_mapping import FOUND
 
     columns = FOUND
     for word in args.columns:

@@ -24,9 +24,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import Document
 from glassmind.data.chats import ASSISTANT, Chat, opening
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import Document
 from glassmind.errors import UserError
 from glassmind.tokenize.chat_template.template import ChatTemplate, Message
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glassmind.data.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
-from glassmind.data.row_files import file_rows
+from glassmind.data.rows.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
+from glassmind.data.rows.files import file_rows
 from glassmind.data.splits import deal
 from glassmind.errors import UserError
 from glassmind.records import Problem

@@ -12,10 +12,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from glassmind.data.skeleton import Skeleton, draw_skeleton
 from glassmind.data.splits import Split, content_key, residue, side
 from glassmind.data.stories import FAMILIES
-from glassmind.data.telling import tell
+from glassmind.data.stories.skeleton import Skeleton, draw_skeleton
+from glassmind.data.stories.telling import tell
 from glassmind.errors import UserError
 from glassmind.records import Problem
 

@@ -22,10 +22,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from glassmind.data.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
-from glassmind.data.columns import LABEL
-from glassmind.data.packing import Document
-from glassmind.data.row_files import file_rows
+from glassmind.data.batches.columns import LABEL
+from glassmind.data.batches.packing import Document
+from glassmind.data.rows.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
+from glassmind.data.rows.files import file_rows
 from glassmind.data.splits import deal
 from glassmind.errors import UserError
 from glassmind.records import Problem
@@ -60,7 +60,7 @@ def load_labelled(
     on_bad_row: OnBadRow = "stop",
     say: Callable[[str], object] = silence,
 ) -> list[Labelled]:
-    """The labelled texts in a file (``data.row_files`` says of which kinds).
+    """The labelled texts in a file (``data.rows.files`` says of which kinds).
 
     ``on_bad_row`` ``"skip"`` leaves out the rows without a text or a label, and tells ``say``
     which.

@@ -1,8 +1,8 @@
 """Which heads look where an operand comes from: along the arrows of a solution's graph.
 
 To write the ``14`` of ``14-4=10`` a model has to find the step that made 14. Training data knows
-the place (``data.dependencies``), so it can be measured how much of its attention each head spends
-there, at the token before the operand, which is the one that must know it.
+the place (``data.batches.dependencies``), so it can be measured how much of its attention each head
+spends there, at the token before the operand, which is the one that must know it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.dependencies import dependency_columns
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.dependencies import dependency_columns
+from glassmind.data.batches.packing import Document, pack
 from glassmind.evaluate.run_files import HeadShares
 from glassmind.model import Transformer, probe
 from glassmind.records import Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glassmind.data.contamination import Seen
+from glassmind.data.pretraining.contamination import Seen
 from glassmind.evaluate.graded_problems import GradedProblem
 from glassmind.evaluate.ladder.names import title
 from glassmind.evaluate.wording import interval, percent

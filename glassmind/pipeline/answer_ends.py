@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import Document
 from glassmind.data.chat_encoding import ChatDocuments, Turns, chat_documents
 from glassmind.data.chats import ASSISTANT, Chat
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import Document
 from glassmind.tokenize.chat_template.template import ChatTemplate
 from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 

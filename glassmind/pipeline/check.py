@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from glassmind.data.written_solutions import WrittenSolution
+from glassmind.data.problems.written_solutions import WrittenSolution
 from glassmind.errors import UserError
 from glassmind.evaluate.verifier.first_error import FirstErrorScore, first_error_score
 from glassmind.grade.written_steps import split_steps

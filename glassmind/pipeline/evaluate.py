@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from glassmind.data import PROBLEM_SETS
-from glassmind.data.bad_rows import OnBadRow, silence
-from glassmind.data.contamination import seen_in_training
-from glassmind.data.problem_columns import FOUND, ProblemColumns
+from glassmind.data.pretraining.contamination import seen_in_training
+from glassmind.data.problems.column_mapping import FOUND, ProblemColumns
+from glassmind.data.rows.bad_rows import OnBadRow, silence
 from glassmind.errors import UserError
 from glassmind.evaluate.graded_problems import GradedProblem, graded_problems
 from glassmind.evaluate.ladder.grading import same_answer

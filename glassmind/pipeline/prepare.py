@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassmind.data import PROBLEM_SETS, Split, generate, load_problems, split_problems
-from glassmind.data.columns import COMPLETION, Column
-from glassmind.data.dependencies import dependency_columns
-from glassmind.data.gaps import random_positions
-from glassmind.data.joined import Group, joined_pairs, solved_together, told_together
-from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.data.batches.columns import COMPLETION, Column
+from glassmind.data.batches.dependencies import dependency_columns
+from glassmind.data.batches.gaps import random_positions
+from glassmind.data.batches.packing import Document, PackedRows, pack
+from glassmind.data.problems.joined import Group, joined_pairs, solved_together, told_together
 from glassmind.errors import UserError
 from glassmind.generate.calculator import annotated
 from glassmind.grade import sample_solution

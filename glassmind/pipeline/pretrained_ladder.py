@@ -19,9 +19,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import Document, pack
 from glassmind.data.chats import ASSISTANT, Chat
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from glassmind.data.loader import RowLoader
+from glassmind.data.batches.loader import RowLoader
 from glassmind.errors import UserError
 from glassmind.pipeline.stages import Job, train_language_model
 from glassmind.pipeline.text_rows import begun, text_rows

@@ -12,8 +12,8 @@ from functools import partial
 
 import torch
 
-from glassmind.data.loader import RowLoader, Rows
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.loader import RowLoader, Rows
+from glassmind.data.batches.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, logprob_difference
 from glassmind.grade.step_facts import FACTS

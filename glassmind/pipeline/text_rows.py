@@ -22,10 +22,10 @@ from typing import Literal
 
 import numpy as np
 
-from glassmind.data.filters import Filters, kept
-from glassmind.data.packing import PackedRows
-from glassmind.data.texts import Piece, Texts, find_texts
-from glassmind.data.token_shards import (
+from glassmind.data.batches.packing import PackedRows
+from glassmind.data.pretraining.filters import Filters, kept
+from glassmind.data.pretraining.texts import Piece, Texts, find_texts
+from glassmind.data.pretraining.token_shards import (
     BATCH,
     Shard,
     TokenRows,

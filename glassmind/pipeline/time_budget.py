@@ -18,9 +18,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.loader import RowLoader, Rows
-from glassmind.data.packing import Document, pack, stream
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.loader import RowLoader, Rows
+from glassmind.data.batches.packing import Document, pack, stream
 from glassmind.errors import UserError
 from glassmind.model import Transformer
 from glassmind.model.memory_plan import training_flops

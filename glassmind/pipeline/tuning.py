@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from glassmind.data.loader import RowLoader, Rows
+from glassmind.data.batches.loader import RowLoader, Rows
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.pretrained import Pretrained

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from glassmind.data.columns import COMPLETION, FACTS, LABEL
-from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
+from glassmind.data.batches.packing import Document, PackedRows, pack
 from glassmind.grade import check_steps, grade
 from glassmind.grade.step_facts import step_facts
 from glassmind.llm.local import LocalLLM

@@ -15,9 +15,9 @@ from typing import Literal
 
 import tomli_w
 
-from glassmind.data.bad_rows import OnBadRow
 from glassmind.data.generator import ProblemDial
-from glassmind.data.problem_columns import ProblemColumns
+from glassmind.data.problems.column_mapping import ProblemColumns
+from glassmind.data.rows.bad_rows import OnBadRow
 from glassmind.errors import UserError
 from glassmind.model import ModelConfig
 from glassmind.serialization import decode, encode_toml, parse_toml, read_toml
@@ -87,11 +87,11 @@ class ProblemsConfig:
     """Which problems: generated ones (``dial`` says how hard), or ``file``.
 
     ``file`` holds one's own problems (JSONL, JSON, CSV, TSV, parquet, or a folder of these), or is
-    a name of ``data.problem_sets`` (``"gsm8k"``, ``"math"``), whose files lie below
+    a name of ``data.problems.sets`` (``"gsm8k"``, ``"math"``), whose files lie below
     ``GLASSMIND_DATA``. ``columns`` are the names of its columns, where they are not the usual ones.
     The counts are those of generated problems; a file is split by a hash of its questions.
     ``joined`` is the probability that two training problems are told and solved as one
-    (``data.joined``), which helps with problems longer than any in training.
+    (``data.problems.joined``), which helps with problems longer than any in training.
     """
 
     file: str = ""

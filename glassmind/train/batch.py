@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.columns import Column, pick
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.columns import Column, pick
+from glassmind.data.batches.packing import PackedRows
 from glassmind.model import Mask, causal, same_document
 
 
@@ -21,9 +21,9 @@ from glassmind.model import Mask, causal, same_document
 class Batch:
     """B packed rows of T tokens on the training device; every tensor but the mask is (B, T).
 
-    ``rows`` are the same rows as NumPy arrays (``data.packing.PackedRows`` explains their fields).
-    Count and choose tokens there, so that nothing has to wait for the device, and copy their
-    indices to it with ``indices``. ``batch[COLUMN]`` is a column on the device.
+    ``rows`` are the same rows as NumPy arrays (``data.batches.packing.PackedRows`` explains their
+    fields). Count and choose tokens there, so that nothing has to wait for the device, and copy
+    their indices to it with ``indices``. ``batch[COLUMN]`` is a column on the device.
 
     ``mask`` holds additive floats (B, T, T): 0 where a token may attend, -inf where not. It is
     ``None`` if every row is one document, so that causal attention is all that is needed.

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.packing import PackedRows
 from glassmind.errors import UserError
 from glassmind.runs.weights import copy_weights
 
@@ -35,8 +35,8 @@ class Stateful(Protocol):
 
 
 class BatchSource(Stateful, Protocol):
-    """Where the trainer gets its batches: a data set (``data.loader.RowLoader``), or rollouts that
-    are sampled with the weights in training.
+    """Where the trainer gets its batches: a data set (``data.batches.loader.RowLoader``), or
+    rollouts that are sampled with the weights in training.
 
     ``state`` is asked for between two steps only.
     """

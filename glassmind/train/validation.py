@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from glassmind.data.loader import Rows
+from glassmind.data.batches.loader import Rows
 from glassmind.model.eager import uncompiled
 from glassmind.train.batch import to_batch
 from glassmind.train.objectives.objective import Objective

@@ -13,9 +13,9 @@ import tokenizers
 import transformers
 
 from glassmind.data import ProblemDial, generate
+from glassmind.data.batches.columns import COMPLETION
 from glassmind.data.chat_encoding import chat_documents
 from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
-from glassmind.data.columns import COMPLETION
 from glassmind.errors import UserError
 from glassmind.interop.tokenizers import load_tokenizer
 from glassmind.tokenize.chat_template.template import ChatTemplate

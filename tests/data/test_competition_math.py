@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glassmind.data import PROBLEM_SETS, check_disjoint, data_file
-from glassmind.data.competition_math import load_math
+from glassmind.data.problems.competition_math import load_math
 from glassmind.errors import UserError
 from glassmind.grade import grade
 

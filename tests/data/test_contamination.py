@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from glassmind.data.contamination import WINDOW, Contamination, read_evaluation
-from glassmind.data.filters import EvaluationRead, FilterReport, Filters, kept
-from glassmind.data.texts import Piece, find_texts
-from glassmind.data.word_ngrams import word_hashes
+from glassmind.data.pretraining.contamination import WINDOW, Contamination, read_evaluation
+from glassmind.data.pretraining.filters import EvaluationRead, FilterReport, Filters, kept
+from glassmind.data.pretraining.texts import Piece, find_texts
+from glassmind.data.pretraining.word_ngrams import word_hashes
 from glassmind.errors import UserError
 from glassmind.serialization import decode, encode
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from glassmind.data.countdown import countdown_holds, countdown_problems
+from glassmind.data.problems.countdown import countdown_holds, countdown_problems
 from glassmind.records import Problem
 
 ASKED = Problem("c", "Using the numbers 3, 7, 25 and 25, each at most once, write 82.", "82")

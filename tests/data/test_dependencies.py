@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from glassmind.data.dependencies import OPERAND_FROM, QUANTITY, dependency_columns
-from glassmind.data.gaps import random_positions
+from glassmind.data.batches.dependencies import OPERAND_FROM, QUANTITY, dependency_columns
+from glassmind.data.batches.gaps import random_positions
 from glassmind.records import Step
 from glassmind.step_structure import read_steps
 from glassmind.tokenize import encode_prompt, train_char

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from glassmind.data import ProblemDial, generate
-from glassmind.data.joined import joined_pairs, solved_together, told_together
+from glassmind.data.problems.joined import joined_pairs, solved_together, told_together
 
 PROBLEMS = generate(ProblemDial(2, 3), 40, split="train", seed=0)
 

@@ -13,11 +13,11 @@ from bounded_memory import at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmind.data import json_rows as module
-from glassmind.data.bad_rows import BadRow
 from glassmind.data.chats import load_chats
-from glassmind.data.json_rows import json_rows
 from glassmind.data.labelled import load_labelled
+from glassmind.data.rows import json_rows as module
+from glassmind.data.rows.bad_rows import BadRow
+from glassmind.data.rows.json_rows import json_rows
 from glassmind.errors import UserError
 
 VALUES = st.recursive(
@@ -92,7 +92,7 @@ def test_a_small_file_that_becomes_large_is_not_held_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / f"rows.jsonl.{suffix}"
-    monkeypatch.setattr("glassmind.data.bad_rows.MOST", 1000)
+    monkeypatch.setattr("glassmind.data.rows.bad_rows.MOST", 1000)
     path.write_bytes(pack(begin.encode() + (b"[]," if begin else b"0\n") * (4 << 20)))
     assert path.stat().st_size < 100_000
     with (
@@ -107,6 +107,6 @@ def test_conversations_are_bounded_by_the_memory_they_take(
 ) -> None:
     path = tmp_path / "chats.jsonl"
     path.write_text('{"instruction": "", "output": ""}\n' * 10, "utf-8")
-    monkeypatch.setattr("glassmind.data.bad_rows.MAX_MEMORY", 7000)
+    monkeypatch.setattr("glassmind.data.rows.bad_rows.MAX_MEMORY", 7000)
     with pytest.raises(UserError, match=r"line \d+: the rows up to it take"):
         load_chats(path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from glassmind.data import FAMILIES, ProblemDial, generate
-from glassmind.data.columns import LABEL
+from glassmind.data.batches.columns import LABEL
 from glassmind.data.labelled import (
     Labelled,
     label_documents,

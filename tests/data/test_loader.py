@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import PackedRows, stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import PackedRows, stream
 from glassmind.errors import UserError
 
 

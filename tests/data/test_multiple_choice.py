@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glassmind.data.multiple_choice import ChoiceQuestion, load_choices
+from glassmind.data.problems.multiple_choice import ChoiceQuestion, load_choices
 from glassmind.errors import UserError
 
 CHOICES = ["two", "three", "four", "five"]

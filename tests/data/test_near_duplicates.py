@@ -7,13 +7,13 @@ import random
 import numpy as np
 import pytest
 
-from glassmind.data.near_duplicates import (
+from glassmind.data.pretraining.near_duplicates import (
     PERMUTATIONS,
     SHINGLE,
     NearDuplicates,
     rows_of_a_band,
 )
-from glassmind.data.word_ngrams import ngram_hashes, word_hashes
+from glassmind.data.pretraining.word_ngrams import ngram_hashes, word_hashes
 
 Shingles = set[tuple[str, ...]]
 

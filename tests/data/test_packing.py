@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmind.data.columns import COMPLETION, LABEL, Column
-from glassmind.data.packing import Document, PackedRows, assign_rows, pack, stream
+from glassmind.data.batches.columns import COMPLETION, LABEL, Column
+from glassmind.data.batches.packing import Document, PackedRows, assign_rows, pack, stream
 from glassmind.errors import UserError
 
 PAD = 0

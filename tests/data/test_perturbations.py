@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from glassmind.data import ProblemDial, generate
-from glassmind.data.perturbations import (
+from glassmind.data.problems.perturbations import (
     PERTURBATIONS,
     linked_steps,
     numbers_changed,

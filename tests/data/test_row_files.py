@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from glassmind.data import load_problems
-from glassmind.data.bad_rows import BadRow, Checked, Row
 from glassmind.data.chats import check_chats, load_chats
-from glassmind.data.competition_math import load_math
-from glassmind.data.gsm8k import load_gsm8k
 from glassmind.data.labelled import load_labelled
-from glassmind.data.problem_columns import ProblemColumns
-from glassmind.data.problem_files import check_problems
-from glassmind.data.row_files import file_rows
+from glassmind.data.problems.column_mapping import ProblemColumns
+from glassmind.data.problems.competition_math import load_math
+from glassmind.data.problems.files import check_problems
+from glassmind.data.problems.gsm8k import load_gsm8k
+from glassmind.data.rows.bad_rows import BadRow, Checked, Row
+from glassmind.data.rows.files import file_rows
 from glassmind.errors import UserError
 from glassmind.records import Problem
 
@@ -163,7 +163,7 @@ def test_where_no_row_is_good_nothing_is_left_to_go_on_with(tmp_path: Path) -> N
 
 
 def test_a_wrong_file_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.data.bad_rows.MOST", 2)
+    monkeypatch.setattr("glassmind.data.rows.bad_rows.MOST", 2)
     found: Checked[str] = Checked("x.csv")
     found.add_bad(BadRow("x.csv line 1", "is odd"))
     found.add_bad(BadRow("x.csv line 2", "is odd"))

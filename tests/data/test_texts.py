@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from bounded_memory import at_most
 
-from glassmind.data.texts import find_texts
+from glassmind.data.pretraining.texts import find_texts
 from glassmind.errors import UserError
 from glassmind.tokenize import train_bpe
 from glassmind.tokenize.corpus.documents import read_stretches
@@ -91,7 +91,7 @@ def test_text_without_a_place_to_cut_is_bounded_too(
     stretches = list(read_stretches(tmp_path / "a.txt"))
     assert "".join(stretches) == "a" * 5000
     assert max(map(len, stretches)) <= 400
-    monkeypatch.setattr("glassmind.data.texts.MAX_JOINED", 1000)
+    monkeypatch.setattr("glassmind.data.pretraining.texts.MAX_JOINED", 1000)
     with pytest.raises(UserError, match=r"too long to compare.*separator"):
         list(find_texts(str(tmp_path / "a.txt")).documents())
 
@@ -165,7 +165,7 @@ def test_a_dictionary_of_long_texts_is_read_row_by_row(
     table = pyarrow.table({"text": column})
     parquet.write_table(table, path, compression="zstd", store_schema=stored)
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr("glassmind.data.parquet_rows._BYTES_AT_ONCE", 64 << 20)
+    monkeypatch.setattr("glassmind.data.rows.parquet_rows._BYTES_AT_ONCE", 64 << 20)
     with at_most(512):
         pieces = find_texts(str(path)).pieces()
         assert [len(next(pieces).text) for _ in range(3)] == [len(long)] * 3
@@ -175,7 +175,7 @@ def test_a_dictionary_of_long_texts_is_read_row_by_row(
 def test_a_parquet_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("glassmind.data.parquet_rows._BYTES_AT_ONCE", 1 << 20)
+    monkeypatch.setattr("glassmind.data.rows.parquet_rows._BYTES_AT_ONCE", 1 << 20)
     table = pyarrow.table({"text": [" " * (1 << 20), "a" * (1 << 20)]})
     path = tmp_path / "a.parquet"
     parquet.write_table(table, path, compression="zstd", use_dictionary=False)

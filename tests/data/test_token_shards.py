@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import STRUCTURE, Document, PackedRows, pack, stream
-from glassmind.data.texts import Piece, find_texts
-from glassmind.data.token_shards import TokenRows, mapped_ids, open_shard, write_shard
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import STRUCTURE, Document, PackedRows, pack, stream
+from glassmind.data.pretraining.texts import Piece, find_texts
+from glassmind.data.pretraining.token_shards import TokenRows, mapped_ids, open_shard, write_shard
 from glassmind.errors import UserError
 from glassmind.tokenize import SPECIAL_IDS, CharTokenizer, train_char
 from glassmind.tokenize.special import END
@@ -44,7 +44,7 @@ def same_rows(first: PackedRows, second: PackedRows) -> None:
 def test_the_end_token_stands_between_documents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("glassmind.data.token_shards.BATCH", batch)
+    monkeypatch.setattr("glassmind.data.pretraining.token_shards.BATCH", batch)
     texts = ["one", "two", "a long one", "é", "last"]
     split = [*pieces_of(*texts[:2]), Piece("a long", 2, ""), Piece(" one", 2, "", begins=False)]
     pieces = split + pieces_of(*texts)[3:]
@@ -75,7 +75,7 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
 def test_several_processes_write_the_same_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glassmind.data.token_shards.BATCH", 50)
+    monkeypatch.setattr("glassmind.data.pretraining.token_shards.BATCH", 50)
     pieces = pieces_of(*(f"document {n} " * (n % 9 + 1) for n in range(60)))
     one = write_shard(tmp_path / "one.bin", pieces, CHAR, workers=1, require_space=plenty)
     two = write_shard(tmp_path / "two.bin", pieces, CHAR, workers=2, require_space=plenty)
@@ -101,7 +101,7 @@ def test_a_shard_that_is_not_whole_is_none(tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.data.token_shards.BATCH", 100)
+    monkeypatch.setattr("glassmind.data.pretraining.token_shards.BATCH", 100)
 
     def breaks_off() -> Iterator[Piece]:
         yield from pieces_of("x" * 500, "y" * 500)
@@ -124,14 +124,14 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
             require_space=full,
         )
     assert asked == [2000]  # two bytes a character
-    monkeypatch.setattr("glassmind.data.token_shards._CHECK_EVERY", 500)
+    monkeypatch.setattr("glassmind.data.pretraining.token_shards._CHECK_EVERY", 500)
     with pytest.raises(UserError, match="the disk is full"):  # also where nobody knows how much
         write_shard(tmp_path / "a.bin", pieces_of("x" * 500), CHAR, require_space=full)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_text_never_lies_in_memory_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glassmind.data.token_shards.BATCH", 1 << 14)
+    monkeypatch.setattr("glassmind.data.pretraining.token_shards.BATCH", 1 << 14)
     monkeypatch.setattr("glassmind.tokenize.corpus.documents._BLOCK", 1 << 14)
     monkeypatch.setattr("glassmind.tokenize.bpe.presplit._BLOCK", 1 << 14)
     (tmp_path / "a.txt").write_text("some words, and more of them. " * 100_000)  # 3 MB

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glassmind.data.unanswerable import UNANSWERABLE, abstains, load_unanswerable
+from glassmind.data.problems.unanswerable import UNANSWERABLE, abstains, load_unanswerable
 from glassmind.errors import UserError
 
 

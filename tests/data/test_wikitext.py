@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmind.data.wikitext import joined_again, wikitext_articles
+from glassmind.data.pretraining.wikitext import joined_again, wikitext_articles
 
 FILE = """ 
  = Homarus gammarus = 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glassmind.data.word_problem_sets import formula_steps, load_word_problems
+from glassmind.data.problems.word_problem_sets import formula_steps, load_word_problems
 from glassmind.errors import UserError
 from glassmind.grade.arithmetic import Operation, read_operations
 from glassmind.grade.structure import structure_of

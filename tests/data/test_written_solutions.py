@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from glassmind.data.written_solutions import read_solutions, solution_of_text, solutions_of_text
+from glassmind.data.problems.written_solutions import (
+    read_solutions,
+    solution_of_text,
+    solutions_of_text,
+)
 from glassmind.errors import UserError
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.packing import Document, pack
 from glassmind.model import AttentionConfig, ModelConfig, PositionConfig, TokenScorer, Transformer
 from glassmind.model.heads import surprise
 from glassmind.train import Batch, to_batch

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.packing import Document, pack
 from glassmind.model.masks import flow, inductive
 from glassmind.model.step_marks import StepMarks, kind_table, read_marks
 from glassmind.step_structure import START, Role, advance, read_steps

@@ -10,9 +10,9 @@ import command_line
 import pytest
 from saying_model import CHATML, END, chat_tokenizer, saying_weights
 
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import Document
 from glassmind.data.chats import Chat
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import Document
 from glassmind.interop.huggingface import load_folder, save_folder
 from glassmind.pipeline.answer_ends import AnswerEnd, ended_documents
 from glassmind.tokenize.chat_template.template import ChatTemplate

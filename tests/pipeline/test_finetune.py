@@ -17,9 +17,9 @@ from interrupt import Stop
 from untrained_runs import TEXTS, untrained_run
 
 from glassmind.cli.settings import apply_overrides
+from glassmind.data.batches.loader import Rows
+from glassmind.data.batches.packing import stream
 from glassmind.data.labelled import problem_texts
-from glassmind.data.loader import Rows
-from glassmind.data.packing import stream
 from glassmind.interop.load import load_pretrained
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.prepare import make_slices

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glassmind.data.loader import Rows
-from glassmind.data.packing import STRUCTURE, stream
-from glassmind.data.token_shards import mapped_ids, open_shard
+from glassmind.data.batches.loader import Rows
+from glassmind.data.batches.packing import STRUCTURE, stream
+from glassmind.data.pretraining.token_shards import mapped_ids, open_shard
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline import pretraining, text_rows

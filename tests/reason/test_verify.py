@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.columns import COMPLETION, FACTS, LABEL
+from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
 from glassmind.grade.step_facts import FACTS as FACT_NAMES
 from glassmind.grade.step_facts import step_facts
 from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.progress import Silent
 from glassmind.runs.recipe import TrainConfig

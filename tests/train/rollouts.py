@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassmind.data.columns import COMPLETION, Column
-from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.data.batches.columns import COMPLETION, Column
+from glassmind.data.batches.packing import Document, PackedRows, pack
 from glassmind.generate import Engine, Generation, Request, SamplingParams, derive_seed
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.progress import Progress, Silent

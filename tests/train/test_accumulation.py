@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import Document, pack
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.runs.recipe import TrainConfig
 from glassmind.train import Pretrain, SupervisedFineTuning, Trainer

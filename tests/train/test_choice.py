@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.errors import UserError
 from glassmind.model import (
     AttentionConfig,

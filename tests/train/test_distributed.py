@@ -18,9 +18,9 @@ from processes import needs_gloo, together
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.model.config import ExpertsConfig, FeedForwardConfig

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import Document, pack
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import Document, pack
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.train import GRPO, Batch, to_batch
 from glassmind.train.objectives.grpo import (

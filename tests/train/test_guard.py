@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.progress import Silent

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.dependencies import OPERAND_FROM, QUANTITY
-from glassmind.data.packing import Document, PackedRows, pack
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.dependencies import OPERAND_FROM, QUANTITY
+from glassmind.data.batches.packing import Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.model import Transformer, probe
 from glassmind.train import SupervisedFineTuning

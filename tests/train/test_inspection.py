@@ -12,8 +12,8 @@ import torch
 from tiny_runs import NO_AUTOCAST, ROW, tiny_model, tiny_text
 from torch import Tensor, nn
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.evaluate.run_files import Inspection
 from glassmind.model import Block, ModelConfig, Transformer, probe
 from glassmind.model.config import AttentionConfig, ExpertsConfig, FeedForwardConfig

@@ -14,8 +14,8 @@ import torch
 from interrupt import Stop
 from torch import Tensor, nn
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.errors import UserError
 from glassmind.model import (
     AttentionConfig,

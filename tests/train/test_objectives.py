@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassmind.data.columns import COMPLETION, LABEL
-from glassmind.data.packing import Document, pack, stream
+from glassmind.data.batches.columns import COMPLETION, LABEL
+from glassmind.data.batches.packing import Document, pack, stream
 from glassmind.model import (
     AttentionConfig,
     ModelConfig,

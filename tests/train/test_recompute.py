@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.model import (
     AttentionConfig,
     ExpertsConfig,

@@ -19,7 +19,7 @@ from processes import needs_gloo, together
 from rollouts import ADVANTAGE, OLD_LOGPROB, Reinforce, Rollouts, make_trainer, token_logprobs
 from safetensors.torch import load_file
 
-from glassmind.data.columns import COMPLETION
+from glassmind.data.batches.columns import COMPLETION
 from glassmind.errors import UserError
 from glassmind.train import to_batch
 from glassmind.train.processes.launch import launched

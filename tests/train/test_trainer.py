@@ -18,8 +18,8 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from glassmind.cli.live import LiveProgress
-from glassmind.data.loader import RowLoader
-from glassmind.data.packing import stream
+from glassmind.data.batches.loader import RowLoader
+from glassmind.data.batches.packing import stream
 from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.progress import Silent

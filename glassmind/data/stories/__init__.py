@@ -2,8 +2,8 @@
 
 Read ``shapes`` (what an event does to the numbers), ``words`` (names, nouns, parts), ``family``
 (how openings, events, states and questions make a story), then any family, each in its own file;
-``costs`` has what two of them share. ``FAMILIES`` maps each name to its family; add one by adding a
-row.
+``costs`` has what two of them share. ``skeleton`` draws a story's events and numbers, ``telling``
+puts them into words. ``FAMILIES`` maps each name to its family; add one by adding a row.
 """
 
 from __future__ import annotations

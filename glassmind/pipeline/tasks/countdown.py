@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmind.data.countdown import countdown_holds, countdown_problems
+from glassmind.data.problems.countdown import countdown_holds, countdown_problems
 from glassmind.pipeline.tasks.reply import reply_text
 from glassmind.pipeline.tasks.task import AnswerTask, Questions, Wanted
 from glassmind.reason.method import Solution

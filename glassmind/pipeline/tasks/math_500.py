@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from glassmind.data.problem_columns import ProblemColumns
-from glassmind.data.problem_files import load_problems
+from glassmind.data.problems.column_mapping import ProblemColumns
+from glassmind.data.problems.files import load_problems
 from glassmind.pipeline.tasks.task import AnswerTask, Questions, Wanted
 
 _COLUMNS = ProblemColumns(question="problem", answer="answer", solution="solution")

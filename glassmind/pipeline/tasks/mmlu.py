@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassmind.data.multiple_choice import LETTERS, load_choices
+from glassmind.data.problems.multiple_choice import LETTERS, load_choices
 from glassmind.pipeline.tasks.prompts import shipped_prompt
 from glassmind.pipeline.tasks.task import ChoiceItem, ChoiceTask, Wanted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassmind.data.word_problem_sets import load_word_problems
+from glassmind.data.problems.word_problem_sets import load_word_problems
 from glassmind.pipeline.tasks.task import AnswerTask, Questions, Wanted
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmind.data.problem_files import load_problems
+from glassmind.data.problems.files import load_problems
 from glassmind.pipeline.tasks.task import AnswerTask, Questions, Wanted
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from glassmind.data.texts import find_texts
+from glassmind.data.pretraining.texts import find_texts
 from glassmind.errors import UserError
 from glassmind.pipeline.tasks.task import TextItem, TextTask, Wanted
 

@@ -1,7 +1,7 @@
 """The problems of another task, changed: ``numbers-changed:gsm8k``, ``distractor:test``.
 
-``glassmind.data.perturbations`` says what each change does, and which problems it leaves out. The
-answers must be comparable by value, so the other task must have no grader of its own.
+``glassmind.data.problems.perturbations`` says what each change does, and which problems it leaves
+out. The answers must be comparable by value, so the other task must have no grader of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from glassmind.data.perturbations import PERTURBATIONS, perturbed
+from glassmind.data.problems.perturbations import PERTURBATIONS, perturbed
 from glassmind.errors import UserError
 from glassmind.pipeline.tasks.task import AnswerTask, Questions, Task, Wanted
 

@@ -1,14 +1,14 @@
 """Published sets of word problems: the held-out part of each, and the part to train on.
 
 The files are not in the package: ``GLASSMIND_DATA`` names a folder that has them
-(``glassmind.data.problem_sets``).
+(``glassmind.data.problems.sets``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from glassmind.data.problem_sets import PROBLEM_SETS
+from glassmind.data.problems.sets import PROBLEM_SETS
 from glassmind.errors import UserError
 from glassmind.pipeline.tasks.task import AnswerTask, Questions, Wanted
 from glassmind.records import Problem

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassmind.data.row_files import SUFFIXES, is_row_file
+from glassmind.data.rows.files import SUFFIXES, is_row_file
 from glassmind.errors import UserError
 from glassmind.pipeline.tasks import (
     choices,

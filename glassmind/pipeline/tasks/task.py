@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glassmind.data.bad_rows import OnBadRow, silence
-from glassmind.data.problem_columns import FOUND, ProblemColumns
+from glassmind.data.problems.column_mapping import FOUND, ProblemColumns
+from glassmind.data.rows.bad_rows import OnBadRow, silence
 from glassmind.records import Problem
 
 if TYPE_CHECKING:

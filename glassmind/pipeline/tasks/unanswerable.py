@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from glassmind.data.problem_sets import data_file
-from glassmind.data.unanswerable import UNANSWERABLE, abstains, load_unanswerable
+from glassmind.data.problems.sets import data_file
+from glassmind.data.problems.unanswerable import UNANSWERABLE, abstains, load_unanswerable
 from glassmind.evaluate.abstention import AbstentionRow
 from glassmind.grade import grade
 from glassmind.pipeline.tasks.reply import reply_text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassmind.data.text_file import read_text
-from glassmind.data.wikitext import joined_again, wikitext_articles
+from glassmind.data.pretraining.wikitext import joined_again, wikitext_articles
+from glassmind.data.rows.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.pipeline.tasks.task import TextItem, TextTask, Wanted
 

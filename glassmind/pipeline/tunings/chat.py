@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import pack
 from glassmind.data.chat_encoding import ChatDocuments
 from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import pack
 from glassmind.errors import UserError
 from glassmind.interop.pretrained import Pretrained
 from glassmind.pipeline.answer_ends import AnswerEnd, ended_documents

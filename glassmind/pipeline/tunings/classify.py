@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from glassmind.data.batches.packing import PackedRows, pack
 from glassmind.data.labelled import (
     Labelled,
     LabelledSplits,
@@ -29,7 +30,6 @@ from glassmind.data.labelled import (
     problem_texts,
     split_labelled,
 )
-from glassmind.data.packing import PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.interop.load import load_pretrained
 from glassmind.interop.pretrained import Pretrained

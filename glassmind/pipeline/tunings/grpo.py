@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from glassmind.data.columns import COMPLETION, Column
-from glassmind.data.packing import STRUCTURE, Document, PackedRows, pack
+from glassmind.data.batches.columns import COMPLETION, Column
+from glassmind.data.batches.packing import STRUCTURE, Document, PackedRows, pack
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, derive_seed, logprob_difference
 from glassmind.llm import LocalLLM

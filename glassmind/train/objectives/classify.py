@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glassmind.data.columns import LABEL
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.columns import LABEL
+from glassmind.data.batches.packing import PackedRows
 from glassmind.model import Transformer
 from glassmind.model.eager import uncompiled
 from glassmind.train.batch import Batch, to_batch

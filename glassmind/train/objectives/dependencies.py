@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassmind.data.dependencies import OPERAND_FROM, QUANTITY
+from glassmind.data.batches.dependencies import OPERAND_FROM, QUANTITY
 from glassmind.errors import UserError
 from glassmind.model import Block, Transformer
 from glassmind.model.attention import Attention

@@ -30,8 +30,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.columns import COMPLETION, Column
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.columns import COMPLETION, Column
+from glassmind.data.batches.packing import PackedRows
 from glassmind.model import Transformer
 from glassmind.train.batch import Batch, to_device
 from glassmind.train.objectives.objective import Loss, Objective

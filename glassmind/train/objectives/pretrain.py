@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.packing import PackedRows
 from glassmind.model import Transformer
 from glassmind.train.batch import Batch
 from glassmind.train.objectives.chunked_loss import chunked_cross_entropy

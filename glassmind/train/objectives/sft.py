@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.columns import COMPLETION
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.batches.packing import PackedRows
 from glassmind.train.objectives.pretrain import Pretrain
 
 

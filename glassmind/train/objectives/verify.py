@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.columns import COMPLETION, FACTS, LABEL
+from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
 from glassmind.model import TokenScorer
 from glassmind.train.batch import Batch, to_device
 from glassmind.train.objectives.objective import Loss, Objective

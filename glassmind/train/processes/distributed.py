@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import Store
 from torch.nn.parallel import DistributedDataParallel
 
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.packing import PackedRows
 from glassmind.errors import UserError
 from glassmind.model.experts import Router
 from glassmind.runs import checkpoint

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.packing import PackedRows
 from glassmind.errors import UserError
 from glassmind.model import Transformer
 from glassmind.runs import checkpoint

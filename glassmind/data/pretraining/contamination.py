@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.problem_sets import PROBLEM_SETS
-from glassmind.data.texts import find_texts
-from glassmind.data.word_ngrams import WORD, Hashes, ngram_hashes, word_hashes
+from glassmind.data.pretraining.texts import find_texts
+from glassmind.data.pretraining.word_ngrams import WORD, Hashes, ngram_hashes, word_hashes
+from glassmind.data.problems.sets import PROBLEM_SETS
 from glassmind.errors import UserError
 
 WINDOW = 200

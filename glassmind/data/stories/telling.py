@@ -6,9 +6,9 @@ An event that occurs twice in one story gets two wordings if it has two.
 
 from __future__ import annotations
 
-from glassmind.data.skeleton import Skeleton
 from glassmind.data.stories.family import Family, Sentence, say
 from glassmind.data.stories.shapes import Uniform
+from glassmind.data.stories.skeleton import Skeleton
 from glassmind.data.stories.words import (
     CONTAINERS,
     HE,

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from glassmind.data.competition_math import load_math
-from glassmind.data.gsm8k import load_gsm8k
+from glassmind.data.problems.competition_math import load_math
+from glassmind.data.problems.gsm8k import load_gsm8k
+from glassmind.data.problems.word_problem_sets import load_word_problems
 from glassmind.data.splits import deal
-from glassmind.data.word_problem_sets import load_word_problems
 from glassmind.errors import UserError
 from glassmind.records import Problem
 

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
-from glassmind.data.bad_rows import BadRow
+from glassmind.data.rows.bad_rows import BadRow
 from glassmind.errors import UserError
 from glassmind.tokenize.corpus.documents import readable, unpacked
 

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
-from glassmind.data.bad_rows import Row, RowFault, check_rows
-from glassmind.data.row_files import file_rows
+from glassmind.data.rows.bad_rows import Row, RowFault, check_rows
+from glassmind.data.rows.files import file_rows
 from glassmind.data.splits import content_key
 from glassmind.errors import UserError
 from glassmind.grade.arithmetic import read_operations

@@ -13,10 +13,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glassmind.data.contamination import Contamination, Spans, read_evaluation
-from glassmind.data.near_duplicates import NearDuplicates
-from glassmind.data.texts import Piece
-from glassmind.data.word_ngrams import Hashes, word_hashes
+from glassmind.data.pretraining.contamination import Contamination, Spans, read_evaluation
+from glassmind.data.pretraining.near_duplicates import NearDuplicates
+from glassmind.data.pretraining.texts import Piece
+from glassmind.data.pretraining.word_ngrams import Hashes, word_hashes
 from glassmind.files import atomic_write
 
 EXAMPLES = 5

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.packing import PackedRows
+from glassmind.data.batches.packing import PackedRows
 from glassmind.errors import UserError
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.columns import Column
+from glassmind.data.batches.columns import Column
 from glassmind.records import Step
 from glassmind.tokenize import Tokenizer
 

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from glassmind.data.json_lines import json_objects
+from glassmind.data.rows.json_lines import json_objects
 from glassmind.data.splits import content_key
 from glassmind.errors import UserError
 from glassmind.grade.numbers import canonical, parse_number

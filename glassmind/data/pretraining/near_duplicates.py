@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.word_ngrams import Hashes, mixed, ngram_hashes
+from glassmind.data.pretraining.word_ngrams import Hashes, mixed, ngram_hashes
 
 SHINGLE = 5
 """Words in an n-gram."""

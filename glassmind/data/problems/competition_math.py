@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from glassmind.data.json_lines import json_objects
+from glassmind.data.rows.json_lines import json_objects
 from glassmind.data.splits import content_key
 from glassmind.errors import UserError
 from glassmind.grade import extract_answer

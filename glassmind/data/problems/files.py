@@ -27,11 +27,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glassmind.data.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
-from glassmind.data.competition_math import solution_sentences
-from glassmind.data.gsm8k import FINAL, worked_sentences
-from glassmind.data.problem_columns import ANSWERS, FOUND, QUESTIONS, SOLUTIONS, ProblemColumns
-from glassmind.data.row_files import file_rows
+from glassmind.data.problems.column_mapping import (
+    ANSWERS,
+    FOUND,
+    QUESTIONS,
+    SOLUTIONS,
+    ProblemColumns,
+)
+from glassmind.data.problems.competition_math import solution_sentences
+from glassmind.data.problems.gsm8k import FINAL, worked_sentences
+from glassmind.data.rows.bad_rows import Checked, OnBadRow, Row, RowFault, check_rows, silence
+from glassmind.data.rows.files import file_rows
 from glassmind.data.splits import content_key, deal
 from glassmind.errors import UserError
 from glassmind.files import atomic_write

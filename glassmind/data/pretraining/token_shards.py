@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.packing import PackedRows, stream
-from glassmind.data.texts import Piece
+from glassmind.data.batches.packing import PackedRows, stream
+from glassmind.data.pretraining.texts import Piece
 from glassmind.errors import UserError
 from glassmind.files import atomic_writes
 from glassmind.serialization import encode, read_record

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from glassmind.data.bad_rows import BadRow, Row
-from glassmind.data.json_rows import require_text
-from glassmind.data.row_files import file_rows
-from glassmind.data.text_file import read_text
+from glassmind.data.rows.bad_rows import BadRow, Row
+from glassmind.data.rows.files import file_rows
+from glassmind.data.rows.json_rows import require_text
+from glassmind.data.rows.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.grade.written_steps import split_steps
 from glassmind.tokenize.corpus.documents import plain_suffix

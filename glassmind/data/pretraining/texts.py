@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from glassmind.data.parquet_rows import parquet_rows
+from glassmind.data.rows.parquet_rows import parquet_rows
 from glassmind.errors import UserError
 from glassmind.progress import Progress, Silent
 from glassmind.tokenize.corpus.documents import (

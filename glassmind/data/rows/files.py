@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from glassmind.data.bad_rows import BadRow, Row
-from glassmind.data.json_rows import MAX_ROW, json_rows
-from glassmind.data.parquet_rows import parquet_rows
-from glassmind.data.text_file import read_text
+from glassmind.data.rows.bad_rows import BadRow, Row
+from glassmind.data.rows.json_rows import MAX_ROW, json_rows
+from glassmind.data.rows.parquet_rows import parquet_rows
+from glassmind.data.rows.text_file import read_text
 from glassmind.errors import UserError
 from glassmind.tokenize.corpus.documents import plain_suffix
 

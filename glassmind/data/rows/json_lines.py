@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from glassmind.data.json_rows import require_text
+from glassmind.data.rows.json_rows import require_text
 from glassmind.errors import UserError
 
 MAX_LINE = 1_000_000

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from glassmind.data.bad_rows import Row, RowFault, check_rows
-from glassmind.data.row_files import file_rows
+from glassmind.data.rows.bad_rows import Row, RowFault, check_rows
+from glassmind.data.rows.files import file_rows
 from glassmind.data.splits import content_key
 from glassmind.errors import UserError
 from glassmind.grade.numbers import canonical, parse_number

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmind.data.columns import Column, pick
+from glassmind.data.batches.columns import Column, pick
 from glassmind.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of T tokens: ``ids``, and ``columns`` of T values each (``data.columns``).
+    """One document of T tokens: ``ids``, and ``columns`` of T values each
+    (``data.batches.columns``).
 
     ``branches`` is 0 for the prompt and 1, 2, ... for its continuations, one after the other;
     ``None`` for a document that does not branch. ``positions`` are 0, 1, 2, ... unless given; those
