@@ -1,9 +1,10 @@
 """The problem generator: any number of word problems of a chosen difficulty.
 
-A problem is made in two steps. First a *skeleton* (``skeleton.py``): events, numbers, steps. Its
-key decides whether it belongs to the requested split (``splits.py``); if not, another is drawn.
-Then a *telling* (``telling.py``): a person, nouns and, for every sentence, one of its wordings. The
-steps in story order are the canonical solution; ``grade.derivation`` finds the others.
+A problem is made in two steps. First a *skeleton* (``stories.skeleton``): events, numbers, steps.
+Its key decides whether it belongs to the requested split (``splits``); if not, another is drawn.
+Then a *telling* (``stories.telling``): a person, nouns and, for every sentence, one of its
+wordings. The steps in story order are the canonical solution; ``grade.derivation`` finds the
+others.
 """
 
 from __future__ import annotations
