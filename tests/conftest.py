@@ -23,6 +23,22 @@ hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
+# A module is tested by one worker. These take longest, and come first, so that no worker is left
+# alone with one of them in the end.
+LONGEST = (
+    "train/test_distributed.py", "interop/test_real_weights.py", "generate/test_engine.py",
+    "train/test_distributed_runs.py", "train/test_crashes.py", "evaluate/test_diagnosis.py",
+    "train/test_rollouts.py", "test_documented_commands.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest modules first, and leave all others in their order."""
+    tests = Path(__file__).parent
+    place = {tests / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Return the folder of real data that GLASSMIND_DATA names, or skip the test."""
