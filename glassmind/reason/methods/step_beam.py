@@ -51,10 +51,10 @@ def search(
     found, width = Search(problems, session, budget, first=first), budget.samples
     slots = max(1, width // CONTINUATIONS)
     beams = [_Beam([None], slots, []) for _ in problems]
-    first = True
+    opening = True
     while any(beam.paths for beam in beams):
         wanted = [
-            (number, path, width if first else max(1, width // slots))
+            (number, path, width if opening else max(1, width // slots))
             for number, beam in enumerate(beams)
             for path in beam.paths
         ]
@@ -64,7 +64,7 @@ def search(
         found.judge({n: ends for n, ends in candidates.items() if len(ends) > beams[n].slots})
         for number, ends in candidates.items():
             _keep(found, number, beams[number], ends)
-        first = False
+        opening = False
     found.judge({n: beam.finished for n, beam in enumerate(beams)})
     return found.traces()
 
