@@ -6,12 +6,12 @@
 
 Read ``model`` and ``llm`` (what every model can do), ``prompts`` (how a question is put),
 ``questions`` (which questions are refused), ``replies`` and ``reply_reader`` (finding the steps and
-the answer in a reply), ``familiarity`` (is a question like those of the training?), ``local`` (a
-model in this process), ``costs`` (the time of a batch), ``log_likelihood`` (the probability of
-given texts) and ``continuing`` (a chain that is continued after a step), ``remote`` with
-``http_json`` and
-``remote_reply`` (a model behind an address), ``opening`` (from a name to a model), and
-``conversation`` with ``remote_conversation`` (turns of a person and a model).
+the answer in a reply), ``familiarity`` (is a question like those of the training?),
+``local_prompts`` and ``local`` (a model in this process), ``costs`` (the time of a batch),
+``log_likelihood`` (the probability of given texts) and ``continuing`` (a chain that is continued
+after a step), ``remote`` with ``http_json`` and ``remote_reply`` (a model behind an address),
+``opening`` (from a name to a model), and ``conversation`` with ``remote_conversation`` (turns of a
+person and a model).
 """
 
 from __future__ import annotations

@@ -83,10 +83,10 @@ class LLM(Model, Protocol):
         ...
 
 
-def asked_text(llm: LLM, question: str) -> str:
+def asked_text(format: Format, question: str) -> str:
     """A person's question as it is put to the model. Our own models were trained on questions with
     single spaces and none at the ends; others get it unchanged."""
-    return " ".join(question.split()) if llm.format == "question" else question
+    return " ".join(question.split()) if format == "question" else question
 
 
 def reply_sampling(

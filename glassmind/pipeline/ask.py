@@ -60,7 +60,7 @@ def ask(
     for question in several:
         check_question(question)
     llm = as_llm(model)
-    problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(several)]
+    problems = [Problem(str(n), asked_text(llm.format, q), "") for n, q in enumerate(several)]
     for problem in problems:
         llm.check(problem.question, llm.style)
     exact: dict[int, Answer] = {}
@@ -99,7 +99,7 @@ def _asked(
     """The model's own answers."""
     if not questions:
         return []
-    problems = [Problem(str(n), asked_text(llm, q), "") for n, q in enumerate(questions)]
+    problems = [Problem(str(n), asked_text(llm.format, q), "") for n, q in enumerate(questions)]
     for problem in problems:
         llm.check(problem.question, llm.style)
     session = Session(
@@ -134,7 +134,7 @@ def concluding(llm: LLM) -> Conclude:
     known = llm.familiarity
 
     def concluded(question: str, solution: Solution, method: str) -> Answer:
-        text = asked_text(llm, question)
+        text = asked_text(llm.format, question)
         return conclude(
             question,
             solution,

@@ -111,7 +111,7 @@ class _Reasoning:
 
     def _solve(self) -> Solution:
         """In the method's thread."""
-        problem = Problem("0", asked_text(self._served, self._question), "")
+        problem = Problem("0", asked_text(self._served.format, self._question), "")
         (solution,) = self._method.solve([problem], self._session, self._budget)
         return solution
 
