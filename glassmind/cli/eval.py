@@ -21,8 +21,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassmind.cli.chosen_model import MODELS, add_prompt_arguments, add_thinking_arguments
+from glassmind.cli.chosen_model import add_prompt_arguments, add_thinking_arguments
 from glassmind.cli.data_options import add_data_options
+from glassmind.cli.task_options import add_task_options, check_task_options
 from glassmind.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,17 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tasks, or a file of your problems: JSONL, JSON, CSV, TSV, parquet, or a folder of these",
     )
     parser.add_argument("--tasks", action="store_true", help="list the tasks and the prompts")
-    parser.add_argument(
-        "--model", metavar="MODEL", help=f"{MODELS}; by default the small model in the package"
-    )
+    add_task_options(parser, samples="number of chains that vote")
     parser.add_argument("--stage", default="", help="which model of the run, for example direct")
-    parser.add_argument(
-        "--method",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this method; repeatable (glassmind methods lists them)",
-    )
     parser.add_argument(
         "--reward",
         action="append",
@@ -56,19 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also give the sampled chains this reward (glassmind methods lists them)",
     )
-    parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="only the first N problems (0: all)"
-    )
-    parser.add_argument("--samples", type=int, metavar="K", help="number of chains that vote")
-    parser.add_argument("--temperature", type=float, metavar="T")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
     add_thinking_arguments(parser)
     parser.add_argument(
         "--shots", type=int, default=0, metavar="K", help="worked examples before each question"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--device", help="auto, cpu, cuda, ...")
-    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument(
         "--show",
         nargs="?",
@@ -118,11 +101,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--task is missing; glassmind eval --help has examples")
     task, _ = require_task(args.task)
     columns = chosen_columns(args)
-    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("token_budget", 1), ("shots", 0), ("show", 1), ("ngram", 2)):  # fmt: skip
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+    check_task_options(args, token_budget=1, shots=0, show=1, ngram=2)
     if args.out is not None and not args.out.parent.is_dir():  # checked before the long work
         raise UserError(f"there is no folder {args.out.parent} to write {args.out.name} into")
     if isinstance(task, TextTask):

@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from glassmind.cli.chosen_model import MODELS, add_calculator_argument, add_prompt_arguments
+from glassmind.cli.chosen_model import add_calculator_argument, add_prompt_arguments
+from glassmind.cli.task_options import add_task_options, check_task_options
 from glassmind.errors import UserError
 
 ORDERS = 4
@@ -23,22 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", required=True, help="validation, test, longer, reworded, gsm8k, ..., or a file"
     )
-    parser.add_argument(
-        "--model", metavar="MODEL", help=f"{MODELS}; by default the small model in the package"
-    )
-    parser.add_argument(
-        "--method",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this method; repeatable (glassmind methods lists them)",
-    )
-    parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="only the first N problems (0: all)"
-    )
-    parser.add_argument("--samples", type=int, metavar="K", help="the most chains of a problem")
-    parser.add_argument("--temperature", type=float, metavar="T")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens of a chain")
+    add_task_options(parser, samples="the most chains of a problem")
     add_calculator_argument(parser)
     parser.add_argument(
         "--orders",
@@ -47,9 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"orders of the chains that are averaged for fewer samples ({ORDERS})",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--device", help="auto, cpu, cuda, ...")
-    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
     parser.add_argument(
         "--store",
         type=Path,
@@ -71,11 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from glassmind.pipeline.tasks.registry import require_task
 
     require_task(args.task)
-    for name, least in (("samples", 1), ("limit", 0), ("threads", 1), ("max_tokens", 1),
-                        ("orders", 1)):  # fmt: skip
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+    check_task_options(args, orders=1)
     from glassmind.cli.chosen_model import chosen_prompts
     from glassmind.cli.console import console, out, print_json, say_left_out
     from glassmind.cli.jobs import choose_device, chosen_sampling
