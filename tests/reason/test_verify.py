@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from random_scorer import random_scorer
 
 from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
 from glassmind.grade.step_facts import FACTS as FACT_NAMES
 from glassmind.grade.step_facts import step_facts
-from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
+from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.reason.verify import (
     chain_labels,
     chains_document,
@@ -219,19 +220,7 @@ def test_problems_do_not_mix() -> None:
 
 @pytest.fixture(scope="module")
 def scorer() -> TokenScorer:
-    config = ModelConfig(
-        vocab_size=TOKENIZER.vocab_size,
-        max_tokens=256,
-        d_model=16,
-        n_layers=2,
-        attention=AttentionConfig(n_heads=2),
-    )
-    made = TokenScorer(Transformer(config), 1)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return made
+    return random_scorer(TOKENIZER.vocab_size)
 
 
 ROWS = [

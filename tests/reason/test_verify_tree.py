@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from random_scorer import random_scorer
 
 from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
 from glassmind.reason.verify import score_traces
@@ -22,19 +23,7 @@ PROBLEMS = [Problem("p", "How many?", "3"), Problem("q", "And how many are left?
 
 @pytest.fixture(scope="module")
 def scorer() -> TokenScorer:
-    config = ModelConfig(
-        vocab_size=TOKENIZER.vocab_size,
-        max_tokens=256,
-        d_model=16,
-        n_layers=2,
-        attention=AttentionConfig(n_heads=2),
-    )
-    made = TokenScorer(Transformer(config), 1)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return made.eval()
+    return random_scorer(TOKENIZER.vocab_size)
 
 
 def random_tree(problem: Problem, seed: int) -> Trace:
