@@ -33,7 +33,7 @@ from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.likelihood_tasks import grade_choices
 from glassmind.pipeline.sample_store import SampleStore
 from glassmind.pipeline.tasks.prompts import shipped_prompt
-from glassmind.pipeline.tasks.registry import require_task
+from glassmind.pipeline.tasks.registry import require_answer_task, require_task
 from glassmind.pipeline.tasks.task import AnswerTask, ChoiceTask, TextTask, Wanted
 from glassmind.pipeline.tasks.unanswerable import abstention_rows
 from glassmind.progress import Progress, Silent
@@ -72,9 +72,7 @@ def task_problems(
         UserError: there is neither such a task nor such a file, its data is missing, or it has no
             problems that are answered.
     """
-    chosen, argument = require_task(task)
-    if not isinstance(chosen, AnswerTask):
-        raise UserError(f"the task {task} has no problems that are answered")
+    chosen, argument = require_answer_task(task)
     wanted = Wanted(recipe, argument, limit, columns, on_bad_row, say)
     return list(chosen.load(wanted).problems[: limit or None])
 

@@ -29,8 +29,8 @@ from glassmind.llm import LLM, Source, as_llm
 from glassmind.pipeline.evaluate import task_recipe, with_task_prompt
 from glassmind.pipeline.fingerprint import provenance
 from glassmind.pipeline.sample_store import SampleStore
-from glassmind.pipeline.tasks.registry import require_task
-from glassmind.pipeline.tasks.task import AnswerTask, Wanted
+from glassmind.pipeline.tasks.registry import require_answer_task
+from glassmind.pipeline.tasks.task import Wanted
 from glassmind.progress import Progress, Silent, watched
 from glassmind.reason import registry
 from glassmind.reason.method import Budget, Method
@@ -138,9 +138,7 @@ def asked_questions(task: str, llm: LLM, limit: int) -> Questions:
     Raises:
         UserError: there is no such task, or it has no problems that are answered.
     """
-    chosen, argument = require_task(task)
-    if not isinstance(chosen, AnswerTask):
-        raise UserError(f"the task {task} has no problems that are answered")
+    chosen, argument = require_answer_task(task)
     loaded = chosen.load(Wanted(task_recipe(llm), argument, limit))
     problems = list(loaded.problems[: limit or None])
     return Questions(task, with_task_prompt(llm, chosen.prompt), problems, loaded.right)

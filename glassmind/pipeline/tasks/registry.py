@@ -28,7 +28,7 @@ from glassmind.pipeline.tasks import (
     unanswerable,
     wikitext,
 )
-from glassmind.pipeline.tasks.task import Task
+from glassmind.pipeline.tasks.task import AnswerTask, Task
 
 
 def require_task(name: str) -> tuple[Task, str]:
@@ -59,6 +59,18 @@ def require_task(name: str) -> tuple[Task, str]:
     if not Path(name).exists():
         raise UserError(f"there is no file of problems {name}")
     return own_file.TASK, name
+
+
+def require_answer_task(name: str) -> tuple[AnswerTask, str]:
+    """The same for a task whose problems are answered.
+
+    Raises:
+        UserError: there is no such task, or it is one of multiple choice or of a text.
+    """
+    task, argument = require_task(name)
+    if not isinstance(task, AnswerTask):
+        raise UserError(f"the task {name} has no problems that are answered")
+    return task, argument
 
 
 def names() -> list[str]:
