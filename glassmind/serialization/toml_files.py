@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,32 @@ from glassmind.errors import UserError
 MAX_TOML_BYTES = 1 << 20
 """Of a file; recipes and settings are a few kilobytes."""
 
+MAX_KEY_PARTS = 32
+"""Of a dotted key. The parser keeps every beginning of a key, which takes memory in proportion to
+the square of its parts."""
+
+_PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
+# Where a key may begin: in a line, in a table's header, in an inline table.
+_LONG_KEY = re.compile(
+    rf"(?:^[ \t]*|[\[{{,][ \t]*)(?:{_PART}[ \t]*\.[ \t]*){{{MAX_KEY_PARTS}}}", re.MULTILINE
+)
+
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
     """The tables of a TOML text; ``where`` names its origin in messages.
 
     Raises:
-        UserError: it is not TOML, too long, nested too deeply, or has a number of thousands of
-            digits.
+        UserError: it is not TOML, too long, nested too deeply, has a key of more than
+            ``MAX_KEY_PARTS`` parts, or a number of thousands of digits.
     """
     if len(text) > MAX_TOML_BYTES:
         raise UserError(
             f"{where} is longer than {MAX_TOML_BYTES >> 20} MiB, too long for what it is"
         )
+    long = _LONG_KEY.search(text)
+    if long is not None:
+        line = text.count("\n", 0, long.end()) + 1
+        raise UserError(f"{where}, line {line}: a key has more than {MAX_KEY_PARTS} parts")
     try:
         return tomllib.loads(text)
     except RecursionError:
