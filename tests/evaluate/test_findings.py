@@ -56,3 +56,14 @@ def test_the_table(run: Path) -> None:
     )
     assert "\x1b[32m" in fancy.getvalue() and "\x1b[31m" in fancy.getvalue()
     assert "chain of thought" in fancy.getvalue()
+
+
+def test_many_unsupported_comparisons_are_counted(run: Path) -> None:
+    ladder = read_ladder(run / "ladder.json")
+    vote = ladder.row("log-probability-vote", "test")
+    assert vote is not None
+    names = ("checked-vote", "program-aided", "score-vote")
+    more = tuple(dataclasses.replace(vote, rung=name) for name in names)
+    text = " ".join(summary(dataclasses.replace(ladder, rows=ladder.rows + more)))
+    assert "No difference is supported for 4 comparisons of other methods." in text
+    assert "checked vote" not in text

@@ -76,6 +76,11 @@ def _finding(row: LadderRow, reference: LadderRow, p: float) -> Finding:
     return Finding(row.rung, reference.rung, row.slice, judged, sentence)
 
 
+NAMED = 3
+"""Comparisons without a supported gain that are named of methods outside the summary; if there are
+more, they are counted, and the table has them."""
+
+
 def summary(ladder: Ladder) -> list[str]:
     """The ladder in a few sentences."""
     sentences = [_what_was_asked(ladder)]
@@ -88,11 +93,17 @@ def summary(ladder: Ladder) -> list[str]:
         ("lower", "Accuracy went down, supported by the test, for "),
     ):
         references: dict[str, list[str]] = {}
-        for finding in here:
-            if finding.verdict == judged:
-                references.setdefault(finding.rung, []).append(title(finding.against))
-        if references:
-            chosen = [f"{title(r)} against {_listed(a)}" for r, a in references.items()]
+        told = [finding for finding in here if finding.verdict == judged]
+        main = [finding for finding in told if in_summary(finding.rung)]
+        others = len(told) - len(main)
+        if judged == "supported" or others <= NAMED:
+            main, others = told, 0
+        for finding in main:
+            references.setdefault(finding.rung, []).append(title(finding.against))
+        chosen = [f"{title(r)} against {_listed(a)}" for r, a in references.items()]
+        if others:
+            chosen.append(f"{quantity(others, 'comparison')} of other methods")
+        if chosen:
             sentences.append(opening.format(slice=first) + "; ".join(chosen) + ".")
     sentences.extend(_best_and_ceiling(ladder))
     return sentences

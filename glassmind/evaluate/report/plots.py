@@ -49,7 +49,8 @@ def method_class(name: str) -> str:
 def ladder_panel(rows: Sequence[LadderRow], slice: str) -> str:
     """Accuracy of every method on one slice, in the ladder's order, with 95 % intervals."""
     ordered = sorted(rows, key=lambda row: order(row.rung))
-    pitch, names, top = 29, 140, 6
+    pitch, top = 29, 6
+    names = max(140, 14 + 6.3 * max((len(title(row.rung)) for row in ordered), default=0))
     height = top + pitch * len(ordered)
     x = Scale(0, 1, names, _WIDTH - 62)
     parts = []
