@@ -426,7 +426,7 @@ def test_named_methods_alone_are_graded(finished: RunFolder) -> None:
     for methods, said in (
         (
             ["guess"],
-            "there is no method 'guess'; the methods are direct, plain-chain, chain-of-thought",
+            "no method 'guess'; the methods are direct, plain-chain, chain-of-thought",
         ),
         (["direct"], "the method direct needs a model that answers directly"),
     ):
