@@ -15,11 +15,13 @@ from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.train import GRPO, Batch, to_batch
 from glassmind.train.objectives.grpo import (
     ADVANTAGE,
+    FIRST_PASS,
+    NOT_SAMPLED,
     OLD_LOGPROB,
-    REWARD,
-    Normalisation,
-    group_advantages,
+    SAMPLED_LOGPROB,
 )
+from glassmind.train.objectives.policy.advantages import standardised
+from glassmind.train.objectives.policy.options import Normalisation, PolicyOptions
 
 VOCAB, TEMPERATURE, LONGEST = 23, 0.7, 9
 CPU = torch.device("cpu")
@@ -50,7 +52,7 @@ def groups(model: Transformer) -> list[tuple[list[int], list[Chain]]]:
     made = []
     for n_prompt, lengths in ((3, (7, 1, 4)), (5, (2, 6))):
         prompt = rng.integers(VOCAB, size=n_prompt).tolist()
-        advantages = group_advantages(rng.normal(size=len(lengths)).tolist())
+        advantages = standardised(rng.normal(size=len(lengths))).tolist()
         chains: list[Chain] = []
         for length, advantage in zip(lengths, advantages, strict=True):
             ids = rng.integers(VOCAB, size=length).tolist()
@@ -61,7 +63,8 @@ def groups(model: Transformer) -> list[tuple[list[int], list[Chain]]]:
     return made
 
 
-def document(prompt: list[int], chains: list[Chain]) -> Document:
+def document(prompt: list[int], chains: list[Chain], first: int = 0) -> Document:
+    """``first`` is the number of its first sampled token, -1 on a later pass."""
     lengths = [len(ids) for ids, _, _, _ in chains]
 
     def along(of_prompt: float, values: list[float]) -> list[float]:
@@ -74,7 +77,12 @@ def document(prompt: list[int], chains: list[Chain]) -> Document:
             COMPLETION: np.array(along(False, own)).astype(bool),
             ADVANTAGE: np.array(along(0, np.repeat([a for *_, a in chains], lengths).tolist())),
             OLD_LOGPROB: np.array(along(0, [x for _, _, old, _ in chains for x in old])),
-            REWARD: np.zeros(len(prompt) + sum(lengths)),
+            SAMPLED_LOGPROB: np.array(along(0, [x for _, _, old, _ in chains for x in old])),
+            FIRST_PASS: np.array(
+                along(NOT_SAMPLED, [*range(first, first + sum(lengths))])
+                if first >= 0
+                else along(-1, [-1] * sum(lengths))
+            ),
         },
         branches=np.array(
             along(0, np.repeat(range(1, len(chains) + 1), lengths).tolist()), np.int16
@@ -119,15 +127,14 @@ def expected(
 def test_the_loss_is_the_papers(normalisation: Normalisation, kl: float) -> None:
     model, other = policy(0), policy(3)
     made = groups(model)
-    objective = GRPO(
-        model,
+    options = PolicyOptions(
         clip_low=0.1,
         clip_high=0.3,
         normalisation=normalisation,
         constant_length=LONGEST,
         kl=kl,
-        temperature=TEMPERATURE,
     )
+    objective = GRPO(model, options, temperature=TEMPERATURE)
     if kl:
         assert objective.reference is not None
         objective.reference.load_state_dict(other.state_dict())
@@ -149,7 +156,7 @@ def test_before_the_first_update_the_gradient_is_that_of_reinforce() -> None:
         (p, [(ids, [True] * len(ids), logprobs(model, p, ids), a) for ids, _, _, a in chains])
         for p, chains in groups(model)
     ]
-    GRPO(model, temperature=TEMPERATURE).loss(batch_of(made))[0].backward()
+    GRPO(model, PolicyOptions(), temperature=TEMPERATURE).loss(batch_of(made))[0].backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     terms = []
@@ -163,13 +170,3 @@ def test_before_the_first_update_the_gradient_is_that_of_reinforce() -> None:
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-6), name
-
-
-def test_advantages_of_a_group() -> None:
-    rewards = [1.0, 0.0, 0.0, 1.0, 1.0]
-    centred = torch.tensor(rewards) - 0.6
-    scaled = centred / (torch.tensor(rewards).std() + 1e-4)
-    assert group_advantages(rewards) == pytest.approx(scaled.tolist(), abs=1e-6)
-    assert group_advantages(rewards, scaled=False) == pytest.approx(centred.tolist(), abs=1e-6)
-    assert group_advantages([0.5] * 3) == [0.0] * 3  # nothing to learn
-    assert group_advantages([1.0]) == [0.0]
