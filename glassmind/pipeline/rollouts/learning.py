@@ -61,7 +61,11 @@ def reward_learning(
 
 def check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
     """Refuse settings that sample from another distribution than the one that is trained, and those
-    that would do nothing."""
+    that would do nothing.
+
+    Raises:
+        UserError: one of them was found.
+    """
     sampling = recipe.sampling
     if sampling.temperature == 0:
         raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
@@ -90,9 +94,18 @@ def check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
 def fitting(
     llm: LocalLLM, problems: Sequence[Problem], recipe: Recipe, progress: Progress
 ) -> list[Problem]:
-    """The problems whose question and one chain of full length fit into a row."""
+    """The problems whose question and one chain of full length fit into a row.
+
+    Raises:
+        UserError: there are none.
+    """
     room = recipe.train.row_tokens - recipe.sampling.max_new_tokens
-    fitting = [p for p in problems if len(llm.prompt(p.question, llm.style)) <= room]
+
+    def fits(question: str) -> bool:
+        shorter = len(question) <= llm.longest_text  # a longer one has no prompt
+        return shorter and len(llm.prompt(question, llm.style)) <= room
+
+    fitting = [problem for problem in problems if fits(problem.question)]
     if not fitting:
         raise UserError(
             f"train.row_tokens ({recipe.train.row_tokens}) must hold a question and a chain of "
