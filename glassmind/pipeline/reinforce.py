@@ -62,6 +62,11 @@ def check_reinforcing(recipe: Recipe) -> None:
             "finished run further with glassmind train grpo --set start=RUN"
         )
     made = reinforce_recipe(recipe)
+    if made.train.row_tokens > recipe.model.max_tokens:
+        raise UserError(
+            f"reinforce.train.row_tokens ({made.train.row_tokens}) exceeds model.max_tokens "
+            f"({recipe.model.max_tokens}): lower it"
+        )
     check_recipe(made, GRPOOptions(**made.options))  # type: ignore[arg-type]  # decoded
 
 

@@ -591,3 +591,21 @@ def test_the_test_task_of_a_run_on_own_problems_is_its_own(tmp_path: Path) -> No
     loaded = load(run_training(recipe, tmp_path / "run").path)
     mine = {p.question for p in make_slices(recipe).test}
     assert {p.question for p in task_problems("test", loaded.recipe, 0)} == mine
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"options": {"group": 1}}, "group must be 2 to 1024"),
+        ({"options": {"reward": "nope"}}, "no reward 'nope'"),
+        ({"train": replace(TRAIN, row_tokens=20)}, r"row_tokens \(20\) must hold"),
+        ({"train": replace(TRAIN, row_tokens=4000)}, r"row_tokens \(4000\) exceeds"),
+    ],
+)
+def test_what_the_last_rung_cannot_do_is_said_before_the_first(
+    changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    wrong = replace(RECIPE, reinforce=replace(RECIPE.reinforce, **changes))
+    with pytest.raises(UserError, match=said):
+        run_ladder(wrong, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

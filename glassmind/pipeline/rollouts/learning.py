@@ -60,12 +60,13 @@ def reward_learning(
 
 
 def check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
-    """Refuse settings that sample from another distribution than the one that is trained, and those
-    that would do nothing.
+    """Refuse settings that sample from another distribution than the one that is trained, those
+    that cannot work, and those that would do nothing.
 
     Raises:
         UserError: one of them was found.
     """
+    parse_reward(options.reward)
     sampling = recipe.sampling
     if sampling.temperature == 0:
         raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
@@ -83,6 +84,11 @@ def check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
         raise UserError(
             f"options.overlong ({options.overlong}) is more than sampling.max_new_tokens "
             f"({sampling.max_new_tokens}): lower it"
+        )
+    if recipe.train.row_tokens <= sampling.max_new_tokens:
+        raise UserError(
+            f"train.row_tokens ({recipe.train.row_tokens}) must hold a question and a chain of "
+            f"sampling.max_new_tokens ({sampling.max_new_tokens}): raise it"
         )
     if recipe.train.parallel == "fsdp":
         raise UserError(
