@@ -1,4 +1,4 @@
-"""The ladder: direct answer → chain of thought → self-consistency → verifier, measured.
+"""The ladder: direct answer → chain of thought → vote → verifier → learning from reward, measured.
 
 One recipe gives one folder: two models that differ only in their training data, a verifier trained
 on the mistakes of the second model, and the same test problems answered by every method.
