@@ -242,3 +242,18 @@ def test_of_several_batches_the_largest_difference_is_logged() -> None:
     assert logged.keys() == whole.keys()
     for name, value in whole.items():
         assert logged[name] == pytest.approx(float(value), rel=1e-4), name
+
+
+@pytest.mark.parametrize("old", ["sampler", "trainer"])
+def test_a_batch_in_which_nothing_is_learned(old: str) -> None:
+    """Every completion was cut off and left out: a loss of 0, and no figure that is NaN."""
+    model = policy(0)
+    made = [(p, [(i, [False] * len(i), o, a) for i, _, o, a in c]) for p, c in groups(model)]
+    options = PolicyOptions(old=old, kl=0.1)  # type: ignore[arg-type]
+    objective = GRPO(model, options, temperature=TEMPERATURE)
+    batch = batch_of(made)
+    loss, figures = objective.loss(batch)
+    loss.backward()
+    assert (loss.item(), objective.weight(batch)) == (0.0, 0.0)
+    assert all(float(value) == 0.0 for value in figures.values())
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
