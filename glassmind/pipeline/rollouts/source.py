@@ -96,12 +96,13 @@ class Rollouts:
             self.later = self.later or self._after_first_pass(self.set)
             rows = self.later
         self._learning_since = time.perf_counter()
-        return self._part(rows, given % self.parts)
+        if self.parts == 1:
+            return rows
+        return rows.take(self._slice(given % self.parts, len(rows)))
 
-    def _part(self, rows: PackedRows, part: int) -> PackedRows:
-        """One of the ``parts`` of a set's rows."""
-        n = len(rows)
-        return rows.take(slice(n * part // self.parts, n * (part + 1) // self.parts))
+    def _slice(self, part: int, n: int) -> slice:
+        """Which of ``n`` rows a part has."""
+        return slice(n * part // self.parts, n * (part + 1) // self.parts)
 
     def observe(self, step: int) -> dict[str, float]:
         """The figures of the set that ``step`` was taken on; its group is written to
@@ -192,7 +193,7 @@ class Rollouts:
         rows = self._rows(groups, np.zeros(size))
         device = self.llm.model.embed.weight.device
         for part in range(self.parts):  # in the parts of a step, whose logits fit into memory
-            some = self._part(rows, part)
+            some = rows.take(self._slice(part, len(rows)))
             numbers = some[FIRST_PASS][some[COMPLETION]]
             found[numbers] = self.objective.reference_logprobs(to_batch(some, device)).cpu().numpy()
         return found
