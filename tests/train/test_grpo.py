@@ -202,6 +202,16 @@ def test_the_trainer_s_own_first_pass_has_a_ratio_of_exactly_1() -> None:
     ]
     assert len(found) == len(expected)
 
+    options = PolicyOptions(old="trainer", correction="truncate", correction_high=1.2)
+    _, figures = GRPO(model, options, temperature=TEMPERATURE).loss(batch_of(made))
+    logs = [now - drawn for prompt, chains in made for ids, written, old, _ in chains
+            for now, drawn, own in zip(logprobs(model, prompt, ids), old, written, strict=True)
+            if own]  # fmt: skip
+    assert float(figures["correction_log"]) == pytest.approx(max(map(abs, logs)), rel=1e-4)
+    large = sum(log > math.log(1.2) for log in logs)
+    assert float(figures["corrected"]) == pytest.approx(large / len(logs))
+    assert 0 < large < len(logs)
+
     later = [document(prompt, chains, -1) for prompt, chains in made]
     _, figures = objective.loss(to_batch(pack(later, 24, pad_id=0), CPU))
     assert "ratio_first" not in figures
