@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.batches.columns import Column
+from glassmind.data.batches.columns import COMPLETION, Column
 from glassmind.data.batches.packing import STRUCTURE, PackedRows
 from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.documents import COLUMNS, rows_of_groups, sampled_logprobs
@@ -95,11 +95,14 @@ class Rollouts:
         if given >= self.parts:
             self.later = self.later or self._after_first_pass(self.set)
             rows = self.later
-        part, n = given % self.parts, len(rows)
         self._learning_since = time.perf_counter()
         if self.parts == 1:
             return rows
-        return rows.take(slice(n * part // self.parts, n * (part + 1) // self.parts))
+        return rows.take(self._slice(given % self.parts, len(rows)))
+
+    def _slice(self, part: int, n: int) -> slice:
+        """Which of ``n`` rows a part has."""
+        return slice(n * part // self.parts, n * (part + 1) // self.parts)
 
     def observe(self, step: int) -> dict[str, float]:
         """The figures of the set that ``step`` was taken on; its group is written to
@@ -188,9 +191,11 @@ class Rollouts:
         found = np.full(n_tokens, np.nan, np.float32)
         size = len(groups), len(groups[0].completions)
         rows = self._rows(groups, np.zeros(size))
-        batch = to_batch(rows, self.llm.model.embed.weight.device)
-        numbers = rows[FIRST_PASS][rows[FIRST_PASS] >= 0]
-        found[numbers] = self.objective.reference_logprobs(batch).cpu().numpy()
+        device = self.llm.model.embed.weight.device
+        for part in range(self.parts):  # in the parts of a step, whose logits fit into memory
+            some = rows.take(self._slice(part, len(rows)))
+            numbers = some[FIRST_PASS][some[COMPLETION]]
+            found[numbers] = self.objective.reference_logprobs(to_batch(some, device)).cpu().numpy()
         return found
 
     def _with_divergence(
