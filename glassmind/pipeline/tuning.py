@@ -20,6 +20,7 @@ from glassmind.pipeline.adapters import keep_adapter
 from glassmind.pipeline.announcement import Work, announce, training_work
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder
+from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.results import Validation
 from glassmind.serialization import write_record
@@ -51,10 +52,12 @@ class Tune(Protocol):
 @dataclass(frozen=True)
 class FineTuning:
     """A kind of fine-tuning. ``options`` is the dataclass of ``[options]`` in a recipe; ``None`` if
-    the kind has no options of its own."""
+    the kind has no options of its own. With ``starts_new``, a recipe without ``start`` trains a new
+    model."""
 
     tune: Tune
     options: type[object] | None = None
+    starts_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Tuning:
         shutil.rmtree(self.run.path / "checkpoints" / self.stage, ignore_errors=True)
 
 
-def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
+def with_model_of(recipe: Recipe, pretrained: Pretrained | Loaded) -> Recipe:
     """The recipe with the architecture of the model that it trains.
 
     Raises:
