@@ -16,10 +16,10 @@ from glassmind.records import Completion
 
 @dataclass(frozen=True, slots=True)
 class KeptChains:
-    """Of the chains of one problem: how many were ``right``, how many of those differ from each
+    """Of the chains of one problem: how many were ``accepted``, how many of those differ from each
     other (``distinct``), and the ones that are ``kept``."""
 
-    right: int
+    accepted: int
     distinct: int
     kept: tuple[Completion, ...]
 
@@ -32,20 +32,20 @@ def equations(completion: Completion) -> tuple[str, ...]:
     return tuple(_computed(step) for step in completion.steps)
 
 
-def keep_right(
+def keep_accepted(
     completions: Sequence[Completion], rewards: Sequence[float], *, threshold: float, most: int
 ) -> KeptChains:
     """Choose among the chains of one problem, in the order in which they were sampled.
 
-    A chain is right if its reward is at least ``threshold``. One that was cut off at the limit on
-    its length does not count as right, because a model that learns it does not learn to stop.
+    A chain is accepted if its reward is at least ``threshold`` and it was not cut off at the limit
+    on its length, because a model that learns such a chain does not learn to stop.
     """
     pairs = zip(completions, rewards, strict=True)
-    right = [chain for chain, r in pairs if r >= threshold and chain.finish == "stop"]
+    accepted = [chain for chain, r in pairs if r >= threshold and chain.finish == "stop"]
     distinct: dict[tuple[str, ...], Completion] = {}
-    for chain in right:
+    for chain in accepted:
         distinct.setdefault(equations(chain), chain)
-    return KeptChains(len(right), len(distinct), tuple(distinct.values())[:most])
+    return KeptChains(len(accepted), len(distinct), tuple(distinct.values())[:most])
 
 
 def _computed(step: str) -> str:

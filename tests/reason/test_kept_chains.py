@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glassmind.reason.kept_chains import equations, keep_right
+from glassmind.reason.kept_chains import equations, keep_accepted
 from glassmind.records import Completion, Finish, Node, Trace
 
 
@@ -26,7 +26,7 @@ def test_chains_differ_by_their_equations() -> None:
     )
 
 
-def test_right_chains_that_differ_are_kept_in_order() -> None:
+def test_accepted_chains_that_differ_are_kept_in_order() -> None:
     chains = [
         chain("1+6=7"),
         chain("9-2=7"),  # not rewarded
@@ -35,13 +35,13 @@ def test_right_chains_that_differ_are_kept_in_order() -> None:
         chain("3+4=7", finish="length"),  # cut off
         chain("4+3=7"),
     ]
-    found = keep_right(chains, [1, 0.4, 1, 1, 1, 0.5], threshold=0.5, most=2)
-    assert (found.right, found.distinct) == (4, 3)
+    found = keep_accepted(chains, [1, 0.4, 1, 1, 1, 0.5], threshold=0.5, most=2)
+    assert (found.accepted, found.distinct) == (4, 3)
     assert [one.steps for one in found.kept] == [("1+6=7",), ("2+5=7",)]
 
 
-def test_nothing_right_keeps_nothing() -> None:
-    found = keep_right([chain("1+6=7")], [0.0], threshold=1, most=4)
-    assert (found.right, found.distinct, found.kept) == (0, 0, ())
+def test_nothing_accepted_keeps_nothing() -> None:
+    found = keep_accepted([chain("1+6=7")], [0.0], threshold=1, most=4)
+    assert (found.accepted, found.distinct, found.kept) == (0, 0, ())
     with pytest.raises(ValueError, match="zip"):
-        keep_right([chain("1+6=7")], [], threshold=1, most=4)
+        keep_accepted([chain("1+6=7")], [], threshold=1, most=4)

@@ -38,8 +38,9 @@ from glassmind.pipeline.sampled_chains import (
 from glassmind.pipeline.student_chains import StudentChains
 from glassmind.pipeline.tuning import FineTuning, Tuning, with_model_of
 from glassmind.progress import Progress, watched
-from glassmind.reason.kept_chains import keep_right
-from glassmind.reason.reward_registry import named
+from glassmind.reason.kept_chains import keep_accepted
+from glassmind.reason.reward_scoring import score_all
+from glassmind.reason.rewards.answer import REWARD as RIGHT_ANSWER
 from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import Loaded
@@ -237,7 +238,6 @@ def _teacher_chains(
     seed = derive_seed(tuning.recipe.seed, 0)
     params = SamplingParams.of(tuning.recipe.sampling, seed=seed)
     params = replace(params, samples=options.samples)
-    reward = named("answer")
     documents: list[Document] = []
     right = 0
     llm.model.eval()
@@ -247,9 +247,9 @@ def _teacher_chains(
             traces = sampled_chunk(tuning.run, "teacher", llm, here, params, first)
             for problem, trace in zip(here, traces, strict=True):
                 chains = trace.completions
-                rewards = [reward.score(problem, chain) for chain in chains]
-                found = keep_right(chains, rewards, threshold=1, most=options.samples)
-                right += found.right
+                rewards = score_all([RIGHT_ANSWER], problem, chains)[:, 0].tolist()
+                found = keep_accepted(chains, rewards, threshold=1, most=options.samples)
+                right += found.accepted
                 learned = found.kept if options.only_right else chains
                 documents += [chain_document(llm, problem, chain) for chain in learned]
             watch(first + len(here), len(problems))

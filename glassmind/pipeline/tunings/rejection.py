@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from glassmind.data.batches.packing import Document, pack
@@ -34,6 +35,8 @@ from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, derive_seed
 from glassmind.pipeline.opened_model import OpenedModel, open_model
 from glassmind.pipeline.prepare import make_slices
+from glassmind.pipeline.rollouts.groups import Group
+from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.sampled_chains import (
     CHUNK,
     chain_document,
@@ -42,9 +45,8 @@ from glassmind.pipeline.sampled_chains import (
 )
 from glassmind.pipeline.tuning import FineTuning, Tuning, with_model_of
 from glassmind.progress import Progress, watched
-from glassmind.reason.kept_chains import keep_right
-from glassmind.reason.reward import Reward
-from glassmind.reason.reward_registry import named
+from glassmind.reason.kept_chains import KeptChains, keep_accepted
+from glassmind.reason.reward_sum import parse_reward
 from glassmind.runs.checkpoint import load_tensors, save_tensors
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import MOST_SAMPLES, Recipe
@@ -60,17 +62,19 @@ MOST_ROUNDS = 100
 class RejectionOptions:
     """``[options]`` of a recipe with ``objective = "rejection"``.
 
-    A chain is right if its ``reward`` (``glassmind methods`` lists them) is at least ``threshold``.
-    With ``balanced``, the chains of a problem are repeated until there are ``most_kept``, so that a
+    A chain is accepted if its ``reward`` (one of ``glassmind methods``, or a sum of several) is at
+    least ``threshold``; no reward may take longer than ``reward_seconds`` for one chain. With
+    ``balanced``, the chains of a problem are repeated until there are ``most_kept``, so that a
     problem that is rarely solved counts as much as one that is often solved. ``curriculum`` is the
-    order of the problems (``data.problems.curriculum``). Temperature and length of the chains are
-    set in ``[sampling]``.
+    order of the problems (``data.problems.curriculum``); the share that it learns of is that of
+    accepted chains. Temperature and length of the chains are set in ``[sampling]``.
     """
 
     rounds: int = 2
     questions: int = 512
     samples: int = 8
     reward: str = "answer"
+    reward_seconds: float = 30.0
     threshold: float = 1.0
     most_kept: int = 4
     balanced: bool = True
@@ -84,30 +88,37 @@ class RejectionOptions:
                 raise ValueError(f"{name} must be 1 to {most}, not {getattr(self, name)}")
         if self.questions < 1:
             raise ValueError(f"questions must be at least 1, not {self.questions}")
+        if not self.reward_seconds > 0:
+            raise ValueError(f"reward_seconds must be above 0, not {self.reward_seconds}")
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What was sampled in a round: numbers of ``questions`` and ``chains``; of ``right`` chains;
-    of questions with at least one (``solved``); of right chains that differ in their equations
-    (``distinct``), and of those that were ``kept``. The rates are shares of chains and questions.
+    """What was sampled in a round: numbers of ``questions`` and ``chains``; of chains with the
+    ``right`` answer, and of those that the reward ``accepted``; of questions with at least one of
+    these (``solved``); of accepted chains that differ in their equations (``distinct``), and of
+    those that were ``kept``.
     """
 
     number: int
     questions: int
     chains: int
     right: int
+    accepted: int
     solved: int
     distinct: int
     kept: int
-    solve_rate: float
-    solved_share: float
+
+    @property
+    def solve_rate(self) -> float:
+        """The share of chains with the right answer."""
+        return self.right / self.chains
 
     def __str__(self) -> str:
         return (
-            f"round {self.number}: {self.solve_rate:.1%} of {self.chains:,} chains are right, "
-            f"{self.solved_share:.1%} of {self.questions:,} problems have a right one; "
-            f"{self.distinct:,} differ, {self.kept:,} are kept"
+            f"round {self.number}: {self.solve_rate:.1%} of {self.chains:,} chains have the right "
+            f"answer; {self.accepted:,} are accepted, of {self.solved:,} of {self.questions:,} "
+            f"problems; {self.distinct:,} of them differ, {self.kept:,} are kept"
         )
 
 
@@ -127,7 +138,7 @@ class _Rejection:
     options: RejectionOptions
     opened: OpenedModel
     curriculum: Curriculum
-    reward: Reward
+    rewarding: Rewarding
     device: torch.device
     progress: Progress
 
@@ -138,29 +149,35 @@ class _Rejection:
         params = SamplingParams.of(self.recipe.sampling, seed=seed)
         params = replace(params, samples=options.samples)
         documents: list[Document] = []
-        right = solved = distinct = n_kept = 0
+        right = accepted = solved = distinct = n_kept = 0
         stage = f"sampling round {number}"
         with watched(self.progress, stage, options.questions, "problems") as watch:
             for first in range(0, options.questions, CHUNK):
                 problems = self.curriculum.draw(min(CHUNK, options.questions - first))
                 traces = sampled_chunk(self.run, f"round-{number}", llm, problems, params, first)
-                for problem, trace in zip(problems, traces, strict=True):
-                    chains = trace.completions
-                    rewards = [self.reward.score(problem, chain) for chain in chains]
-                    found = keep_right(
-                        chains, rewards, threshold=options.threshold, most=options.most_kept
-                    )
-                    self.curriculum.report(problem, found.right / len(chains))
-                    right, solved = right + found.right, solved + bool(found.right)
-                    distinct, n_kept = distinct + found.distinct, n_kept + len(found.kept)
-                    learned = [chain_document(llm, problem, chain) for chain in found.kept]
+                for group in self.rewarding.groups(problems, traces):
+                    found = self._kept(group)
+                    self.curriculum.report(group.problem, found.accepted / options.samples)
+                    right += sum(group.right)
+                    accepted += found.accepted
+                    solved += found.accepted > 0
+                    distinct += found.distinct
+                    n_kept += len(found.kept)
+                    learned = [chain_document(llm, group.problem, chain) for chain in found.kept]
                     documents += self._repeated(learned)
                 watch(first + len(problems), options.questions)
         n = options.questions * options.samples
-        return documents, Round(
-            number, options.questions, n, right, solved, distinct, n_kept,
-            solve_rate=right / n, solved_share=solved / options.questions,
-        )  # fmt: skip
+        counts = (options.questions, n, right, accepted, solved, distinct, n_kept)
+        return documents, Round(number, *counts)
+
+    def _kept(self, group: Group) -> KeptChains:
+        rewards = group.rewards_GK @ np.asarray(self.rewarding.weights)
+        return keep_accepted(
+            group.completions,
+            rewards.tolist(),
+            threshold=self.options.threshold,
+            most=self.options.most_kept,
+        )
 
     def _repeated(self, learned: list[Document]) -> list[Document]:
         if not self.options.balanced:
@@ -175,7 +192,7 @@ class _Rejection:
             return
         metrics = MetricsFile(self.run.path / "metrics.jsonl", f"sampling round-{found.number}")
         metrics.forget_stage()
-        metrics.append(0, asdict(found))
+        metrics.append(0, asdict(found) | {"solve_rate": found.solve_rate})
         write_record(path, Rounds((*known, found)))
         self.progress.end(str(found))
 
@@ -202,9 +219,16 @@ def tune_by_rejection(
 ) -> RunFolder:
     """Train a model on its own right chains. See ``FineTuning``."""
     options = RejectionOptions(**recipe.options)  # type: ignore[arg-type]  # decoded by fine_tune
-    reward = named(options.reward)
-    _check(recipe, options, reward)
+    reward = parse_reward(options.reward)
+    _check(recipe, options)
     opened = open_model(recipe.start)
+    rewarding = Rewarding.of(
+        opened.llm,
+        reward,
+        seconds=options.reward_seconds,
+        overlong=0,
+        most_tokens=recipe.sampling.max_new_tokens,
+    )
     recipe = with_model_of(recipe, opened.source)
     train = make_slices(recipe, progress).train
     problems = problems_that_fit(opened.llm, train, recipe, progress)
@@ -214,7 +238,7 @@ def tune_by_rejection(
     opened.begin(run, train)
     model = opened.model.to(device)
     curriculum = make_curriculum(options.curriculum, problems, recipe.seed)
-    job = _Rejection(run, recipe, options, opened, curriculum, reward, device, progress)
+    job = _Rejection(run, recipe, options, opened, curriculum, rewarding, device, progress)
     start = {name: weight.clone() for name, weight in named_weights(model).items()}
     for number in range(1, options.rounds + 1):
         model.eval()
@@ -222,9 +246,9 @@ def tune_by_rejection(
         job.note(found)
         if not documents:
             raise UserError(
-                f"none of the {found.chains:,} chains of round {number} is right, so there is "
-                "nothing to learn from: give easier problems, raise options.samples or "
-                "options.questions, or start from a better model"
+                f"the reward accepts none of the {found.chains:,} chains of round {number}, so "
+                "there is nothing to learn from: give easier problems, raise options.samples or "
+                "options.questions, lower options.threshold, or start from a better model"
             )
         path = job.weights_path(number)
         if path.is_file():
@@ -239,13 +263,8 @@ def tune_by_rejection(
     return run
 
 
-def _check(recipe: Recipe, options: RejectionOptions, reward: Reward) -> None:
+def _check(recipe: Recipe, options: RejectionOptions) -> None:
     """Refuse what could only fail after the sampling."""
-    if "verifier" in reward.needs:
-        raise UserError(
-            f"the reward {options.reward} needs a verifier's scores, which are not computed while "
-            'training: set options.reward to one that does not, such as "answer"'
-        )
     if recipe.sampling.temperature == 0:
         raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
     if recipe.train.weights == "best":
