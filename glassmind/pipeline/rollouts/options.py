@@ -24,9 +24,9 @@ class GRPOOptions(PolicyOptions):
     (``data.problems.curriculum``). ``resample`` is the number of times that further questions are
     drawn in the place of those whose completions all have the same reward (DAPO's dynamic sampling;
     0 keeps them). ``overlong`` lowers the reward of completions that come close to
-    ``sampling.max_new_tokens``: by 0 at this many tokens below it, growing to 1 at the limit (DAPO's
-    soft penalty; 0 is off). ``mask_truncated`` learns nothing from completions that were cut at the
-    limit.
+    ``sampling.max_new_tokens``: by 0 at this many tokens below it, growing to 1 at the limit
+    (DAPO's soft penalty; 0 is off). ``mask_truncated`` learns nothing from completions that were
+    cut at the limit.
 
     With ``normalisation = "constant"``, a ``constant_length`` of 0 is ``sampling.max_new_tokens``.
     """
