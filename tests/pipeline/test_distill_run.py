@@ -145,6 +145,10 @@ def test_padded_vocabularies_share_their_tokens(elsewhere: Path) -> None:
             ("options.loss=policy-gradient", "options.on_policy=1", "sampling.temperature=0.8"),
             "set sampling.temperature to options.temperature",
         ),
+        (
+            ("options.loss=policy-gradient", "options.on_policy=1", "lora.dropout=0.1"),
+            "lora.dropout would train another",
+        ),
         (("options.teacher=nobody",), "nobody"),
         (("options.samples=0",), "samples must be 1"),
         (("sampling.max_new_tokens=160",), "row_tokens"),
