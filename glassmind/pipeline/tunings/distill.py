@@ -204,8 +204,8 @@ def _check_sampling(recipe: Recipe, options: DistillOptions) -> None:
         )
     if options.loss == "policy-gradient" and recipe.lora.dropout:
         raise UserError(
-            "lora.dropout would train another distribution than the one that tokens are drawn from: "
-            "set it to 0"
+            "lora.dropout would train another distribution than the one that tokens are drawn "
+            "from: set it to 0"
         )
 
 
