@@ -3,13 +3,12 @@
     python benchmarks/curriculum.py [--model word-problems] [--draws 40] [--questions 16]
         [--group 8] [--problems 4000] [--steps 2 4] [--seed 0]
 
-Problems are those of the recipe ``grpo``, or as many as asked for, with ``--steps`` to so many
-steps. Each draw takes ``--questions`` of them, once in turn and
-once by the solve rates that were reported so far, and samples ``--group`` chains of each with the
-same weights: nothing is trained, so that the two differ in nothing else. The table has the share of
-groups with both right and wrong chains (the others teach nothing to GRPO), with its 95 % interval
-(Wilson), and the mean share of right chains. A group counts once for each time that it was drawn.
-The last line is one JSON object.
+Problems are ``--problems`` of the recipe ``grpo``, with a number of steps in the range ``--steps``.
+Each draw takes ``--questions`` of them, once in turn and once by the solve rates that were reported
+so far, and samples ``--group`` chains of each with the same weights: nothing is trained, so that
+the two differ in nothing else. The table has the share of groups with both right and wrong chains
+(the others teach nothing to GRPO), with its 95 % interval (Wilson), and the mean share of right
+chains. A group counts once for each time that it was drawn. The last line is one JSON object.
 """
 
 from __future__ import annotations
