@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from glassmind.data.problems.curriculum import make_curriculum
 from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.drift import DriftAlarm
@@ -49,13 +50,14 @@ def reward_learning(
 ) -> tuple[GRPO, Rollouts]:
     """The objective and its batches, sampled from ``llm`` as its weights change.
 
-    ``folder`` is the run's; ``problems`` are those that fit (``fitting``).
+    ``folder`` is the run's; ``problems`` are those that fit into a row (``sampled_chains``).
     """
     longest = recipe.sampling.max_new_tokens
     policy = replace(options, constant_length=options.constant_length or longest)
     objective = GRPO(llm.model, policy, temperature=recipe.sampling.temperature)
     alarm = DriftAlarm(recipe.sampling, progress)
-    sampler = GroupSampler(llm, problems, rewards, recipe, options.group, alarm)
+    curriculum = make_curriculum(options.curriculum, problems, recipe.seed)
+    sampler = GroupSampler(llm, curriculum, rewards, recipe, options.group, alarm)
     return objective, Rollouts(llm, sampler, objective, recipe, options, folder, group)
 
 
@@ -95,32 +97,3 @@ def check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
             "train.parallel is fsdp, with which no process has the whole model to sample with: set "
             "it to ddp"
         )
-
-
-def fitting(
-    llm: LocalLLM, problems: Sequence[Problem], recipe: Recipe, progress: Progress
-) -> list[Problem]:
-    """The problems whose question and one chain of full length fit into a row.
-
-    Raises:
-        UserError: there are none.
-    """
-    room = recipe.train.row_tokens - recipe.sampling.max_new_tokens
-
-    def fits(question: str) -> bool:
-        shorter = len(question) <= llm.longest_text  # a longer one has no prompt
-        return shorter and len(llm.prompt(question, llm.style)) <= room
-
-    fitting = [problem for problem in problems if fits(problem.question)]
-    if not fitting:
-        raise UserError(
-            f"train.row_tokens ({recipe.train.row_tokens}) must hold a question and a chain of "
-            f"sampling.max_new_tokens ({recipe.sampling.max_new_tokens}), and it is too short for "
-            "every problem: raise it"
-        )
-    if len(fitting) < len(problems):
-        progress.end(
-            f"{len(problems) - len(fitting):,} of {len(problems):,} problems are left out: "
-            "question and chain would not fit into train.row_tokens"
-        )
-    return fitting
