@@ -2,5 +2,5 @@
 
 Read ``objective`` (what they have in common), then ``pretrain``, ``sft`` (with ``dependencies``,
 which guides attention), ``verify``, ``classify``, ``grpo`` (its formulas are in ``policy``).
-``chunked_loss`` saves memory.
+``gae`` computes advantages from a critic's values. ``chunked_loss`` saves memory.
 """
