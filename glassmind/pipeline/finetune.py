@@ -1,9 +1,9 @@
 """Fine-tuning: train a finished model further.
 
 ``start`` in a recipe names the model: a run, the model that comes with the package, a Hugging Face
-folder, or a GGUF file. ``objective`` names how it is trained and is one of the files of
-``tunings``. All of the model is trained, part of it (``finetune.freeze``), or a low-rank change of
-it (``lora``).
+folder, or a GGUF file. (Without it, ``distill`` trains a new model.) ``objective`` names how it is
+trained and is one of the files of ``tunings``. All of the model is trained, part of it
+(``finetune.freeze``), or a low-rank change of it (``lora``).
 
 Glassmind's own models that are trained on problems, on text or from reward are saved like the model
 of any run. A model that has learned to chat or to classify is saved in the run's folder as a
@@ -93,7 +93,7 @@ def fine_tune(
             "torchrun trains a finished model further only from reward (objective grpo), and other "
             "models from the beginning: run this recipe without torchrun"
         )
-    if not recipe.start:
+    if not recipe.start and (recipe.lora.rank or not kind.starts_new):
         what = "lora.rank is for" if recipe.lora.rank else f"objective {recipe.objective!r} needs"
         raise UserError(
             f"{what} a finished model to start from: set start to a run's folder, a Hugging Face "

@@ -20,6 +20,7 @@ from glassmind.pipeline.adapters import keep_adapter
 from glassmind.pipeline.announcement import Work, announce, training_work
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder
+from glassmind.runs.models import Loaded
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.results import Validation
 from glassmind.serialization import write_record
@@ -68,11 +69,12 @@ class TuneTogether(Protocol):
 class FineTuning:
     """A kind of fine-tuning. ``options`` is the dataclass of ``[options]`` in a recipe; ``None`` if
     the kind has no options of its own. ``together`` trains under torchrun; ``None`` if the kind
-    cannot."""
+    cannot. With ``starts_new``, a recipe without ``start`` trains a new model."""
 
     tune: Tune
     options: type[object] | None = None
     together: TuneTogether | None = None
+    starts_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Tuning:
         shutil.rmtree(self.run.path / "checkpoints" / self.stage, ignore_errors=True)
 
 
-def with_model_of(recipe: Recipe, pretrained: Pretrained) -> Recipe:
+def with_model_of(recipe: Recipe, pretrained: Pretrained | Loaded) -> Recipe:
     """The recipe with the architecture of the model that it trains.
 
     Raises:

@@ -22,6 +22,7 @@ __all__ = [
     "Batch",
     "BatchSource",
     "Classify",
+    "Distill",
     "LoraLinear",
     "Loss",
     "Objective",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from glassmind.train.freezing import freeze
     from glassmind.train.lora import LoraLinear, add_lora, remove_lora
     from glassmind.train.objectives.classify import Classify, TextClassifier
+    from glassmind.train.objectives.distill import Distill
     from glassmind.train.objectives.grpo import GRPO
     from glassmind.train.objectives.objective import Loss, Objective
     from glassmind.train.objectives.pretrain import Pretrain
@@ -62,6 +64,7 @@ else:
             "glassmind.train.batch": ("Batch", "to_batch"),
             "glassmind.train.objectives.classify": ("Classify", "TextClassifier"),
             "glassmind.train.freezing": ("freeze",),
+            "glassmind.train.objectives.distill": ("Distill",),
             "glassmind.train.objectives.grpo": ("GRPO",),
             "glassmind.train.lora": ("LoraLinear", "add_lora", "remove_lora"),
             "glassmind.train.objectives.objective": ("Loss", "Objective"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from random_scorer import random_scorer
 from untrained_runs import TEXTS, untrained_run
 
 from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.problems.curriculum import CurriculumName, make_curriculum
 from glassmind.errors import UserError
 from glassmind.generate import Generation
 from glassmind.llm import LocalLLM
 from glassmind.model import AttentionConfig, ModelConfig
+from glassmind.pipeline.rollouts import rewarding as rewarding_file
 from glassmind.pipeline.rollouts.drift import DriftAlarm
 from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.rollouts.options import GRPOOptions
@@ -64,11 +67,17 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> LocalLLM:
 
 
 def sampler_of(
-    llm: LocalLLM, reward: RewardSum = EVEN, *, overlong: int = 0, size: int = 4
+    llm: LocalLLM,
+    reward: RewardSum = EVEN,
+    *,
+    overlong: int = 0,
+    size: int = 4,
+    curriculum: CurriculumName = "uniform",
 ) -> GroupSampler:
     rewarding = Rewarding.of(llm, reward, seconds=60, overlong=overlong, most_tokens=LONGEST)
     alarm = DriftAlarm(RECIPE.sampling, Silent())
-    return GroupSampler(llm, PROBLEMS, rewarding, RECIPE, size, alarm)
+    order = make_curriculum(curriculum, PROBLEMS, RECIPE.seed)
+    return GroupSampler(llm, order, rewarding, RECIPE, size, alarm)
 
 
 def source_of(llm: LocalLLM, folder: Path, options: GRPOOptions, *, accumulate: int = 1,
@@ -125,11 +134,18 @@ def test_groups_without_differences_are_drawn_again(llm: LocalLLM) -> None:
     assert drawn(llm, SAME, DIFFERENT, questions=2, resample=0) == [0, 1]
 
 
-def test_a_draw_depends_on_the_number_drawn_alone(llm: LocalLLM) -> None:
-    first, second = sampler_of(llm), sampler_of(llm)
+@pytest.mark.parametrize("curriculum", get_args(CurriculumName))
+def test_a_draw_depends_on_the_saved_state_alone(
+    llm: LocalLLM, curriculum: CurriculumName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Some answers are right, so that there is something to estimate.
+    monkeypatch.setattr(rewarding_file.answer, "score", lambda p, c: float(c.token_ids[0] % 2))
+    first, second = (sampler_of(llm, curriculum=curriculum) for _ in range(2))
     first.draw(2)
-    second.drawn = 2
+    first.draw(4)
+    second.restore(json.loads(json.dumps(first.state())))
     one, two = first.draw(3).kept, second.draw(3).kept
+    assert first.state() == second.state()
     assert [g.problem for g in one] == [g.problem for g in two]
     assert [c.token_ids for g in one for c in g.completions] == [
         c.token_ids for g in two for c in g.completions

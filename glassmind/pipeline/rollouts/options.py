@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glassmind.data.problems.curriculum import CurriculumName
 from glassmind.runs.recipe import MOST_SAMPLES
 from glassmind.train.objectives.policy.advantages import Advantage
 from glassmind.train.objectives.policy.options import PolicyOptions
@@ -19,11 +20,13 @@ class GRPOOptions(PolicyOptions):
     longer than ``reward_seconds`` for one completion. ``advantage`` compares the rewards
     (``policy.advantages``).
 
-    ``resample`` is the number of times that further questions are drawn in the place of those whose
-    completions all have the same reward (DAPO's dynamic sampling; 0 keeps them). ``overlong``
-    lowers the reward of completions that come close to ``sampling.max_new_tokens``: by 0 at this
-    many tokens below it, growing to 1 at the limit (DAPO's soft penalty; 0 is off).
-    ``mask_truncated`` learns nothing from completions that were cut at the limit.
+    ``curriculum`` is the order of the questions: in turn, or by how often they are solved
+    (``data.problems.curriculum``). ``resample`` is the number of times that further questions are
+    drawn in the place of those whose completions all have the same reward (DAPO's dynamic sampling;
+    0 keeps them). ``overlong`` lowers the reward of completions that come close to
+    ``sampling.max_new_tokens``: by 0 at this many tokens below it, growing to 1 at the limit
+    (DAPO's soft penalty; 0 is off). ``mask_truncated`` learns nothing from completions that were
+    cut at the limit.
 
     With ``normalisation = "constant"``, a ``constant_length`` of 0 is ``sampling.max_new_tokens``.
     """
@@ -35,6 +38,7 @@ class GRPOOptions(PolicyOptions):
     reward_seconds: float = 30.0
     advantage: Advantage = "grpo"
     resample: int = 0
+    curriculum: CurriculumName = "uniform"
     overlong: int = 0
     mask_truncated: bool = False
 

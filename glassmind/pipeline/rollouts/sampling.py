@@ -1,23 +1,24 @@
 """Which questions are drawn, and the groups of completions that they get.
 
-With dynamic sampling (DAPO: Yu et al. 2025, arXiv 2503.14476), questions whose completions all have
-the same reward teach nothing and are replaced by others, a bounded number of times. How many
-questions were drawn is all that later draws depend on, so a resumed run draws the same ones.
+A curriculum (``data.problems.curriculum``) chooses them, and is told which share of each group is
+right. With dynamic sampling (DAPO: Yu et al. 2025, arXiv 2503.14476), questions whose completions
+all have the same reward teach nothing and are replaced by others, a bounded number of times. Later
+draws depend on the number of questions so far and on the curriculum's state, so a resumed run
+draws the same ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
+from glassmind.data.problems.curriculum import Curriculum
 from glassmind.generate import SamplingParams, derive_seed
 from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.drift import DriftAlarm
 from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.rollouts.rewarding import Rewarding
-from glassmind.records import Problem
 from glassmind.runs.recipe import Recipe
 
 
@@ -30,22 +31,21 @@ class Drawn:
 
 
 class GroupSampler:
-    """Draws problems in random order and samples a group of completions of each.
+    """Draws problems from a curriculum and samples a group of completions of each.
 
-    ``size`` is the number of completions in a group. ``drawn`` counts the problems so far; setting
-    it goes back to, or on from, another place.
+    ``size`` is the number of completions in a group. ``drawn`` counts the problems so far.
     """
 
     def __init__(
         self,
         llm: LocalLLM,
-        problems: Sequence[Problem],
+        curriculum: Curriculum,
         rewarding: Rewarding,
         recipe: Recipe,
         size: int,
         alarm: DriftAlarm,
     ) -> None:
-        self.llm, self.problems, self.rewarding = llm, problems, rewarding
+        self.llm, self.curriculum, self.rewarding = llm, curriculum, rewarding
         self.recipe, self.size, self.alarm = recipe, size, alarm
         self.drawn = 0
 
@@ -74,18 +74,24 @@ class GroupSampler:
         return Drawn(sampled, kept or first)
 
     def _sample(self, questions: int) -> list[Group]:
-        problems = [self._problem(self.drawn + n) for n in range(questions)]
+        problems = self.curriculum.draw(questions)
         seed = derive_seed(self.recipe.seed, self.drawn)
         params = replace(SamplingParams.of(self.recipe.sampling, seed=seed), samples=self.size)
         traces = self.llm.sample(problems, params, self.llm.style)
         self.drawn += questions
-        return self.rewarding.groups(problems, traces)
+        groups = self.rewarding.groups(problems, traces)
+        for group in groups:
+            self.curriculum.report(group.problem, sum(group.right) / len(group.right))
+        return groups
 
-    def _problem(self, number: int) -> Problem:
-        """Every problem once in random order, then all of them again in another order."""
-        epoch, place = divmod(number, len(self.problems))
-        order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(self.problems))
-        return self.problems[int(order[place])]
+    def state(self) -> dict[str, Any]:
+        """What later draws depend on."""
+        return {"drawn": self.drawn, "curriculum": self.curriculum.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved ``state``."""
+        self.drawn = int(state["drawn"])
+        self.curriculum.restore(state["curriculum"])
 
     def _informative(self, groups: Sequence[Group]) -> list[Group]:
         return [group for group in groups if group.informative(self.rewarding.weights)]

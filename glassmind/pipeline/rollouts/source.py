@@ -120,7 +120,7 @@ class Rollouts:
         return {**self.set.figures, "learning_tokens_per_second": speed}
 
     def state(self) -> State:
-        state: dict[str, Any] = {"drawn": self.sampler.drawn, "left": self.left}
+        state: dict[str, Any] = {**self.sampler.state(), "left": self.left}
         if self.left and self.set is not None:
             rows = self.set.rows
             arrays = {name: getattr(rows, name) for name in STRUCTURE}
@@ -135,7 +135,8 @@ class Rollouts:
         return state
 
     def restore(self, state: State) -> None:
-        self.sampler.drawn, self.left = int(state["drawn"]), int(state["left"])
+        self.sampler.restore(state)
+        self.left = int(state["left"])
         self.set = self.later = None
         self._cut = False
         if self.left:

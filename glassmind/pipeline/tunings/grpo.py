@@ -15,12 +15,12 @@ from its share of them, so that all take the same step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from glassmind.data.problems.curriculum import make_curriculum
 from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import save_familiarity
@@ -32,10 +32,10 @@ from glassmind.pipeline.rollouts.options import GRPOOptions
 from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.source import Rollouts
+from glassmind.pipeline.sampled_chains import problems_that_fit
 from glassmind.pipeline.tuning import FineTuning, Tuning, is_published, publish, with_model_of
 from glassmind.progress import Progress
 from glassmind.reason.reward_sum import parse_reward
-from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
@@ -79,7 +79,7 @@ def tune_by_reward(
         most_tokens=longest,
     )
     slices = make_slices(recipe, progress)
-    fitting = _fitting(llm, slices.train, recipe, progress)
+    fitting = problems_that_fit(llm, slices.train, recipe, progress)
     run = RunFolder(folder)
     with group.first_process_first():
         if group.is_first:
@@ -95,7 +95,8 @@ def tune_by_reward(
     policy = replace(options, constant_length=options.constant_length or longest)
     objective = GRPO(model, policy, temperature=recipe.sampling.temperature)
     alarm = DriftAlarm(recipe.sampling, progress)
-    sampler = GroupSampler(llm, fitting, rewarding, recipe, options.group, alarm)
+    curriculum = make_curriculum(options.curriculum, fitting, recipe.seed)
+    sampler = GroupSampler(llm, curriculum, rewarding, recipe, options.group, alarm)
     source = Rollouts(llm, sampler, objective, recipe, options, run.path, group)
     tuning.train(objective, source, observe=source.observe)
     if group.is_first:
@@ -134,26 +135,6 @@ def _check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
             "train.parallel is fsdp, with which no process has the whole model to sample with: set "
             "it to ddp"
         )
-
-
-def _fitting(
-    llm: LocalLLM, problems: Sequence[Problem], recipe: Recipe, progress: Progress
-) -> list[Problem]:
-    """The problems whose question and one chain of full length fit into a row."""
-    room = recipe.train.row_tokens - recipe.sampling.max_new_tokens
-    fitting = [p for p in problems if len(llm.prompt(p.question, llm.style)) <= room]
-    if not fitting:
-        raise UserError(
-            f"train.row_tokens ({recipe.train.row_tokens}) must hold a question and a chain of "
-            f"sampling.max_new_tokens ({recipe.sampling.max_new_tokens}), and it is too short for "
-            "every problem: raise it"
-        )
-    if len(fitting) < len(problems):
-        progress.end(
-            f"{len(problems) - len(fitting):,} of {len(problems):,} problems are left out: "
-            "question and chain would not fit into train.row_tokens"
-        )
-    return fitting
 
 
 FINE_TUNING = FineTuning(tune_by_reward, GRPOOptions, together=tune_by_reward)
