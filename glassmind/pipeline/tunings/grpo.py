@@ -15,8 +15,10 @@ from its share of them, so that all take the same step.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -28,7 +30,7 @@ from glassmind.llm.opening import open_local
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.rollouts.drift import DriftAlarm
-from glassmind.pipeline.rollouts.options import GRPOOptions
+from glassmind.pipeline.rollouts.options import GRPOOptions, RolloutOptions
 from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.source import Rollouts
@@ -40,10 +42,12 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.train import GRPO
+from glassmind.train import GRPO, Objective
 from glassmind.train.processes.process_group import ProcessGroup
 
 STAGE = "chain-of-thought"
+
+AnyOptions = TypeVar("AnyOptions", bound=RolloutOptions)
 
 
 def tune_by_reward(
@@ -56,8 +60,48 @@ def tune_by_reward(
     group: ProcessGroup | None = None,
 ) -> RunFolder:
     """Train a model on rewards of its own chains. See ``FineTuning``."""
-    group = group or ProcessGroup()
     options = GRPOOptions(**recipe.options)  # type: ignore[arg-type]  # decoded by fine_tune
+    return tune_on_rollouts(
+        recipe, folder, options, _by_groups, resume=resume, device=device, progress=progress,
+        group=group,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What a learner is made of: the model that samples and is trained, and where its completions
+    come from."""
+
+    llm: LocalLLM
+    sampler: GroupSampler
+    recipe: Recipe
+    folder: Path
+    group: ProcessGroup
+
+
+def _by_groups(sampling: Sampling, options: GRPOOptions) -> tuple[Objective, Rollouts]:
+    """GRPO's objective, and the source of its batches."""
+    recipe = sampling.recipe
+    objective = GRPO(sampling.llm.model, options, temperature=recipe.sampling.temperature)
+    source = Rollouts(
+        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder, sampling.group
+    )
+    return objective, source
+
+
+def tune_on_rollouts(
+    recipe: Recipe,
+    folder: Path,
+    options: AnyOptions,
+    learner: Callable[[Sampling, AnyOptions], tuple[Objective, Rollouts]],
+    *,
+    resume: bool,
+    device: torch.device,
+    progress: Progress,
+    group: ProcessGroup | None = None,
+) -> RunFolder:
+    """Train the model of the recipe by what ``learner`` makes of its rewarded completions."""
+    group = group or ProcessGroup()
     reward = parse_reward(options.reward)
     _check_recipe(recipe, options)
     started = load_any(recipe.start)
@@ -92,12 +136,11 @@ def tune_by_reward(
         return run
     tuning = Tuning(run, recipe, device, progress, STAGE, group)
     tuning.prepare(model)
-    policy = replace(options, constant_length=options.constant_length or longest)
-    objective = GRPO(model, policy, temperature=recipe.sampling.temperature)
+    options = replace(options, constant_length=options.constant_length or longest)
     alarm = DriftAlarm(recipe.sampling, progress)
     curriculum = make_curriculum(options.curriculum, fitting, recipe.seed)
     sampler = GroupSampler(llm, curriculum, rewarding, recipe, options.group, alarm)
-    source = Rollouts(llm, sampler, objective, recipe, options, run.path, group)
+    objective, source = learner(Sampling(llm, sampler, recipe, run.path, group), options)
     tuning.train(objective, source, observe=source.observe)
     if group.is_first:
         if own is not None:
@@ -109,7 +152,7 @@ def tune_by_reward(
     return run
 
 
-def _check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
+def _check_recipe(recipe: Recipe, options: RolloutOptions) -> None:
     """Refuse settings that sample from another distribution than the one that is trained, and those
     that would do nothing."""
     sampling = recipe.sampling
