@@ -22,6 +22,7 @@ from glassmind.reason.methods import (
     direct,
     logprob_vote,
     longer_thinking,
+    plain_chain,
     process_last,
     process_min,
     process_product,
@@ -42,6 +43,7 @@ from glassmind.reason.needs import Need
 
 _BUILT_IN = (
     direct.METHOD,
+    plain_chain.METHOD,
     chain_of_thought.METHOD,
     single_sample.METHOD,
     self_consistency.METHOD,
@@ -76,6 +78,7 @@ _WHAT: dict[Need, str] = {
     "instructions": "a model that follows instructions",
     "verifier": "a verifier",
     "tokens": "weights in this process",
+    "calculator": "a calculator (sampling.calculator)",
     "thinking": "tokens that mark the end of thinking",
     "answers": "the reference answers",
 }
@@ -110,9 +113,9 @@ def usable(has: Collection[Need]) -> list[Method]:
 
 
 def usual(has: Collection[Need]) -> list[Method]:
-    """The methods that run where none is named: those whose needs are met and that are
-    ``in_ladder``."""
-    return [method for method in usable(has) if method.in_ladder]
+    """The methods that run where none is named: those whose needs are met, that are ``in_ladder``,
+    and that have something to add."""
+    return [m for m in usable(has) if m.in_ladder and not m.pointless_with & set(has)]
 
 
 def require(method: Method, has: Collection[Need]) -> None:

@@ -94,6 +94,8 @@ class Session:
         tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
         if tokenizer is not None:
             found.add("tokens")
+        if self.sampled.calculator_use != "off":
+            found.add("calculator")
         if thinking_marks(tokenizer) is not None:
             found.add("thinking")
         return frozenset(found)

@@ -272,8 +272,8 @@ class VerifierConfig:
     problem, plus ``language_weight`` times the language-model loss on right chains. If that weight
     is 0, the trunk is not changed and only the judge learns, at a fraction of the cost.
     ``branches`` chains share one question in a training row; ``layers`` is the depth of the judge.
-    With ``facts``, the judge is told what exact checks find out about each step
-    (``grade.step_facts``).
+    With ``facts``, the judge's belief is weighed against what exact checks find out about each step
+    (``reason.weighing``), which is fitted on an eighth of the problems that the judge has not seen.
     """
 
     problems: int = 4_000

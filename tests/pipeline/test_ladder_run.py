@@ -29,6 +29,7 @@ from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
 from glassmind.reason import registry
+from glassmind.reason.needs import Need
 from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.models import load
@@ -70,7 +71,8 @@ RECIPE = Recipe(
     sampling=SamplingConfig(samples=2, temperature=1.0, max_new_tokens=24),
     verifier=VerifierConfig(problems=60, samples=4, branches=2, train=replace(TRAIN, batch_rows=1)),
 )
-METHODS = [method.name for method in registry.methods() if method.in_ladder]
+HAS: set[Need] = {"direct", "chain", "steps", "verifier", "answers"}
+METHODS = [method.name for method in registry.usual(HAS)]
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
 
@@ -422,7 +424,10 @@ def test_named_methods_alone_are_graded(finished: RunFolder) -> None:
         assert row.correct == whole.correct
         assert row.completion_tokens == whole.completion_tokens
     for methods, said in (
-        (["guess"], "there is no method 'guess'; the methods are direct, chain-of-thought"),
+        (
+            ["guess"],
+            "no method 'guess'; the methods are direct, plain-chain, chain-of-thought",
+        ),
         (["direct"], "the method direct needs a model that answers directly"),
     ):
         with pytest.raises(UserError, match=said):
