@@ -35,8 +35,8 @@ def test_it_prints_a_table_and_writes_a_page(
 
 
 def test_json_has_the_numbers_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(product(capsys, "laboratory", "--group", "3", "--seed", "5", "--json"))
-    assert (found["schema"], found["group"], found["seed"]) == (1, 3, 5)
+    found = json.loads(product(capsys, "laboratory", "--group", "3", "--seed", "3", "--json"))
+    assert (found["schema"], found["group"], found["seed"]) == (1, 3, 3)
     by_name = {row["name"]: row for row in found["rows"]}
     assert by_name["Dr. GRPO"]["length"] == pytest.approx(2 / 9)
     assert by_name["RLOO"]["bias"] < 1e-10

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor
 
 from glassmind.errors import UserError
+from glassmind.evaluate.columns import table_lines
 from glassmind.evaluate.laboratory import draws as drawing
+from glassmind.evaluate.laboratory import results
 from glassmind.evaluate.laboratory.draws import draws
 from glassmind.evaluate.laboratory.estimators import SECTIONS, Estimator, estimators
 from glassmind.evaluate.laboratory.measure import Measured, measure, truth
@@ -23,7 +26,7 @@ from glassmind.evaluate.laboratory.results import Laboratory, run_laboratory, ta
 from glassmind.evaluate.laboratory.toy import completions, logprobs, make_policy, text
 from glassmind.evaluate.laboratory.world import World, make_world
 
-SEED = 0
+SEED = results.SEED
 UNBIASED = {
     "reward": {"REINFORCE", "REINFORCE, exact baseline", "RLOO"},
     "critic": {
@@ -296,20 +299,27 @@ def test_dynamic_sampling_conditions_on_groups_with_a_spread(world: World) -> No
     """Without a batch's length in it, each question's gradient is divided by how often its groups
     have a spread."""
     plainly = replace(estimator("group mean as baseline"), again=True)
-    reward_C, p_C = world.toy.rewards_CK[:, 0], world.probabilities("policy")
-    weight_C = np.zeros(30)
-    for question in (0, 1):
-        solved = sum(p_C[c] * reward_C[c] for c in world.toy.of_question(question))
-        informative = 2 * solved * (1 - solved)
-        for p, pair in ordered_pairs(world, question):
-            for c in pair:
-                a = reward_C[c] - (reward_C[pair[0]] + reward_C[pair[1]]) / 2
-                weight_C[c] += p * a / 2 / 2 / informative
-    same(
-        measure(world, plainly, group=2, samples=1000),
-        plain(world, weight_C),
-        truth(world, plainly),
+    toy, reward_C, p_C = world.toy, world.toy.rewards_CK[:, 0], world.probabilities("policy")
+    each_CP = np.stack(
+        [world.score_NP[toy.choices_CT[c, :n]].sum(0) for c, n in enumerate(toy.lengths_C)]
     )
+    expected_P, variance, sampled = np.zeros(each_CP.shape[1]), 0.0, 0.0
+    for question in (0, 1):
+        solved = sum(p_C[c] * reward_C[c] for c in toy.of_question(question))
+        informative = 2 * solved * (1 - solved)
+        sampled += 2 / informative  # the groups that are thrown away as well
+        kept = [
+            (p / informative, (reward_C[i] - reward_C[j]) / 4 * (each_CP[i] - each_CP[j]))
+            for p, (i, j) in ordered_pairs(world, question)
+            if reward_C[i] != reward_C[j]
+        ]
+        mean_P = sum(p * g for p, g in kept)
+        variance += sum(p * ((g - mean_P) ** 2).sum() for p, g in kept) / 4
+        expected_P += mean_P / 2
+    found, true_P = measure(world, plainly, group=2, samples=1000), truth(world, plainly)
+    same(found, expected_P, true_P)
+    signal = (expected_P @ true_P) ** 2 / (true_P @ true_P)
+    assert found.completions == pytest.approx(sampled * variance / signal, rel=1e-9)
 
 
 def test_masking_what_was_cut_leaves_those_completions_out(world: World) -> None:
@@ -339,6 +349,13 @@ def test_the_page_has_every_row_and_loads_nothing(whole: Laboratory) -> None:
     cells = {cells[0]: cells for cells in table_rows(list(whole.rows))}
     assert cells["RLOO"][1:4] == ("1.00", "0", "0")
     assert cells["k1 in the loss"][1:5] == ("0.00", "-", "1.00", "never")
+
+
+def test_the_documentation_has_the_tables(whole: Laboratory) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "LABORATORY.md").read_text("utf-8")
+    for section in SECTIONS:
+        table = table_lines(results.COLUMNS, table_rows(whole.of(section)))
+        assert "\n".join(table) in page, section
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
 
 
 def test_the_reward_rises_and_the_critic_learns() -> None:
-    settings = ("train.steps=24", "options.questions=24", "options.value_clip=0")
+    settings = ("train.steps=16", "options.questions=24", "options.value_clip=0")
     run = run_training(recipe(*settings), Path("run"))
     rewards, errors = logged("run", "reward"), logged("run", "value_loss")
     assert np.mean(rewards[-4:]) > np.mean(rewards[:4]) + 0.05
@@ -103,9 +103,8 @@ def test_the_reward_rises_and_the_critic_learns() -> None:
     assert load(str(run.path)).stage == "chain-of-thought"
 
 
-@pytest.mark.parametrize("whiten", ["true", "false"])
-def test_when_all_are_right_nothing_breaks(whiten: str) -> None:
-    settings = ("options.reward=all", "train.steps=4", f"options.whiten={whiten}")
+def test_when_all_are_right_nothing_breaks() -> None:
+    settings = ("options.reward=all", "train.steps=4")
     run_training(recipe(*settings), Path("run"))
     assert logged("run", "reward") == [1.0] * 4
     assert np.isfinite(logged("run", "loss")).all()

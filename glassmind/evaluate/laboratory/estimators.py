@@ -112,9 +112,9 @@ def _rewards() -> list[Estimator]:
                 ratio="sequence", normalisation="sequence", clip_low=3e-4, clip_high=4e-4)),
         row("CISPO", "before an update the same as DAPO", "grpo",
             options=PolicyOptions(surrogate="cispo", normalisation="token")),
-        row("RLOO, cut completions masked", "what is never ended is never unlearned",
+        row("RLOO, cut completions masked", "never learns that it should have ended",
             mask_truncated=True),
-        row("REINFORCE++", "compares an easy question with a hard one", "reinforce++"),
+        row("REINFORCE++", "compares answers to different questions", "reinforce++"),
         row("REINFORCE++ with baseline", "the batch's deviation: one factor for all questions",
             "reinforce++-baseline"),
     ]  # fmt: skip
@@ -148,7 +148,7 @@ def _divergences() -> list[Estimator]:
 
     return [
         row("k1 in the loss", "no gradient at all", kl_estimator="k1"),
-        row("k2 in the loss", "blind to what a token does to later ones", kl_estimator="k2"),
+        row("k2 in the loss", "does not see what a token leads to", kl_estimator="k2"),
         row("k3 in the loss", "the other divergence, KL(π_ref || π)", kl_estimator="k3"),
         row("k1 in the loss, with the ratio", "as k2", kl_estimator="k1", kl_ratio=True),
         row(
@@ -169,7 +169,7 @@ def _stale() -> list[Estimator]:
     whole = {"old": "trainer", "correction_level": "sequence", "correction_high": inf}
     return [
         row("not corrected", "the gradient of another policy", old="trainer"),
-        row("ratios of tokens, not clipped", "leaves out how the beginning was reached"),
+        row("ratios of tokens, not clipped", "ignores how likely the beginning was"),
         row("PPO's clip, 0.2", "tokens that went far enough are left out",
             clip_low=0.2, clip_high=0.2),
         row("clip-higher, 0.2 and 0.28", "unlikely tokens may grow further",
@@ -209,6 +209,10 @@ def _several() -> list[Estimator]:
 
     return [
         row("RLOO of the sum", "unbiased", "rloo"),
-        row("GRPO's advantage of the sum", "weighs questions by their spread", "grpo"),
-        row("GDPO", "each reward has its own spread: the small one counts more", "gdpo"),
+        row(
+            "GRPO's advantage of the sum",
+            "groups that differ in the small one count in full",
+            "grpo",
+        ),
+        row("GDPO", "each reward is divided by its own spread, then weighed", "gdpo"),
     ]

@@ -78,34 +78,22 @@ def measure(
     generator = np.random.default_rng(seed)
     probability_C = world.probabilities(estimator.sampler)
     together = [range(len(QUESTIONS))] if estimator.over_the_batch else [[0], [1]]
-    means, squares, exact = [], [], True
+    means, squares, exact, sampled = [], [], True, 0.0
     for questions in together:
         choices_QC = np.stack([world.toy.of_question(q) for q in questions])
         drawn = draws(choices_QC, probability_C[choices_QC], group, samples, generator)
+        rounds_Q = np.ones(len(questions))
         if estimator.again:
-            drawn = _with_spread(world, estimator, drawn)
+            drawn, rounds_Q = _with_spread(world, estimator, drawn)
         mean_N, second = _moments(world, estimator, drawn)
         means.append(mean_N)
         squares.append(second - float(np.square(mean_N @ world.score_NP).sum()))
         exact = exact and drawn.exact
+        sampled += group * float(rounds_Q.sum())
     expected_P = np.mean(means, 0) @ world.score_NP
     variance = max(0.0, float(np.sum(squares))) / len(together) ** 2
-    return _compared(
-        estimator, expected_P, variance, truth(world, estimator), group, samples, exact
-    )
-
-
-def _compared(
-    estimator: Estimator,
-    expected_P: Floats,
-    variance: float,
-    true_P: Floats,
-    group: int,
-    samples: int,
-    exact: bool,
-) -> Measured:
-    size = float(np.linalg.norm(true_P))
-    length = float(np.linalg.norm(expected_P))
+    true_P = truth(world, estimator)
+    size, length = float(np.linalg.norm(true_P)), float(np.linalg.norm(expected_P))
     along = float(expected_P @ true_P) / size
     here = length > _NOTHING * size
     return Measured(
@@ -116,17 +104,20 @@ def _compared(
         cosine=max(-1.0, min(1.0, along / length)) if here else None,
         bias=float(np.linalg.norm(expected_P - true_P)) / size,
         bias_error=0.0 if exact else (variance / samples) ** 0.5 / size,
-        completions=len(QUESTIONS) * group * variance / along**2 if here and along > 0 else None,
+        completions=sampled * variance / along**2 if here and along > 0 else None,
         exact=exact,
     )
 
 
-def _with_spread(world: World, estimator: Estimator, drawn: Draws) -> Draws:
-    """The draws in which no group has equal rewards, with what their probabilities then are."""
+def _with_spread(world: World, estimator: Estimator, drawn: Draws) -> tuple[Draws, Floats]:
+    """The draws in which no group has equal rewards, with what their probabilities then are; and
+    how often the group of each question is drawn until it has a spread, on average."""
     reward_C = world.toy.rewards_CK @ np.array(estimator.weights)
-    kept_D = (np.ptp(reward_C[drawn.members_DQG], axis=2) > 0).all(1)
+    spread_DQ = np.ptp(reward_C[drawn.members_DQG], axis=2) > 0
+    kept_D = spread_DQ.all(1)
     probability_D = drawn.probability_D[kept_D]
-    return Draws(drawn.members_DQG[kept_D], probability_D / probability_D.sum(), drawn.exact)
+    kept = Draws(drawn.members_DQG[kept_D], probability_D / probability_D.sum(), drawn.exact)
+    return kept, 1 / (drawn.probability_D @ spread_DQ)
 
 
 def _moments(world: World, estimator: Estimator, drawn: Draws) -> tuple[Floats, float]:

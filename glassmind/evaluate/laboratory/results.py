@@ -109,7 +109,7 @@ def angle(row: Measured) -> str:
 
 def bias(row: Measured) -> str:
     if row.bias_error:
-        return f"{row.bias:.2f} ± {row.bias_error:.2f}"
+        return f"{row.bias:.3f} ± {row.bias_error:.3f}"
     return "0" if row.bias < NO_BIAS else f"{row.bias:.2f}"
 
 

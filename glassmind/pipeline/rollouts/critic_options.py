@@ -32,7 +32,7 @@ class PPOOptions(RolloutOptions):
         ValueError: a value is out of range, or two options contradict each other.
     """
 
-    questions: int = 64
+    questions: int = 128
     group: int = 1
     passes: int = 2
     mini_batches: int = 2
