@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,27 @@ from interrupt import Stop
 from untrained_runs import untrained_run
 
 from glassmind.cli.settings import apply_overrides
+from glassmind.data.batches.columns import COMPLETION
+from glassmind.data.problems.curriculum import make_curriculum
 from glassmind.errors import UserError
-from glassmind.model import AttentionConfig, ModelConfig
+from glassmind.llm import LocalLLM
+from glassmind.model import ActorCritic, AttentionConfig, ModelConfig
+from glassmind.pipeline.rollouts.critic_options import PPOOptions
+from glassmind.pipeline.rollouts.critic_source import CriticRollouts
+from glassmind.pipeline.rollouts.drift import DriftAlarm
+from glassmind.pipeline.rollouts.rewarding import Rewarding
+from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.training import run_training
+from glassmind.progress import Silent
 from glassmind.reason import reward_registry
 from glassmind.reason.reward import Reward
+from glassmind.reason.reward_sum import parse_reward
 from glassmind.records import Completion, Problem
 from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.runs.reward_groups import read_groups
+from glassmind.train import PPO
+from glassmind.train.processes.process_group import ProcessGroup
 
 SMALL = (
     *("train.steps=6", "train.row_tokens=192", "train.precision=float32", "train.log_every=1"),
@@ -109,6 +122,31 @@ def test_when_all_are_right_nothing_breaks() -> None:
     assert logged("run", "reward") == [1.0] * 4
     assert np.isfinite(logged("run", "loss")).all()
     assert logged("run", "value_loss")[0] == pytest.approx(0.5, rel=1e-4)  # 0 expected, 1 came
+
+
+def test_a_mini_batch_is_like_the_whole_set() -> None:
+    """Packed rows are sorted by length, and a mini-batch must not be."""
+    settings = recipe("options.questions=24", "train.row_tokens=96")
+    options = PPOOptions(**settings.options)  # type: ignore[arg-type]
+    llm = LocalLLM.of_run(load("start"), "start")
+    llm = replace(llm, stop_ids=frozenset(range(3, 300, 8)))
+    problems = [Problem(f"p-{n}", f"How many is {n}?", str(n)) for n in range(24)]
+    rewarding = Rewarding.of(llm, parse_reward("even"), seconds=60, overlong=0, most_tokens=10)
+    order = make_curriculum("uniform", problems, seed=0)
+    alarm = DriftAlarm(settings.sampling, Silent())
+    sampler = GroupSampler(llm, order, rewarding, settings, 1, alarm)
+    objective = PPO(ActorCritic(llm.model, own_trunk=False), options)
+    source = CriticRollouts(llm, sampler, objective, settings, options, Path("run"), ProcessGroup())
+    lengths = []
+    for rows in (source.next(), source.next()):
+        own = [
+            int((rows[COMPLETION][row] & (rows.documents[row] == document)).sum())
+            for row in range(len(rows))
+            for document in range(1, rows.documents[row].max() + 1)
+        ]
+        lengths.append(own)
+    assert sum(map(len, lengths)) == 24
+    assert min(lengths[0]) < max(lengths[1]) and min(lengths[1]) < max(lengths[0])
 
 
 def test_tokens_are_credited_from_where_they_stand() -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from glassmind.data.batches.columns import COMPLETION
 from glassmind.data.batches.packing import PackedRows
+from glassmind.generate import derive_seed
 from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.critic_options import PPOOptions
 from glassmind.pipeline.rollouts.documents import COLUMNS, learned, sampled_logprobs
@@ -76,7 +77,7 @@ class CriticRollouts(Rollouts):
         options = self.critic_options
         names, weights = self.sampler.rewarding.names, self.sampler.rewarding.weights
         reward_QG = np.stack([group.rewards_GK @ np.asarray(weights) for group in groups])
-        rows = self._rows(groups, reward_QG)
+        rows = self._in_random_order(self._rows(groups, reward_QG))
         logprobs, values, reference = self._first_look(rows, sum(g.n_tokens for g in groups))
         penalty = self._penalty(groups, reference, figures)
         advantages, returns = np.full_like(values, np.nan), np.full_like(values, np.nan)
@@ -102,6 +103,12 @@ class CriticRollouts(Rollouts):
         columns = {ADVANTAGE: advantages, OLD_VALUE: values, RETURN: returns}
         rows = self._with_columns(rows, columns)
         return SampleSet(rows, figures, shown, logprobs.astype(np.float32), reference)
+
+    def _in_random_order(self, rows: PackedRows) -> PackedRows:
+        """Packing puts long completions first, and these are more often wrong; a mini-batch should
+        be like the whole set."""
+        random = np.random.default_rng(derive_seed(self.recipe.seed, self.sampler.drawn))
+        return rows.take(random.permutation(len(rows)))
 
     def _tokens(self, groups: Sequence[Group]) -> list[NDArray[np.int64]]:
         """The numbers of the tokens of each completion that are learned."""
