@@ -40,6 +40,7 @@ VERBS: dict[str, str] = {
     "judge": "have a model judge which of several models answers better",
     "check": "find the first wrong step of a written solution, and why it is wrong",
     "frontier": "draw accuracy against tokens and seconds for many methods",
+    "laboratory": "show what GRPO, RLOO, PPO and others estimate, against the true gradient",
     "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
     "compare": "compare training runs: settings, losses and curves",

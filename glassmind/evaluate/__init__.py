@@ -3,7 +3,8 @@
 Read ``ladder`` (the table of methods and their accuracy), then ``report`` (a run as a page),
 ``frontier`` (accuracy against the cost of thinking), and ``verifier`` (how far a verifier can be
 trusted). For training runs there are ``diagnosis`` (problems of one run), ``compare`` (two or more
-runs) and ``scaling`` (loss against compute). They share ``run_files`` (the files of a run;
+runs) and ``scaling`` (loss against compute); ``laboratory`` compares estimators of the policy
+gradient with the true one. They share ``run_files`` (the files of a run;
 ``schema_1`` reads those of earlier versions, ``examples`` the problems shown in full), ``wording``,
 ``columns`` (tables that fit a terminal), ``glossary`` (what the words mean) and ``charts``.
 ``page_template`` fills in a page, ``flat_settings`` flattens recipes, ``graded_problems`` is every

@@ -20,6 +20,7 @@ from glassmind.lazy_names import lazy_names
 
 __all__ = [
     "PRESETS",
+    "ActorCritic",
     "AttentionConfig",
     "Block",
     "Cache",
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     )
     from glassmind.model.counting import Parameters, flops_per_token, kv_bytes, parameters
     from glassmind.model.experts import rebalance
-    from glassmind.model.heads import TokenScorer
+    from glassmind.model.heads import ActorCritic, TokenScorer
     from glassmind.model.masks import (
         Mask,
         causal,
@@ -96,7 +97,7 @@ else:
             ),
             "glassmind.model.counting": ("Parameters", "flops_per_token", "kv_bytes", "parameters"),
             "glassmind.model.experts": ("rebalance",),
-            "glassmind.model.heads": ("TokenScorer",),
+            "glassmind.model.heads": ("ActorCritic", "TokenScorer"),
             "glassmind.model.masks": (
                 "Mask",
                 "causal",

@@ -2,11 +2,13 @@
 
 A language model turns its final hidden state into the next token. A verifier turns it into one
 number per token: how likely is everything so far to be right? (Cobbe et al. 2021, arXiv
-2110.14168; Lightman et al. 2023, 2305.20050.)
+2110.14168; Lightman et al. 2023, 2305.20050.) A critic turns it into another: how much reward is to
+be expected from here on? (Stiennon et al. 2020, 2009.01325.)
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import cast
 
@@ -105,3 +107,25 @@ class TokenScorer(nn.Module):
             lowered = scoring.lower(mask, places, *size, marks)
             x_BTD = block(x_BTD, rotations[block.plan.rotary], lowered, None)
         return self.score(self.judge_norm(x_BTD)).squeeze(-1), logp_BT
+
+
+class ActorCritic(nn.Module):
+    """A policy (the trunk), and a critic that says what reward it expects.
+
+    The critic is a linear map of final hidden states: of the trunk's own, or, with ``own_trunk``,
+    of a second transformer that starts as a copy of it. A shared trunk costs nothing, and what the
+    critic learns moves the policy as well; a copy costs as much memory and time again. The map
+    starts at zero, so an untrained critic expects nothing.
+    """
+
+    def __init__(self, trunk: Transformer, *, own_trunk: bool) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.critic = copy.deepcopy(trunk) if own_trunk else None
+        self.value = nn.Linear(trunk.config.d_model, 1, device=trunk.embed.weight.device)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
+    def values(self, hidden_ND: Tensor) -> Tensor:
+        """The expected reward (N,) at hidden states (N, D) of the critic's transformer."""
+        return self.value(hidden_ND).float().squeeze(-1)

@@ -14,9 +14,11 @@ from glassmind.llm import LocalLLM
 from glassmind.pipeline.convert import is_own
 from glassmind.pipeline.finetune import with_all_options
 from glassmind.pipeline.rollouts.learning import (
+    by_groups,
     check_recipe,
-    reward_learning,
     rewarding,
+    sampling_of,
+    with_length,
 )
 from glassmind.pipeline.rollouts.options import GRPOOptions
 from glassmind.pipeline.sampled_chains import problems_that_fit
@@ -84,7 +86,7 @@ def reinforce(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> LocalLLM:
         policy = replace(stage_llm(job, REINFORCED, model, "chain"), scorer=llm.scorer)
         rewards = rewarding(policy, recipe, options)
         with job.timed(REINFORCED):
-            objective, source = reward_learning(
+            sampling = sampling_of(
                 policy,
                 problems_that_fit(policy, train, recipe, job.progress),
                 rewards,
@@ -94,6 +96,7 @@ def reinforce(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> LocalLLM:
                 job.progress,
                 job.group,
             )
+            objective, source = by_groups(sampling, with_length(options, recipe))
             Trainer(
                 objective,
                 source,

@@ -19,6 +19,7 @@ from glassmind.lazy_names import lazy_names
 
 __all__ = [
     "GRPO",
+    "PPO",
     "Batch",
     "BatchSource",
     "Classify",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from glassmind.train.objectives.distill import Distill
     from glassmind.train.objectives.grpo import GRPO
     from glassmind.train.objectives.objective import Loss, Objective
+    from glassmind.train.objectives.ppo import PPO
     from glassmind.train.objectives.pretrain import Pretrain
     from glassmind.train.objectives.sft import SupervisedFineTuning
     from glassmind.train.objectives.verify import Verify
@@ -69,6 +71,7 @@ else:
             "glassmind.train.lora": ("LoraLinear", "add_lora", "remove_lora"),
             "glassmind.train.objectives.objective": ("Loss", "Objective"),
             "glassmind.train.arithmetic.precision": ("PrecisionChoice", "choose_precision"),
+            "glassmind.train.objectives.ppo": ("PPO",),
             "glassmind.train.objectives.pretrain": ("Pretrain",),
             "glassmind.train.objectives.sft": ("SupervisedFineTuning",),
             "glassmind.train.state": ("BatchSource", "State", "Stateful"),

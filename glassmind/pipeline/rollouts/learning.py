@@ -1,17 +1,18 @@
-"""The parts of learning from reward put together: for ``tunings.grpo``, and for the last rung of a
-ladder (``pipeline.reinforce``)."""
+"""The parts of learning from reward put together: for ``tunings.grpo`` and ``ppo``, and for the
+last rung of a ladder (``pipeline.reinforce``)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from glassmind.data.problems.curriculum import make_curriculum
 from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.drift import DriftAlarm
-from glassmind.pipeline.rollouts.options import GRPOOptions
+from glassmind.pipeline.rollouts.options import GRPOOptions, RolloutOptions
 from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.source import Rollouts
@@ -22,8 +23,10 @@ from glassmind.runs.recipe import Recipe
 from glassmind.train import GRPO
 from glassmind.train.processes.process_group import ProcessGroup
 
+AnyOptions = TypeVar("AnyOptions", bound=RolloutOptions)
 
-def rewarding(llm: LocalLLM, recipe: Recipe, options: GRPOOptions) -> Rewarding:
+
+def rewarding(llm: LocalLLM, recipe: Recipe, options: RolloutOptions) -> Rewarding:
     """How completions of ``llm`` are rewarded.
 
     Raises:
@@ -38,30 +41,53 @@ def rewarding(llm: LocalLLM, recipe: Recipe, options: GRPOOptions) -> Rewarding:
     )
 
 
-def reward_learning(
+@dataclass(frozen=True)
+class Sampling:
+    """What a learner is made of: the model that samples and is trained, and where its completions
+    come from. ``folder`` is the run's."""
+
+    llm: LocalLLM
+    sampler: GroupSampler
+    recipe: Recipe
+    folder: Path
+    group: ProcessGroup
+
+
+def sampling_of(
     llm: LocalLLM,
     problems: Sequence[Problem],
     rewards: Rewarding,
     recipe: Recipe,
-    options: GRPOOptions,
+    options: RolloutOptions,
     folder: Path,
     progress: Progress,
     group: ProcessGroup,
-) -> tuple[GRPO, Rollouts]:
-    """The objective and its batches, sampled from ``llm`` as its weights change.
-
-    ``folder`` is the run's; ``problems`` are those that fit into a row (``sampled_chains``).
-    """
-    longest = recipe.sampling.max_new_tokens
-    policy = replace(options, constant_length=options.constant_length or longest)
-    objective = GRPO(llm.model, policy, temperature=recipe.sampling.temperature)
+) -> Sampling:
+    """Completions of ``problems``, which fit into a row (``sampled_chains``), sampled from ``llm``
+    as its weights change."""
     alarm = DriftAlarm(recipe.sampling, progress)
     curriculum = make_curriculum(options.curriculum, problems, recipe.seed)
     sampler = GroupSampler(llm, curriculum, rewards, recipe, options.group, alarm)
-    return objective, Rollouts(llm, sampler, objective, recipe, options, folder, group)
+    return Sampling(llm, sampler, recipe, folder, group)
 
 
-def check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
+def with_length(options: AnyOptions, recipe: Recipe) -> AnyOptions:
+    """The options with the length that the normalisation *constant* divides by."""
+    longest = recipe.sampling.max_new_tokens
+    return replace(options, constant_length=options.constant_length or longest)
+
+
+def by_groups(sampling: Sampling, options: GRPOOptions) -> tuple[GRPO, Rollouts]:
+    """GRPO's objective, and the source of its batches."""
+    recipe = sampling.recipe
+    objective = GRPO(sampling.llm.model, options, temperature=recipe.sampling.temperature)
+    source = Rollouts(
+        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder, sampling.group
+    )
+    return objective, source
+
+
+def check_recipe(recipe: Recipe, options: RolloutOptions) -> None:
     """Refuse settings that sample from another distribution than the one that is trained, those
     that cannot work, and those that would do nothing.
 

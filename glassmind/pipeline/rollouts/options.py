@@ -1,4 +1,4 @@
-"""``[options]`` of a recipe with ``objective = "grpo"``."""
+"""``[options]`` of recipes that learn from reward; all of them for ``objective = "grpo"``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from glassmind.train.objectives.policy.options import PolicyOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class GRPOOptions(PolicyOptions):
+class RolloutOptions(PolicyOptions):
     """How completions are drawn and rewarded, and, in ``PolicyOptions``, what is learned from them.
 
     A set of samples is ``questions`` problems with ``group`` completions each; ``passes`` steps are
     taken on it. A set is divided into ``train.accumulate`` parts, all of which make one step.
     ``reward`` is a reward of ``glassmind methods`` or a sum of several, and no reward may take
-    longer than ``reward_seconds`` for one completion. ``advantage`` compares the rewards
-    (``policy.advantages``).
+    longer than ``reward_seconds`` for one completion.
 
     ``curriculum`` is the order of the questions: in turn, or by how often they are solved
     (``data.problems.curriculum``). ``resample`` is the number of times that further questions are
@@ -36,7 +35,6 @@ class GRPOOptions(PolicyOptions):
     passes: int = 1
     reward: str = "answer"
     reward_seconds: float = 30.0
-    advantage: Advantage = "grpo"
     resample: int = 0
     curriculum: CurriculumName = "uniform"
     overlong: int = 0
@@ -44,16 +42,29 @@ class GRPOOptions(PolicyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.group <= MOST_SAMPLES:
-            raise ValueError(
-                f"group must be 2 to {MOST_SAMPLES}, not {self.group}: a completion is compared "
-                "with the others of its group"
-            )
+        if not 1 <= self.group <= MOST_SAMPLES:
+            raise ValueError(f"group must be 1 to {MOST_SAMPLES}, not {self.group}")
         for name, least in (("questions", 1), ("passes", 1), ("resample", 0), ("overlong", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if not self.reward_seconds > 0:
             raise ValueError(f"reward_seconds must be above 0, not {self.reward_seconds}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOOptions(RolloutOptions):
+    """``RolloutOptions``, and with ``advantage`` how the rewards of a group are compared
+    (``policy.advantages``)."""
+
+    advantage: Advantage = "grpo"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.group <= MOST_SAMPLES:
+            raise ValueError(
+                f"group must be 2 to {MOST_SAMPLES}, not {self.group}: a completion is compared "
+                "with the others of its group"
+            )
+        super().__post_init__()
         if self.advantage == "gdpo" and self.kl_in_reward:
             raise ValueError(
                 'advantage = "gdpo" gives every part of the reward the same spread, so kl would '

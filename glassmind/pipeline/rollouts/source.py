@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.documents import COLUMNS, rows_of_groups, sampled_logprobs
 from glassmind.pipeline.rollouts.figures import set_figures
 from glassmind.pipeline.rollouts.groups import Group
-from glassmind.pipeline.rollouts.options import GRPOOptions
+from glassmind.pipeline.rollouts.options import GRPOOptions, RolloutOptions
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.shown import Shown, shown_group
 from glassmind.runs.recipe import Recipe
@@ -59,13 +59,15 @@ class Rollouts:
     ``folder`` is the run's, for ``groups.jsonl``. The objective's first passes are recorded.
     """
 
+    columns: ClassVar[tuple[Column, ...]] = COLUMNS
+
     def __init__(
         self,
         llm: LocalLLM,
         sampler: GroupSampler,
         objective: GRPO,
         recipe: Recipe,
-        options: GRPOOptions,
+        options: RolloutOptions,
         folder: Path,
         group: ProcessGroup,
     ) -> None:
@@ -127,7 +129,7 @@ class Rollouts:
         if self.left and self.set is not None:
             rows = self.set.rows
             arrays = {name: getattr(rows, name) for name in STRUCTURE}
-            arrays |= {column.name: rows[column] for column in COLUMNS}
+            arrays |= {column.name: rows[column] for column in self.columns}
             arrays["logprobs"], arrays["reference"] = self._gathered(self.set)
             state |= {name: torch.from_numpy(array) for name, array in arrays.items()}
             state |= {
@@ -144,7 +146,7 @@ class Rollouts:
         self._cut = False
         if self.left:
             structure = {name: state[name].numpy() for name in STRUCTURE}
-            columns: dict[Column, Any] = {c: state[c.name].numpy() for c in COLUMNS}
+            columns: dict[Column, Any] = {c: state[c.name].numpy() for c in self.columns}
             group = decode(LoggedGroup, state["shown"], "the checkpoint")
             self.set = SampleSet(
                 PackedRows(**structure, columns=columns),
@@ -158,11 +160,20 @@ class Rollouts:
 
     def _sample(self) -> SampleSet:
         started = time.perf_counter()
-        options = self.options
-        drawn = self.sampler.draw(options.questions, options.resample)
+        drawn = self.sampler.draw(self.options.questions, self.options.resample)
         rewarding = self.sampler.rewarding
-        names, weights, groups = rewarding.names, rewarding.weights, drawn.kept
-        figures = set_figures(drawn.all, names, weights)
+        figures = set_figures(drawn.all, rewarding.names, rewarding.weights)
+        samples = self._learned_from(drawn.kept, figures)
+        sampled = sum(group.n_tokens for group in drawn.all)
+        speed = sampled / max(time.perf_counter() - started, 1e-9)
+        samples.figures["sampling_tokens_per_second"] = round(speed)
+        return samples
+
+    def _learned_from(self, groups: Sequence[Group], figures: dict[str, float]) -> SampleSet:
+        """The set that these groups make, by comparing the completions of each."""
+        options = self.options
+        assert isinstance(options, GRPOOptions)
+        names, weights = self.sampler.rewarding.names, self.sampler.rewarding.weights
         reference = np.full(sum(group.n_tokens for group in groups), np.nan, np.float32)
         if options.kl_in_reward:
             reference = self._reference_logprobs(groups, len(reference))
@@ -173,9 +184,6 @@ class Rollouts:
         masked = options.mask_truncated
         rows = self._rows(groups, advantages_QG)
         shown = shown_group(self.llm, groups, advantages_QG, names, weights, mask_truncated=masked)
-        sampled = sum(group.n_tokens for group in drawn.all)
-        speed = sampled / max(time.perf_counter() - started, 1e-9)
-        figures["sampling_tokens_per_second"] = round(speed)
         return SampleSet(rows, figures, shown, np.full_like(reference, np.nan), reference)
 
     def _rows(self, groups: Sequence[Group], advantages_QG: NDArray[np.float64]) -> PackedRows:

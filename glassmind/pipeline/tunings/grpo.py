@@ -15,6 +15,7 @@ from its share of them, so that all take the same step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +27,16 @@ from glassmind.llm.opening import open_local
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.rollouts.learning import (
+    AnyOptions,
+    Sampling,
+    by_groups,
     check_recipe,
-    reward_learning,
     rewarding,
+    sampling_of,
+    with_length,
 )
 from glassmind.pipeline.rollouts.options import GRPOOptions
+from glassmind.pipeline.rollouts.source import Rollouts
 from glassmind.pipeline.sampled_chains import problems_that_fit
 from glassmind.pipeline.tuning import FineTuning, Tuning, is_published, publish, with_model_of
 from glassmind.progress import Progress
@@ -39,6 +45,7 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
+from glassmind.train import Objective
 from glassmind.train.processes.process_group import ProcessGroup
 
 STAGE = "chain-of-thought"
@@ -54,8 +61,26 @@ def tune_by_reward(
     group: ProcessGroup | None = None,
 ) -> RunFolder:
     """Train a model on rewards of its own chains. See ``FineTuning``."""
-    group = group or ProcessGroup()
     options = GRPOOptions(**recipe.options)  # type: ignore[arg-type]  # decoded by fine_tune
+    return tune_on_rollouts(
+        recipe, folder, options, by_groups, resume=resume, device=device, progress=progress,
+        group=group,
+    )  # fmt: skip
+
+
+def tune_on_rollouts(
+    recipe: Recipe,
+    folder: Path,
+    options: AnyOptions,
+    learner: Callable[[Sampling, AnyOptions], tuple[Objective, Rollouts]],
+    *,
+    resume: bool,
+    device: torch.device,
+    progress: Progress,
+    group: ProcessGroup | None = None,
+) -> RunFolder:
+    """Train the model of the recipe by what ``learner`` makes of its rewarded completions."""
+    group = group or ProcessGroup()
     reward = parse_reward(options.reward)
     check_recipe(recipe, options)
     started = load_any(recipe.start)
@@ -83,9 +108,8 @@ def tune_by_reward(
         return run
     tuning = Tuning(run, recipe, device, progress, STAGE, group)
     tuning.prepare(model)
-    objective, source = reward_learning(
-        llm, problems, rewards, recipe, options, run.path, progress, group
-    )
+    sampling = sampling_of(llm, problems, rewards, recipe, options, run.path, progress, group)
+    objective, source = learner(sampling, with_length(options, recipe))
     tuning.train(objective, source, observe=source.observe)
     if group.is_first:
         if own is not None:

@@ -1,6 +1,7 @@
 """What is minimised: one file per objective, its docstring the equation of its paper.
 
 Read ``objective`` (what they have in common), then ``pretrain``, ``sft`` (with ``dependencies``,
-which guides attention), ``verify``, ``classify``, ``grpo`` (its formulas are in ``policy``) and
-``distill`` (with ``divergences``, which it minimises). ``chunked_loss`` saves memory.
+which guides attention), ``verify``, ``classify``, ``grpo`` (its formulas are in ``policy``),
+``ppo`` (with ``gae``, its advantages) and ``distill`` (with ``divergences``, which it minimises).
+``chunked_loss`` saves memory.
 """

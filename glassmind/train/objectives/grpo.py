@@ -98,9 +98,12 @@ class GRPO(Objective):
 
     def loss(self, batch: Batch) -> Loss:
         at = batch.indices(batch.rows[COMPLETION])
-        if not self._repeatable:
-            self._require_repeatable(batch, at)
-        logits_NV = self._logits(self.module, batch, at)
+        self.require_repeatable(batch, at)
+        return self.loss_of(batch, at, self.hidden(self.module, batch, at))
+
+    def loss_of(self, batch: Batch, at: Place, hidden_ND: Tensor) -> Loss:
+        """The loss, given the policy's hidden states before the N sampled tokens."""
+        logits_NV = self._logits(self.module, hidden_ND)
         logprob_N = self._chosen(logits_NV, batch, at)
         reference_N = self.reference_logprobs(batch) if self.options.kl_in_loss else None
         first = bool((batch.rows[FIRST_PASS] != -1).any())
@@ -146,17 +149,21 @@ class GRPO(Objective):
         """The reference's log-probability of each of the N sampled tokens of the batch, (N,)."""
         assert self.reference is not None
         at = batch.indices(batch.rows[COMPLETION])
-        return self._chosen(self._logits(self.reference, batch, at), batch, at)
+        return self.logprobs(self.reference, batch, at, self.hidden(self.reference, batch, at))
 
-    def _require_repeatable(self, batch: Batch, at: Place) -> None:
-        """Compute a batch twice, once in the life of the objective, and compare.
+    def require_repeatable(self, batch: Batch, at: Place) -> None:
+        """Compute a batch twice, once in the life of the objective, and compare. Does nothing if
+        the trainer's probabilities are not those below the ratio.
 
         Raises:
             UserError: the log-probabilities differ.
         """
+        if self._repeatable:
+            return
         # With gradients and before the real pass: the same kernels, and one pass's memory.
         once_N, again_N = (
-            self._chosen(self._logits(self.module, batch, at), batch, at).detach() for _ in range(2)
+            self.logprobs(self.module, batch, at, self.hidden(self.module, batch, at)).detach()
+            for _ in range(2)
         )
         if not torch.equal(once_N, again_N):
             raise UserError(
@@ -166,13 +173,21 @@ class GRPO(Objective):
             )
         self._repeatable = True
 
-    def _logits(self, model: Transformer, batch: Batch, at: Place) -> Tensor:
-        """The logits (N, V) that the tokens at (row, column) were drawn from."""
+    @staticmethod
+    def hidden(model: Transformer, batch: Batch, at: Place) -> Tensor:
+        """The hidden states (N, D) from which the tokens at (row, column) are predicted."""
         rows, columns = at
         hidden_BTD = model.hidden(
             batch.ids, positions=batch.positions, mask=batch.mask, previous=batch.previous
         )
-        hidden_ND = hidden_BTD[rows, batch.previous[rows, columns]]
+        return hidden_BTD[rows, batch.previous[rows, columns]]
+
+    def logprobs(self, model: Transformer, batch: Batch, at: Place, hidden_ND: Tensor) -> Tensor:
+        """The log-probability (N,) of the tokens at (row, column), at the sampling temperature."""
+        return self._chosen(self._logits(model, hidden_ND), batch, at)
+
+    def _logits(self, model: Transformer, hidden_ND: Tensor) -> Tensor:
+        """The logits (N, V) that the tokens were drawn from."""
         return model.unembed(hidden_ND).float() / self.temperature
 
     @staticmethod

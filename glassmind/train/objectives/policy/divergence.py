@@ -20,6 +20,11 @@ expected gradient, at the policy that sampled, is
 Multiplied by the ratio ρ = π / π_old *with its gradient*, k1 and k3 in the loss have the gradient
 of KL(π || π_ref), also after updates (``kl_ratio``); k2 has not. Near the reference, k2 and k3 in
 the loss and k1 in the reward agree to first order.
+
+All this is about a token, given what was written before it. Over a completion, a token also changes
+how far the tokens after it diverge, which a loss of its own does not see. A reward, which is summed
+over the completion, does: of the whole completion's divergence, only k1 in the reward has the
+gradient. ``evaluate.laboratory`` measures how far the others are off.
 """
 
 from __future__ import annotations
