@@ -42,6 +42,7 @@ VERBS: dict[str, str] = {
     "frontier": "draw accuracy against tokens and seconds for many methods",
     "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
+    "explain": "explain the loss of a training step, token by token",
     "compare": "compare training runs: settings, losses and curves",
     "pull": "download a model from the Hugging Face Hub",
     "convert": "convert a model to another format: Hugging Face, GGUF, a PEFT adapter",

@@ -60,19 +60,43 @@ class LoggedGroup:
     completions: tuple[LoggedCompletion, ...]
 
 
-def read_groups(folder: Path) -> list[LoggedGroup]:
+def read_groups(folder: Path, most: int | None = None) -> list[LoggedGroup]:
     """The groups of the run in ``folder``, in the order of steps; none if it has no such file.
 
-    A line that a killed run left half written is skipped.
+    If there are more than ``most``, as many are chosen, evenly over the run. A line that a killed
+    run left half written is skipped.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = folder / NAME
-    return [
-        decode(LoggedGroup, parse_json(line, where), where, unknown_keys="ignore")
-        for where, line in _lines(path)
-    ]
+    lines = _lines(folder / NAME)
+    if most is not None and len(lines) > most:
+        lines = [lines[number * len(lines) // most] for number in range(most)]
+    return [_decoded(*line) for line in lines]
+
+
+def read_group(folder: Path, step: int) -> LoggedGroup:
+    """The group of one step.
+
+    Raises:
+        UserError: the run has none of this step, or the file is damaged.
+    """
+    lines = {_step(text, where): (where, text) for where, text in _lines(folder / NAME)}
+    if not lines:
+        raise UserError(
+            f"{folder} has no {NAME}: it is written by training on rewards (glassmind train grpo)"
+        )
+    if step not in lines:
+        near = sorted(sorted(lines, key=lambda logged: abs(logged - step))[:4])
+        raise UserError(
+            f"step {step} of {folder} was not logged (train.log_every): near it are "
+            f"{', '.join(map(str, near))}"
+        )
+    return _decoded(*lines[step])
+
+
+def _decoded(where: str, line: str) -> LoggedGroup:
+    return decode(LoggedGroup, parse_json(line, where), where, unknown_keys="ignore")
 
 
 def write_group(folder: Path, group: LoggedGroup) -> None:
