@@ -18,7 +18,7 @@ from pathlib import Path
 from glassmind.errors import UserError
 from glassmind.files import write_text
 from glassmind.records import Finish
-from glassmind.serialization import decode, encode, parse_json
+from glassmind.serialization import decode, encode, parse_json, parse_object
 
 NAME = "groups.jsonl"
 MOST_BYTES = 64 << 20
@@ -129,16 +129,12 @@ def _lines(path: Path) -> list[tuple[str, str]]:
         text = path.read_text("utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    whole = text.splitlines(keepends=True)
-    return [
-        (f"{path}, line {number}", line.rstrip("\n"))
-        for number, line in enumerate(whole, 1)
-        if line.endswith("\n")
-    ]
+    whole = text.split("\n")[:-1]
+    return [(f"{path}, line {number}", line) for number, line in enumerate(whole, 1)]
 
 
 def _step(text: str, where: str) -> int:
-    step = parse_json(text, where).get("step")
+    step = parse_object(text, where).get("step")
     if not isinstance(step, int):
         raise UserError(f"{where} has no step: delete the file to go on without it")
     return step

@@ -11,8 +11,10 @@ import torch
 
 from glassmind.data.batches.columns import COMPLETION
 from glassmind.data.batches.packing import Document, pack
+from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.train import GRPO, Batch, to_batch
+from glassmind.train.gradients import accumulate_gradients
 from glassmind.train.objectives.grpo import (
     ADVANTAGE,
     FIRST_PASS,
@@ -22,6 +24,7 @@ from glassmind.train.objectives.grpo import (
 )
 from glassmind.train.objectives.policy.advantages import standardised
 from glassmind.train.objectives.policy.options import Normalisation, PolicyOptions
+from glassmind.train.processes.process_group import ProcessGroup
 
 VOCAB, TEMPERATURE, LONGEST = 23, 0.7, 9
 CPU = torch.device("cpu")
@@ -91,7 +94,11 @@ def document(prompt: list[int], chains: list[Chain], first: int = 0) -> Document
 
 
 def batch_of(made: list[tuple[list[int], list[Chain]]], row: int = 24) -> Batch:
-    return to_batch(pack([document(*group) for group in made], row, pad_id=0), CPU)
+    documents, first = [], 0
+    for prompt, chains in made:
+        documents.append(document(prompt, chains, first))
+        first += sum(len(ids) for ids, _, _, _ in chains)
+    return to_batch(pack(documents, row, pad_id=0), CPU)
 
 
 def expected(
@@ -170,3 +177,68 @@ def test_before_the_first_update_the_gradient_is_that_of_reinforce() -> None:
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-6), name
+
+
+def test_the_trainer_s_own_first_pass_has_a_ratio_of_exactly_1() -> None:
+    """Whatever the sampler's log-probabilities were; they come back in the correction."""
+    model = policy(0)
+    made = groups(model)
+    objective = GRPO(model, PolicyOptions(old="trainer"), temperature=TEMPERATURE)
+    found: dict[int, float] = {}
+    objective.record = lambda numbers, logprob, reference: found.update(
+        zip(numbers.tolist(), logprob.tolist(), strict=True)
+    )
+    _, figures = objective.loss(batch_of(made))
+    assert float(figures["ratio_first"]) == 0.0
+    assert float(figures["logprob_diff"]) > 0.5
+    assert float(figures["clipped"]) == 0.0
+    assert float(figures["entropy"]) == pytest.approx(mean_entropy(model, made), rel=1e-4)
+    expected = [
+        x
+        for prompt, chains in made
+        for ids, written, _, _ in chains
+        for x, own in zip(logprobs(model, prompt, ids), written, strict=True)
+        if own
+    ]
+    assert len(found) == len(expected)
+
+    later = [document(prompt, chains, -1) for prompt, chains in made]
+    _, figures = objective.loss(to_batch(pack(later, 24, pad_id=0), CPU))
+    assert "ratio_first" not in figures
+    assert float(figures["clipped"]) > 0
+
+
+@torch.no_grad()
+def mean_entropy(model: Transformer, made: list[tuple[list[int], list[Chain]]]) -> float:
+    found = []
+    for prompt, chains in made:
+        for ids, written, _, _ in chains:
+            logits = model(torch.tensor([prompt + ids]))[0] / TEMPERATURE
+            of_chain = torch.distributions.Categorical(logits=logits).entropy()
+            at = torch.arange(len(prompt) - 1, len(prompt) + len(ids) - 1)
+            found.append(of_chain[at][torch.tensor(written)])
+    return float(torch.cat(found).mean())
+
+
+def test_a_trainer_that_does_not_repeat_itself_is_stopped() -> None:
+    model = policy(0)
+    model.blocks[0].register_forward_hook(lambda block, given, out: out * (1 + torch.rand(()) / 9))
+    made = groups(model)
+    objective = GRPO(model, PolicyOptions(old="trainer"), temperature=TEMPERATURE)
+    with pytest.raises(UserError, match="so the ratio on the first mini-batch is not 1: switch dr"):
+        objective.loss(batch_of(made))
+    GRPO(model, PolicyOptions(), temperature=TEMPERATURE).loss(batch_of(made))
+
+
+def test_of_several_batches_the_largest_difference_is_logged() -> None:
+    model = policy(0)
+    made = groups(model)
+    objective = GRPO(model, PolicyOptions(), temperature=TEMPERATURE)
+    whole = objective.loss(batch_of(made))[1]
+    parts = [batch_of([group]) for group in made]
+    autocast = torch.autocast("cpu", enabled=False)
+    _, figures = accumulate_gradients(objective, parts, ProcessGroup(), autocast)
+    logged = figures.of_all(ProcessGroup())
+    assert logged.keys() == whole.keys()
+    for name, value in whole.items():
+        assert logged[name] == pytest.approx(float(value), rel=1e-4), name
