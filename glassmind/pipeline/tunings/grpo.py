@@ -32,6 +32,7 @@ from glassmind.pipeline.rollouts.options import GRPOOptions
 from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.source import Rollouts
+from glassmind.pipeline.rollouts.watched import WatchedProblems
 from glassmind.pipeline.tuning import FineTuning, Tuning, is_published, publish, with_model_of
 from glassmind.progress import Progress
 from glassmind.reason.reward_sum import parse_reward
@@ -97,7 +98,14 @@ def tune_by_reward(
     alarm = DriftAlarm(recipe.sampling, progress)
     sampler = GroupSampler(llm, fitting, rewarding, recipe, options.group, alarm)
     source = Rollouts(llm, sampler, objective, recipe, options, run.path, group)
-    tuning.train(objective, source, observe=source.observe)
+    watched = WatchedProblems(
+        llm, slices.validation[: options.watch] if group.is_first else (), longest, run.path
+    )
+
+    def observe(step: int) -> dict[str, float]:
+        return {**source.observe(step), **watched.observe(step)}
+
+    tuning.train(objective, source, observe=observe)
     if group.is_first:
         if own is not None:
             save_model(run.model_folder(STAGE), model, own.tokenizer, STAGE)
@@ -114,7 +122,7 @@ def _check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
     sampling = recipe.sampling
     if sampling.temperature == 0:
         raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
-    if sampling.top_k or sampling.top_p < 1:
+    if (sampling.top_k or sampling.top_p < 1) and not options.allow_cut:
         raise UserError(
             "sampling.top_k and sampling.top_p leave tokens out, so chains would be drawn from "
             "another distribution than the one that is trained: set them to 0 and 1"
