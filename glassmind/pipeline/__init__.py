@@ -12,5 +12,6 @@ Using a model: ``ask`` (with ``answer``, what comes back), ``check`` (a solution
 written), ``evaluate`` (on one of the ``tasks``, with ``fingerprint`` and ``sample_store``, which
 keep what was sampled), ``likelihood_tasks`` (multiple choice and perplexity), ``judge`` (one model
 compares the answers of others), ``frontier`` (accuracy against cost), ``coverage`` (pass@k before
-and after training), ``explain`` (the loss of a step), ``convert`` (into ``formats``). ``calls`` are the commands as functions.
+and after training), ``explain`` (the loss of a step), ``convert`` (into ``formats``). ``calls`` are
+the commands as functions.
 """

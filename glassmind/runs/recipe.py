@@ -462,7 +462,7 @@ def _packaged() -> dict[str, Traversable]:
 
 def packaged_recipe(name: str) -> Recipe | None:
     """The recipe of that name that comes with the package, whatever lies in this folder."""
-    if name not in shipped_recipes():
+    if name not in _packaged():
         return None
     where = f"recipe {name}"
     return decode(Recipe, parse_toml(_packaged_text(name), where), where)
@@ -484,7 +484,7 @@ def read_recipe(name_or_path: str) -> Recipe:
     where = f"recipe {name_or_path}"
     if path.is_file():
         values = read_toml(path, where)
-    elif name_or_path in shipped_recipes():
+    elif name_or_path in _packaged():
         values = parse_toml(_packaged_text(name_or_path), where)
     else:
         raise UserError(
