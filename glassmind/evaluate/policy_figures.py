@@ -67,11 +67,15 @@ class PolicySettings:
 
     @classmethod
     def of_recipe(cls, text: str | None) -> PolicySettings:
-        """Those of a recipe's text; none of one that is missing or damaged."""
+        """Those of a recipe's text; none of one that is missing or damaged. A ladder has the
+        options of its last rung."""
         try:
             values = tomllib.loads(text or "")
         except tomllib.TOMLDecodeError:
             return cls()
+        last = values.get("reinforce")
+        if isinstance(last, dict) and last.get("on"):
+            values |= {name: last.get(name) for name in ("options", "train")}
         tables = [values.get(name) for name in ("options", "sampling", "train")]
         return cls(*(table if isinstance(table, dict) else {} for table in tables))
 

@@ -11,6 +11,7 @@ from glassmind.evaluate.explanation.group_loss import explain_group
 from glassmind.evaluate.explanation.objectives import of_recipe, published
 from glassmind.evaluate.explanation.text import Explanation
 from glassmind.llm.opening import open_local
+from glassmind.pipeline.reinforce import reinforce_recipe
 from glassmind.runs.folder import existing_run
 from glassmind.runs.recipe import read_recipe
 from glassmind.runs.reward_groups import LoggedGroup, read_group
@@ -27,6 +28,8 @@ def explain_loss(folder: Path, step: int, *, finished: bool = False) -> Explanat
     """
     run = existing_run(folder)
     recipe = read_recipe(str(run.path))
+    if recipe.reinforce.on and recipe.objective != "grpo":
+        recipe = reinforce_recipe(recipe)
     group = read_group(run.path, step)
     logprobs = None
     if finished:

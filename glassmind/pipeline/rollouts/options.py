@@ -43,7 +43,7 @@ class GRPOOptions(PolicyOptions):
     resample: int = 0
     overlong: int = 0
     mask_truncated: bool = False
-    watch: int = 32
+    watch: int = 16
     allow_cut: bool = False
 
     def __post_init__(self) -> None:
