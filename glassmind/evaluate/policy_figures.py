@@ -47,7 +47,7 @@ def policy_values(row: Mapping[str, object]) -> dict[str, object] | None:
 
     They stand there side by side with those of every training.
     """
-    if "solve_rate" not in row:
+    if "informative" not in row:  # what only groups of rewarded completions have
         return None
     own = {each.name for each in fields(PolicyFigures)} - {"rewards"}
     rewards = {

@@ -72,8 +72,9 @@ def written_out(name: str) -> list[list[float]]:
                 advantage, share = CENTRED[number], 1 / (2 * LONGEST)
             if name == "RLOO":
                 advantage, low, high = 2 * CENTRED[number], 0.0, math.inf
+                share = 1 / (2 * LONGEST)
             if name in ("DAPO", "CISPO"):
-                high = 1.28
+                high = 1.28 if name == "DAPO" else 5.0
             if name == "GSPO":
                 ratio = math.exp(sum(moves) / len(moves))
                 low, high = 1 - 3e-4, 1 + 4e-4

@@ -145,7 +145,8 @@ def test_figures_are_read_from_a_line(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(
         '{"stage": "chain-of-thought", "step": 1, "loss": 0.1, "lr": 1.0, "reward": 0.5, '
-        '"reward_answer": 0.25, "reward_steps": NaN, "solve_rate": 0.25, "gradient_norm": 1.0}\n'
+        '"reward_answer": 0.25, "reward_steps": NaN, "solve_rate": 0.25, '
+        '"informative": 0.5, "gradient_norm": 1.0}\n'
         '{"stage": "chain-of-thought", "step": 2, "loss": 0.1}\n'
     )
     first, second = read_metrics(path) or ()

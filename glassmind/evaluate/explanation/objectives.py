@@ -7,8 +7,8 @@ All of them start from the same completions and rewards. They differ in four pla
     bounds          what happens to a ratio that is far from 1
     normalisation   what the sum over tokens is divided by
 
-so that the same group under each of them shows what a change does. The values are those of the
-papers (``train.objectives.policy`` names them).
+so that the same group under each of them shows what a change does. The values are the presets of
+docs/REWARDS.md, which names the papers, without the divergence from a reference.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ def published(longest: int) -> tuple[PolicyObjective, ...]:
 
     ``longest`` is the constant length of Dr. GRPO: the most tokens that a completion may have.
     """
-    unbounded = PolicyOptions(clip_low=1.0, clip_high=math.inf)
     return (
         PolicyObjective("GRPO", "GRPO", "grpo", PolicyOptions(normalisation="sequence")),
         PolicyObjective(
@@ -57,9 +56,19 @@ def published(longest: int) -> tuple[PolicyObjective, ...]:
             ),
         ),
         PolicyObjective(
-            "CISPO", "CISPO", "grpo", PolicyOptions(surrogate="cispo", clip_low=1.0, clip_high=0.28)
+            "CISPO", "CISPO", "grpo", PolicyOptions(surrogate="cispo", clip_low=1.0, clip_high=4.0)
         ),
-        PolicyObjective("RLOO", "RLOO", "rloo", unbounded),
+        PolicyObjective(
+            "RLOO",
+            "RLOO",
+            "rloo",
+            PolicyOptions(
+                clip_low=1.0,
+                clip_high=math.inf,
+                normalisation="constant",
+                constant_length=longest,
+            ),
+        ),
         PolicyObjective("REINFORCE++", "RF++", "reinforce++", PolicyOptions()),
     )
 
