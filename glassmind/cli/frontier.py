@@ -3,19 +3,28 @@
 glassmind frontier --task validation --limit 200 --samples 16
 glassmind frontier --task test --model runs/demo --samples 64 --store runs/demo-chains
 glassmind frontier --task gsm8k --model smollm2 --method self-consistency --method adaptive-vote
+glassmind frontier --task validation --model runs/grpo --before word-problems --samples 64
 
 One sampling serves all methods and all smaller numbers of samples. The page frontier.html, the
 figure frontier.svg and the record frontier.json are written into a folder; the table is printed.
+
+With --before, two models are compared instead: pass@k before and after training, for k up to the
+number of samples, which tells whether the model has learned or only become surer. The files are
+then coverage.html and coverage.json; in a run's folder the run's report shows them.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glassmind.cli.chosen_model import add_calculator_argument, add_prompt_arguments
 from glassmind.cli.task_options import add_task_options, check_task_options
 from glassmind.errors import UserError
+
+if TYPE_CHECKING:
+    from glassmind.llm import LLM
 
 ORDERS = 4
 
@@ -45,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/frontier"),
         metavar="FOLDER",
         help="where frontier.html, .svg and .json go (runs/frontier)",
+    )
+    parser.add_argument(
+        "--before",
+        metavar="MODEL",
+        help="compare pass@k with that of this model, from which --model was trained",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_prompt_arguments(parser)
@@ -86,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         prompts=chosen_prompts(args),
         api_key_variable=args.api_key_env,
     )
+    if args.before is not None:
+        return _compare_coverage(args, llm)
     with LiveProgress() as progress:
         frontier = measure_frontier(
             args.task,
@@ -111,4 +127,52 @@ def run(args: argparse.Namespace) -> int:
             say_left_out(print_table(out(), EQUAL_COLUMNS, equal_rows(frontier)))
         out().print(f"\n{finding(frontier)}", soft_wrap=True)
     console().print(f"The page is {args.out / 'frontier.html'}")
+    return 0
+
+
+def _compare_coverage(args: argparse.Namespace, after: LLM) -> int:
+    """Measure pass@k of ``--before`` and of ``after``; write the page, print the table."""
+    from glassmind.cli.chosen_model import chosen_prompts
+    from glassmind.cli.console import console, out, print_json, say_left_out
+    from glassmind.cli.jobs import choose_device, chosen_sampling
+    from glassmind.cli.live import LiveProgress
+    from glassmind.evaluate.columns import print_table
+    from glassmind.evaluate.coverage import (
+        COVERAGE_COLUMNS,
+        FILE,
+        coverage_rows,
+        write_coverage_page,
+    )
+    from glassmind.llm import open_llm
+    from glassmind.pipeline.coverage import measure_coverage
+    from glassmind.serialization import encode, write_record
+
+    if args.method:
+        raise UserError("--before compares pass@k, which has no methods: leave --method out")
+    before = open_llm(
+        args.before,
+        device=choose_device(args),
+        prompts=chosen_prompts(args),
+        api_key_variable=args.api_key_env,
+    )
+    with LiveProgress() as progress:
+        coverage = measure_coverage(
+            args.task,
+            before,
+            after,
+            limit=args.limit,
+            sampling=chosen_sampling(args, after.default_sampling),
+            seed=args.seed,
+            store=args.store,
+            progress=progress,
+        )
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_record(args.out / FILE, coverage)
+    write_coverage_page(coverage, args.out / "coverage.html")
+    if args.json:
+        print_json(encode(coverage))
+    else:
+        say_left_out(print_table(out(), COVERAGE_COLUMNS, coverage_rows(coverage)))
+        out().print(f"\n{coverage.finding}", soft_wrap=True)
+    console().print(f"The page is {args.out / 'coverage.html'}")
     return 0

@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "laboratory": "show what GRPO, RLOO, PPO and others estimate, against the true gradient",
     "methods": "the methods of answering: what each does and needs",
     "report": "write the report of a run again",
+    "explain": "explain the loss of a training step, token by token",
     "compare": "compare training runs: settings, losses and curves",
     "pull": "download a model from the Hugging Face Hub",
     "convert": "convert a model to another format: Hugging Face, GGUF, a PEFT adapter",

@@ -4,7 +4,8 @@ glassmind methods
 glassmind methods --json
 
 The names of methods are for --method of ask and eval, and for "method" of /v1/reason. The names of
-rewards are for --reward of eval.
+rewards are for --reward of eval, and for options.reward of learning from reward. Those whose names
+begin with "hole" can be earned without solving the problem, and are there for study.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
             }
             for reward in reward_registry.rewards()
         ]
-        print_json({"methods": methods, "rewards": rewards})
+        holes = [
+            {"name": hole.name, "title": hole.title, "explanation": hole.explanation}
+            for hole in reward_registry.holes()
+        ]
+        print_json({"methods": methods, "rewards": rewards, "holes": holes})
         return 0
     for method in registry.methods():
         out().print(method.name, style="bold")
@@ -58,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
         _print_below(reward.explanation)
         if reward.needs:
             _print_below(f"needs {registry.in_words(reward.needs)}", style="dim")
+    out().print("\nrewards with a hole, to watch a model find it:")
+    for hole in reward_registry.holes():
+        out().print(hole.name, style="bold")
+        _print_below(hole.explanation)
     return 0
 
 

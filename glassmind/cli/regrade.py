@@ -6,7 +6,8 @@
 
 The file is one that glassmind eval --out wrote; nothing is asked again. A grader gives each answer
 one of four outcomes (right, wrong, unparseable, timed out), so two graders make a table of four by
-four. The graders are stored, values, reread, last-number, hashes, boxed and exact.
+four. The graders are stored, values, reread, last-number, hashes, boxed and exact, and the rewards
+with holes that glassmind methods lists.
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ that the grader can find, or one that it could not compare within its limits.
     hashes        the number behind ####, as text (lm-eval's strict-match for GSM8K)
     boxed         the content of the last \boxed{...}, compared by value
     exact         the stored answer as text, without case and white space
+
+The rewards with holes (``reason.reward_holes``) are graders as well, by the same names, so that an
+autopsy shows which replies they pay for and others do not.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from glassmind.evaluate.graded_problems import GradedProblem, MethodAnswer
 from glassmind.grade.answers import extract_answer
 from glassmind.grade.equality import decide
 from glassmind.grade.symbolic import CutOff
+from glassmind.reason.reward_holes import HOLES, Hole, Reply
 
 Outcome = Literal["right", "wrong", "unparseable", "timed out"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "unparseable", "timed out")
@@ -107,6 +111,16 @@ def _exact(problem: GradedProblem, answer: MethodAnswer) -> Outcome:
     return "right" if given == right else "wrong"
 
 
+def _by_hole(hole: Hole) -> Grader:
+    def judge(problem: GradedProblem, answer: MethodAnswer) -> Outcome:
+        reply = Reply(problem.question, problem.answer, answer.steps, answer.answer)
+        if hole.judge(reply) >= 1:
+            return "right"
+        return "unparseable" if answer.answer is None else "wrong"
+
+    return Grader(hole.name, hole.explanation, judge)
+
+
 GRADERS: dict[str, Grader] = {
     grader.name: grader
     for grader in (
@@ -117,6 +131,7 @@ GRADERS: dict[str, Grader] = {
         Grader("hashes", "the number behind ####, as text", _hashes),
         Grader("boxed", r"the content of the last \boxed{...}, compared by value", _boxed),
         Grader("exact", "the stored answer as text, without case and white space", _exact),
+        *map(_by_hole, HOLES),
     )
 }
 """Every grader by its name."""

@@ -14,12 +14,17 @@ from typing import TypeVar
 
 from glassmind.errors import UserError
 from glassmind.evaluate.abstention import AbstentionRow
+from glassmind.evaluate.coverage import FILE as COVERAGE_FILE
+from glassmind.evaluate.coverage import Coverage, read_coverage
 from glassmind.evaluate.examples import Example, read_examples
+from glassmind.evaluate.policy_figures import PolicyFigures, policy_values
 from glassmind.evaluate.provenance import Provenance
 from glassmind.evaluate.schema_1 import ladder_of_schema_1, renamed, with_renamed
 from glassmind.notebook import table
 from glassmind.records import LogprobDifference
 from glassmind.runs.results import RunInfo, Validation
+from glassmind.runs.reward_groups import LoggedGroup, read_groups
+from glassmind.runs.watched_problems import WatchedStep, read_watched
 from glassmind.serialization import MOST_RESULT, decode, parse_json, read_json
 
 SCHEMA = 2
@@ -155,7 +160,8 @@ class Metric:
 
     A loss that was not a number (a diverged run) is read as ``None``. ``tokens`` and ``seconds``
     are those spent up to the step, ``lr`` is the share of the peak learning rates, ``trouble`` is
-    the message of the trainer's guard about a step.
+    the message of the trainer's guard about a step, ``policy`` is there where a step was one of
+    learning from reward.
     """
 
     stage: str
@@ -169,6 +175,7 @@ class Metric:
     trouble: str | None = None
     inspection: Inspection | None = None
     engine_trainer_logprob_diff: LogprobDifference | None = None
+    policy: PolicyFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +238,8 @@ class DependencyAttention:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Everything the report is made from; ``None`` if the file is missing."""
+    """Everything the report is made from; ``None`` if the file is missing. ``groups`` and
+    ``watched`` are some of the lines of those files."""
 
     name: str
     ladder: Ladder | None
@@ -244,6 +252,16 @@ class RunFiles:
     run: RunInfo | None
     recipe: str | None
     validation: Validation | None
+    groups: tuple[LoggedGroup, ...] = ()
+    watched: tuple[WatchedStep, ...] = ()
+    coverage: Coverage | None = None
+
+
+MOST_GROUPS = 60
+"""Logged groups that a report reads, evenly over the run; a histogram needs no more."""
+
+MOST_WATCHED = 8
+"""Times at which the report shows the watched problems, evenly over the run."""
 
 
 def read_run_files(folder: Path) -> RunFiles:
@@ -270,6 +288,9 @@ def read_run_files(folder: Path) -> RunFiles:
         run=_read(RunInfo, folder / "run.json"),
         recipe=_text(folder / "recipe.toml"),
         validation=_read(Validation, folder / "validation.json"),
+        groups=tuple(read_groups(folder, MOST_GROUPS)),
+        watched=tuple(read_watched(folder, MOST_WATCHED)),
+        coverage=read_coverage(folder / COVERAGE_FILE),
     )
 
 
@@ -337,6 +358,8 @@ def read_metrics(path: Path) -> tuple[Metric, ...] | None:
             row = parse_json(line, where, nonfinite="null", most=MOST_RESULT)
             if isinstance(row, dict) and "stage" in row:
                 row["stage"] = renamed(row["stage"])
+            if isinstance(row, dict):
+                row["policy"] = policy_values(row)
             metric = decode(Metric, row, where, unknown_keys="ignore")
             _check_inspection(metric.inspection, where)
             metrics.append(metric)

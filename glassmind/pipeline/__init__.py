@@ -13,6 +13,7 @@ training; ``answer_ends`` teaches a model to stop; ``adapters`` keeps LoRA's mat
 Using a model: ``ask`` (with ``answer``, what comes back), ``check`` (a solution that somebody has
 written), ``evaluate`` (on one of the ``tasks``, with ``fingerprint`` and ``sample_store``, which
 keep what was sampled), ``likelihood_tasks`` (multiple choice and perplexity), ``judge`` (one model
-compares the answers of others), ``frontier`` (accuracy against cost), ``convert`` (into
-``formats``). ``calls`` are the commands as functions.
+compares the answers of others), ``frontier`` (accuracy against cost), ``coverage`` (pass@k before
+and after training), ``explain`` (the loss of a step), ``convert`` (into ``formats``). ``calls`` are
+the commands as functions.
 """

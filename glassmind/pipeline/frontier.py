@@ -188,11 +188,7 @@ def _ceiling_points(
     method: Method, problems: Sequence[Problem], traces: Sequence[Trace], counts: Sequence[int]
 ) -> list[FrontierPoint]:
     """Pass@k, without drawing k: from the number of right chains of each problem."""
-    right = []
-    for problem, trace in zip(problems, traces, strict=True):
-        answers = {c.answer for c in trace.completions if c.answer is not None}
-        correct = {answer for answer in answers if grade(problem.answer, answer)}
-        right.append(sum(c.answer in correct for c in trace.completions))
+    right = [right_chains(*pair) for pair in zip(problems, traces, strict=True)]
     found = []
     for count in counts:
         shares = [
@@ -212,6 +208,13 @@ def _ceiling_points(
             )
         )
     return found
+
+
+def right_chains(problem: Problem, trace: Trace) -> int:
+    """How many chains of ``trace`` have the right answer; each answer is graded once."""
+    answers = {c.answer for c in trace.completions if c.answer is not None}
+    correct = {answer for answer in answers if grade(problem.answer, answer)}
+    return sum(c.answer in correct for c in trace.completions)
 
 
 def _at_equal_tokens(

@@ -106,7 +106,7 @@ def run_ladder(
 
     reinforced = None
     if recipe.reinforce.on:
-        reinforced = reinforce(job, models["chain-of-thought"], slices.train)
+        reinforced = reinforce(job, models["chain-of-thought"], slices.train, slices.validation)
     budget = Budget(recipe.sampling.samples)
     results = {}
     for name, problems in slices.tests().items():

@@ -72,8 +72,11 @@ def check_reinforcing(recipe: Recipe) -> None:
     check_recipe(made, GRPOOptions(**made.options))  # type: ignore[arg-type]  # decoded
 
 
-def reinforce(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> LocalLLM:
-    """Train (or resume, or load) a copy of ``llm`` on rewards of its own chains.
+def reinforce(
+    job: Job, llm: LocalLLM, train: Sequence[Problem], held_out: Sequence[Problem]
+) -> LocalLLM:
+    """Train (or resume, or load) a copy of ``llm`` on rewards of its own chains. Some of the
+    problems ``held_out`` are watched.
 
     Raises:
         UserError: the stage's settings cannot be used, or a reward fails.
@@ -95,6 +98,7 @@ def reinforce(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> LocalLLM:
                 job.run.path,
                 job.progress,
                 job.group,
+                held_out,
             )
             objective, source = by_groups(sampling, with_length(options, recipe))
             Trainer(

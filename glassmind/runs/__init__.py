@@ -5,5 +5,7 @@ Read ``recipe`` (every number of a run), with ``dial`` (all sizes from the depth
 writer) and ``results`` (its small files as records). ``checkpoint`` and ``distributed_checkpoint``
 save the state of training (``checkpoint_state`` is what both write last), ``weights`` and
 ``models`` save a finished model, and ``samples`` its traces (``samples_format_1`` reads those of
-earlier versions). ``reward_groups`` are completions that a run has learned from.
+earlier versions). ``reward_groups`` are completions that a run has learned from,
+``watched_problems`` its answers to the same problems over and over; ``step_lines`` is the kind of
+file that both are.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
@@ -461,24 +462,33 @@ class Recipe:
 
 def shipped_recipes() -> dict[str, str]:
     """Name -> one-line description of the recipes inside the package."""
-    found = {}
-    for entry in sorted((resources.files("glassmind") / "recipes").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            about = parse_toml(entry.read_text("utf-8"), entry.name).get("about", "")
-            found[entry.name.removesuffix(".toml")] = str(about)
-    return found
+    return {
+        name: str(parse_toml(entry.read_text("utf-8"), entry.name).get("about", ""))
+        for name, entry in _packaged().items()
+    }
+
+
+def _packaged() -> dict[str, Traversable]:
+    """The files of the package's recipes by their names, those that collapse on purpose last."""
+    recipes = resources.files("glassmind") / "recipes"
+    return {
+        entry.name.removesuffix(".toml"): entry
+        for folder in (recipes, recipes / "collapses")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
 
 
 def packaged_recipe(name: str) -> Recipe | None:
     """The recipe of that name that comes with the package, whatever lies in this folder."""
-    if name not in shipped_recipes():
+    if name not in _packaged():
         return None
     where = f"recipe {name}"
     return decode(Recipe, parse_toml(_packaged_text(name), where), where)
 
 
 def _packaged_text(name: str) -> str:
-    return (resources.files("glassmind") / "recipes" / f"{name}.toml").read_text("utf-8")
+    return _packaged()[name].read_text("utf-8")
 
 
 def read_recipe(name_or_path: str) -> Recipe:
@@ -493,7 +503,7 @@ def read_recipe(name_or_path: str) -> Recipe:
     where = f"recipe {name_or_path}"
     if path.is_file():
         values = read_toml(path, where)
-    elif name_or_path in shipped_recipes():
+    elif name_or_path in _packaged():
         values = parse_toml(_packaged_text(name_or_path), where)
     else:
         raise UserError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glassmind.errors import UserError
-from glassmind.runs import reward_groups
+from glassmind.runs import reward_groups, step_lines
 from glassmind.runs.reward_groups import (
     NAME,
     LoggedCompletion,
@@ -57,7 +57,7 @@ def test_a_resumed_run_has_no_step_twice(tmp_path: Path) -> None:
 def test_the_file_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_group(tmp_path, GROUP)
     line = (tmp_path / NAME).stat().st_size
-    monkeypatch.setattr(reward_groups, "MOST_BYTES", 4 * line + 8)
+    monkeypatch.setattr(step_lines, "MOST_BYTES", 4 * line + 8)
     for step in range(2, 12):
         write_group(tmp_path, replace(GROUP, step=step))
         assert (tmp_path / NAME).stat().st_size <= 4 * line + 8

@@ -1,1 +1,1 @@
-"""Charts as SVG: ``svg`` (elements, scales, axes) and ``line_chart``."""
+"""Charts as SVG: ``svg`` (elements, scales, axes), ``line_chart`` and ``histogram``."""

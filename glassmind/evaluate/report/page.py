@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glassmind.evaluate.coverage import coverage_keys, coverage_panel
 from glassmind.evaluate.glossary import TERMS
 from glassmind.evaluate.ladder.findings import Finding, findings, summary, verdict
 from glassmind.evaluate.ladder.names import SLICES, in_summary, order, slice_order, title
@@ -76,6 +77,9 @@ def render_report(files: RunFiles) -> str:
         attention_svg=None if files.attention is None else attention_map(files.attention),
         attention_limit=MAX_TOKENS,
         dependencies=files.dependencies,
+        coverage=files.coverage,
+        coverage_svg=None if files.coverage is None else coverage_panel(files.coverage),
+        coverage_legend=None if files.coverage is None else coverage_keys(files.coverage),
         best_share=None if files.dependencies is None else _best(files.dependencies),
     )
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from glassmind.evaluate.diagnosis.diagnose import diagnose
 from glassmind.evaluate.diagnosis.judgement import Diagnosis
+from glassmind.evaluate.diagnosis.policy_run import policy_run
+from glassmind.evaluate.policy_figures import PolicySettings
 from glassmind.evaluate.report.loss_curves import loss_panel
+from glassmind.evaluate.report.policy_panels import policy_panels
 from glassmind.evaluate.report.training_panels import (
     Matrix,
     Panel,
@@ -15,6 +18,7 @@ from glassmind.evaluate.report.training_panels import (
     looks_of,
     matrices,
 )
+from glassmind.evaluate.report.watched_section import WatchedHistory, watched_histories
 from glassmind.evaluate.run_files import Metric, RunFiles
 from glassmind.evaluate.wording import duration
 from glassmind.quantity import quantity
@@ -22,28 +26,36 @@ from glassmind.quantity import quantity
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its loss as SVG, if it has any, the diagnoses, and charts of the layers."""
+    """One stage: its loss as SVG, if it has any, the diagnoses, and charts of the layers; for one
+    that learned from reward, also charts of it (``policy``), and the ``watched`` problems."""
 
     name: str
     loss: str | None
     diagnoses: tuple[Diagnosis, ...]
     panels: tuple[Panel, ...]
     matrices: tuple[Matrix, ...]
+    policy: tuple[Panel, ...] = ()
+    watched: tuple[WatchedHistory, ...] = ()
 
 
 def stages_of(files: RunFiles) -> list[Stage]:
     """Every stage that has metrics, in the order in which they began."""
     metrics = files.metrics or ()
+    settings = PolicySettings.of_recipe(files.recipe)
+    sizes = [sum(any(one.written) for one in group.completions) for group in files.groups]
     found = []
     for name in _trained(metrics):
         looks = looks_of(metrics, name)
+        run = policy_run(metrics, name, settings)
         found.append(
             Stage(
                 name,
                 loss_panel(metrics, name),
-                tuple(diagnose(metrics, name)),
+                tuple(diagnose(metrics, name, settings, sizes)),
                 tuple(inspection_panels(looks)),
                 tuple(matrices(looks)),
+                () if run is None else tuple(policy_panels(run, files.groups)),
+                () if run is None else tuple(watched_histories(files.watched)),
             )
         )
     return found

@@ -29,6 +29,7 @@ from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.shown import shown_group
 from glassmind.pipeline.rollouts.source import KL, Rollouts, SampleSet
+from glassmind.pipeline.rollouts.watched import WatchedProblems
 from glassmind.runs.recipe import Recipe
 from glassmind.train import PPO, State, to_batch
 from glassmind.train.objectives.gae import generalised_advantages
@@ -59,8 +60,9 @@ class CriticRollouts(Rollouts):
         options: PPOOptions,
         folder: Path,
         group: ProcessGroup,
+        watched: WatchedProblems | None = None,
     ) -> None:
-        super().__init__(llm, sampler, objective.actor, recipe, options, folder, group)
+        super().__init__(llm, sampler, objective.actor, recipe, options, folder, group, watched)
         self.ppo, self.critic_options = objective, options
         self.parts = recipe.train.accumulate * options.mini_batches
         self.kl_weight = options.kl

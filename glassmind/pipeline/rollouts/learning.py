@@ -16,6 +16,7 @@ from glassmind.pipeline.rollouts.options import GRPOOptions, RolloutOptions
 from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.source import Rollouts
+from glassmind.pipeline.rollouts.watched import WatchedProblems
 from glassmind.progress import Progress
 from glassmind.reason.reward_sum import parse_reward
 from glassmind.records import Problem
@@ -51,6 +52,7 @@ class Sampling:
     recipe: Recipe
     folder: Path
     group: ProcessGroup
+    watched: WatchedProblems
 
 
 def sampling_of(
@@ -62,13 +64,16 @@ def sampling_of(
     folder: Path,
     progress: Progress,
     group: ProcessGroup,
+    held_out: Sequence[Problem],
 ) -> Sampling:
     """Completions of ``problems``, which fit into a row (``sampled_chains``), sampled from ``llm``
-    as its weights change."""
+    as its weights change. The first ``options.watch`` problems of ``held_out`` are watched."""
     alarm = DriftAlarm(recipe.sampling, progress)
     curriculum = make_curriculum(options.curriculum, problems, recipe.seed)
     sampler = GroupSampler(llm, curriculum, rewards, recipe, options.group, alarm)
-    return Sampling(llm, sampler, recipe, folder, group)
+    watch = held_out[: options.watch] if group.is_first else ()
+    watched = WatchedProblems(llm, watch, recipe.sampling, folder)
+    return Sampling(llm, sampler, recipe, folder, group, watched)
 
 
 def with_length(options: AnyOptions, recipe: Recipe) -> AnyOptions:
@@ -82,8 +87,9 @@ def by_groups(sampling: Sampling, options: GRPOOptions) -> tuple[GRPO, Rollouts]
     recipe = sampling.recipe
     objective = GRPO(sampling.llm.model, options, temperature=recipe.sampling.temperature)
     source = Rollouts(
-        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder, sampling.group
-    )
+        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder,
+        sampling.group, sampling.watched,
+    )  # fmt: skip
     return objective, source
 
 
@@ -98,7 +104,7 @@ def check_recipe(recipe: Recipe, options: RolloutOptions) -> None:
     sampling = recipe.sampling
     if sampling.temperature == 0:
         raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
-    if sampling.top_k or sampling.top_p < 1:
+    if (sampling.top_k or sampling.top_p < 1) and not options.allow_cut:
         raise UserError(
             "sampling.top_k and sampling.top_p leave tokens out, so chains would be drawn from "
             "another distribution than the one that is trained: set them to 0 and 1"

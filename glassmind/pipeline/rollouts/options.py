@@ -27,6 +27,12 @@ class RolloutOptions(PolicyOptions):
     (DAPO's soft penalty; 0 is off). ``mask_truncated`` learns nothing from completions that were
     cut at the limit.
 
+    At every logged step, ``watch`` held-out problems are answered greedily and graded exactly,
+    always the same ones (``watched``); the replies to the first are kept in ``watched.jsonl``.
+
+    ``allow_cut`` allows ``sampling.top_k`` and ``top_p``, which are refused otherwise: they sample
+    from another distribution than the one that is trained (docs/COLLAPSES.md shows what follows).
+
     With ``normalisation = "constant"``, a ``constant_length`` of 0 is ``sampling.max_new_tokens``.
     """
 
@@ -39,12 +45,15 @@ class RolloutOptions(PolicyOptions):
     curriculum: CurriculumName = "uniform"
     overlong: int = 0
     mask_truncated: bool = False
+    watch: int = 16
+    allow_cut: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.group <= MOST_SAMPLES:
             raise ValueError(f"group must be 1 to {MOST_SAMPLES}, not {self.group}")
-        for name, least in (("questions", 1), ("passes", 1), ("resample", 0), ("overlong", 0)):
+        least_values = {"questions": 1, "passes": 1, "resample": 0, "overlong": 0, "watch": 0}
+        for name, least in least_values.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if not self.reward_seconds > 0:

@@ -29,6 +29,7 @@ from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.rollouts.options import GRPOOptions, RolloutOptions
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.rollouts.shown import Shown, shown_group
+from glassmind.pipeline.rollouts.watched import WatchedProblems
 from glassmind.runs.recipe import Recipe
 from glassmind.runs.reward_groups import LoggedGroup, cut_groups, write_group
 from glassmind.serialization import decode, encode
@@ -57,6 +58,7 @@ class Rollouts:
     """Batches of fresh samples. See ``train.BatchSource``.
 
     ``folder`` is the run's, for ``groups.jsonl``. The objective's first passes are recorded.
+    ``watched`` are problems to answer at every step that is logged.
     """
 
     columns: ClassVar[tuple[Column, ...]] = COLUMNS
@@ -70,10 +72,11 @@ class Rollouts:
         options: RolloutOptions,
         folder: Path,
         group: ProcessGroup,
+        watched: WatchedProblems | None = None,
     ) -> None:
         self.llm, self.sampler, self.objective = llm, sampler, objective
         self.recipe, self.options = recipe, options
-        self.folder, self.group = folder, group
+        self.folder, self.group, self.watched = folder, group, watched
         self.parts = recipe.train.accumulate
         self.left = 0  # batches left to give of ``set``
         self.set: SampleSet | None = None
@@ -122,7 +125,8 @@ class Rollouts:
                 self.set.shown.at_step(step, logprobs, reference if known else None),
             )
         speed = round(len(logprobs) / max(seconds, 1e-9))
-        return {**self.set.figures, "learning_tokens_per_second": speed}
+        watched = {} if self.watched is None else self.watched.observe(step)
+        return {**self.set.figures, "learning_tokens_per_second": speed, **watched}
 
     def state(self) -> State:
         state: dict[str, Any] = {**self.sampler.state(), "left": self.left}

@@ -108,7 +108,9 @@ def tune_on_rollouts(
         return run
     tuning = Tuning(run, recipe, device, progress, STAGE, group)
     tuning.prepare(model)
-    sampling = sampling_of(llm, problems, rewards, recipe, options, run.path, progress, group)
+    sampling = sampling_of(
+        llm, problems, rewards, recipe, options, run.path, progress, group, slices.validation
+    )
     objective, source = learner(sampling, with_length(options, recipe))
     tuning.train(objective, source, observe=source.observe)
     if group.is_first:

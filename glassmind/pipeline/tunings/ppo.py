@@ -53,8 +53,9 @@ def _with_critic(sampling: Sampling, options: PPOOptions) -> tuple[Objective, Ro
         temperature=recipe.sampling.temperature,
     )
     source = CriticRollouts(
-        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder, sampling.group
-    )
+        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder,
+        sampling.group, sampling.watched,
+    )  # fmt: skip
     return objective, source
 
 

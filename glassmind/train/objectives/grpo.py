@@ -20,6 +20,7 @@ later ratio would be wrong, and the run stops.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -125,6 +126,7 @@ class GRPO(Objective):
                 "clipped": _mean((low_N | high_N).float()),
                 "clipped_low": _mean(low_N.float()),
                 "clipped_high": _mean(high_N.float()),
+                "ratio_far": _mean(((logprob_N - old_N).abs() > math.log(2)).float()),
             }
             if reference_N is not None:
                 behind_N = reference_N - logprob_N
