@@ -102,6 +102,6 @@ def test_what_cannot_be_trained_is_refused(settings: tuple[str, ...], sentence: 
 
 
 def test_every_objective_is_a_file_of_the_folder() -> None:
-    assert objectives() == ("chat", "classify", "grpo", "pretrain", "sft")
+    assert objectives() == ("chat", "classify", "grpo", "preference", "pretrain", "sft")
     for name in objectives():
         assert callable(fine_tuning(name).tune)

@@ -113,12 +113,13 @@ class PreferenceTuning(Objective):
 
     def loss(self, batch: Batch) -> Loss:
         layout = answer_layout(batch.rows)
-        answers = self._answers(batch, layout)
+        answers = self.answers(batch, layout)
         if self.options.needs_pairs:
             return self._paired(answers, layout)
         return self._unpaired(answers, layout)
 
-    def _answers(self, batch: Batch, layout: AnswerLayout) -> Answers:
+    def answers(self, batch: Batch, layout: AnswerLayout) -> Answers:
+        """The log-probabilities of all answers of the batch."""
         at = batch.indices(batch.rows[COMPLETION])
         lengths = layout.lengths_A.tolist()
         reference_A = None
@@ -131,7 +132,7 @@ class PreferenceTuning(Objective):
         )
 
     def _paired(self, answers: Answers, layout: AnswerLayout) -> Loss:
-        chosen, rejected = (chosen_answers(answers, numbers) for numbers in layout.pairs())
+        chosen, rejected = (some_answers(answers, numbers) for numbers in layout.pairs())
         terms_P = pair_terms(chosen, rejected, self.options)
         with torch.no_grad():
             good_P, bad_P = (implicit_reward(a, self.options) for a in (chosen, rejected))
@@ -146,11 +147,11 @@ class PreferenceTuning(Objective):
         return _mean(terms_P), figures
 
     def _unpaired(self, answers: Answers, layout: AnswerLayout) -> Loss:
-        judged = chosen_answers(answers, np.flatnonzero(layout.roles_A != MISMATCHED))
+        judged = some_answers(answers, np.flatnonzero(layout.roles_A != MISMATCHED))
         others = layout.of_role(MISMATCHED)
         z = answers.logprob_A.new_zeros(())
         if len(others):
-            z = kto_distance(chosen_answers(answers, others))
+            z = kto_distance(some_answers(answers, others))
         good = layout.roles_A[layout.roles_A != MISMATCHED] == CHOSEN
         good_A = to_device(good, z.device)
         terms_A = kto_terms(judged, good_A, z, self.options)
@@ -170,7 +171,7 @@ class PreferenceTuning(Objective):
         return _mean(terms_A), figures
 
 
-def chosen_answers(answers: Answers, numbers: NDArray[np.int64]) -> Answers:
+def some_answers(answers: Answers, numbers: NDArray[np.int64]) -> Answers:
     """Some of the answers."""
     at = to_device(numbers, answers.logprob_A.device)
     reference_A = answers.reference_A
@@ -212,3 +213,39 @@ def with_reference(reference: Transformer, rows: PackedRows, device: torch.devic
     finally:
         reference.train(was_training)
     return replace(rows, columns={**rows.columns, REFERENCE_LOGPROB: column})
+
+
+@torch.no_grad()
+def paired_answers(
+    objective: PreferenceTuning, rows: PackedRows, device: torch.device
+) -> tuple[Answers, Answers] | None:
+    """The chosen and the rejected answers of all pairs in ``rows``, on the CPU; ``None`` if there
+    is no pair."""
+    module = objective.module
+    training = [inner for inner in module.modules() if inner.training]
+    module.eval()
+    found: list[tuple[Answers, Answers]] = []
+    try:
+        with uncompiled():
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                batch = to_batch(rows.take(slice(start, start + ROWS_AT_ONCE)), device)
+                layout = answer_layout(batch.rows)
+                answers = objective.answers(batch, layout)
+                chosen, rejected = (some_answers(answers, numbers) for numbers in layout.pairs())
+                if len(chosen.tokens_A):
+                    found.append((chosen, rejected))
+    finally:
+        for inner in training:
+            inner.training = True
+    if not found:
+        return None
+    return _joined([pair[0] for pair in found]), _joined([pair[1] for pair in found])
+
+
+def _joined(parts: list[Answers]) -> Answers:
+    references = [part.reference_A for part in parts if part.reference_A is not None]
+    return Answers(
+        torch.cat([part.logprob_A for part in parts]).cpu(),
+        torch.cat(references).cpu() if references else None,
+        torch.cat([part.tokens_A for part in parts]).cpu(),
+    )
