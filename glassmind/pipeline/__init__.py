@@ -4,13 +4,14 @@ Training: read ``prepare`` (recipe to training rows), ``stages`` (each with its 
 ``ladder`` (``pretrained_ladder`` begins with published weights), with ``report_files`` for its
 report; ``announcement`` and ``forecast`` say how long it will take. ``training`` is one training
 run: ``pretraining`` on the rows of ``text_rows``, or ``finetune``, which trains a finished model
-further: the kinds are the files of ``tunings``, and ``tuning`` is what they share; ``answer_ends``
-teaches a model to stop; ``adapters`` keeps LoRA's matrices. ``time_budget`` turns minutes into
+further: the kinds are the files of ``tunings``, and ``tuning`` is what they share;
+``chat_format`` writes conversations, and ``answer_ends`` teaches a model to stop; ``preferences``
+makes pairs of answers; ``adapters`` keeps LoRA's matrices. ``time_budget`` turns minutes into
 steps, ``scaling`` trains several sizes.
 
 Using a model: ``ask`` (with ``answer``, what comes back), ``check`` (a solution that somebody has
 written), ``evaluate`` (on one of the ``tasks``, with ``fingerprint`` and ``sample_store``, which
 keep what was sampled), ``likelihood_tasks`` (multiple choice and perplexity), ``judge`` (one model
-compares the answers of others), ``frontier`` (accuracy against cost), ``convert`` (into
-``formats``). ``calls`` are the commands as functions.
+compares the answers of others), ``reward_models`` (which score answers), ``frontier`` (accuracy
+against cost), ``convert`` (into ``formats``). ``calls`` are the commands as functions.
 """

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 Need = Literal[
-    "direct", "chain", "steps", "instructions", "verifier", "tokens", "thinking", "answers"
+    "direct",
+    "chain",
+    "steps",
+    "instructions",
+    "verifier",
+    "tokens",
+    "thinking",
+    "answers",
+    "reward-model",
 ]
 """A model that answers without steps, a model that writes steps first, one whose chains can be
 continued after any step (``llm.model.StepModel``), one that does what a prompt says
 (``llm.model.PromptedModel``), a verifier, control over which tokens a model writes (weights in this
-process, not a remote server), tokens that mark the end of its thinking, and the reference answers
-of the problems."""
+process, not a remote server), tokens that mark the end of its thinking, the reference answers of
+the problems, and a reward model."""

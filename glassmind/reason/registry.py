@@ -78,6 +78,7 @@ _WHAT: dict[Need, str] = {
     "tokens": "weights in this process",
     "thinking": "tokens that mark the end of thinking",
     "answers": "the reference answers",
+    "reward-model": "a reward model",
 }
 
 
@@ -131,6 +132,8 @@ def missing_in_words(needs: Collection[Need]) -> str:
     said = in_words(needs)
     if "answers" in needs:
         return f"{said}, which only glassmind eval and the ladder have"
+    if "reward-model" in needs:
+        return f"{said}: name a run of glassmind train reward-model by --reward-model"
     return f"{said}, and this model has none: use a run of glassmind ladder"
 
 

@@ -102,6 +102,7 @@ def test_what_cannot_be_trained_is_refused(settings: tuple[str, ...], sentence: 
 
 
 def test_every_objective_is_a_file_of_the_folder() -> None:
-    assert objectives() == ("chat", "classify", "grpo", "preference", "pretrain", "sft")
+    learned = {"chat", "classify", "grpo", "preference", "pretrain", "reward_model", "sft"}
+    assert learned <= set(objectives())
     for name in objectives():
         assert callable(fine_tuning(name).tune)

@@ -29,6 +29,10 @@ from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.serialization import read_record
 
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{{ m.content }}<|end|>"
+    "{% else %}<|question|>{{ m.content }}<|answer|>{% endif %}{% endfor %}"
+)
 SMALL = (
     *("train.steps=5", "train.batch_rows=2", "train.row_tokens=192", "train.precision=float32"),
     *(
@@ -63,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
     untrained_run(folder / "start", "chain-of-thought", model)
     untrained_run(folder / "text", "pretrain", model)
-    save_folder(pretrained(), folder / "chatty")
+    save_folder(pretrained(TEMPLATE), folder / "chatty")
     return folder
 
 
@@ -180,8 +184,8 @@ def test_single_answers_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
             ("preferences.file=single.jsonl", "start=chatty"),
             "is a single answer .*set options.loss",
         ),
-        (("preferences.reward=verifier",), "needs another model"),
-        (("preferences.reward=kindness",), "there is no reward"),
+        (("preferences.pairs=sampled", "preferences.reward=verifier"), "needs another model"),
+        (("preferences.pairs=sampled", "preferences.reward=kindness"), "there is no reward"),
         (("train.row_tokens=10",), "there is no preference to train on"),
         (("preferences.pairs=sampled", "sampling.max_new_tokens=96"), "row_tokens"),
         (("preferences.file=no.jsonl",), "no.jsonl"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from glassmind.data.preferences.documents import EncodedPreference
 from glassmind.data.preferences.files import load_preferences, split_preferences
@@ -11,9 +12,9 @@ from glassmind.data.preferences.generated import chain_pairs
 from glassmind.data.preferences.records import Preference
 from glassmind.errors import UserError
 from glassmind.generate import derive_seed
-from glassmind.pipeline.preferences.sampled import Judge, sampled_pairs
+from glassmind.pipeline.preferences.sampled import sampled_pairs
 from glassmind.pipeline.preferences.starting import Starting, questions_of
-from glassmind.pipeline.prepare import Slices
+from glassmind.pipeline.prepare import Slices, make_slices
 from glassmind.progress import Progress
 from glassmind.quantity import quantity
 from glassmind.reason.reward_registry import named
@@ -29,17 +30,47 @@ class Pairs:
     held_out: list[EncodedPreference]
 
 
-def written_pairs(
-    starting: Starting, slices: Slices | None, progress: Progress, *, paired: bool
-) -> Pairs:
-    """The preferences of the recipe's file, or those constructed for its problems (``slices``).
+@dataclass(frozen=True)
+class RecipePairs:
+    """The preferences of a recipe, and the ``problems`` that they are about (``None`` for those of
+    a file)."""
+
+    pairs: Callable[[], Pairs]
+    problems: Slices | None
+
+
+def recipe_pairs(starting: Starting, progress: Progress, *, paired: bool) -> RecipePairs:
+    """What the recipe's ``[preferences]`` ask for.
 
     ``paired`` refuses single answers. Preferences that do not fit into a row, or whose answers are
-    the same tokens, are left out, and ``progress`` is told of them.
+    the same tokens, are left out, and ``progress`` is told of them. Pairs that are written down
+    are read, or constructed, at once; those that the model has to sample when they are called for.
 
     Raises:
-        UserError: the file cannot be read, or nothing is left to train on.
+        UserError: the file cannot be read, nothing is left to train on, or the reward for sampled
+            pairs cannot be given.
     """
+    recipe, config = starting.recipe, starting.recipe.preferences
+    slices = None if config.file else make_slices(recipe, progress)
+    if slices is not None and config.pairs == "sampled":
+        if named(config.reward).needs:
+            raise UserError(
+                f"the reward {config.reward} needs another model, which is not there when pairs "
+                "are sampled: set preferences.reward to one that needs none, such as answer"
+            )
+        some = replace(
+            slices,
+            train=questions_of(slices.train, starting),
+            validation=questions_of(slices.validation, starting),
+        )
+        return RecipePairs(partial(_sampled, starting, some, progress), slices)
+    written = _written(starting, slices, progress, paired=paired)
+    return RecipePairs(lambda: written, slices)
+
+
+def _written(
+    starting: Starting, slices: Slices | None, progress: Progress, *, paired: bool
+) -> Pairs:
     recipe, config = starting.recipe, starting.recipe.preferences
     if slices is None:
         rows = load_preferences(
@@ -67,14 +98,7 @@ def written_pairs(
     return Pairs(training, held_out)
 
 
-def pairs_of_samples(
-    starting: Starting, slices: Slices, judge: Judge | None, progress: Progress
-) -> Pairs:
-    """Pairs of chains that the model samples for the recipe's problems.
-
-    Raises:
-        UserError: no two chains of a problem have different rewards.
-    """
+def _sampled(starting: Starting, slices: Slices, progress: Progress) -> Pairs:
     recipe, llm = starting.recipe, starting.llm
     reward = named(recipe.preferences.reward)
     found = []
@@ -82,10 +106,9 @@ def pairs_of_samples(
         found.append(
             sampled_pairs(
                 llm,
-                questions_of(problems, starting),
+                problems,
                 recipe.sampling,
                 reward,
-                judge,
                 seed=derive_seed(recipe.seed, number),
                 progress=progress,
             )

@@ -7,8 +7,7 @@ choices that it really makes (Guo et al. 2024, arXiv 2402.04792, who draw them a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from glassmind.data.preferences.documents import EncodedPreference
 from glassmind.errors import UserError
@@ -16,11 +15,8 @@ from glassmind.generate import SamplingParams
 from glassmind.llm import LocalLLM
 from glassmind.progress import Progress, watched
 from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Problem, Trace
+from glassmind.records import Completion, Problem
 from glassmind.runs.recipe import SamplingConfig
-
-Judge = Callable[[Sequence[Problem], Sequence[Trace]], list[Trace]]
-"""Returns the traces with the scores that a reward needs."""
 
 
 def ranked_pair(
@@ -58,7 +54,6 @@ def sampled_pairs(
     problems: Sequence[Problem],
     sampling: SamplingConfig,
     reward: Reward,
-    judge: Judge | None,
     *,
     seed: int,
     progress: Progress,
@@ -68,9 +63,7 @@ def sampled_pairs(
     params = SamplingParams.of(sampling, seed=seed)
     total = len(problems) * params.samples
     with watched(progress, "sampling pairs", total, "chains") as watch:
-        traces = llm.sample(problems, replace(params, samples=sampling.samples), llm.style, watch)
-    if judge is not None:
-        traces = judge(problems, traces)
+        traces = llm.sample(problems, params, llm.style, watch)
     found = [ranked_pair(reward, p, t.completions) for p, t in zip(problems, traces, strict=True)]
     return [
         encoded_pair(llm, problem, pair)

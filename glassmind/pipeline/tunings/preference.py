@@ -17,14 +17,12 @@ from glassmind.data.batches.packing import PackedRows
 from glassmind.errors import UserError
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.announcement import announce, training_work
-from glassmind.pipeline.preferences.pairs import Pairs, pairs_of_samples, written_pairs
+from glassmind.pipeline.preferences.pairs import recipe_pairs
 from glassmind.pipeline.preferences.results import measured_pairs, preference_result, summary
 from glassmind.pipeline.preferences.rows import Kept, kept_rows, packed_pairs
 from glassmind.pipeline.preferences.starting import Starting, reference_of
-from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.tuning import FineTuning, Tuning
 from glassmind.progress import Progress
-from glassmind.reason.reward_registry import named
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
 from glassmind.serialization import write_record
@@ -54,34 +52,21 @@ def tune_by_preference(
     """Train a model on preferences. See ``Tune``."""
     options = PreferenceOptions(**recipe.options)  # type: ignore[arg-type]  # decoded by fine_tune
     refuse_dropout(recipe, options)
-    config = recipe.preferences
-    if named(config.reward).needs:
-        raise UserError(
-            f"the reward {config.reward} needs another model, which is not there when pairs are "
-            "sampled: set preferences.reward to one that needs none, such as answer"
-        )
     starting = Starting.of(recipe)
     recipe = starting.recipe
-    slices = None if config.file else make_slices(recipe, progress)
-    pairs: Pairs | None = None
-    if slices is None or config.pairs != "sampled":
-        pairs = written_pairs(starting, slices, progress, paired=options.needs_pairs)
+    found = recipe_pairs(starting, progress, paired=options.needs_pairs)
     reference = reference_of(starting, options.reference) if options.needs_reference else None
     run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if starting.is_saved(run):
         return run
     starting.save_tokenizer(run)
-    if starting.own is not None and slices is not None:
-        save_familiarity(run.path / "familiarity.json", slices.train)
+    if starting.own is not None and found.problems is not None:
+        save_familiarity(run.path / "familiarity.json", found.problems.train)
     model = starting.model.to(device)
 
     def make() -> Kept:
-        made = pairs
-        if made is None:
-            assert slices is not None
-            made = pairs_of_samples(starting, slices, None, progress)
         rows, held_out = packed_pairs(
-            made, recipe.train.row_tokens, unpaired=not options.needs_pairs
+            found.pairs(), recipe.train.row_tokens, unpaired=not options.needs_pairs
         )
         if reference is None:
             return rows, held_out
