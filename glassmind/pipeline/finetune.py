@@ -27,6 +27,7 @@ from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Options, Recipe
 from glassmind.serialization import decode, encode_toml
+from glassmind.train.processes.process_group import ProcessGroup
 
 
 def objectives() -> tuple[str, ...]:
@@ -70,20 +71,37 @@ def with_all_options(recipe: Recipe) -> Recipe:
 
 
 def fine_tune(
-    recipe: Recipe, folder: Path, *, resume: bool, device: torch.device, progress: Progress
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool,
+    device: torch.device,
+    progress: Progress,
+    group: ProcessGroup | None = None,
 ) -> RunFolder:
-    """Train the model at ``recipe.start`` further, into the run ``folder``.
+    """Train the model at ``recipe.start`` further, into the run ``folder``. If there are several
+    processes (``group``), the first one writes the folder.
 
     Raises:
         UserError: there is no such model or objective, the model, the options or the data cannot be
             used, or ``folder`` holds something else.
     """
     recipe = with_all_options(recipe)
+    kind = fine_tuning(recipe.objective)
+    if group is not None and group.size > 1 and kind.together is None:
+        raise UserError(
+            "torchrun trains a finished model further only from reward (objective grpo), and other "
+            "models from the beginning: run this recipe without torchrun"
+        )
     if not recipe.start:
         what = "lora.rank is for" if recipe.lora.rank else f"objective {recipe.objective!r} needs"
         raise UserError(
             f"{what} a finished model to start from: set start to a run's folder, a Hugging Face "
             "folder, a .gguf file, smollm2 or word-problems"
         )
-    tune = fine_tuning(recipe.objective).tune
-    return tune(recipe, folder, resume=resume, device=device, progress=progress)
+    if group is None or group.size == 1:
+        return kind.tune(recipe, folder, resume=resume, device=device, progress=progress)
+    assert kind.together is not None
+    return kind.together(
+        recipe, folder, resume=resume, device=device, progress=progress, group=group
+    )

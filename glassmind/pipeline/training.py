@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from glassmind.errors import UserError
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.pipeline.finetune import fine_tune
 from glassmind.pipeline.forecast import Forecast
@@ -47,12 +46,9 @@ def run_training(
     group.require_same(recipe_toml(recipe), "recipe")
     group.check_config(recipe.train)
     if recipe.start or recipe.lora.rank or recipe.objective not in ("sft", "pretrain"):
-        if group.size > 1:
-            raise UserError(
-                "torchrun trains from the beginning only (objective pretrain or sft, without start "
-                "and lora): run this recipe without torchrun"
-            )
-        return fine_tune(recipe, folder, resume=resume, device=device, progress=watcher)
+        return fine_tune(
+            recipe, folder, resume=resume, device=device, progress=watcher, group=group
+        )
     if recipe.objective == "pretrain":
         return run_pretraining(
             recipe, folder, resume=resume, device=device, progress=watcher, group=group

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.train import BatchSource, Objective, Pretrain, Trainer, validation_loss
 from glassmind.train.freezing import freeze
 from glassmind.train.lora import add_lora, remove_lora
+from glassmind.train.processes.process_group import ProcessGroup
 
 
 class Tune(Protocol):
@@ -48,13 +49,30 @@ class Tune(Protocol):
     ) -> RunFolder: ...
 
 
+class TuneTogether(Protocol):
+    """``Tune`` in one of several processes, the ``group``; the first one writes the folder."""
+
+    def __call__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        resume: bool,
+        device: torch.device,
+        progress: Progress,
+        group: ProcessGroup,
+    ) -> RunFolder: ...
+
+
 @dataclass(frozen=True)
 class FineTuning:
     """A kind of fine-tuning. ``options`` is the dataclass of ``[options]`` in a recipe; ``None`` if
-    the kind has no options of its own."""
+    the kind has no options of its own. ``together`` trains under torchrun; ``None`` if the kind
+    cannot."""
 
     tune: Tune
     options: type[object] | None = None
+    together: TuneTogether | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,7 @@ class Tuning:
     device: torch.device
     progress: Progress
     stage: str
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
     def prepare(self, module: nn.Module) -> None:
         """Freeze parameters and add LoRA factors as the recipe says, with the run's seed."""
@@ -84,6 +103,7 @@ class Tuning:
         objective: Objective,
         source: BatchSource,
         validate: Callable[[], float] | None = None,
+        observe: Callable[[int], Mapping[str, float]] | None = None,
     ) -> None:
         """Train (or resume) the objective; a low-rank change is then saved and merged."""
         Trainer(
@@ -95,9 +115,12 @@ class Tuning:
             device=self.device,
             progress=self.progress,
             validate=validate,
+            observe=observe,
+            group=self.group,
         ).train()
         if self.recipe.lora.rank:
-            keep_adapter(self.run.path, objective.module, self.recipe)
+            if self.group.is_first:
+                keep_adapter(self.run.path, objective.module, self.recipe)
             remove_lora(objective.module)
 
     def forget_checkpoints(self) -> None:

@@ -8,6 +8,7 @@ method, and ``needs``), ``methods`` (one file each), ``registry`` (the list of t
 (the chains that they share) and ``reordering`` (the same chains in another order). Searches write
 their own chains: ``tree`` (a trace that grows), ``search`` (trees of all problems in step) and
 ``verify_tree`` (scoring nodes of a tree). ``reward``, ``rewards`` and ``reward_registry`` do for
-rewards what the others do for methods, and ``reward_model`` scores chains. The models themselves
-are in ``glassmind.llm``.
+rewards what the others do for methods; ``reward_sum`` adds several up, ``reward_scoring`` deals
+with those that fail, and ``reward_model`` asks a model. The models themselves are in
+``glassmind.llm``.
 """

@@ -5,5 +5,5 @@ Read ``recipe`` (every number of a run), with ``dial`` (all sizes from the depth
 writer) and ``results`` (its small files as records). ``checkpoint`` and ``distributed_checkpoint``
 save the state of training (``checkpoint_state`` is what both write last), ``weights`` and
 ``models`` save a finished model, and ``samples`` its traces (``samples_format_1`` reads those of
-earlier versions).
+earlier versions). ``reward_groups`` are completions that a run has learned from.
 """

@@ -11,6 +11,7 @@ spread over them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,15 +30,23 @@ class Figures:
     """What the objective reported about each batch, and the batch's share in the mean."""
 
     reported: list[tuple[Share, dict[str, float | Tensor]]]
+    largest: frozenset[str] = frozenset()  # names of the figures whose maximum is meant
 
-    def means(self, group: ProcessGroup) -> dict[str, float]:
-        """The mean of every figure, over all processes. Waits for the device, so it is called only
-        for steps that are logged; all processes must call it."""
+    def of_all(self, group: ProcessGroup) -> dict[str, float]:
+        """The mean of every figure, or its maximum, over all processes. Waits for the device, so it
+        is called only for steps that are logged; all processes must call it."""
         sums: dict[str, float] = {}
+        most: dict[str, float] = {}
         for share, figures in self.reported:
             for name, value in figures.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * float(share)
-        return dict(zip(sums, group.sum([*sums.values()]), strict=True)) if sums else {}
+                if name in self.largest:
+                    most[name] = max(most.get(name, -math.inf), float(value))
+                else:
+                    sums[name] = sums.get(name, 0.0) + float(value) * float(share)
+        found = dict(zip(sums, group.sum([*sums.values()]), strict=True)) if sums else {}
+        if most:
+            found |= zip(most, group.largest([*most.values()]), strict=True)
+        return found
 
 
 def accumulate_gradients(
@@ -61,7 +70,7 @@ def accumulate_gradients(
         if weight:  # the mean over no terms is not a number
             mean += loss.detach() * _scalar(share, loss)
         reported.append((share, figures))
-    return group.all_reduce(mean), Figures(reported)
+    return group.all_reduce(mean), Figures(reported, objective.largest)
 
 
 def _scalar(share: Share, like: Tensor) -> Share:

@@ -11,7 +11,7 @@ the one that an uninterrupted run would have had.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,9 @@ class Trainer:
     ``stage`` names the run in metrics and progress. With a ``folder`` (a run's), metrics are
     appended to ``folder/metrics.jsonl`` and checkpoints kept in ``folder/checkpoints/<stage>``;
     ``train`` continues from the newest one there is. ``validate`` returns the loss on held-out
-    data and is called every ``config.validate_every`` steps. ``group`` are the processes that train
-    together.
+    data and is called every ``config.validate_every`` steps. ``observe`` is called, in all
+    processes, after every step that is logged, with its number, and returns more figures to log.
+    ``group`` are the processes that train together.
 
     Raises:
         UserError: ``config`` asks for the best weights, but ``validate`` is missing.
@@ -82,6 +83,7 @@ class Trainer:
         device: torch.device | str = "cpu",
         progress: Progress | None = None,
         validate: Callable[[], float] | None = None,
+        observe: Callable[[int], Mapping[str, float]] | None = None,
         group: ProcessGroup | None = None,
     ) -> None:
         if config.weights == "best" and validate is None:
@@ -93,7 +95,7 @@ class Trainer:
         self.stage, self.folder = stage, folder
         self.device = torch.device(device)
         self.progress = progress or Silent()
-        self.validate = validate
+        self.validate, self.observe = validate, observe
         self.group = group or ProcessGroup()
         self.counters = Counters()
         self.guard = Guard(config.on_nan, config.on_spike, config.spike_sigmas)
@@ -360,8 +362,10 @@ class Trainer:
             "seconds": round(self.counters.seconds, 3),
             "tokens_per_second": round(speed),
         }
-        figures = step.figures.means(self.group)
+        figures = step.figures.of_all(self.group)
         row |= figures | {"gradient_norm": step.gradient_norm.item()}
+        if self.observe is not None:
+            row |= self.observe(step.number)
         self.files.log(self.counters.step, row)
         self.progress.update(self.counters.step, loss=mean, tokens_per_second=speed)
 

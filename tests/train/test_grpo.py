@@ -11,15 +11,20 @@ import torch
 
 from glassmind.data.batches.columns import COMPLETION
 from glassmind.data.batches.packing import Document, pack
+from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig, Transformer
 from glassmind.train import GRPO, Batch, to_batch
+from glassmind.train.gradients import accumulate_gradients
 from glassmind.train.objectives.grpo import (
     ADVANTAGE,
+    FIRST_PASS,
+    NOT_SAMPLED,
     OLD_LOGPROB,
-    REWARD,
-    Normalisation,
-    group_advantages,
+    SAMPLED_LOGPROB,
 )
+from glassmind.train.objectives.policy.advantages import standardised
+from glassmind.train.objectives.policy.options import Normalisation, PolicyOptions
+from glassmind.train.processes.process_group import ProcessGroup
 
 VOCAB, TEMPERATURE, LONGEST = 23, 0.7, 9
 CPU = torch.device("cpu")
@@ -50,7 +55,7 @@ def groups(model: Transformer) -> list[tuple[list[int], list[Chain]]]:
     made = []
     for n_prompt, lengths in ((3, (7, 1, 4)), (5, (2, 6))):
         prompt = rng.integers(VOCAB, size=n_prompt).tolist()
-        advantages = group_advantages(rng.normal(size=len(lengths)).tolist())
+        advantages = standardised(rng.normal(size=len(lengths))).tolist()
         chains: list[Chain] = []
         for length, advantage in zip(lengths, advantages, strict=True):
             ids = rng.integers(VOCAB, size=length).tolist()
@@ -61,7 +66,8 @@ def groups(model: Transformer) -> list[tuple[list[int], list[Chain]]]:
     return made
 
 
-def document(prompt: list[int], chains: list[Chain]) -> Document:
+def document(prompt: list[int], chains: list[Chain], first: int = 0) -> Document:
+    """``first`` is the number of its first sampled token, -1 on a later pass."""
     lengths = [len(ids) for ids, _, _, _ in chains]
 
     def along(of_prompt: float, values: list[float]) -> list[float]:
@@ -74,7 +80,12 @@ def document(prompt: list[int], chains: list[Chain]) -> Document:
             COMPLETION: np.array(along(False, own)).astype(bool),
             ADVANTAGE: np.array(along(0, np.repeat([a for *_, a in chains], lengths).tolist())),
             OLD_LOGPROB: np.array(along(0, [x for _, _, old, _ in chains for x in old])),
-            REWARD: np.zeros(len(prompt) + sum(lengths)),
+            SAMPLED_LOGPROB: np.array(along(0, [x for _, _, old, _ in chains for x in old])),
+            FIRST_PASS: np.array(
+                along(NOT_SAMPLED, [*range(first, first + sum(lengths))])
+                if first >= 0
+                else along(-1, [-1] * sum(lengths))
+            ),
         },
         branches=np.array(
             along(0, np.repeat(range(1, len(chains) + 1), lengths).tolist()), np.int16
@@ -83,7 +94,11 @@ def document(prompt: list[int], chains: list[Chain]) -> Document:
 
 
 def batch_of(made: list[tuple[list[int], list[Chain]]], row: int = 24) -> Batch:
-    return to_batch(pack([document(*group) for group in made], row, pad_id=0), CPU)
+    documents, first = [], 0
+    for prompt, chains in made:
+        documents.append(document(prompt, chains, first))
+        first += sum(len(ids) for ids, _, _, _ in chains)
+    return to_batch(pack(documents, row, pad_id=0), CPU)
 
 
 def expected(
@@ -119,15 +134,14 @@ def expected(
 def test_the_loss_is_the_papers(normalisation: Normalisation, kl: float) -> None:
     model, other = policy(0), policy(3)
     made = groups(model)
-    objective = GRPO(
-        model,
+    options = PolicyOptions(
         clip_low=0.1,
         clip_high=0.3,
         normalisation=normalisation,
         constant_length=LONGEST,
         kl=kl,
-        temperature=TEMPERATURE,
     )
+    objective = GRPO(model, options, temperature=TEMPERATURE)
     if kl:
         assert objective.reference is not None
         objective.reference.load_state_dict(other.state_dict())
@@ -149,7 +163,7 @@ def test_before_the_first_update_the_gradient_is_that_of_reinforce() -> None:
         (p, [(ids, [True] * len(ids), logprobs(model, p, ids), a) for ids, _, _, a in chains])
         for p, chains in groups(model)
     ]
-    GRPO(model, temperature=TEMPERATURE).loss(batch_of(made))[0].backward()
+    GRPO(model, PolicyOptions(), temperature=TEMPERATURE).loss(batch_of(made))[0].backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     terms = []
@@ -165,11 +179,66 @@ def test_before_the_first_update_the_gradient_is_that_of_reinforce() -> None:
             assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-6), name
 
 
-def test_advantages_of_a_group() -> None:
-    rewards = [1.0, 0.0, 0.0, 1.0, 1.0]
-    centred = torch.tensor(rewards) - 0.6
-    scaled = centred / (torch.tensor(rewards).std() + 1e-4)
-    assert group_advantages(rewards) == pytest.approx(scaled.tolist(), abs=1e-6)
-    assert group_advantages(rewards, scaled=False) == pytest.approx(centred.tolist(), abs=1e-6)
-    assert group_advantages([0.5] * 3) == [0.0] * 3  # nothing to learn
-    assert group_advantages([1.0]) == [0.0]
+def test_the_trainer_s_own_first_pass_has_a_ratio_of_exactly_1() -> None:
+    """Whatever the sampler's log-probabilities were; they come back in the correction."""
+    model = policy(0)
+    made = groups(model)
+    objective = GRPO(model, PolicyOptions(old="trainer"), temperature=TEMPERATURE)
+    found: dict[int, float] = {}
+    objective.record = lambda numbers, logprob, reference: found.update(
+        zip(numbers.tolist(), logprob.tolist(), strict=True)
+    )
+    _, figures = objective.loss(batch_of(made))
+    assert float(figures["ratio_first"]) == 0.0
+    assert float(figures["logprob_diff"]) > 0.5
+    assert float(figures["clipped"]) == 0.0
+    assert float(figures["entropy"]) == pytest.approx(mean_entropy(model, made), rel=1e-4)
+    expected = [
+        x
+        for prompt, chains in made
+        for ids, written, _, _ in chains
+        for x, own in zip(logprobs(model, prompt, ids), written, strict=True)
+        if own
+    ]
+    assert len(found) == len(expected)
+
+    later = [document(prompt, chains, -1) for prompt, chains in made]
+    _, figures = objective.loss(to_batch(pack(later, 24, pad_id=0), CPU))
+    assert "ratio_first" not in figures
+    assert float(figures["clipped"]) > 0
+
+
+@torch.no_grad()
+def mean_entropy(model: Transformer, made: list[tuple[list[int], list[Chain]]]) -> float:
+    found = []
+    for prompt, chains in made:
+        for ids, written, _, _ in chains:
+            logits = model(torch.tensor([prompt + ids]))[0] / TEMPERATURE
+            of_chain = torch.distributions.Categorical(logits=logits).entropy()
+            at = torch.arange(len(prompt) - 1, len(prompt) + len(ids) - 1)
+            found.append(of_chain[at][torch.tensor(written)])
+    return float(torch.cat(found).mean())
+
+
+def test_a_trainer_that_does_not_repeat_itself_is_stopped() -> None:
+    model = policy(0)
+    model.blocks[0].register_forward_hook(lambda block, given, out: out * (1 + torch.rand(()) / 9))
+    made = groups(model)
+    objective = GRPO(model, PolicyOptions(old="trainer"), temperature=TEMPERATURE)
+    with pytest.raises(UserError, match="so the ratio on the first mini-batch is not 1: switch dr"):
+        objective.loss(batch_of(made))
+    GRPO(model, PolicyOptions(), temperature=TEMPERATURE).loss(batch_of(made))
+
+
+def test_of_several_batches_the_largest_difference_is_logged() -> None:
+    model = policy(0)
+    made = groups(model)
+    objective = GRPO(model, PolicyOptions(), temperature=TEMPERATURE)
+    whole = objective.loss(batch_of(made))[1]
+    parts = [batch_of([group]) for group in made]
+    autocast = torch.autocast("cpu", enabled=False)
+    _, figures = accumulate_gradients(objective, parts, ProcessGroup(), autocast)
+    logged = figures.of_all(ProcessGroup())
+    assert logged.keys() == whole.keys()
+    for name, value in whole.items():
+        assert logged[name] == pytest.approx(float(value), rel=1e-4), name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -25,6 +26,8 @@ class Objective(ABC):
     """
 
     module: nn.Module
+    largest: ClassVar[frozenset[str]] = frozenset()
+    """The figures of which the largest over all batches is logged, not the mean."""
 
     @property
     def saved(self) -> Mapping[str, Saved]:
@@ -55,5 +58,6 @@ class Objective(ABC):
     def loss(self, batch: Batch) -> Loss:
         """The mean loss over the batch's terms, and figures about it.
 
-        A figure is logged as the mean over batches, weighted as the loss is.
+        A figure is logged as the mean over batches, weighted as the loss is, or, if ``largest``
+        names it, as the largest.
         """

@@ -78,6 +78,11 @@ class MultiProcessGroup(ProcessGroup):
         dist.all_reduce(tensor)
         return tensor.tolist()
 
+    def largest(self, numbers: Sequence[float]) -> list[float]:
+        tensor = torch.tensor(list(numbers), dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return tensor.tolist()
+
     def sum_router_loads(self, module: nn.Module) -> None:
         for router in (m for m in module.modules() if isinstance(m, Router)):
             dist.all_reduce(router.load)

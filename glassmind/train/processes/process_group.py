@@ -91,6 +91,10 @@ class ProcessGroup:
         """Each number summed over all processes."""
         return list(numbers)
 
+    def largest(self, numbers: Sequence[float]) -> list[float]:
+        """The largest value of each number in any process."""
+        return list(numbers)
+
     def gradient_norm(self, gradients: list[Tensor]) -> Tensor:
         """The norm of all gradients together, including shards in other processes."""
         return nn.utils.get_total_norm(gradients)

@@ -13,7 +13,10 @@ from typing import Any
 
 from glassmind.files import write_text
 
-CLOCK_FIELDS = ("seconds", "tokens_per_second")
+CLOCK_FIELDS = (
+    *("seconds", "tokens_per_second"),
+    *("sampling_tokens_per_second", "learning_tokens_per_second"),
+)
 _BLOCK = 1 << 16
 
 
