@@ -404,7 +404,8 @@ class PreferencesConfig:
 
     ``right`` and ``short`` are constructed (``data.preferences.generated``). For ``sampled``, the
     model writes ``sampling.samples`` chains for each problem, and the one with the highest
-    ``reward`` is preferred to the one with the lowest. ``validation_fraction`` of a file's prompts
+    ``reward`` (or sum of rewards) is preferred to the one with the lowest; ``reward_model`` is the
+    run of a reward model, if that is one of them. ``validation_fraction`` of a file's prompts
     is kept aside to measure on.
     """
 
@@ -412,6 +413,7 @@ class PreferencesConfig:
     columns: PreferenceColumns = field(default_factory=PreferenceColumns)
     pairs: Literal["right", "short", "sampled"] = "right"
     reward: str = "answer"
+    reward_model: str = ""
     validation_fraction: float = 0.1
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import numpy as np
 import pytest
 import torch
 from interrupt import Stop
@@ -14,12 +15,14 @@ from tiny_servers import pretrained
 from untrained_runs import untrained_run
 
 from glassmind.cli.settings import apply_overrides
+from glassmind.data.preferences.documents import EncodedPreference
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.load import load_pretrained
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.preferences.results import FALLEN, PreferenceResult
 from glassmind.pipeline.preferences.sampled import ranked_pair
+from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
 from glassmind.reason import reward_registry
@@ -107,6 +110,7 @@ class Said(Silent):
 
 
 CHAT = ("start=chatty", "preferences.file=pairs.jsonl", "train.row_tokens=64")
+ONLINE = ("objective=online_dpo", "options.questions=3")
 
 
 @pytest.mark.parametrize(
@@ -114,8 +118,9 @@ CHAT = ("start=chatty", "preferences.file=pairs.jsonl", "train.row_tokens=64")
     [
         (("preferences.pairs=sampled", "preferences.reward=even", "options.loss=ipo"), MODEL),
         ((*CHAT, "lora.rank=2", "options.loss=kto"), "model.safetensors"),
+        ((*ONLINE, "preferences.reward=even"), MODEL),
     ],
-    ids=["sampled", "lora"],
+    ids=["sampled", "lora", "online"],
 )
 def test_an_interrupted_run_ends_like_one_that_was_not(
     settings: tuple[str, ...], model: str
@@ -126,8 +131,9 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
     torch.rand(3)  # a new process has drawn other numbers
     run_training(recipe(*settings), Path("cut"), resume=True)
     for name in (model, "preferences.json"):
-        assert (Path("whole") / name).read_bytes() == (Path("cut") / name).read_bytes()
-    for name in ("loss", "margin", "logprob_chosen", "validation_loss"):
+        if name == model or "objective=online_dpo" not in settings:
+            assert (Path("whole") / name).read_bytes() == (Path("cut") / name).read_bytes()
+    for name in ("loss", "margin", "logprob_chosen", "validation_loss", "reward", "informative"):
         assert logged("whole", name) == logged("cut", name)
     assert abs(logged("whole", "margin")[0]) < 1e-6  # still its own reference
     assert not list(Path("whole").glob("checkpoints/*"))  # with the rows that were kept
@@ -184,11 +190,16 @@ def test_single_answers_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
             ("preferences.file=single.jsonl", "start=chatty"),
             "is a single answer .*set options.loss",
         ),
-        (("preferences.pairs=sampled", "preferences.reward=verifier"), "needs another model"),
+        (("preferences.pairs=sampled", "preferences.reward=verifier"), "needs a verifier"),
         (("preferences.pairs=sampled", "preferences.reward=kindness"), "there is no reward"),
         (("train.row_tokens=10",), "there is no preference to train on"),
         (("preferences.pairs=sampled", "sampling.max_new_tokens=96"), "row_tokens"),
         (("preferences.file=no.jsonl",), "no.jsonl"),
+        ((*ONLINE, "options.loss=kto"), "judges single answers"),
+        ((*ONLINE, "preferences.file=pairs.jsonl"), "makes its own pairs"),
+        ((*ONLINE, "sampling.samples=1"), "sampling.samples must be 2"),
+        ((*ONLINE, "preferences.reward=reward-model"), "needs the run of a reward model"),
+        ((*ONLINE, "preferences.reward_model=start"), "no reward asks the reward model"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(settings: tuple[str, ...], sentence: str) -> None:
@@ -210,18 +221,18 @@ def test_preferences_that_do_not_fit_are_named() -> None:
 
 
 def test_equal_rewards_prefer_nothing() -> None:
-    problem = Problem("a", "?", "1")
-    chains = [
-        [Node(None, "answer", "x", token_ids=ids)] for ids in ((2, 4), (3,), (4,), (5, 7), ())
-    ]
-    group = Trace.of_chains("a", chains).completions
-    even = reward_registry.named("even")
-    pair = ranked_pair(even, problem, group)
-    assert pair is not None and [one.sample for one in pair] == [0, 1]
-    assert ranked_pair(even, problem, group[1:2] + group[3:]) is None
-    broken = Reward("nan", "nan", "Not a number.", lambda problem, completion: float("nan"))
-    with pytest.raises(UserError, match="not a finite number"):
-        ranked_pair(broken, problem, group)
+    every = (((2, 4), 1.0), ((3,), 0.0), ((4,), 1.0), ((5, 7), 0.0), ((), -1.0))
+
+    def group(*members: tuple[tuple[int, ...], float]) -> Group:
+        chains = [[Node(None, "answer", "x", token_ids=ids)] for ids, _ in members]
+        completions = Trace.of_chains("a", chains).completions
+        rewards = np.array([[reward] for _, reward in members])
+        return Group(Problem("a", "?", "1"), (1,), completions, rewards, (False,) * len(members))
+
+    assert ranked_pair(group(*every), [1.0]) == EncodedPreference((1,), (2, 4), (3,))
+    assert ranked_pair(group(*every), [-1.0]) == EncodedPreference((1,), (3,), (2, 4))
+    assert ranked_pair(group(every[1], *every[3:]), [1.0]) is None
+    assert ranked_pair(group(every[4]), [1.0]) is None
 
 
 def test_a_fall_of_both_is_explained(made: Path) -> None:

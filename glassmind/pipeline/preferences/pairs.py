@@ -12,12 +12,12 @@ from glassmind.data.preferences.generated import chain_pairs
 from glassmind.data.preferences.records import Preference
 from glassmind.errors import UserError
 from glassmind.generate import derive_seed
-from glassmind.pipeline.preferences.sampled import sampled_pairs
+from glassmind.pipeline.preferences.sampled import pair_rewarding, sampled_pairs
 from glassmind.pipeline.preferences.starting import Starting, questions_of
 from glassmind.pipeline.prepare import Slices, make_slices
+from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.progress import Progress
 from glassmind.quantity import quantity
-from glassmind.reason.reward_registry import named
 
 SHOWN = 5  # places of rows that are left out
 
@@ -53,17 +53,13 @@ def recipe_pairs(starting: Starting, progress: Progress, *, paired: bool) -> Rec
     recipe, config = starting.recipe, starting.recipe.preferences
     slices = None if config.file else make_slices(recipe, progress)
     if slices is not None and config.pairs == "sampled":
-        if named(config.reward).needs:
-            raise UserError(
-                f"the reward {config.reward} needs another model, which is not there when pairs "
-                "are sampled: set preferences.reward to one that needs none, such as answer"
-            )
+        rewarding = pair_rewarding(starting.llm, recipe)
         some = replace(
             slices,
             train=questions_of(slices.train, starting),
             validation=questions_of(slices.validation, starting),
         )
-        return RecipePairs(partial(_sampled, starting, some, progress), slices)
+        return RecipePairs(partial(_sampled, starting, some, rewarding, progress), slices)
     written = _written(starting, slices, progress, paired=paired)
     return RecipePairs(lambda: written, slices)
 
@@ -98,17 +94,16 @@ def _written(
     return Pairs(training, held_out)
 
 
-def _sampled(starting: Starting, slices: Slices, progress: Progress) -> Pairs:
+def _sampled(starting: Starting, slices: Slices, rewarding: Rewarding, progress: Progress) -> Pairs:
     recipe, llm = starting.recipe, starting.llm
-    reward = named(recipe.preferences.reward)
     found = []
     for number, problems in enumerate((slices.train, slices.validation)):
         found.append(
             sampled_pairs(
                 llm,
                 problems,
-                recipe.sampling,
-                reward,
+                recipe,
+                rewarding,
                 seed=derive_seed(recipe.seed, number),
                 progress=progress,
             )

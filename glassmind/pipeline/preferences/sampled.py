@@ -6,67 +6,73 @@ choices that it really makes (Guo et al. 2024, arXiv 2402.04792, who draw them a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from glassmind.data.preferences.documents import EncodedPreference
-from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.llm import LocalLLM
+from glassmind.pipeline.rollouts.groups import Group
+from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.progress import Progress, watched
-from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Problem
-from glassmind.runs.recipe import SamplingConfig
+from glassmind.reason.reward_scoring import SECONDS
+from glassmind.reason.reward_sum import parse_reward
+from glassmind.records import Problem
+from glassmind.runs.recipe import Recipe
 
 
-def ranked_pair(
-    reward: Reward, problem: Problem, group: Sequence[Completion]
-) -> tuple[Completion, Completion] | None:
-    """The completion with the highest reward and the one with the lowest; the first of each.
-
-    ``None`` if all rewards are equal. Completions without a token are left out.
+def pair_rewarding(llm: LocalLLM, recipe: Recipe) -> Rewarding:
+    """The rewards by which ``[preferences]`` of the recipe ranks samples.
 
     Raises:
-        UserError: a reward is not a finite number.
+        UserError: there is no such reward, or it needs a model that is not there.
     """
-    members = [completion for completion in group if completion.token_ids]
-    rewards = [reward.score(problem, completion) for completion in members]
-    if not all(map(math.isfinite, rewards)):
-        raise UserError(
-            f"the reward {reward.name} of {problem.id} is not a finite number: {rewards}"
-        )
-    if not rewards or max(rewards) == min(rewards):
+    config = recipe.preferences
+    return Rewarding.of(
+        llm,
+        parse_reward(config.reward),
+        seconds=SECONDS,
+        overlong=0,
+        most_tokens=recipe.sampling.max_new_tokens,
+        reward_model=config.reward_model,
+    )
+
+
+def ranked_pair(group: Group, weights: Sequence[float]) -> EncodedPreference | None:
+    """The completion with the highest reward and the one with the lowest, the first of each;
+    ``None`` if all rewards are equal. Completions without a token are left out."""
+    totals = group.rewards_GK @ np.asarray(weights)
+    members = [
+        (total, completion.token_ids)
+        for total, completion in zip(totals.tolist(), group.completions, strict=True)
+        if completion.token_ids
+    ]
+    if not members:
         return None
-    best, worst = rewards.index(max(rewards)), rewards.index(min(rewards))
-    return members[best], members[worst]
-
-
-def encoded_pair(
-    llm: LocalLLM, problem: Problem, pair: tuple[Completion, Completion]
-) -> EncodedPreference:
-    """The pair as ids, after the prompt that it was sampled with."""
-    prompt = llm.prompt(problem.question, llm.style)
-    return EncodedPreference(tuple(prompt), *(completion.token_ids for completion in pair))
+    best = max(members, key=lambda member: member[0])
+    worst = min(members, key=lambda member: member[0])
+    return None if best[0] == worst[0] else EncodedPreference(group.prompt, best[1], worst[1])
 
 
 def sampled_pairs(
     llm: LocalLLM,
     problems: Sequence[Problem],
-    sampling: SamplingConfig,
-    reward: Reward,
+    recipe: Recipe,
+    rewarding: Rewarding,
     *,
     seed: int,
     progress: Progress,
 ) -> list[EncodedPreference]:
     """A pair for every problem whose chains get different rewards; the same seed and weights give
-    the same pairs."""
-    params = SamplingParams.of(sampling, seed=seed)
-    total = len(problems) * params.samples
-    with watched(progress, "sampling pairs", total, "chains") as watch:
+    the same pairs.
+
+    Raises:
+        UserError: a reward fails (``reason.reward_scoring``).
+    """
+    params = SamplingParams.of(recipe.sampling, seed=seed)
+    with watched(progress, "sampling pairs", len(problems) * params.samples, "chains") as watch:
         traces = llm.sample(problems, params, llm.style, watch)
-    found = [ranked_pair(reward, p, t.completions) for p, t in zip(problems, traces, strict=True)]
-    return [
-        encoded_pair(llm, problem, pair)
-        for problem, pair in zip(problems, found, strict=True)
-        if pair is not None
-    ]
+    groups = rewarding.groups(problems, traces)
+    found = [ranked_pair(group, rewarding.weights) for group in groups]
+    return [pair for pair in found if pair is not None]

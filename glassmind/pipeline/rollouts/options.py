@@ -16,8 +16,8 @@ class GRPOOptions(PolicyOptions):
     A set of samples is ``questions`` problems with ``group`` completions each; ``passes`` steps are
     taken on it. A set is divided into ``train.accumulate`` parts, all of which make one step.
     ``reward`` is a reward of ``glassmind methods`` or a sum of several, and no reward may take
-    longer than ``reward_seconds`` for one completion. ``advantage`` compares the rewards
-    (``policy.advantages``).
+    longer than ``reward_seconds`` for one completion. ``reward_model`` is the run of a reward
+    model, if that is one of them. ``advantage`` compares the rewards (``policy.advantages``).
 
     ``resample`` is the number of times that further questions are drawn in the place of those whose
     completions all have the same reward (DAPO's dynamic sampling; 0 keeps them). ``overlong``
@@ -33,6 +33,7 @@ class GRPOOptions(PolicyOptions):
     passes: int = 1
     reward: str = "answer"
     reward_seconds: float = 30.0
+    reward_model: str = ""
     advantage: Advantage = "grpo"
     resample: int = 0
     overlong: int = 0

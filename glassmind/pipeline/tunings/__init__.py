@@ -1,8 +1,8 @@
 """The kinds of fine-tuning, one per file, named as the ``objective`` of a recipe.
 
 Read ``sft`` (problems in our own format), ``pretrain`` (more text), ``chat`` (conversations),
-``classify`` (texts with labels), ``grpo`` (learning from reward), ``preference`` (which of two
-answers is better) and ``reward_model`` (how good is an answer).
+``classify`` (texts with labels), ``grpo`` (learning from reward), ``preference`` and
+``online_dpo`` (which of two answers is better) and ``reward_model`` (how good is an answer).
 
 A file defines ``FINE_TUNING``: the function that trains, and the dataclass of its options, which a
 recipe sets in the table ``[options]``. ``finetune`` finds the file by its name, so a new kind only

@@ -77,6 +77,7 @@ def tune_by_reward(
         seconds=options.reward_seconds,
         overlong=options.overlong,
         most_tokens=longest,
+        reward_model=options.reward_model,
     )
     slices = make_slices(recipe, progress)
     fitting = _fitting(llm, slices.train, recipe, progress)
