@@ -57,9 +57,7 @@ class BradleyTerry(Objective):
         )
         margin_P = chosen_P - rejected_P
         n = max(1, len(margin_P))  # a batch without a pair changes nothing
-        loss = F.softplus(-margin_P).sum() / n
-        if self.centre:
-            loss = loss + self.centre * ((chosen_P + rejected_P) ** 2).sum() / n
+        loss = bradley_terry_terms(chosen_P, rejected_P, self.centre).sum() / n
         figures: dict[str, float | Tensor] = {
             "accuracy": (margin_P.detach() > 0).float().sum() / n,
             "margin": margin_P.detach().sum() / n,
@@ -67,6 +65,12 @@ class BradleyTerry(Objective):
             "reward_rejected": rejected_P.detach().sum() / n,
         }
         return loss, figures
+
+
+def bradley_terry_terms(chosen_P: Tensor, rejected_P: Tensor, centre: float = 0.0) -> Tensor:
+    """The loss (P,) of each pair, from the scores of both answers."""
+    terms_P = F.softplus(rejected_P - chosen_P)
+    return terms_P + centre * (chosen_P + rejected_P) ** 2 if centre else terms_P
 
 
 def answer_scores(scorer: TokenScorer, batch: Batch, layout: AnswerLayout) -> Tensor:
