@@ -26,7 +26,7 @@ What to know about each:
           preferences").
 ``ipo``   Its β (τ in the paper) is not DPO's: 1/(2β) is the difference that is aimed at, so that
           certain preferences do not drive the model ever further from the reference. (trl divides
-          Δ by the length, which is ``average`` here.)
+          Δ by the length, as its authors have heard that the paper's results do: ``average``.)
 ``kto``   Needs no pairs. z is the distance KL(π, π_ref), estimated as the mean Δ of answers to
           *other* prompts (of the answers themselves it would measure what was learned), without
           gradient, and never negative. It is estimated on each batch of a process: with few
