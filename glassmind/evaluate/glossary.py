@@ -179,8 +179,8 @@ TERMS = (
         "verifier",
         "A model that reads a chain and says how likely it is to be right, after each step and at "
         "the end. In the verifier's vote each chain counts by that probability. With "
-        "`verifier.facts`, it is also told what exact checks find out about each step: a false "
-        "equation, a number that is used twice or never.",
+        "`verifier.facts`, its belief is weighed against what exact checks find out about each "
+        "step: a false equation, a number that is used twice or never.",
         report=True,
     ),
 )

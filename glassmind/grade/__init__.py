@@ -10,9 +10,10 @@ they look. Formulas are compared in a process that can be killed: ``symbolic`` a
 Then ``steps`` (is a written step a legal move?) with the game it checks against: ``structure`` and
 ``derivation``; ``arithmetic`` parses the equation of a step. ``chain_checks``, with ``units``,
 finds errors in a chain without knowing the right answer, ``provenance`` says where its numbers come
-from, ``step_facts`` tells a verifier both; ``written_steps`` reads steps in free text, ``support``
-finds numbers in them that come from nowhere, ``programs`` evaluates a chain, or a reply with
-assignments, as a program, and ``bare_arithmetic`` answers a question that is only a sum.
+from, ``step_facts`` says both in bits and ``chain_features`` in numbers, for a verifier;
+``written_steps`` reads steps in free text, ``support`` finds numbers in them that come from
+nowhere, ``programs`` evaluates a chain, or a reply with assignments, as a program, and
+``bare_arithmetic`` answers a question that is only a sum.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ FACTS = (
     "the last operation is a sum or difference",
     "two numbers of the question combined",
 )
-"""The meaning of each bit, from the lowest. Saved verifiers read the first so many, so new facts
-are only ever added at the end."""
+"""The meaning of each bit, from the lowest. A saved verifier has a weight for each
+(``reason.weighing``) and refuses another number of them."""
 
 _BIT = {name: 1 << number for number, name in enumerate(FACTS)}
 

@@ -34,12 +34,6 @@ def surprise(
     return logp_BT, entropy_BT.gather(1, previous_BT).masked_fill(first_BT, 0.0)
 
 
-def bits(facts_BT: Tensor, count: int) -> Tensor:
-    """The ``count`` lowest bits of integers, lowest first: (B, T) → (B, T, count)."""
-    places = torch.arange(count, device=facts_BT.device)
-    return (facts_BT.unsqueeze(-1) >> places) & 1
-
-
 class TokenScorer(nn.Module):
     """A verifier: a transformer (the trunk) that reads a chain, and a judge on top of it.
 
@@ -49,21 +43,23 @@ class TokenScorer(nn.Module):
     and the entropy of the prediction. It learns which unlikely tokens matter: an unlikely result is
     an error, an unlikely but valid order of steps is not.
 
-    The judge can be told more: ``facts`` is the number of facts about each token that a program has
-    found out, such as a false equation or a number of the question that is left unused
-    (``grade.step_facts``). They are further inputs of the same linear map.
+    What the judge believes can be weighed against ``features`` numbers about the chain that a
+    program computes, such as the number of false equations. ``weighing`` (2, 2 + features) holds
+    the coefficients of two logistic regressions, at the ends of steps and of chains: the intercept,
+    that of the judge's logit, and those of the features. They are fitted after training and applied
+    by ``reason.weighing``; until then they leave the judge's logit as it is.
 
     ``trunk`` is a whole ``Transformer``; its language-model head makes the predictions. The judge
     starts as the identity and ``score`` at zero, so an untrained scorer gives 0.5 everywhere.
     """
 
-    def __init__(self, trunk: Transformer, judge_layers: int = 1, facts: int = 0) -> None:
+    def __init__(self, trunk: Transformer, judge_layers: int = 1, features: int = 0) -> None:
         super().__init__()
         config = trunk.config
         self.trunk = trunk
         self.judge_layers = judge_layers
-        self.facts = facts
-        self.evidence = nn.Linear(2 + facts, config.d_model)
+        self.features = features
+        self.evidence = nn.Linear(2, config.d_model)
         layers = range(config.n_layers, config.n_layers + judge_layers)
         judge = [Block(config, layer, trunk.score_bias) for layer in layers]
         for block in judge:
@@ -73,6 +69,11 @@ class TokenScorer(nn.Module):
         self.score = nn.Linear(config.d_model, 1)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
+        self.weighing: nn.Parameter | None = None
+        if features:
+            weighing = torch.zeros(2, 2 + features)
+            weighing[:, 1] = 1.0
+            self.weighing = nn.Parameter(weighing, requires_grad=False)
 
     def forward(
         self,
@@ -81,13 +82,11 @@ class TokenScorer(nn.Module):
         positions_BT: Tensor,
         previous_BT: Tensor,
         mask: Tensor | None,
-        facts_BT: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Score and log-probability of every token, each (B, T).
 
         The score is a logit: its sigmoid is the probability that all is right up to here.
-        ``mask`` is (B, T, T) as in ``Transformer.hidden``. A scorer with facts needs ``facts_BT``:
-        integers whose lowest ``facts`` bits are the facts of each token.
+        ``mask`` is (B, T, T) as in ``Transformer.hidden``.
         """
         hidden_BTD = self.trunk.hidden(
             ids_BT, positions=positions_BT, mask=mask, previous=previous_BT
@@ -96,11 +95,6 @@ class TokenScorer(nn.Module):
         logp_BT, entropy_BT = surprise(self.trunk, hidden_BTD, ids_BT, previous_BT)
         # The judge must not change the trunk's predictions to suit itself: no gradient.
         evidence_BTF = torch.stack((logp_BT, entropy_BT), dim=-1).detach()
-        if self.facts:
-            if facts_BT is None:
-                raise ValueError("this verifier was trained with facts about each step")
-            bits_BTF = bits(facts_BT, self.facts).to(evidence_BTF.dtype)
-            evidence_BTF = torch.cat((evidence_BTF, bits_BTF), dim=-1)
         x_BTD = hidden_BTD + self.evidence(evidence_BTF.to(hidden_BTD.dtype))
         places = self.trunk.places(positions_BT, marks)
         assert places is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections import Counter
@@ -16,15 +17,23 @@ from glassmind.data.batches.loader import RowLoader, Rows
 from glassmind.data.batches.packing import Document, pack
 from glassmind.errors import UserError
 from glassmind.generate import SamplingParams, logprob_difference
-from glassmind.grade.step_facts import FACTS
+from glassmind.grade.chain_features import FEATURES
 from glassmind.llm import LocalLLM
 from glassmind.model import TokenScorer, Transformer
 from glassmind.progress import Progress, watched
 from glassmind.reason.session import Session
-from glassmind.reason.verify import training_documents
+from glassmind.reason.verifier_documents import training_documents
+from glassmind.reason.verify import fit_weighing
 from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.models import VERIFIER, load, load_model, save_model, with_vocabulary
+from glassmind.runs.models import (
+    REINFORCED,
+    VERIFIER,
+    load,
+    load_model,
+    save_model,
+    with_vocabulary,
+)
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
@@ -39,6 +48,7 @@ from glassmind.train.watching.metrics_file import MetricsFile
 # A run has one seed; these derive a separate one for each use.
 SAMPLE_TRAINING, SAMPLE_TESTS, GREEDY = 1, 2, 3
 SCORED_AGAIN = 8  # chains of each sampling whose log-probabilities the trainer checks
+WEIGHED = 1 / 8  # the share of the verifier's problems that its weighing is fitted on
 STYLES: dict[str, Style] = {"direct": "direct", "chain-of-thought": "chain"}
 
 
@@ -171,15 +181,15 @@ def kept(
     return traces
 
 
-def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
-    """The finished ``model`` of a stage as an ``LLM``; its weights are packed once."""
+def stage_llm(job: Job, stage: str, model: Transformer, style: Style | None = None) -> LocalLLM:
+    """The ``model`` of a stage as an ``LLM``; its weights are packed once."""
     return LocalLLM(
         name=stage,
         model=model,
         tokenizer=job.tokenizer,
         format="question",
         stop_ids=frozenset({job.tokenizer.special[END]}),
-        style=STYLES[stage],
+        style=style or STYLES[stage],
         recipe=job.recipe,
         run=job.run,
         default_sampling=job.recipe.sampling,
@@ -225,7 +235,11 @@ def check_agreement(
 
 
 def slice_session(
-    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
+    job: Job,
+    slice: str,
+    problems: Sequence[Problem],
+    models: Sequence[LocalLLM],
+    reinforced: LocalLLM | None = None,
 ) -> Session:
     """The session that the methods share on the problems of one slice.
 
@@ -239,6 +253,8 @@ def slice_session(
         if list(problems) != whole:
             return make()
         sampled = next(llm for llm in models if llm.style == style)
+        if reinforced is not None and name.startswith(f"{REINFORCED}-"):
+            sampled = reinforced
         # Chains that were sampled, and compared, before; and trees, whose spans a tool may correct.
         other = "-judged-" in name or "-searched-" in name
         return kept(job, f"{slice}-{name}", problems, style, make, None if other else sampled)
@@ -250,6 +266,7 @@ def slice_session(
         keep=keep,
         progress=job.progress,
         label=f"{slice}-",
+        reinforced=reinforced,
     )
 
 
@@ -281,10 +298,12 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
 
     traces = kept(job, "verifier-training", problems, "chain", make, llm)
     with job.timed(VERIFIER):
+        aside = math.ceil(WEIGHED * len(problems)) if config.facts else 0
+        learned = len(problems) - aside
         documents = training_documents(
             job.tokenizer,
-            problems,
-            traces,
+            problems[:learned],
+            traces[:learned],
             config.train.row_tokens,
             config.branches,
             prompt=lambda question: llm.prompt(question, "chain"),
@@ -292,9 +311,17 @@ def train_verifier(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> TokenSc
         torch.manual_seed(job.recipe.seed)
         trunk = Transformer(llm.model.config)
         load_weights(trunk, named_weights(llm.model), "the chain-of-thought model")
-        scorer = TokenScorer(trunk, config.layers, len(FACTS) if config.facts else 0)
+        scorer = TokenScorer(trunk, config.layers, FEATURES if config.facts else 0)
         if documents:
             _train_scorer(job, scorer, documents, _end_id(llm, traces))
+            if aside:
+                fit_weighing(
+                    scorer,
+                    job.tokenizer,
+                    problems[learned:],
+                    traces[learned:],
+                    prompt=lambda question: llm.prompt(question, "chain"),
+                )
         else:  # without a finished chain there is nothing to judge, and every score is 0.5
             job.progress.end("the model finished no chain, so the verifier stays untrained")
         trunk_stage = "" if config.language_weight > 0 else "chain-of-thought"

@@ -90,7 +90,8 @@ class Method:
     it always takes the likeliest token, so that a temperature changes nothing. ``in_summary``
     says whether the method is shown where there is room for a few only, and ``in_ladder`` whether
     it runs where no method is named: one that samples for itself, or is of interest only beside its
-    relatives, runs only if it is asked for.
+    relatives, runs only if it is asked for. So does one that is ``pointless_with`` what a session
+    has: with a calculator there are no false equations to find.
 
     A method that needs the reference answers is a *ceiling*: it cannot be used to answer, and shows
     what perfect choosing among the chains would reach. It is not tested against other methods;
@@ -107,6 +108,7 @@ class Method:
     greedy: bool = False
     in_summary: bool = False
     in_ladder: bool = True
+    pointless_with: frozenset[Need] = frozenset()
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

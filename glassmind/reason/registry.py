@@ -22,12 +22,16 @@ from glassmind.reason.methods import (
     direct,
     logprob_vote,
     longer_thinking,
+    plain_chain,
     process_last,
     process_min,
     process_product,
     program_aided,
     program_aided_verifier_vote,
     refinement,
+    reinforced_chain,
+    reinforced_verifier_vote,
+    reinforced_vote,
     score_vote,
     self_consistency,
     shape_vote,
@@ -42,6 +46,7 @@ from glassmind.reason.needs import Need
 
 _BUILT_IN = (
     direct.METHOD,
+    plain_chain.METHOD,
     chain_of_thought.METHOD,
     single_sample.METHOD,
     self_consistency.METHOD,
@@ -65,6 +70,9 @@ _BUILT_IN = (
     refinement.METHOD,
     step_beam.METHOD,
     tree_search.METHOD,
+    reinforced_chain.METHOD,
+    reinforced_vote.METHOD,
+    reinforced_verifier_vote.METHOD,
     any_of_k.METHOD,
 )
 _registry = {method.name: method for method in _BUILT_IN}
@@ -75,7 +83,9 @@ _WHAT: dict[Need, str] = {
     "steps": "chains that can be continued after any step",
     "instructions": "a model that follows instructions",
     "verifier": "a verifier",
+    "reinforced": "a model that has learned from reward as well",
     "tokens": "weights in this process",
+    "calculator": "a calculator (sampling.calculator)",
     "thinking": "tokens that mark the end of thinking",
     "answers": "the reference answers",
     "reward-model": "a reward model",
@@ -111,9 +121,9 @@ def usable(has: Collection[Need]) -> list[Method]:
 
 
 def usual(has: Collection[Need]) -> list[Method]:
-    """The methods that run where none is named: those whose needs are met and that are
-    ``in_ladder``."""
-    return [method for method in usable(has) if method.in_ladder]
+    """The methods that run where none is named: those whose needs are met, that are ``in_ladder``,
+    and that have something to add."""
+    return [m for m in usable(has) if m.in_ladder and not m.pointless_with & set(has)]
 
 
 def require(method: Method, has: Collection[Need]) -> None:

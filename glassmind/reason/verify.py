@@ -1,32 +1,35 @@
-"""Verification: a verifier's input, its training data, and its scores.
+"""Verification: the scores of a verifier.
 
 A verifier reads a question and the chains sampled for it, and gives the end of every step and of
-every chain a probability of being right. The chains of one question are packed as branches of one
-document, so the question is read once for all of them.
+every chain a probability of being right. What it reads, and what it learns from, is made in
+``verifier_documents``; what a program knows of the chains is weighed in by ``weighing``.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
 from glassmind.data.batches.packing import Document, PackedRows, pack
-from glassmind.grade import check_steps, grade
-from glassmind.grade.step_facts import step_facts
+from glassmind.grade.chain_features import Floats, prefix_features
 from glassmind.llm.local import LocalLLM
 from glassmind.model import TokenScorer
+from glassmind.reason.verifier_documents import (
+    Prompt,
+    chain_ends,
+    chain_labels,
+    chains_document,
+)
+from glassmind.reason.weighing import fit, probability
 from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
-from glassmind.tokenize import Tokenizer, encode_prompt
+from glassmind.tokenize import Tokenizer
 from glassmind.train.batch import to_batch
-
-Prompt = Callable[[str], Sequence[int]]
-"""The prompt's ids for a question, as the model that wrote the chains was prompted."""
 
 
 class Verify(Protocol):
@@ -41,133 +44,6 @@ class Verify(Protocol):
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Trace]: ...
-
-
-def chain_labels(problem: Problem, completion: Completion) -> list[tuple[int, float]]:
-    """(token index in the completion, label) for the end of every step and of the chain.
-
-    A step is right if it and all steps before it are legal moves towards the answer; if the
-    problem's steps cannot be checked, only the chain's end is labelled. A chain is right if its
-    answer is.
-    """
-    steps, end = _ends(completion)
-    labels = []
-    checks = check_steps(problem, completion.steps)
-    for position, check in zip(steps, checks, strict=True):
-        if check.valid is not None:
-            labels.append((position, float(check.valid)))
-    if end is not None:
-        right = completion.answer is not None and grade(problem.answer, completion.answer)
-        labels.append((end, float(right)))
-    return labels
-
-
-def chain_facts(problem: Problem, completion: Completion) -> list[tuple[int, int]]:
-    """(token index in the completion, facts) for the end of every step and of the chain."""
-    steps, end = _ends(completion)
-    found, last = step_facts(problem.question, completion.steps, completion.answer)
-    return [*zip(steps, found, strict=False), *([] if end is None else [(end, last)])]
-
-
-def _ends(completion: Completion) -> tuple[list[int], int | None]:
-    """The token indices at which each closed step ends, and the chain itself, if it ended."""
-    steps, closing, at = [], set(completion.step_ends), -1
-    for index in completion.path:
-        at += len(completion.trace.nodes[index].token_ids)
-        if index in closing:
-            steps.append(at)
-    return steps, at if completion.finish == "stop" and at >= 0 else None
-
-
-def chains_document(
-    tokenizer: Tokenizer,
-    problem: Problem,
-    completions: Sequence[Completion],
-    *,
-    with_labels: bool,
-    prompt: Prompt | None = None,
-) -> Document:
-    """One question and its chains as one branching document.
-
-    ``prompt`` encodes the question as the model was prompted; by default, in our own format. With
-    labels, tokens of chains with the right answer are marked as completion, so that the language
-    loss is trained on them.
-    """
-    if prompt is None:
-        ids = encode_prompt(tokenizer, problem.question, "chain")
-    else:
-        ids = list(prompt(problem.question))
-    branches = [0] * len(ids)
-    labels = [float("nan")] * len(ids)
-    facts = [0] * len(ids)
-    imitate = [False] * len(ids)
-    for number, completion in enumerate(completions, 1):
-        start, length = len(ids), len(completion.token_ids)
-        ids += completion.token_ids
-        branches += [number] * length
-        labels += [float("nan")] * length
-        facts += [0] * length
-        for position, found in chain_facts(problem, completion):
-            facts[start + position] = found
-        right = False
-        if with_labels:
-            for position, label in chain_labels(problem, completion):
-                labels[start + position] = label
-                right = label == 1.0
-        imitate += [right] * length
-    return Document(
-        ids=np.array(ids, np.int32),
-        columns={
-            COMPLETION: np.array(imitate),
-            LABEL: np.array(labels, np.float32),
-            FACTS: np.array(facts, np.int64),
-        },
-        branches=np.array(branches, np.int16),
-    )
-
-
-def training_documents(
-    tokenizer: Tokenizer,
-    problems: Sequence[Problem],
-    traces: Sequence[Trace],
-    row_tokens: int,
-    branches: int,
-    *,
-    prompt: Prompt | None = None,
-) -> list[Document]:
-    """Documents to train a verifier on: each problem's distinct chains, ``branches`` to a document.
-
-    A chain sampled twice is kept once. Right and wrong chains alternate, and only documents with
-    both are kept (unless there are none), because ranking needs both. Documents longer than a row
-    lose chains until they fit.
-    """
-    mixed_documents: list[Document] = []
-    documents: list[Document] = []
-    for problem, trace in zip(problems, traces, strict=True):
-        distinct = list({c.token_ids: c for c in trace.completions if c.finish == "stop"}.values())
-        right = [c for c in distinct if c.answer is not None and grade(problem.answer, c.answer)]
-        kept = {c.sample for c in right}
-        wrong = [c for c in distinct if c.sample not in kept]
-        dealt = _alternate(right, wrong)
-        for start in range(0, len(dealt), branches):
-            members = dealt[start : start + branches]
-            document = chains_document(tokenizer, problem, members, with_labels=True, prompt=prompt)
-            while len(document) > row_tokens and len(members) > 1:
-                members = members[:-1]
-                document = chains_document(
-                    tokenizer, problem, members, with_labels=True, prompt=prompt
-                )
-            if len(document) <= row_tokens:
-                verdicts = {c.sample in kept for c in members}
-                (mixed_documents if len(verdicts) == 2 else documents).append(document)
-    return mixed_documents or documents
-
-
-def _alternate(first: list[Completion], second: list[Completion]) -> list[Completion]:
-    """The elements of both lists in turn, then the rest of the longer one."""
-    short = min(len(first), len(second))
-    mixed = [c for pair in zip(first, second, strict=False) for c in pair]
-    return mixed + first[short:] + second[short:]
 
 
 def score_traces(
@@ -188,6 +64,48 @@ def score_traces(
     The wall-clock time is divided by the tokens read. A chain that never ended scores 0.
     """
     started = time.perf_counter()
+    judged: list[_Judgements] = [{} for _ in problems]
+    prompts: list[dict[tuple[int, ...], int]] = [{} for _ in problems]
+    total = 0
+    for one in _readings(
+        scorer, tokenizer, problems, traces, prompt, document_tokens, batch_tokens, progress
+    ):
+        total += one.tokens
+        prompts[one.problem][one.members[0].token_ids] = one.prompt_tokens
+        question = problems[one.problem].question
+        for chain, read in zip(one.members, one.read, strict=True):
+            judged[one.problem][chain.token_ids] = chain_beliefs(scorer, question, chain, read)
+    seconds = time.perf_counter() - started
+    each = seconds / max(1, total)
+    return [
+        _with_scores(trace, judgements, read, each)
+        for trace, judgements, read in zip(traces, judged, prompts, strict=True)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """Some chains of one problem, and what the scorer read in each: its logits and the
+    log-probabilities of the chain's tokens (2, T)."""
+
+    problem: int
+    members: Sequence[Completion]
+    read: Sequence[Floats]
+    prompt_tokens: int
+    tokens: int
+
+
+def _readings(
+    scorer: TokenScorer,
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    traces: Sequence[Trace],
+    prompt: Prompt | None,
+    document_tokens: int,
+    batch_tokens: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[_Reading]:
+    """Every distinct chain once, the shortest documents first."""
     device = next(scorer.parameters()).device
     pieces: list[tuple[int, list[Completion], Document]] = []
     for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
@@ -198,8 +116,6 @@ def score_traces(
             )
             pieces.append((number, members, document))
     pieces.sort(key=lambda piece: len(piece[2]))
-    judged: list[_Judgements] = [{} for _ in problems]
-    prompts: list[dict[tuple[int, ...], int]] = [{} for _ in problems]
     scorer.eval()
     start = 0
     while start < len(pieces):
@@ -208,24 +124,46 @@ def score_traces(
             end += 1
         batch = pieces[start:end]
         with torch.inference_mode():
-            probabilities = _read(scorer, [piece[2] for piece in batch], tokenizer, device)
-        for read, (number, members, document) in zip(probabilities, batch, strict=True):
+            rows = _read(scorer, [piece[2] for piece in batch], tokenizer, device)
+        for row, (number, members, document) in zip(rows, batch, strict=True):
             assert document.branches is not None
-            at = int((document.branches == 0).sum())
-            prompts[number][members[0].token_ids] = at
-            for completion in members:
-                tokens = read[at : at + len(completion.token_ids)]
-                judged[number][completion.token_ids] = _judged(completion, tokens)
-                at += len(completion.token_ids)
+            asked = int((document.branches == 0).sum())
+            ends = asked + np.cumsum([len(chain.token_ids) for chain in members])
+            read = np.split(row[:, asked : ends[-1]], ends[:-1] - asked, axis=1)
+            yield _Reading(number, members, read, asked, len(document))
         start = end
         if progress is not None:
             progress(start, len(pieces))
-    seconds = time.perf_counter() - started
-    each = seconds / max(1, sum(len(document) for _, _, document in pieces))
-    return [
-        _with_scores(trace, judgements, read, each)
-        for trace, judgements, read in zip(traces, judged, prompts, strict=True)
-    ]
+
+
+def fit_weighing(
+    scorer: TokenScorer,
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    traces: Sequence[Trace],
+    *,
+    prompt: Prompt | None = None,
+) -> None:
+    """Set ``scorer.weighing`` by chains that the judge has not learned from (``weighing``).
+
+    Of equal chains of a problem one counts. Without a labelled step, or a chain that ended, the
+    judge's logit stays as it is.
+    """
+    assert scorer.weighing is not None
+    of_steps: list[tuple[Floats, float]] = []
+    of_chains: list[tuple[Floats, float]] = []
+    for one in _readings(scorer, tokenizer, problems, traces, prompt, 320, 16_384):
+        problem = problems[one.problem]
+        for chain, read in zip(one.members, one.read, strict=True):
+            steps, end = chain_ends(chain)
+            rows = weighing_inputs(problem.question, chain, read)
+            row_at = dict(zip([*steps, end], rows, strict=False))
+            for at, label in chain_labels(problem, chain):
+                (of_chains if at == end else of_steps).append((row_at[at], label))
+    for row, examples in zip(scorer.weighing.data, (of_steps, of_chains), strict=True):
+        if examples:
+            inputs, labels = (np.array(column) for column in zip(*examples, strict=True))
+            row.copy_(torch.from_numpy(fit(inputs, labels)))
 
 
 def _bounded(chains: Sequence[Completion], limit: int) -> Iterator[list[Completion]]:
@@ -278,26 +216,51 @@ def _read(
     documents: Sequence[Document],
     tokenizer: Tokenizer,
     device: torch.device,
-) -> np.ndarray:
-    """The probability at every token, one document per row: (documents, width)."""
+) -> Floats:
+    """The judge's logit and the log-probability of every token, one document per row: (documents,
+    2, width)."""
     width = max(len(document) for document in documents)
     rows = [pack([document], width, tokenizer.special.get("<|pad|>", 0)) for document in documents]
     batch = to_batch(PackedRows.join(rows), device)
-    scores, _ = scorer(
+    scores, logprobs = scorer(
         batch.ids,
         positions_BT=batch.positions,
         previous_BT=batch.previous,
         mask=batch.mask,
-        facts_BT=batch[FACTS] if scorer.facts else None,
     )
-    probabilities: np.ndarray = scores.float().sigmoid().cpu().numpy()
-    return probabilities
+    read: Floats = torch.stack((scores.float(), logprobs.float()), 1).double().cpu().numpy()
+    return read
 
 
-def _judged(completion: Completion, probabilities: np.ndarray) -> tuple[tuple[float, ...], float]:
-    steps, end = _ends(completion)
-    judged = tuple(float(probabilities[position]) for position in steps)
-    return judged, 0.0 if end is None else float(probabilities[end])
+def chain_beliefs(
+    scorer: TokenScorer, question: str, chain: Completion, read: Floats
+) -> tuple[tuple[float, ...], float]:
+    """The verifier's probability at the end of every closed step and of the chain; 0 for a chain
+    that did not end.
+
+    ``read`` (2, T) are the judge's logit and the log-probability of the chain's tokens.
+    """
+    steps, end = chain_ends(chain)
+    if scorer.weighing is None:
+        ends = [*steps, *([] if end is None else [end])]
+        beliefs = torch.from_numpy(read[0][ends]).float().sigmoid().tolist()
+    else:
+        of_step, of_chain = scorer.weighing.detach().double().cpu().numpy()
+        inputs = weighing_inputs(question, chain, read)
+        beliefs = [
+            *probability(inputs[: len(steps)], of_step).tolist(),
+            *probability(inputs[len(steps) :], of_chain).tolist(),
+        ]
+    return tuple(beliefs[: len(steps)]), 0.0 if end is None else beliefs[-1]
+
+
+def weighing_inputs(question: str, chain: Completion, read: Floats) -> Floats:
+    """The judge's logit and the features (``grade.chain_features``) at the end of every closed
+    step, and of the chain if it ended: (ends, 1 + F)."""
+    steps, end = chain_ends(chain)
+    features = prefix_features(question, chain.steps, chain.answer, read[1], steps, end)
+    ends = [*steps, *([] if end is None else [end])]
+    return np.column_stack([read[0][ends], features])
 
 
 def verify_function(model: object) -> Verify:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassmind.grade.step_facts import step_facts
+from glassmind.grade.chain_features import Floats
 from glassmind.llm.local import LocalLLM
 from glassmind.model import TokenScorer
-from glassmind.reason.verify import Prompt
+from glassmind.reason.verifier_documents import Prompt
+from glassmind.reason.verify import chain_beliefs
 from glassmind.records import OUTCOME, PROCESS, Completion, Cost, Problem, Trace
 from glassmind.tokenize import Tokenizer, encode_prompt
 
@@ -68,8 +69,7 @@ def score_nodes(
     rows: list[_Row] = []
     for number, (problem, trace) in enumerate(zip(problems, traces, strict=True)):
         asked = _asked(tokenizer, problem, prompt)
-        for row in _rows(number, asked, trace, wanted[number], row_tokens):
-            rows.append(_with_facts(row, problem, trace) if scorer.facts else row)
+        rows += _rows(number, asked, trace, wanted[number], row_tokens)
     rows.sort(key=lambda row: len(row.ids))
     scores: list[dict[int, dict[str, float]]] = [{} for _ in traces]
     read: list[dict[int, int]] = [{} for _ in traces]
@@ -80,12 +80,16 @@ def score_nodes(
         while end < len(rows) and (end + 1 - start) * len(rows[end].ids) <= batch_tokens:
             end += 1
         with torch.inference_mode():
-            probabilities = _read(scorer, rows[start:end], device)
-        for row, beliefs in zip(rows[start:end], probabilities, strict=True):
-            nodes = traces[row.problem].nodes
-            for node, at in row.ends.items():
-                name = OUTCOME if nodes[node].finish == "stop" else PROCESS
-                scores[row.problem][node] = {name: float(beliefs[at])}
+            read_tokens = _read(scorer, rows[start:end], device)
+        for row, tokens in zip(rows[start:end], read_tokens, strict=True):
+            trace, question = traces[row.problem], problems[row.problem].question
+            for node in row.wanted:
+                path = trace.path(node)
+                at = [place for index in path for place in row.places[index]]
+                chain = Completion(trace, path)
+                name = OUTCOME if chain.finish == "stop" else PROCESS
+                belief = _belief(scorer, question, chain, tokens[:, at])
+                scores[row.problem][node] = {name: belief}
             for node, tokens in row.read.items():
                 read[row.problem][node] = read[row.problem].get(node, 0) + tokens
         start = end
@@ -120,8 +124,8 @@ class _Row:
     """T tokens of one problem: the question and some nodes of its tree.
 
     ``sees`` (T, T) says which tokens each may attend to, and ``previous`` which token predicts it.
-    ``lasts`` maps the nodes to their last tokens, and ``ends`` the wanted ones; ``read`` says how
-    many tokens count for each node. ``facts`` are those about each token (``grade.step_facts``).
+    ``places`` are the indices of each node's tokens, ``wanted`` the nodes to judge, and ``read``
+    says how many tokens count for each node.
     """
 
     problem: int
@@ -129,10 +133,9 @@ class _Row:
     positions: list[int]
     previous: list[int]
     sees: NDArray[np.bool_]
-    lasts: dict[int, int]
-    ends: dict[int, int]
+    places: dict[int, range]
+    wanted: tuple[int, ...]
     read: dict[int, int]
-    facts: list[int]
 
 
 def _asked(tokenizer: Tokenizer, problem: Problem, prompt: Prompt | None) -> list[int]:
@@ -171,9 +174,11 @@ def _row(
     sees = np.zeros((total, total), bool)
     sees[: len(asked), : len(asked)] = np.tri(len(asked), dtype=bool)
     last: dict[int | None, int] = {None: len(asked) - 1}
+    places = {}
     for index in members:
         node = trace.nodes[index]
         start, count, before = len(ids), len(node.token_ids), last[node.parent]
+        places[index] = range(start, start + count)
         if not count:
             last[index] = before
             continue
@@ -192,45 +197,41 @@ def _row(
         positions=positions,
         previous=previous,
         sees=sees,
-        lasts={node: last[node] for node in members},
-        ends={node: last[node] for node in ends},
+        places=places,
+        wanted=tuple(ends),
         read=read,
-        facts=[0] * total,
     )
 
 
-def _with_facts(row: _Row, problem: Problem, trace: Trace) -> _Row:
-    """The row with what a program knows about each closed step and each end of a chain."""
-    facts = list(row.facts)
-    for node, at in row.lasts.items():
-        one, chain = trace.nodes[node], Completion(trace, trace.path(node))
-        if one.finish != "stop" and not (one.kind == "step" and one.closed):
-            continue
-        steps, end = step_facts(problem.question, chain.steps, chain.answer)
-        facts[at] = end if one.finish == "stop" else steps[-1]
-    return replace(row, facts=facts)
+def _belief(scorer: TokenScorer, question: str, chain: Completion, read: Floats) -> float:
+    """The verifier's probability at the last token of a path; of an open step, the judge's own."""
+    steps, end = chain_beliefs(scorer, question, chain, read)
+    if chain.finish == "stop":
+        return end
+    if chain.step_ends and chain.step_ends[-1] == chain.path[-1]:
+        return steps[-1]
+    return float(torch.tensor(read[0, -1]).float().sigmoid())
 
 
-def _read(scorer: TokenScorer, rows: Sequence[_Row], device: torch.device) -> NDArray[np.float32]:
-    """The probability at every token, one problem per row: (R, width)."""
+def _read(scorer: TokenScorer, rows: Sequence[_Row], device: torch.device) -> Floats:
+    """The judge's logit and the log-probability of every token, one problem per row: (R, 2,
+    width)."""
     width = max(len(row.ids) for row in rows)
     shape = (len(rows), width)
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     previous = np.tile(np.arange(width), (len(rows), 1))
-    facts = np.zeros(shape, np.int64)
     hidden = np.full((*shape, width), -np.inf, np.float32)
     hidden[:, range(width), range(width)] = 0.0  # padding sees itself: no softmax over nothing
     for number, row in enumerate(rows):
         count = len(row.ids)
         ids[number, :count], positions[number, :count] = row.ids, row.positions
-        previous[number, :count], facts[number, :count] = row.previous, row.facts
+        previous[number, :count] = row.previous
         hidden[number, :count, :count][row.sees] = 0.0
-    scores, _ = scorer(
+    scores, logprobs = scorer(
         torch.from_numpy(ids).to(device),
         positions_BT=torch.from_numpy(positions).to(device),
         previous_BT=torch.from_numpy(previous).to(device),
         mask=torch.from_numpy(hidden).to(device),
-        facts_BT=torch.from_numpy(facts).to(device) if scorer.facts else None,
     )
-    probabilities: NDArray[np.float32] = scores.float().sigmoid().cpu().numpy()
-    return probabilities
+    read: Floats = torch.stack((scores.float(), logprobs.float()), 1).double().cpu().numpy()
+    return read

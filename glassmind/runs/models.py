@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from glassmind.errors import UserError
-from glassmind.grade.step_facts import FACTS
+from glassmind.grade.chain_features import FEATURES
 from glassmind.interop.building import skeleton
 from glassmind.model import ModelConfig, TokenScorer, Transformer
 from glassmind.model.facts import model_facts
@@ -30,7 +30,8 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.token_kinds import token_kinds
 
 SHIPPED = "word-problems"
-STAGES = ("chain-of-thought", "direct", "pretrain")
+REINFORCED = "reinforced"
+STAGES = (REINFORCED, "chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
 CLASSIFIER = "classifier.json"
 """What the folder of a classifier has, and no other run's."""
@@ -45,8 +46,8 @@ class SavedModel:
 
     ``tokenizer`` is the fingerprint of the one they were trained with, ``sha256`` the checksum of
     the tensor file. A scorer has ``judge_layers`` blocks above its trunk; ``trunk`` names the stage
-    whose weights the trunk has, if they are not stored again. ``facts`` is the number of facts
-    about each step that a scorer is told (``TokenScorer``).
+    whose weights the trunk has, if they are not stored again. ``features`` is the number of
+    features that its judge is weighed against (``TokenScorer``).
     """
 
     format: int
@@ -57,15 +58,15 @@ class SavedModel:
     sha256: str
     judge_layers: int | None = None
     trunk: str | None = None
-    facts: int = 0
+    features: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind == "scorer") != (self.judge_layers is not None):
             raise ValueError("judge_layers must be given for a scorer, and for no other kind")
         if not 0 <= (self.judge_layers or 0) <= 1000:
             raise ValueError("judge_layers must be a small number")
-        if not 0 <= self.facts <= (len(FACTS) if self.kind == "scorer" else 0):
-            raise ValueError(f"facts must be from 0 to {len(FACTS)}, and only a scorer has any")
+        if self.features not in ((0, FEATURES) if self.kind == "scorer" else (0,)):
+            raise ValueError(f"features must be 0 or, for a scorer, {FEATURES}")
         if self.trunk is not None and self.trunk not in (*STAGES, *FORMER_STAGES.values()):
             raise ValueError(f"trunk must be one of {', '.join(STAGES)}")
 
@@ -130,7 +131,7 @@ def save_model(
         sha256=sha256(folder / "model.safetensors"),
         judge_layers=module.judge_layers if isinstance(module, TokenScorer) else None,
         trunk=trunk_stage or None,
-        facts=module.facts if isinstance(module, TokenScorer) else 0,
+        features=module.features if isinstance(module, TokenScorer) else 0,
     )
     write_record(folder / "model.json", described)
 
@@ -185,7 +186,7 @@ def load_model(
         made = Transformer(config)
         module: Transformer | TokenScorer = made
         if found.judge_layers is not None:
-            module = TokenScorer(made, found.judge_layers, found.facts)
+            module = TokenScorer(made, found.judge_layers, found.features)
     load_weights(module, tensors, str(folder / "model.safetensors"))
     return module.to(device).eval()
 
@@ -211,8 +212,8 @@ def shipped_run() -> RunFolder:
 def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str = "cpu") -> Loaded:
     """Load the model of a run's folder, or the one that comes with the package.
 
-    ``stage`` picks a model of the run; by default the best there is (the chain-of-thought model,
-    else the direct one, else the pretrained one).
+    ``stage`` picks a model of the run; by default the best there is (the one that has learned from
+    reward, else the chain-of-thought model, else the direct one, else the pretrained one).
 
     Raises:
         UserError: there is no run, no such model in it, or a file of it is damaged.

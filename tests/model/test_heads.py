@@ -141,32 +141,3 @@ def test_judging_does_not_bend_the_evidence() -> None:
     assert gradients["trunk.blocks.0.attention.query.weight"] is not None
     logp.sum().backward()  # the language-model loss does learn there
     assert scorer.trunk.unembed.weight.grad is not None
-
-
-def test_facts_are_further_evidence() -> None:
-    """A scorer with facts adds a column of its map for every bit that is set, and nothing else."""
-    config = ModelConfig(vocab_size=VOCAB, d_model=16, n_layers=1, max_tokens=32)
-    scorer = TokenScorer(Transformer(config), judge_layers=0, facts=3).eval()
-    with torch.no_grad():
-        for parameter in scorer.parameters():
-            parameter.normal_(std=0.4, generator=torch.Generator().manual_seed(0))
-        scorer.judge_norm = torch.nn.Identity()  # so that the score is linear in the evidence
-    batch = batch_of([branching([7, 8], [[9, 10], [11]])], 5)
-    facts = torch.tensor([[0, 0b101, 0, 0b1010, 0b010]])  # the fourth bit of one is beyond them
-
-    @torch.no_grad()
-    def scored(given: Tensor | None) -> Tensor:
-        return scorer(
-            batch.ids,
-            positions_BT=batch.positions,
-            previous_BT=batch.previous,
-            mask=batch.mask,
-            facts_BT=given,
-        )[0]
-
-    added = (scorer.score.weight @ scorer.evidence.weight)[0, 2:].tolist()
-    expected = [0.0, added[0] + added[2], 0.0, added[1], added[1]]
-    difference = scored(facts) - scored(torch.zeros_like(facts))
-    torch.testing.assert_close(difference[0], torch.tensor(expected), atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="trained with facts"):
-        scored(None)

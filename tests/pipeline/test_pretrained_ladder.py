@@ -25,7 +25,7 @@ from glassmind.pipeline.ask import ask
 from glassmind.pipeline.ladder import run_ladder
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.pretrained_ladder import solution_documents
-from glassmind.reason.verify import chain_labels, chains_document
+from glassmind.reason.verifier_documents import chain_labels, chains_document
 from glassmind.records import Problem, Step, Trace
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import (

@@ -90,3 +90,15 @@ def test_solutions_must_be_those_of_the_problems() -> None:
     other = Solution.of("1", Trace("other"))
     with pytest.raises(ValueError, match="solution of other stands where that of p belongs"):
         verdicts([PROBLEM], [other])
+
+
+def test_a_calculator_leaves_nothing_to_methods_that_look_for_false_equations() -> None:
+    plain = {method.name for method in registry.usual({*HAS, "steps"})}
+    with_one = {method.name for method in registry.usual({*HAS, "steps", "calculator"})}
+    assert with_one - plain == {"plain-chain"}
+    assert plain - with_one == {
+        "checked-vote",
+        "checked-verifier-vote",
+        "program-aided",
+        "program-aided-verifier-vote",
+    }

@@ -11,16 +11,16 @@ import pytest
 import torch
 from random_scorer import random_scorer
 
-from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
-from glassmind.grade.step_facts import FACTS as FACT_NAMES
-from glassmind.grade.step_facts import step_facts
-from glassmind.model import ModelConfig, TokenScorer, Transformer
-from glassmind.reason.verify import (
+from glassmind.data.batches.columns import COMPLETION, LABEL
+from glassmind.grade.chain_features import FEATURES
+from glassmind.grade.step_facts import FACTS
+from glassmind.model import TokenScorer
+from glassmind.reason.verifier_documents import (
     chain_labels,
     chains_document,
-    score_traces,
     training_documents,
 )
+from glassmind.reason.verify import fit_weighing, score_traces
 from glassmind.records import Completion, Finish, Problem, Step, Trace
 from glassmind.tokenize import (
     CharTokenizer,
@@ -176,32 +176,6 @@ def test_documents_fit_their_row() -> None:
     assert training_documents(TOKENIZER, [PROBLEM], [trace(row)], prompt + 3, branches=6) == []
 
 
-def test_facts_stand_where_labels_do() -> None:
-    members = [completion(RIGHT, 0), completion(SLIP, 1)]
-    document = chains_document(TOKENIZER, PROBLEM, members, with_labels=True)
-    assert document.branches is not None
-    for number, member in enumerate(members, 1):
-        here = document.branches == number
-        labelled = [i for i, x in enumerate(document[LABEL][here]) if not math.isnan(x)]
-        assert np.flatnonzero(document[FACTS][here]).tolist() == labelled
-        steps, end = step_facts(PROBLEM.question, member.steps, member.answer)
-        assert document[FACTS][here][labelled].tolist() == [*steps, end]
-    assert not document[FACTS][document.branches == 0].any()
-    bare = chains_document(TOKENIZER, PROBLEM, members, with_labels=False)
-    assert (bare[FACTS] == document[FACTS]).all()
-
-
-def test_a_verifier_reads_the_facts() -> None:
-    config = ModelConfig(vocab_size=TOKENIZER.vocab_size, max_tokens=256, d_model=16, n_layers=1)
-    made = TokenScorer(Transformer(config), 0, facts=len(FACT_NAMES))
-    with torch.no_grad():
-        made.score.weight.fill_(1.0)
-        before = score_traces(made, TOKENIZER, [PROBLEM], [trace([completion(SLIP)])])
-        made.evidence.weight[:, 2 + FACT_NAMES.index("a false equation")] = -torch.arange(16.0)
-        after = score_traces(made, TOKENIZER, [PROBLEM], [trace([completion(SLIP)])])
-    assert before[0].completions[0].step_scores[0] != after[0].completions[0].step_scores[0]
-
-
 def test_problems_do_not_mix() -> None:
     other = completion((["legs: 4*2=8"], "8"), problem=UNCHECKED)
     documents = training_documents(
@@ -323,3 +297,37 @@ def test_scores_are_the_scorer_s_own(scorer: TokenScorer) -> None:
     ends = [i for i, token in enumerate(one.token_ids) if token == STEP]
     assert scored.step_scores == pytest.approx([float(chances[i]) for i in ends], abs=1e-5)
     assert scored.score == pytest.approx(float(chances[-1]), abs=1e-5)
+
+
+# ---------------------------------------------------------------------- weighed against facts
+
+
+def test_an_unfitted_weighing_leaves_the_judge_s_belief(scorer: TokenScorer) -> None:
+    plain = score_traces(scorer, TOKENIZER, [PROBLEM], TRACES[:1])
+    told = random_scorer(TOKENIZER.vocab_size, FEATURES)
+    same = score_traces(told, TOKENIZER, [PROBLEM], TRACES[:1])
+    for one, other in zip(plain[0].completions, same[0].completions, strict=True):
+        assert other.step_scores == pytest.approx(one.step_scores, abs=1e-6)
+        assert other.score == pytest.approx(one.score, abs=1e-6)
+
+
+def test_a_fitted_weighing_believes_the_facts() -> None:
+    """The judge guesses, and the chains are wrong exactly where an equation is false."""
+    told = random_scorer(TOKENIZER.vocab_size, FEATURES)
+    slips = [completion((["pencils: 3*12=36", f"left: 36-6={n}"], str(n))) for n in (29, 31, 28)]
+    learned = [trace([completion(RIGHT), completion(SWAPPED), *slips])] * 4
+    fit_weighing(told, TOKENIZER, [PROBLEM] * 4, learned)
+    unseen = [completion((["pencils: 3*12=36", "left: 36-6=32"], "32")), completion(RIGHT)]
+    (found,) = score_traces(told, TOKENIZER, [PROBLEM], [trace(unseen)])
+    wrong, right = found.completions
+    assert wrong.score < 0.3 < 0.7 < right.score
+    assert wrong.step_scores[1] < 0.3 < 0.7 < right.step_scores[1]
+    assert wrong.step_scores[0] == pytest.approx(right.step_scores[0], abs=1e-6)
+
+
+def test_a_weighing_needs_something_to_learn_from() -> None:
+    told = random_scorer(TOKENIZER.vocab_size, FEATURES)
+    before = told.weighing.clone()
+    fit_weighing(told, TOKENIZER, [PROBLEM], [trace([from_ids(completion(RIGHT).token_ids[:4])])])
+    assert torch.equal(told.weighing, before)
+    assert len(FACTS) * 2 + 3 == FEATURES

@@ -10,7 +10,8 @@ import pytest
 import torch
 from random_scorer import random_scorer
 
-from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
+from glassmind.grade.chain_features import FEATURES
+from glassmind.model import TokenScorer
 from glassmind.reason.verify import score_traces
 from glassmind.reason.verify_tree import score_nodes
 from glassmind.records import OUTCOME, PROCESS, Node, Problem, Trace
@@ -80,19 +81,9 @@ def test_chains_are_scored_as_the_verifier_of_chains_does(scorer: TokenScorer) -
                 assert other.score == pytest.approx(chain.score, abs=1e-5)
 
 
-def test_a_verifier_is_told_the_facts_of_each_step() -> None:
-    """As ``score_traces`` tells them, chain by chain."""
-    torch.manual_seed(0)
-    trunk = Transformer(
-        ModelConfig(
-            vocab_size=TOKENIZER.vocab_size, max_tokens=256, d_model=16, n_layers=1,
-            attention=AttentionConfig(n_heads=2),
-        )
-    )  # fmt: skip
-    told = TokenScorer(trunk, 1, facts=20)
-    with torch.no_grad():
-        for parameter in told.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
+def test_beliefs_are_weighed_as_those_of_whole_chains() -> None:
+    told = random_scorer(TOKENIZER.vocab_size, FEATURES)
+    torch.nn.init.normal_(told.weighing, generator=torch.Generator().manual_seed(0))
     problems = [replace(PROBLEMS[0], question="There are 3, and then 4 more. How many?")]
     chains = [["a: 3+4=7", "b: 7+4=11"], ["a: 3+4=7", "b: 7+7=15"], ["c: 9*3=27"]]
     nodes: list[Node] = []

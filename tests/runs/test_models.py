@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from glassmind.errors import UserError
-from glassmind.grade.step_facts import FACTS
+from glassmind.grade.chain_features import FEATURES
 from glassmind.model import AttentionConfig, ModelConfig, TokenScorer, Transformer
 from glassmind.runs.folder import open_run
 from glassmind.runs.models import VERIFIER, load, load_model, save_model, with_vocabulary
@@ -103,25 +103,25 @@ def test_a_trunk_that_is_another_stage_s_model_is_stored_once(run: Path) -> None
         load_model(folder, TOKENIZER)
 
 
-def test_a_scorer_s_facts_are_saved(tmp_path: Path) -> None:
-    scorer = TokenScorer(Transformer(CONFIG), 1, facts=5)
+def test_a_scorer_s_weighing_is_saved(tmp_path: Path) -> None:
+    scorer = TokenScorer(Transformer(CONFIG), 1, FEATURES)
+    torch.nn.init.normal_(scorer.weighing)
     save_model(tmp_path, scorer, TOKENIZER, VERIFIER)
     found = load_model(tmp_path, TOKENIZER)
     assert isinstance(found, TokenScorer)
-    assert found.facts == 5
-    assert torch.equal(found.evidence.weight, scorer.evidence.weight)
+    assert torch.equal(found.weighing, scorer.weighing)
     described = json.loads((tmp_path / "model.json").read_text("utf-8"))
-    for wrong in (-1, len(FACTS) + 1):
-        (tmp_path / "model.json").write_text(json.dumps(described | {"facts": wrong}), "utf-8")
-        with pytest.raises(UserError, match=r"facts must be from 0 to"):
+    for wrong in (-1, FEATURES + 1):
+        (tmp_path / "model.json").write_text(json.dumps(described | {"features": wrong}), "utf-8")
+        with pytest.raises(UserError, match=r"features must be 0 or, for a scorer"):
             load_model(tmp_path, TOKENIZER)
     # As written before there were any:
     save_model(tmp_path, TokenScorer(Transformer(CONFIG), 1), TOKENIZER, VERIFIER)
     now = json.loads((tmp_path / "model.json").read_text("utf-8"))
-    del now["facts"]
+    del now["features"]
     (tmp_path / "model.json").write_text(json.dumps(now), "utf-8")
     old = load_model(tmp_path, TOKENIZER)
-    assert isinstance(old, TokenScorer) and old.facts == 0
+    assert isinstance(old, TokenScorer) and old.weighing is None
 
 
 def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:

@@ -53,9 +53,6 @@ COMPLETION = Column("completion", "bool", False)
 LABEL = Column("label", "float32", math.nan)
 """The target of a verifier or a classifier at a token; NaN for no target."""
 
-FACTS = Column("facts", "int64", 0)
-"""What a program has found out at a token, as bits (``grade.step_facts``), for a verifier."""
-
 
 def pick(columns: Mapping[Column, Values], column: Column) -> Values:
     """The values of ``column``.

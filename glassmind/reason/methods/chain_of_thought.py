@@ -24,7 +24,7 @@ METHOD = Method(
     explanation="The model writes its steps first and always takes the likeliest token.",
     solve=solve,
     needs=frozenset({"chain"}),
-    compared_with=("direct",),
+    compared_with=("direct", "plain-chain"),
     greedy=True,
     in_summary=True,
 )

@@ -35,4 +35,5 @@ METHOD = Method(
     needs=frozenset({"chain", "verifier"}),
     compared_with=("verifier-vote", "self-consistency", "checked-vote"),
     scales=True,
+    pointless_with=frozenset({"calculator"}),
 )

@@ -27,4 +27,5 @@ METHOD = Method(
     needs=frozenset({"chain"}),
     compared_with=("self-consistency",),
     scales=True,
+    pointless_with=frozenset({"calculator"}),
 )

@@ -71,4 +71,5 @@ METHOD = Method(
     needs=frozenset({"chain"}),
     compared_with=("self-consistency",),
     scales=True,
+    pointless_with=frozenset({"calculator"}),
 )

@@ -40,4 +40,5 @@ METHOD = Method(
     needs=frozenset({"chain", "steps", "verifier"}),
     compared_with=("self-consistency", "verifier-vote", "program-aided"),
     scales=True,
+    pointless_with=frozenset({"calculator"}),
 )

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.batches.columns import COMPLETION, FACTS, LABEL
+from glassmind.data.batches.columns import COMPLETION, LABEL
 from glassmind.model import TokenScorer
 from glassmind.train.batch import Batch, to_device
 from glassmind.train.objectives.objective import Loss, Objective
@@ -55,7 +55,6 @@ class Verify(Objective):
             positions_BT=batch.positions,
             previous_BT=batch.previous,
             mask=batch.mask,
-            facts_BT=batch[FACTS] if self.module.facts else None,
         )
         scores_BT = scores_BT.float()
         labelled_BT = ~np.isnan(batch.rows[LABEL])
