@@ -78,6 +78,9 @@ _SHOWN = 8  # chains of a trace when it is printed
 OUTCOME, PROCESS = "outcome", "process"
 """The names under which a verifier's judgements are kept: of a whole chain, and of a step."""
 
+REWARD = "reward"
+"""The name under which a reward model's score of a whole chain is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

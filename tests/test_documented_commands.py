@@ -123,6 +123,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "book.txt").write_text("Once upon a time there was a bear.\n\n" * 40 + TEXTS[0])
     problem = {"question": TEXTS[0], "answer": "31", "steps": ["3*12=36", "36-5=31"]}
     (folder / "my.jsonl").write_text(json.dumps(problem) + "\n")
+    pair = {"prompt": "Hi", "chosen": "Hello!", "rejected": "What?"}
+    (folder / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     steps = {"question": TEXTS[0], "steps": ["3*12=36", "36-5=30"], "label": 1}
     for name in ("solutions.jsonl", "labelled.jsonl"):
         (folder / name).write_text(json.dumps(steps) + "\n")

@@ -51,13 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--as",
         dest="kind",
-        choices=("problems", "chats", "labels"),
+        choices=("problems", "chats", "labels", "preferences"),
         default="problems",
-        help="what the rows are: problems (default), conversations, or texts with labels",
+        help="problems (default), conversations, texts with labels, or preferences",
     )
     add_columns(check)
     check.add_argument("--text-column", default="text", metavar="NAME", help="of labels")
-    check.add_argument("--label-column", default="label", metavar="NAME", help="of labels")
+    check.add_argument(
+        "--label-column", default="label", metavar="NAME", help="of labels, or of preferences"
+    )
+    for name in ("prompt", "chosen", "rejected", "completion"):
+        check.add_argument(f"--{name}-column", default="", metavar="NAME", help="of preferences")
     for action in (show, make):
         action.add_argument(
             "--split", choices=_SPLITS, default="train", help="the split to draw from"

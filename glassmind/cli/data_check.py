@@ -12,6 +12,7 @@ from glassmind.errors import UserError
 
 if TYPE_CHECKING:
     from glassmind.data import Chat, Labelled
+    from glassmind.data.preferences.records import Preference
     from glassmind.data.rows.bad_rows import Checked
     from glassmind.records import Problem
 
@@ -21,9 +22,10 @@ def check(args: argparse.Namespace) -> None:
     from glassmind.cli.data_options import chosen_columns
     from glassmind.data.chats import check_chats
     from glassmind.data.labelled import check_labelled
+    from glassmind.data.preferences.files import PreferenceColumns, check_preferences
     from glassmind.data.problems.files import check_problems
 
-    found: Checked[Problem] | Checked[Chat] | Checked[Labelled]
+    found: Checked[Problem] | Checked[Chat] | Checked[Labelled] | Checked[Preference]
     counts: dict[str, object]
     if args.kind == "problems":
         problems = check_problems(args.file, chosen_columns(args))
@@ -31,6 +33,13 @@ def check(args: argparse.Namespace) -> None:
     elif args.kind == "chats":
         chats = check_chats(args.file)
         found, counts = chats, _chat_counts(chats.good)
+    elif args.kind == "preferences":
+        columns = PreferenceColumns(
+            *(args.prompt_column, args.chosen_column, args.rejected_column),
+            *(args.completion_column, args.label_column),
+        )
+        preferences = check_preferences(args.file, columns)
+        found, counts = preferences, _preference_counts(preferences.good)
     else:
         texts = check_labelled(args.file, args.text_column, args.label_column)
         found, counts = texts, _label_counts(texts.good)
@@ -107,6 +116,19 @@ def _chat_counts(chats: Sequence[Chat]) -> dict[str, object]:
         "other_fields": dict(fields.most_common()),
         "with_tools": sum(bool(chat.tools) for chat in chats),
         "answers_of_weight_0": sum(len(chat.unlearned) for chat in chats),
+    }
+
+
+def _preference_counts(preferences: Sequence[Preference]) -> dict[str, object]:
+    paired = [one for one in preferences if one.paired]
+    good = sum(one.chosen is not None for one in preferences if not one.paired)
+    longer = sum(len(str(one.chosen)) > len(str(one.rejected)) for one in paired)
+    return {
+        "pairs": len(paired),
+        "pairs_whose_chosen_answer_is_longer": longer,
+        "single_answers": len(preferences) - len(paired),
+        "good_single_answers": good,
+        "different_prompts": len({repr(one.prompt) for one in preferences}),
     }
 
 

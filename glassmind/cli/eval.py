@@ -48,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also give the sampled chains this reward (glassmind methods lists them)",
     )
+    parser.add_argument(
+        "--reward-model",
+        default="",
+        metavar="RUN",
+        help="also have the reward model of this run score them",
+    )
     add_thinking_arguments(parser)
     parser.add_argument(
         "--shots", type=int, default=0, metavar="K", help="worked examples before each question"
@@ -122,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
             llm,
             methods=args.method,
             rewards=args.reward,
+            reward_model=args.reward_model,
             limit=args.limit,
             shots=args.shots,
             sampling=sampling,
@@ -217,8 +224,8 @@ def _measure_text(args: argparse.Namespace) -> int:
     from glassmind.pipeline.likelihood_tasks import measure_text
     from glassmind.serialization import encode
 
-    for option in ("method", "reward", "samples", "temperature", "max_tokens", "shots", "show",
-                   "out", "against"):  # fmt: skip
+    for option in ("method", "reward", "reward_model", "samples", "temperature", "max_tokens",
+                   "shots", "show", "out", "against"):  # fmt: skip
         if getattr(args, option):
             name = option.replace("_", "-")
             raise UserError(f"{args.task} measures a text, to which --{name} does not apply")

@@ -3,8 +3,9 @@
 Read ``stories`` first (a family of word problems, its skeletons and how they are told), then
 ``splits`` (what keeps training and test apart) and ``generator``, which combines them. ``problems``
 are those from files, read as ``rows``. For fine-tuning, ``chats`` reads conversations, which
-``chat_encoding`` encodes, and ``labelled`` reads texts with labels; ``pretraining`` is for text
-without either. ``batches`` makes what a trainer reads.
+``chat_encoding`` encodes, ``labelled`` reads texts with labels, and ``preferences`` which of two
+answers is better; ``pretraining`` is for text without any of these. ``batches`` makes what a
+trainer reads.
 """
 
 from __future__ import annotations

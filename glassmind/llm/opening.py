@@ -28,7 +28,15 @@ from glassmind.llm.prompts import PromptFormat
 from glassmind.llm.remote import API_KEY, RemoteLLM, is_address
 from glassmind.model import TokenScorer
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.models import CLASSIFIER, SHIPPED, VERIFIER, Loaded, load, load_model
+from glassmind.runs.models import (
+    CLASSIFIER,
+    REWARD_MODEL,
+    SHIPPED,
+    VERIFIER,
+    Loaded,
+    load,
+    load_model,
+)
 
 Source = LLM | Loaded | Pretrained | str | Path | None
 """What ``as_llm`` turns into a model; ``None`` is the one that comes with the package."""
@@ -79,6 +87,11 @@ def open_local(
         raise UserError(
             f"{text} is a classifier, which labels texts and does not write any: "
             f"glassmind classify --model {text} 'a text'"
+        )
+    if (Path(path) / REWARD_MODEL).is_file():
+        raise UserError(
+            f"{text} is a reward model, which scores answers and does not write any: "
+            f"glassmind eval --task validation --reward-model {text}"
         )
     name = name or Path(text.removeprefix(HUB)).name
     if is_pretrained(path):

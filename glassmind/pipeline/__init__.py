@@ -7,13 +7,14 @@ with ``report_files`` for its report; ``announcement`` and ``forecast`` say how 
 which trains a finished model further: the kinds are the files of ``tunings``, and ``tuning`` is
 what they share, with ``opened_model`` (a model of either kind). ``rollouts`` are sampled to learn
 from reward, ``sampled_chains`` to be imitated, and ``student_chains`` are those of a student in
-training; ``answer_ends`` teaches a model to stop; ``adapters`` keeps LoRA's matrices.
-``time_budget`` turns minutes into steps, ``scaling`` trains several sizes.
+training; ``preferences`` are pairs of answers. ``chat_format`` writes conversations, and
+``answer_ends`` teaches a model to stop; ``adapters`` keeps LoRA's matrices. ``time_budget`` turns
+minutes into steps, ``scaling`` trains several sizes.
 
 Using a model: ``ask`` (with ``answer``, what comes back), ``check`` (a solution that somebody has
 written), ``evaluate`` (on one of the ``tasks``, with ``fingerprint`` and ``sample_store``, which
 keep what was sampled), ``likelihood_tasks`` (multiple choice and perplexity), ``judge`` (one model
-compares the answers of others), ``frontier`` (accuracy against cost), ``coverage`` (pass@k before
-and after training), ``explain`` (the loss of a step), ``convert`` (into ``formats``). ``calls`` are
-the commands as functions.
+compares the answers of others), ``reward_models`` (which score answers), ``frontier`` (accuracy
+against cost), ``coverage`` (pass@k before and after training), ``explain`` (the loss of a step),
+``convert`` (into ``formats``). ``calls`` are the commands as functions.
 """

@@ -31,6 +31,7 @@ from glassmind.pipeline.announcement import announce, answering_work
 from glassmind.pipeline.fingerprint import provenance
 from glassmind.pipeline.ladder import climb
 from glassmind.pipeline.likelihood_tasks import grade_choices
+from glassmind.pipeline.reward_models import load_reward_model
 from glassmind.pipeline.sample_store import SampleStore
 from glassmind.pipeline.tasks.prompts import shipped_prompt
 from glassmind.pipeline.tasks.registry import require_answer_task, require_task
@@ -40,11 +41,12 @@ from glassmind.progress import Progress, Silent
 from glassmind.reason import registry, reward_registry
 from glassmind.reason.method import Budget, Method, Solution
 from glassmind.reason.reward import Reward
+from glassmind.reason.reward_model import RewardModel
+from glassmind.reason.rewards import reward_model as reward_model_reward
 from glassmind.reason.session import Session, not_kept
 from glassmind.records import Problem, Trace
 from glassmind.runs.models import shipped_run
 from glassmind.runs.recipe import Recipe, SamplingConfig
-from glassmind.tokenize import Style
 
 
 def task_recipe(llm: LLM) -> Recipe:
@@ -130,6 +132,7 @@ def grade_task(
     *,
     methods: Sequence[str] = (),
     rewards: Sequence[str] = (),
+    reward_model: str | Path = "",
     limit: int = 0,
     shots: int = 0,
     sampling: SamplingConfig | None = None,
@@ -148,7 +151,8 @@ def grade_task(
     ``shots`` training problems with their solutions. ``methods`` are the names of those to run,
     by default all whose needs the model meets, and where only one chain is sampled, those that
     need no more. ``columns`` and ``on_bad_row`` are for a task that is a file. ``rewards`` are
-    names of rewards to give the sampled chains. ``tokens`` limits what a method may spend on a
+    names of rewards to give the sampled chains, and ``reward_model`` is the run of a reward model
+    that scores them, too. ``tokens`` limits what a method may spend on a
     problem (``Budget``). Questions too long for the model's context
     count as wrong; ``Ladder.skipped`` says how many.
 
@@ -165,8 +169,10 @@ def grade_task(
     if isinstance(chosen_task, TextTask):
         raise UserError(f"the task {task} is measured by glassmind.pipeline.likelihood_tasks")
     asked = [registry.named(name) for name in dict.fromkeys(methods)]
-    wanted = [reward_registry.named(name) for name in dict.fromkeys(rewards)]
+    names = [*rewards, *([reward_model_reward.REWARD.name] if reward_model else [])]
+    wanted = [reward_registry.named(name) for name in dict.fromkeys(names)]
     llm = as_llm(model)
+    scoring = _reward_model(reward_model, llm)
     recipe = task_recipe(llm)
     say = (progress or Silent()).end
     request = Wanted(recipe, argument, limit, columns, on_bad_row, say)
@@ -198,7 +204,7 @@ def grade_task(
     for method in asked:
         registry.require(method, session.has)
     for reward in wanted:
-        if missing := reward.needs - session.has:
+        if missing := reward.needs - session.has - ({"reward-model"} if scoring else set()):
             raise UserError(f"the reward {reward.name} needs {registry.missing_in_words(missing)}")
     chosen = [m for m in registry.usable(session.has) if _wanted(m, asked, config.samples)]
     if isinstance(llm, LocalLLM) and progress is not None:
@@ -218,7 +224,7 @@ def grade_task(
         rows=tuple(ladder_row(method, task, result.verdicts) for method in chosen),
         skipped=sum(map(_skipped, any_method)),
         rewards=tuple(
-            reward_row(reward, task, problems, _chains(session, reward, problems, llm.style))
+            reward_row(reward, task, problems, _chains(session, reward, problems, llm, scoring))
             for reward in wanted
         ),
         abstention=abstention_rows(problems, result.solutions) if chosen_task.abstention else (),
@@ -253,11 +259,37 @@ def _engine_seconds(llm: LLM) -> float:
 
 
 def _chains(
-    session: Session, reward: Reward, problems: Sequence[Problem], style: Style
+    session: Session,
+    reward: Reward,
+    problems: Sequence[Problem],
+    llm: LLM,
+    scoring: RewardModel | None,
 ) -> list[Trace]:
-    """The session's sampled chains, with the verifier's scores if the reward needs them."""
+    """The session's sampled chains, with the scores that the reward needs."""
     get = session.judged if "verifier" in reward.needs else session.samples
-    return get(problems, session.sampled.samples, style)
+    traces = get(problems, session.sampled.samples, llm.style)
+    if scoring is not None and "reward-model" in reward.needs:
+        assert isinstance(llm, LocalLLM)
+        return scoring.judge(llm, problems, traces)
+    return traces
+
+
+def _reward_model(source: str | Path, llm: LLM) -> RewardModel | None:
+    """The reward model at ``source``, if it is given.
+
+    Raises:
+        UserError: there is none, or it cannot read what ``llm`` writes.
+    """
+    if not source:
+        return None
+    if not isinstance(llm, LocalLLM):
+        raise UserError(
+            f"a reward model reads tokens, which {llm.name} does not send: evaluate a model whose "
+            "weights are here"
+        )
+    found = load_reward_model(source)
+    found.require_tokenizer_of(llm)
+    return found
 
 
 def _wanted(method: Method, asked: Sequence[Method], samples: int) -> bool:

@@ -10,6 +10,7 @@ record of a method, and ``needs``), ``methods`` (one file each), ``registry`` (t
 Searches write their own chains: ``tree`` (a trace that grows), ``search`` (trees of all problems in
 step) and ``verify_tree`` (scoring nodes of a tree). ``reward``, ``rewards`` and ``reward_registry``
 do for rewards what the others do for methods; ``reward_sum`` adds several up, ``reward_scoring``
-deals with those that fail, ``reward_holes`` are rewards that can be fooled, for study, and
-``kept_chains`` chooses right chains to learn from. The models themselves are in ``glassmind.llm``.
+deals with those that fail, ``reward_model`` asks a model, ``reward_holes`` are rewards that can be
+fooled, for study, and ``kept_chains`` chooses right chains to learn from. The models themselves are
+in ``glassmind.llm``.
 """

@@ -15,10 +15,11 @@ Need = Literal[
     "calculator",
     "thinking",
     "answers",
+    "reward-model",
 ]
 """A model that answers without steps, a model that writes steps first, one whose chains can be
 continued after any step (``llm.model.StepModel``), one that does what a prompt says
 (``llm.model.PromptedModel``), a verifier, a second model that has also learned from reward, control
 over which tokens a model writes (weights in this process, not a remote server), chains that are
-sampled with a calculator, tokens that mark the end of its thinking, and the reference answers of
-the problems."""
+sampled with a calculator, tokens that mark the end of its thinking, the reference answers of the
+problems, and a reward model."""

@@ -88,6 +88,7 @@ _WHAT: dict[Need, str] = {
     "calculator": "a calculator (sampling.calculator)",
     "thinking": "tokens that mark the end of thinking",
     "answers": "the reference answers",
+    "reward-model": "a reward model",
 }
 
 
@@ -141,6 +142,8 @@ def missing_in_words(needs: Collection[Need]) -> str:
     said = in_words(needs)
     if "answers" in needs:
         return f"{said}, which only glassmind eval and the ladder have"
+    if "reward-model" in needs:
+        return f"{said}: name a run of glassmind train reward-model by --reward-model"
     return f"{said}, and this model has none: use a run of glassmind ladder"
 
 

@@ -23,8 +23,8 @@ class Reward:
     """A reward, with its description for tables and commands.
 
     ``name`` is used by commands and files, ``title`` is shown to people, and ``explanation`` is one
-    sentence that says what it measures. ``needs`` may contain ``"verifier"``: the completions then
-    have the verifier's scores.
+    sentence that says what it measures. ``needs`` may contain ``"verifier"`` or
+    ``"reward-model"``: the completions then have the scores of that model.
     """
 
     name: str

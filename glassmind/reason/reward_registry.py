@@ -8,9 +8,9 @@ from __future__ import annotations
 from glassmind.errors import UserError
 from glassmind.reason.reward import Reward
 from glassmind.reason.reward_holes import HOLES
-from glassmind.reason.rewards import answer, steps, verifier
+from glassmind.reason.rewards import answer, reward_model, steps, verifier
 
-_BUILT_IN = (answer.REWARD, steps.REWARD, verifier.REWARD)
+_BUILT_IN = (answer.REWARD, steps.REWARD, verifier.REWARD, reward_model.REWARD)
 _registry = {reward.name: reward for reward in _BUILT_IN}
 _holes = {hole.name: hole.reward for hole in HOLES}
 

@@ -35,6 +35,8 @@ STAGES = (REINFORCED, "chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
 CLASSIFIER = "classifier.json"
 """What the folder of a classifier has, and no other run's."""
+REWARD_MODEL = "reward-model.json"
+"""What the folder of a reward model has, and no other run's."""
 FORMAT = 1  # of model.json
 
 
@@ -124,7 +126,7 @@ def save_model(
         format=FORMAT,
         kind="scorer" if isinstance(module, TokenScorer) else "transformer",
         stage=stage,
-        tokenizer=_mark(tokenizer),
+        tokenizer=tokenizer_mark(tokenizer),
         config=trunk.config,
         sha256=sha256(folder / "model.safetensors"),
         judge_layers=module.judge_layers if isinstance(module, TokenScorer) else None,
@@ -134,7 +136,8 @@ def save_model(
     write_record(folder / "model.json", described)
 
 
-def _mark(tokenizer: SavedTokenizer | ComposedTokenizer) -> str:
+def tokenizer_mark(tokenizer: SavedTokenizer | ComposedTokenizer) -> str:
+    """SHA-256 (hex) of everything that decides the ids: of equal tokenizers it is equal."""
     if isinstance(tokenizer, ComposedTokenizer):
         return tokenizer.fingerprint
     return fingerprint(tokenizer)
@@ -158,7 +161,7 @@ def load_model(
     config = found.config
     padded = isinstance(tokenizer, ComposedTokenizer) and config.vocab_size > tokenizer.vocab_size
     fits = padded or config.vocab_size == tokenizer.vocab_size  # published models have spare rows
-    if not fits or found.tokenizer != _mark(tokenizer):
+    if not fits or found.tokenizer != tokenizer_mark(tokenizer):
         raise UserError(
             f"the model in {folder} (vocabulary {config.vocab_size}) was trained with another "
             f"tokenizer than the one next to it (vocabulary {tokenizer.vocab_size})"

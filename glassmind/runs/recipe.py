@@ -17,6 +17,7 @@ from typing import Literal
 import tomli_w
 
 from glassmind.data.generator import ProblemDial
+from glassmind.data.preferences.files import PreferenceColumns
 from glassmind.data.problems.column_mapping import ProblemColumns
 from glassmind.data.rows.bad_rows import OnBadRow
 from glassmind.errors import UserError
@@ -420,6 +421,29 @@ class ClassifyConfig:
 
 
 @dataclass(frozen=True)
+class PreferencesConfig:
+    """Which of two answers is better: a ``file`` of rows (``data.preferences.files``), or, without
+    one, ``pairs`` made for the recipe's problems.
+
+    ``right`` and ``short`` are constructed (``data.preferences.generated``). For ``sampled``, the
+    model writes ``sampling.samples`` chains for each problem, and the one with the highest
+    ``reward`` (or sum of rewards) is preferred to the one with the lowest; ``reward_model`` is the
+    run of a reward model, if that is one of them. ``validation_fraction`` of a file's prompts
+    is kept aside to measure on.
+    """
+
+    file: str = ""
+    columns: PreferenceColumns = field(default_factory=PreferenceColumns)
+    pairs: Literal["right", "short", "sampled"] = "right"
+    reward: str = "answer"
+    reward_model: str = ""
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        _within(self, 0, 0.5, "validation_fraction")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything a run needs to be repeated on the same machine, bit for bit.
 
@@ -430,8 +454,9 @@ class Recipe:
     Face model, a GGUF file, or the name of a shipped model. The model and the tokenizer are then
     those of ``start``, and ``[model]`` and ``[tokenizer]`` are ignored.
 
-    ``on_bad_row`` says what becomes of a file of problems, conversations or labelled texts in which
-    some rows cannot be used: it is refused, or the run goes on without them and says which.
+    ``on_bad_row`` says what becomes of a file of problems, conversations, labelled texts or
+    preferences in which some rows cannot be used: it is refused, or the run goes on without them
+    and says which.
     """
 
     name: str = "unnamed"
@@ -454,6 +479,7 @@ class Recipe:
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     chats: ChatsConfig = field(default_factory=ChatsConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    preferences: PreferencesConfig = field(default_factory=PreferencesConfig)
     options: Options = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from glassmind.errors import UserError
 from glassmind.evaluate.ladder.rewards import reward_row, rewards_text
 from glassmind.reason import reward_registry
 from glassmind.reason.reward import Reward
-from glassmind.records import OUTCOME, Completion, Node, Problem, Step, Trace
+from glassmind.records import OUTCOME, REWARD, Completion, Node, Problem, Step, Trace
 
 PROBLEM = Problem(
     "p",
@@ -64,6 +64,15 @@ def test_a_verifier_s_reward_needs_its_scores() -> None:
     assert reward.score(PROBLEM, completion(answer="1", score=0.25)) == 0.25
     with pytest.raises(ValueError, match="has no verifier's score"):
         reward.score(PROBLEM, completion(answer="1"))
+
+
+def test_a_reward_model_s_reward_needs_its_scores() -> None:
+    reward = reward_registry.named("reward-model")
+    trace = Trace.of_chains("p", [chain("1"), []])
+    [scored] = trace.with_scores({0: {REWARD: -1.5}}, {}).completions
+    assert reward.score(PROBLEM, scored) == -1.5
+    with pytest.raises(ValueError, match="has no score of a reward model"):
+        reward.score(PROBLEM, trace.completions[0])
 
 
 def test_a_row_says_where_there_is_something_to_learn() -> None:

@@ -7,9 +7,11 @@ all completions of a set of samples at once, before they are rewarded one by one
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
+from glassmind.pipeline.reward_models import load_reward_model
 from glassmind.reason.needs import Need
 from glassmind.reason.verify import verify_function
 from glassmind.records import Problem, Trace
@@ -35,19 +37,43 @@ def verifier_judge(llm: LocalLLM) -> Judge:
     return lambda problems, traces: verify(scorer, tokenizer, problems, traces)
 
 
+REWARD_MODEL: Need = "reward-model"
 JUDGES: Mapping[Need, Callable[[LocalLLM], Judge]] = {"verifier": verifier_judge}
 
 
-def judges_for(needs: Collection[Need], llm: LocalLLM) -> list[Judge]:
-    """The judges that fulfil all ``needs``, in a fixed order.
+def reward_model_judge(source: str, llm: LocalLLM) -> Judge:
+    """The reward model in the run ``source``.
+
+    Raises:
+        UserError: there is none, or it cannot read what ``llm`` writes.
+    """
+    if not source:
+        raise UserError(
+            "the reward reward-model needs the run of a reward model, which `glassmind train "
+            "reward-model` makes: name it by options.reward_model (of pairs: "
+            "preferences.reward_model)"
+        )
+    found = load_reward_model(source)
+    found.require_tokenizer_of(llm)
+    found.scorer.to(llm.model.embed.weight.device)
+    return partial(found.judge, llm)
+
+
+def judges_for(needs: Collection[Need], llm: LocalLLM, reward_model: str = "") -> list[Judge]:
+    """The judges that fulfil all ``needs``, in a fixed order; ``reward_model`` is the run of one.
 
     Raises:
         UserError: the model lacks one, or nothing here fulfils a need.
     """
-    unknown = sorted(set(needs) - set(JUDGES))
+    unknown = sorted(set(needs) - {*JUDGES, REWARD_MODEL})
     if unknown:
         raise UserError(
             f"options.reward needs {', '.join(unknown)}, which training does not offer: choose a "
             "reward that needs nothing else"
         )
-    return [make(llm) for need, make in JUDGES.items() if need in needs]
+    judges = [make(llm) for need, make in JUDGES.items() if need in needs]
+    if REWARD_MODEL in needs:
+        judges.append(reward_model_judge(reward_model, llm))
+    elif reward_model:
+        raise UserError(f"no reward asks the reward model {reward_model}: leave it out")
+    return judges

@@ -39,6 +39,7 @@ def rewarding(llm: LocalLLM, recipe: Recipe, options: RolloutOptions) -> Rewardi
         seconds=options.reward_seconds,
         overlong=options.overlong,
         most_tokens=recipe.sampling.max_new_tokens,
+        reward_model=options.reward_model,
     )
 
 

@@ -17,7 +17,8 @@ class RolloutOptions(PolicyOptions):
     A set of samples is ``questions`` problems with ``group`` completions each; ``passes`` steps are
     taken on it. A set is divided into ``train.accumulate`` parts, all of which make one step.
     ``reward`` is a reward of ``glassmind methods`` or a sum of several, and no reward may take
-    longer than ``reward_seconds`` for one completion.
+    longer than ``reward_seconds`` for one completion. ``reward_model`` is the run of a reward
+    model, if that is one of them.
 
     ``curriculum`` is the order of the questions: in turn, or by how often they are solved
     (``data.problems.curriculum``). ``resample`` is the number of times that further questions are
@@ -41,6 +42,7 @@ class RolloutOptions(PolicyOptions):
     passes: int = 1
     reward: str = "answer"
     reward_seconds: float = 30.0
+    reward_model: str = ""
     resample: int = 0
     curriculum: CurriculumName = "uniform"
     overlong: int = 0

@@ -33,14 +33,21 @@ class Rewarding:
 
     @classmethod
     def of(
-        cls, llm: LocalLLM, reward: RewardSum, *, seconds: float, overlong: int, most_tokens: int
+        cls,
+        llm: LocalLLM,
+        reward: RewardSum,
+        *,
+        seconds: float,
+        overlong: int,
+        most_tokens: int,
+        reward_model: str = "",
     ) -> Rewarding:
-        """With the judges that the rewards need.
+        """With the judges that the rewards need; ``reward_model`` is the run of one.
 
         Raises:
             UserError: ``llm`` has no such judge.
         """
-        judges = tuple(judges_for(reward.needs, llm))
+        judges = tuple(judges_for(reward.needs, llm, reward_model))
         return cls(llm, reward, judges, seconds, overlong, most_tokens)
 
     @property

@@ -12,9 +12,9 @@ from glassmind.data.batches.packing import pack
 from glassmind.data.chat_encoding import ChatDocuments
 from glassmind.data.chats import Chat, load_chats, problem_chat, split_chats
 from glassmind.errors import UserError
-from glassmind.interop.pretrained import Pretrained
-from glassmind.pipeline.answer_ends import AnswerEnd, ended_documents
-from glassmind.pipeline.convert import is_own, load_any
+from glassmind.pipeline.answer_ends import ended_documents
+from glassmind.pipeline.chat_format import ChatFormat
+from glassmind.pipeline.convert import load_any
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.tuning import (
     FineTuning,
@@ -28,18 +28,7 @@ from glassmind.pipeline.tuning import (
 from glassmind.progress import Progress
 from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.recipe import Recipe
-from glassmind.tokenize.chat_template.template import MAX_SOURCE, ChatTemplate
-from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
-from glassmind.tokenize.special import ANSWER, END, QUESTION
 from glassmind.train import SupervisedFineTuning
-
-# A conversation in this package's own special tokens.
-OWN_TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
-    f"{ANSWER}{{{{ message['content'] }}}}{END}"
-    f"{{% else %}}{QUESTION}{{{{ message['content'] }}}}{{% endif %}}{{% endfor %}}"
-    f"{{% if add_generation_prompt %}}{ANSWER}{{% endif %}}"
-)
 
 
 def tune_chats(
@@ -48,20 +37,15 @@ def tune_chats(
     started = load_any(recipe.start)
     recipe = with_model_of(recipe, started)
     tokenizer = tokenizer_of(started)
-    source = _template(recipe, started)
-    facts = tokenizer.facts
-    if source != started.chat_template:  # the model's other template goes with the one it brings
-        facts = replace(facts, chat_template=source, tool_template=None)
-    template = ChatTemplate.of(facts)
-    end = AnswerEnd.of(template, tokenizer, started.stop_ids)
+    chat = ChatFormat.of(recipe, started)
     training, held_out = _chats(recipe, progress)
 
     def documents(chats: list[Chat]) -> ChatDocuments:
         return ended_documents(
             chats,
             tokenizer,
-            template,
-            end,
+            chat.template,
+            chat.end,
             most_tokens=recipe.train.row_tokens,
             turns=recipe.chats.turns,
             stop_ids=started.stop_ids,
@@ -78,8 +62,8 @@ def tune_chats(
         return run
     tuning = Tuning(run, recipe, device, progress, "chat")
     progress.end(_counted(len(training), learned, recipe.train.row_tokens))
-    if not end.written:
-        progress.end(end.explanation(template, tokenizer))
+    if not chat.end.written:
+        progress.end(chat.end.explanation(chat.template, tokenizer))
     objective = SupervisedFineTuning(started.model)
     tuning.prepare(started.model)
     rows = pack(learned.documents, recipe.train.row_tokens, pad_id=0)
@@ -87,46 +71,9 @@ def tune_chats(
     if measured.documents:
         held = pack(measured.documents, recipe.train.row_tokens, pad_id=0)
     train_and_measure(tuning, objective, rows, held, len(held_out))
-    tuned = replace(started, model=started.model.cpu(), chat_template=source, name=run.name)
-    publish(_ending(tuned, replace(tokenizer, facts=facts), end), run)
+    publish(chat.applied(replace(started, model=started.model.cpu(), name=run.name)), run)
     tuning.forget_checkpoints()
     return run
-
-
-def _ending(tuned: Pretrained, tokenizer: ComposedTokenizer, end: AnswerEnd) -> Pretrained:
-    """The model with what it has learned to end an answer with, named where programs look: first
-    among the tokens that end a reply, and as its tokenizer's own."""
-    if end.token_id is None:
-        return replace(tuned, tokenizer=tokenizer)
-    facts = replace(tokenizer.facts, eos_token=tokenizer.spelling(end.token_id))
-    return replace(
-        tuned,
-        tokenizer=replace(tokenizer, facts=facts),
-        stop_ids=tuned.stop_ids | {end.token_id},
-    )
-
-
-def _template(recipe: Recipe, started: Pretrained) -> str:
-    """The chat template: the recipe's, our own for our own models, else what the model brings."""
-    if recipe.chats.template:
-        path = Path(recipe.chats.template)
-        try:
-            source = path.read_text("utf-8")
-        except OSError as error:
-            raise UserError(f"chats.template: cannot read {path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UserError(f"chats.template: {path} is not UTF-8 text") from None
-        if not source.strip() or len(source) > MAX_SOURCE:
-            raise UserError(f"chats.template: {path} must hold a Jinja chat template")
-        return source
-    if is_own(recipe.start):
-        return OWN_TEMPLATE
-    if started.chat_template is None:
-        raise UserError(
-            f"{recipe.start} has no chat template, since it was not made for conversations: give "
-            "one, a Jinja file, by chats.template"
-        )
-    return started.chat_template
 
 
 def _chats(recipe: Recipe, progress: Progress) -> tuple[list[Chat], list[Chat]]:

@@ -2,6 +2,7 @@
 
 Read ``objective`` (what they have in common), then ``pretrain``, ``sft`` (with ``dependencies``,
 which guides attention), ``verify``, ``classify``, ``grpo`` (its formulas are in ``policy``),
-``ppo`` (with ``gae``, its advantages) and ``distill`` (with ``divergences``, which it minimises).
-``chunked_loss`` saves memory.
+``ppo`` (with ``gae``, its advantages), ``distill`` (with ``divergences``, which it minimises),
+``preference`` with its ``preference_losses``, and ``reward_model``. ``chunked_loss`` and
+``token_logprobs`` save memory.
 """
