@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable
@@ -205,11 +206,11 @@ def trl_loss(row: Row, case: Case) -> tuple[float, Tensor]:
             "tool_mask": case.written,
             "old_per_token_logps": case.old,
             "sampling_per_token_logps": case.sampled,
-            "math": __import__("math"),
+            "math": math,
         }
         method = grpo_trainer.GRPOTrainer._generate_and_score_completions
         start = (
-            "if self.use_vllm and self.vllm_importance_sampling_correction:\n                mask ="
+            "if self.use_vllm and self.vllm_importance_sampling_correction:\n" + " " * 16 + "mask"
         )
         run_part(
             method, start, "# Compute the per-token log probabilities for the reference", names
@@ -218,7 +219,7 @@ def trl_loss(row: Row, case: Case) -> tuple[float, Tensor]:
     loss = grpo_trainer.GRPOTrainer._compute_loss(trainer, None, inputs)
     loss.backward()
     assert now.grad is not None
-    return float(loss), now.grad
+    return loss.item(), now.grad
 
 
 def our_loss(row: Row, case: Case) -> tuple[float, Tensor]:
@@ -238,7 +239,7 @@ def our_loss(row: Row, case: Case) -> tuple[float, Tensor]:
     loss = (terms * shares).sum()
     loss.backward()
     assert now.grad is not None
-    return float(loss), now.grad
+    return loss.item(), now.grad
 
 
 # ------------------------------------------------------------------ advantages
@@ -250,8 +251,8 @@ def run_part(method: Callable[..., Any], start: str, end: str, names: dict[str, 
     first = source.index(start)
     first = source.rindex("\n", 0, first) + 1
     part = textwrap.dedent(source[first : source.index(end, first)])
-    exec(compile(part, "trl", "exec"), {"torch": torch, **names} | {"__builtins__": __builtins__},
-         names)  # fmt: skip
+    names["torch"] = torch
+    exec(compile(part, "trl", "exec"), names)
 
 
 def trl_advantages(kind: str, rewards: Tensor, weights: Tensor) -> Tensor:

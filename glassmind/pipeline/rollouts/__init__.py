@@ -4,5 +4,6 @@ Read ``options`` (the numbers of a run), ``groups`` (completions of one question
 ``judging`` (verifiers as rewards), ``rewarding`` (from traces to groups), ``sampling`` (which
 questions are drawn, and how often), ``documents`` (from groups to packed rows) and ``source``, the
 batches that the trainer asks for. ``drift`` compares the engine with the trainer; ``figures`` and
-``shown`` are what is logged of a set of samples: means, and one group in full.
+``shown`` are what is logged of a set of samples: means, and one group in full. ``learning`` puts
+all of it together.
 """

@@ -20,19 +20,18 @@ from pathlib import Path
 
 import torch
 
-from glassmind.data.problems.curriculum import make_curriculum
-from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.llm.opening import open_local
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.rollouts.drift import DriftAlarm
+from glassmind.pipeline.rollouts.learning import (
+    check_recipe,
+    fitting,
+    reward_learning,
+    rewarding,
+)
 from glassmind.pipeline.rollouts.options import GRPOOptions
-from glassmind.pipeline.rollouts.rewarding import Rewarding
-from glassmind.pipeline.rollouts.sampling import GroupSampler
-from glassmind.pipeline.rollouts.source import Rollouts
-from glassmind.pipeline.sampled_chains import problems_that_fit
 from glassmind.pipeline.tuning import FineTuning, Tuning, is_published, publish, with_model_of
 from glassmind.progress import Progress
 from glassmind.reason.reward_sum import parse_reward
@@ -40,7 +39,6 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.train import GRPO
 from glassmind.train.processes.process_group import ProcessGroup
 
 STAGE = "chain-of-thought"
@@ -59,7 +57,7 @@ def tune_by_reward(
     group = group or ProcessGroup()
     options = GRPOOptions(**recipe.options)  # type: ignore[arg-type]  # decoded by fine_tune
     reward = parse_reward(options.reward)
-    _check_recipe(recipe, options)
+    check_recipe(recipe, options)
     started = load_any(recipe.start)
     recipe = with_model_of(recipe, started)
     own = load(recipe.start) if is_own(recipe.start) else None
@@ -70,16 +68,9 @@ def tune_by_reward(
         scorer = open_local(recipe.start).scorer if "verifier" in reward.needs else None
         llm = llm if scorer is None else llm.with_scorer(scorer)
     model = llm.model.to(device)
-    longest = recipe.sampling.max_new_tokens
-    rewarding = Rewarding.of(
-        llm,
-        reward,
-        seconds=options.reward_seconds,
-        overlong=options.overlong,
-        most_tokens=longest,
-    )
+    rewards = rewarding(llm, recipe, options)
     slices = make_slices(recipe, progress)
-    fitting = problems_that_fit(llm, slices.train, recipe, progress)
+    problems = fitting(llm, slices.train, recipe, progress)
     run = RunFolder(folder)
     with group.first_process_first():
         if group.is_first:
@@ -92,12 +83,9 @@ def tune_by_reward(
         return run
     tuning = Tuning(run, recipe, device, progress, STAGE, group)
     tuning.prepare(model)
-    policy = replace(options, constant_length=options.constant_length or longest)
-    objective = GRPO(model, policy, temperature=recipe.sampling.temperature)
-    alarm = DriftAlarm(recipe.sampling, progress)
-    curriculum = make_curriculum(options.curriculum, fitting, recipe.seed)
-    sampler = GroupSampler(llm, curriculum, rewarding, recipe, options.group, alarm)
-    source = Rollouts(llm, sampler, objective, recipe, options, run.path, group)
+    objective, source = reward_learning(
+        llm, problems, rewards, recipe, options, run.path, progress, group
+    )
     tuning.train(objective, source, observe=source.observe)
     if group.is_first:
         if own is not None:
@@ -107,34 +95,6 @@ def tune_by_reward(
         tuning.forget_checkpoints()
     group.barrier()
     return run
-
-
-def _check_recipe(recipe: Recipe, options: GRPOOptions) -> None:
-    """Refuse settings that sample from another distribution than the one that is trained, and those
-    that would do nothing."""
-    sampling = recipe.sampling
-    if sampling.temperature == 0:
-        raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
-    if sampling.top_k or sampling.top_p < 1:
-        raise UserError(
-            "sampling.top_k and sampling.top_p leave tokens out, so chains would be drawn from "
-            "another distribution than the one that is trained: set them to 0 and 1"
-        )
-    if recipe.lora.dropout:
-        raise UserError(
-            "lora.dropout would train another distribution than the one that chains are drawn "
-            "from: set it to 0"
-        )
-    if options.overlong > sampling.max_new_tokens:
-        raise UserError(
-            f"options.overlong ({options.overlong}) is more than sampling.max_new_tokens "
-            f"({sampling.max_new_tokens}): lower it"
-        )
-    if recipe.train.parallel == "fsdp":
-        raise UserError(
-            "train.parallel is fsdp, with which no process has the whole model to sample with: set "
-            "it to ddp"
-        )
 
 
 FINE_TUNING = FineTuning(tune_by_reward, GRPOOptions, together=tune_by_reward)
