@@ -45,6 +45,11 @@ TERMS = (
         spellings=("checkpoints",),
     ),
     Term(
+        "curriculum",
+        "The order in which a run draws its problems: each in turn, or those more often that are "
+        "solved about half of the time.",
+    ),
+    Term(
         "dial",
         "One number from which all others follow. For a model it is the depth, its number of "
         "layers: width, heads, learning rates, batch size and number of steps are computed from it "
@@ -57,6 +62,12 @@ TERMS = (
         "the chain of thought, without their steps, so the difference between the two shows what "
         "writing out the steps contributes.",
         report=True,
+    ),
+    Term(
+        "distillation",
+        "Training a model, the student, on what another one, the teacher, writes, or on how likely "
+        "the teacher finds each next token.",
+        spellings=("student", "teacher"),
     ),
     Term(
         "door",
@@ -119,6 +130,11 @@ TERMS = (
         "A TOML file with every number of a run. `--set train.steps=300` changes one of them.",
         report=True,
         spellings=("recipes",),
+    ),
+    Term(
+        "rejection sampling",
+        "Sampling several chains of a problem, keeping those that are right, and training on them.",
+        spellings=("expert iteration",),
     ),
     Term(
         "reward",

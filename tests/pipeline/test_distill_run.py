@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from glassmind.tokenize import train_bpe
 
 SMALL = (
     *("train.steps=4", "train.row_tokens=160", "train.precision=float32", "train.log_every=1"),
-    *("train.checkpoint_minutes=0", "train.warmup=1", "train.muon_lr=0.02", "train.adamw_lr=0.01"),
+    *("train.checkpoint_minutes=60", "train.warmup=1", "train.muon_lr=0.02", "train.adamw_lr=0.01"),
     *("train.batch_rows=2", "problems.train=12", "problems.validation=4", "problems.test=8"),
     *("sampling.max_new_tokens=8", "options.questions=6", "options.teacher=teacher"),
     *("options.only_right=false", "options.drawn=2", "model.d_model=16", "model.n_layers=1"),
@@ -40,9 +39,22 @@ ATTENTION = AttentionConfig(n_heads=2)
 TEACHER = ModelConfig(300, max_tokens=192, d_model=24, n_layers=2, attention=ATTENTION)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models: a run, a smaller one, one of another style, and one from elsewhere."""
+    folder = tmp_path_factory.mktemp("models")
+    untrained_run(folder / "teacher", "chain-of-thought", TEACHER)
+    small = replace(TEACHER, d_model=16, n_layers=1)
+    untrained_run(folder / "small", "chain-of-thought", small)
+    untrained_run(folder / "direct", "direct", small)
+    save_folder(pretrained(), folder / "hf")
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def teacher(scratch: Path) -> None:
-    untrained_run(scratch / "teacher", "chain-of-thought", TEACHER)
+def place(scratch: Path, made: Path) -> None:
+    for model in made.iterdir():
+        (scratch / model.name).symlink_to(model)
 
 
 def recipe(*settings: str) -> Recipe:
@@ -54,15 +66,8 @@ def logged(run: str, name: str) -> list[float]:
     return [row[name] for row in rows if name in row]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ("options.loss=jsd", "options.on_policy=0.5"),
-        ("options.loss=policy-gradient", "options.on_policy=1"),
-    ],
-    ids=["mixed", "on-policy"],
-)
-def test_an_interrupted_run_ends_like_one_that_was_not(settings: tuple[str, ...]) -> None:
+def test_an_interrupted_run_ends_like_one_that_was_not() -> None:
+    settings = ("options.loss=jsd", "options.on_policy=0.5", "train.checkpoint_minutes=0")
     run_training(recipe(*settings), Path("whole"))
     for at in (1, 3):
         with pytest.raises(KeyboardInterrupt):
@@ -77,9 +82,17 @@ def test_an_interrupted_run_ends_like_one_that_was_not(settings: tuple[str, ...]
     assert read_recipe("whole").options["beta"] == 0.5  # written out
 
 
-@pytest.mark.parametrize("loss", ["text", "forward-kl", "reverse-kl"])
+def test_the_policy_gradient_learns_from_the_student_alone() -> None:
+    settings = ("options.loss=policy-gradient", "options.on_policy=1", "train.steps=2")
+    run = run_training(recipe(*settings), Path("run"))
+    assert len(logged("run", "loss")) == 2
+    assert not (run.path / "samples").exists()  # the teacher wrote nothing
+    assert not logged("run", "validation_loss")
+
+
+@pytest.mark.parametrize("loss", ["text", "forward-kl"])
 def test_a_new_student_comes_closer_to_its_teacher(loss: str) -> None:
-    settings = (f"options.loss={loss}", "train.steps=16", "options.chains=solutions")
+    settings = (f"options.loss={loss}", "train.steps=8", "options.chains=solutions")
     run = run_training(recipe(*settings), Path("run"))
     losses = logged("run", "validation_loss")
     assert losses[-1] < losses[0]
@@ -89,23 +102,13 @@ def test_a_new_student_comes_closer_to_its_teacher(loss: str) -> None:
     assert run.recipe().model == student.model.config
 
 
-def test_a_student_may_be_a_run_with_another_shape(scratch: Path) -> None:
-    small = replace(TEACHER, d_model=16, n_layers=1)
-    untrained_run(scratch / "small", "chain-of-thought", small)
+def test_a_student_may_be_a_run_with_another_shape() -> None:
     run_training(recipe("start=small", "train.steps=1", "lora.rank=2"), Path("run"))
     assert load("run").model.config.n_layers == 1
     assert (Path("run") / "lora.safetensors").is_file()
 
 
-@pytest.fixture
-def elsewhere(scratch: Path) -> Iterator[Path]:
-    """A model from elsewhere, and the same tokenizer with a few more rows of logits."""
-    source = pretrained()
-    save_folder(source, scratch / "hf")
-    yield scratch
-
-
-def test_a_model_from_elsewhere_teaches_one_of_its_own_tokenizer(elsewhere: Path) -> None:
+def test_a_model_from_elsewhere_teaches_one_of_its_own_tokenizer() -> None:
     settings = ("options.teacher=hf", "start=hf", "train.steps=2", "train.row_tokens=128")
     run_training(recipe(*settings, "train.muon_lr=0.01"), Path("run"))
     # It learns nothing from itself: the first loss is 0, up to rounding.
@@ -114,7 +117,7 @@ def test_a_model_from_elsewhere_teaches_one_of_its_own_tokenizer(elsewhere: Path
     assert load_pretrained("run").model.config == load_pretrained("hf").model.config
 
 
-def test_a_new_student_of_a_model_from_elsewhere_must_be_expressible(elsewhere: Path) -> None:
+def test_a_new_student_of_a_model_from_elsewhere_must_be_expressible() -> None:
     settings = ("options.teacher=hf", "train.steps=1", "train.row_tokens=128")
     with pytest.raises(UserError, match="positions"):
         run_training(recipe(*settings, "model.positions.kind=sinusoidal"), Path("run"))
@@ -123,7 +126,7 @@ def test_a_new_student_of_a_model_from_elsewhere_must_be_expressible(elsewhere: 
     assert load_pretrained("run").model.config.d_model == 16
 
 
-def test_padded_vocabularies_share_their_tokens(elsewhere: Path) -> None:
+def test_padded_vocabularies_share_their_tokens() -> None:
     llm = open_model("hf").llm
     config = llm.model.config
     n = llm.tokenizer.vocab_size
@@ -145,6 +148,10 @@ def test_padded_vocabularies_share_their_tokens(elsewhere: Path) -> None:
             ("options.loss=policy-gradient", "options.on_policy=1", "sampling.temperature=0.8"),
             "set sampling.temperature to options.temperature",
         ),
+        (
+            ("options.loss=policy-gradient", "options.on_policy=1", "lora.dropout=0.1"),
+            "lora.dropout would train another",
+        ),
         (("options.teacher=nobody",), "nobody"),
         (("options.samples=0",), "samples must be 1"),
         (("sampling.max_new_tokens=160",), "row_tokens"),
@@ -157,8 +164,6 @@ def test_padded_vocabularies_share_their_tokens(elsewhere: Path) -> None:
 def test_what_cannot_be_trained_is_refused(
     settings: tuple[str, ...], sentence: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "start=direct" in settings:
-        untrained_run(scratch / "direct", "direct", TEACHER)
     if "start=other" in settings:
         texts = ["other words make other tokens, said the other one"]
         monkeypatch.setattr("untrained_runs.train_bpe", lambda _, size: train_bpe(texts, size))
@@ -168,7 +173,7 @@ def test_what_cannot_be_trained_is_refused(
     assert not Path("run").exists()
 
 
-def test_solutions_need_a_format_to_be_written_in(elsewhere: Path) -> None:
+def test_solutions_need_a_format_to_be_written_in() -> None:
     settings = ("options.teacher=hf", "start=hf", "options.chains=solutions")
     with pytest.raises(UserError, match="not made by Glassmind"):
         run_training(recipe(*settings), Path("run"))

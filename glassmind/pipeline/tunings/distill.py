@@ -202,6 +202,11 @@ def _check_sampling(recipe: Recipe, options: DistillOptions) -> None:
             "trained: set sampling.temperature to options.temperature, sampling.top_k to 0 and "
             "sampling.top_p to 1"
         )
+    if options.loss == "policy-gradient" and recipe.lora.dropout:
+        raise UserError(
+            "lora.dropout would train another distribution than the one that tokens are drawn "
+            "from: set it to 0"
+        )
 
 
 def _held_out(

@@ -259,7 +259,8 @@ def tune_by_rejection(
             job.train(number, documents)
         opened.llm.refresh()
     opened.save(run)
-    shutil.rmtree(run.path / "rounds", ignore_errors=True)
+    for name in ("rounds", "checkpoints"):  # only needed to resume
+        shutil.rmtree(run.path / name, ignore_errors=True)
     return run
 
 
