@@ -1,9 +1,9 @@
 """A zoo of reward hacks: rewards with a hole, planted on purpose.
 
-Every one of them looks reasonable, has stood in somebody's training script, and can be earned
-without solving the problem. A model that is trained on one finds the hole, because that is what
-training does. They are here to watch that happen (docs/COLLAPSES.md), and to see that grading the
-same replies by a second grader exposes it:
+Every one of them looks reasonable at first sight, and can be earned without solving the problem. A
+model that is trained on one for long enough finds the hole, because that is what training does.
+They are here to watch that happen (docs/COLLAPSES.md), and to see that grading the same replies by
+a second grader exposes it:
 
     glassmind train grpo --set options.reward=hole-copied
     glassmind regrade answers.jsonl --grader values --grader hole-copied

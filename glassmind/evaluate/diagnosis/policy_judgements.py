@@ -289,11 +289,8 @@ def getting_worse(run: PolicyRun) -> Diagnosis | None:
 
 def _solved(run: PolicyRun) -> str:
     solved = run.change(lambda row: row.solve_rate)
-    if solved is None:
-        first, last = run.sets[0][1].solve_rate, run.sets[-1][1].solve_rate
-        if first is None or last is None:
-            return "the solve rate is not known"
-        return f"the solve rate went from {percent(first)} to {percent(last)}"
+    if solved is None:  # two sets of samples are two sets of questions
+        return "too few sets of samples were drawn to compare their solve rates"
     return f"the solve rate went from {_shares(solved)}"
 
 
