@@ -155,7 +155,8 @@ class Metric:
 
     A loss that was not a number (a diverged run) is read as ``None``. ``tokens`` and ``seconds``
     are those spent up to the step, ``lr`` is the share of the peak learning rates, ``trouble`` is
-    the message of the trainer's guard about a step.
+    the message of the trainer's guard about a step, and ``logprob_chosen`` the mean log-probability
+    of the answers that a preference loss prefers.
     """
 
     stage: str
@@ -169,6 +170,7 @@ class Metric:
     trouble: str | None = None
     inspection: Inspection | None = None
     engine_trainer_logprob_diff: LogprobDifference | None = None
+    logprob_chosen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
     gradients by block               -> vanishing, exploding
     updates (‖Δw‖ / ‖w‖)             -> a learning rate too high or too low
     activations                      -> a residual stream that grows out of hand, dead units
+    log-probabilities of answers     -> preferences under which chosen answers fall, too
 
 Every judgement (``loss_judgements``, ``layer_judgements``) is a pure function of the figures that
 ``stage_figures`` prepares; its thresholds are defined above it, each with its reason. *Measured*
@@ -29,6 +30,7 @@ from glassmind.evaluate.diagnosis.loss_judgements import (
     too_high,
     too_low,
 )
+from glassmind.evaluate.diagnosis.preference_judgements import chosen_answers_fall
 from glassmind.evaluate.diagnosis.stage_figures import (
     FEWEST_ROWS,
     StageFigures,
@@ -45,6 +47,7 @@ _JUDGES: tuple[Callable[[StageFigures], Diagnosis | None], ...] = (
     large_activations,
     dead,
     overfitting,
+    chosen_answers_fall,
     too_low,
     flat,
     spikes,
