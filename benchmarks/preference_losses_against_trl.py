@@ -206,16 +206,6 @@ def our_pairs(options: PreferenceLoss) -> Loss:
     return lambda case, now: pair_terms(case.answers(now, 0), case.answers(now, 1), options).mean()
 
 
-def our_odds(options: PreferenceLoss) -> Loss:
-    """ORPO without its language-model loss."""
-
-    def loss(case: Case, now: Tensor) -> Tensor:
-        chosen = case.answers(now, 0)
-        return (pair_terms(chosen, case.answers(now, 1), options) + chosen.mean_A).mean()
-
-    return loss
-
-
 def our_kto(options: PreferenceLoss) -> Loss:
     def loss(case: Case, now: Tensor) -> Tensor:
         z = kto_distance(Answers(case.others, case.reference_others, case.lengths))
@@ -244,7 +234,7 @@ ROWS: dict[str, tuple[Loss, Loss]] = {
         trl_cpo("simpo", 2.0, gamma=1.0),
         our_pairs(PreferenceLoss("simpo")),
     ),
-    "ORPO, odds": (trl_orpo(0.1), our_odds(PreferenceLoss("orpo"))),
+    "ORPO, odds": (trl_orpo(0.1), our_pairs(PreferenceLoss("orpo", sft=0.0))),
     "KTO": (
         trl_kto(0.1, 1.0, 1.33),
         our_kto(PreferenceLoss("kto", undesirable=1.33)),

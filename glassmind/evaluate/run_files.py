@@ -161,7 +161,8 @@ class Metric:
     A loss that was not a number (a diverged run) is read as ``None``. ``tokens`` and ``seconds``
     are those spent up to the step, ``lr`` is the share of the peak learning rates, ``trouble`` is
     the message of the trainer's guard about a step, ``policy`` is there where a step was one of
-    learning from reward.
+    learning from reward, and ``logprob_chosen`` is the mean log-probability of the answers that a
+    preference loss prefers.
     """
 
     stage: str
@@ -176,6 +177,7 @@ class Metric:
     inspection: Inspection | None = None
     engine_trainer_logprob_diff: LogprobDifference | None = None
     policy: PolicyFigures | None = None
+    logprob_chosen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

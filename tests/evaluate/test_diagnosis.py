@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -134,6 +135,24 @@ def test_a_single_spike_is_a_spike() -> None:
     assert found.kind == "loss spikes"
     assert found.steps == (41, 41)
     assert "once, most at step 41" in found.seen
+
+
+@pytest.mark.parametrize(("fall", "found"), [(0.1, True), (0.0, False), (-0.1, False)])
+def test_chosen_answers_that_fall_with_the_loss_are_told_of(fall: float, found: bool) -> None:
+    """The noise of one batch is as large as ten steps of the fall."""
+    rng = random.Random(0)
+    metrics = [
+        Metric(
+            "preference",
+            step,
+            loss=0.69 - 0.01 * step,
+            lr=1.0,
+            logprob_chosen=-5 - fall * step + rng.gauss(0, 1),
+        )
+        for step in range(1, 41)
+    ]
+    kinds = [one.kind for one in diagnose(metrics, "preference")]
+    assert ("chosen answers fall" in kinds) == found
 
 
 def test_what_the_guard_noted_is_told() -> None:

@@ -162,7 +162,7 @@ def test_a_model_of_ours_keeps_its_form() -> None:
     assert loaded.stage == "chain-of-thought"
     assert read_recipe("run").options == {
         **{"loss": "dpo", "beta": 0.3, "label_smoothing": 0.0, "average": False, "margin": 0.0},
-        **{"sft": 0.0, "desirable": 1.0, "undesirable": 1.0, "reference": ""},
+        **{"sft": 1.0, "desirable": 1.0, "undesirable": 1.0, "reference": ""},
     }
     # What was tuned can be the reference of more.
     run_training(recipe("options.reference=run", "train.steps=1"), Path("more"))

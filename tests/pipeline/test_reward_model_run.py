@@ -107,6 +107,14 @@ def test_chains_are_scored_by_eval(capsys: pytest.CaptureFixture[str]) -> None:
     assert "run is a reward model" in said
     scored = ("eval", "--task", "validation", "--reward", "reward-model", "--model", "start")
     assert "by --reward-model" in command_line.complaint(capsys, *scored)
+    # It can be the judge of pairs that a policy samples.
+    judged = ("preferences.reward=reward-model", "preferences.reward_model=run")
+    small = ("sampling.samples=4", "sampling.max_new_tokens=8", "options.questions=4")
+    online = [*SMALL, *judged, *small, "objective=online_dpo", "train.steps=1"]
+    online += ["train.row_tokens=192", "sampling.temperature=3"]
+    run_training(apply_overrides(read_recipe("preference"), online), Path("online"))
+    [row] = map(json.loads, Path("online/metrics.jsonl").read_text("utf-8").splitlines())
+    assert row["reward"] == row["reward_reward-model"] and row["informative"] > 0
     with pytest.raises(UserError, match="not a run with a finished reward model"):
         load_reward_model("start")
 

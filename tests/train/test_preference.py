@@ -99,7 +99,7 @@ def simpo(o: PreferenceLoss, w: Tensor, rw: Tensor, b: Tensor, rb: Tensor, n: An
 def orpo(o: PreferenceLoss, w: Tensor, rw: Tensor, b: Tensor, rb: Tensor, n: Any) -> Tensor:
     p, q = (w / n[0]).exp(), (b / n[1]).exp()
     ratio = (p / (1 - p)) / (q / (1 - q))
-    return -w / n[0] - o.beta * sigmoid(ratio.log()).log()
+    return -o.sft * w / n[0] - o.beta * sigmoid(ratio.log()).log()
 
 
 CASES = [
@@ -109,6 +109,7 @@ CASES = [
     (ipo, PreferenceLoss("ipo", average=True)),
     (simpo, PreferenceLoss("simpo", beta=2.5, margin=0.3)),
     (orpo, PreferenceLoss("orpo", beta=0.4)),
+    (orpo, PreferenceLoss("orpo", sft=0.2)),
 ]
 
 
@@ -146,7 +147,7 @@ def test_pairs_against_the_papers(
         if options.needs_reference and not options.average:
             higher.append(bool(w - rw > b - rb))
     expected = torch.stack(terms).mean()
-    assert float(loss) == pytest.approx(float(expected), abs=1e-6, rel=1e-6)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6, rel=1e-6)
     for found, wanted in zip(gradients(model, loss), gradients(model, expected), strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
     if higher:
@@ -160,7 +161,7 @@ def test_kto_against_the_paper(
     models: tuple[Transformer, Transformer], preferences: list[EncodedPreference]
 ) -> None:
     model, reference = models
-    options = PreferenceLoss("kto", beta=0.4, desirable=1.3, undesirable=0.7)
+    options = PreferenceLoss("kto", beta=0.4, desirable=1.3, undesirable=0.7, sft=0.5)
     rows = pack(mismatched_documents(preferences, ROW), ROW, pad_id=0)
     objective = PreferenceTuning(model, options)
     batch = batch_of(rows, reference)
@@ -176,14 +177,15 @@ def test_kto_against_the_paper(
 
     after = [*preferences[1:], preferences[0]]
     others = [
-        float(delta(one.prompt, other.chosen or other.rejected))
+        delta(one.prompt, other.chosen or other.rejected).item()
         for one, other in zip(preferences, after, strict=True)
     ]
     z = max(0.0, sum(others) / len(others))
     terms = []
     for one in preferences:
         if one.chosen:
-            terms.append(1.3 * (1 - sigmoid(0.4 * (delta(one.prompt, one.chosen) - z))))
+            term = 1.3 * (1 - sigmoid(0.4 * (delta(one.prompt, one.chosen) - z)))
+            terms.append(term - 0.5 * pi(one.prompt, one.chosen) / len(one.chosen))
         if one.rejected:
             terms.append(0.7 * (1 - sigmoid(0.4 * (z - delta(one.prompt, one.rejected)))))
     expected = torch.stack(terms).mean()
@@ -281,7 +283,7 @@ def test_odds_of_probabilities_near_one_are_finite(x: float) -> None:
     [
         ({"loss": "ipo", "label_smoothing": 0.1}, "label_smoothing is for loss dpo"),
         ({"loss": "dpo", "margin": 1.0}, "margin is for loss simpo"),
-        ({"loss": "orpo", "sft": 1.0}, "sft is for loss"),
+        ({"sft": float("inf")}, "sft must be at most"),
         ({"loss": "dpo", "desirable": 2.0}, "for loss kto"),
         ({"loss": "kto", "average": True}, "average is for loss dpo or ipo"),
         ({"label_smoothing": 0.5}, "below 0.5"),

@@ -5,6 +5,7 @@
     updates (‖Δw‖ / ‖w‖)             -> a learning rate too high or too low
     activations                      -> a residual stream that grows out of hand, dead units
     rewards, lengths, entropy, ratios -> what goes wrong in learning from reward
+    log-probabilities of answers     -> preferences under which chosen answers fall, too
 
 Every judgement (``loss_judgements``, ``layer_judgements``, ``policy_judgements``) is a pure
 function of the figures that ``stage_figures`` or ``policy_run`` prepares; its thresholds are
@@ -45,6 +46,7 @@ from glassmind.evaluate.diagnosis.policy_judgements import (
     unbounded_ratios,
 )
 from glassmind.evaluate.diagnosis.policy_run import FEWEST_SETS, PolicyRun, policy_run
+from glassmind.evaluate.diagnosis.preference_judgements import chosen_answers_fall
 from glassmind.evaluate.diagnosis.stage_figures import (
     FEWEST_ROWS,
     StageFigures,
@@ -63,6 +65,7 @@ _JUDGES: tuple[Callable[[StageFigures], Diagnosis | None], ...] = (
     large_activations,
     dead,
     overfitting,
+    chosen_answers_fall,
     too_low,
     flat,
     spikes,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean, median
 
@@ -37,6 +37,7 @@ class StageFigures:
     looks: list[tuple[int, Inspection]]
     troubles: list[tuple[int, str]]  # what the trainer's guard noted
     lost: int | None  # the step at which the loss was not a number
+    chosen: list[tuple[int, float]] = field(default_factory=list)  # log-probability of answers
 
 
 def stage_figures(metrics: Sequence[Metric], stage: str) -> StageFigures:
@@ -55,6 +56,7 @@ def stage_figures(metrics: Sequence[Metric], stage: str) -> StageFigures:
         [(m.step, m.inspection) for m in rows if m.inspection is not None],
         [(m.step, m.trouble) for m in rows if m.trouble is not None],
         lost,
+        [(m.step, m.logprob_chosen) for m in rows if m.logprob_chosen is not None],
     )
 
 

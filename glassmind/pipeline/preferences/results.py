@@ -19,8 +19,8 @@ from glassmind.statistics import mcnemar_exact, wilson_interval
 from glassmind.train.objectives.preference import PreferenceTuning, paired_answers
 from glassmind.train.objectives.preference_losses import Answers, implicit_reward
 
-FELL = 0.05
-"""Nats by which a mean log-probability must have fallen to be worth a sentence."""
+FELL = 0.1
+"""A mean log-probability that fell by this share of its start is worth a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def summary(result: PreferenceResult) -> str:
         f"({before.logprob_chosen:.2f} before), of rejected ones {after.logprob_rejected:.2f} "
         f"({before.logprob_rejected:.2f})",
     ]
-    if after.logprob_chosen < before.logprob_chosen - FELL:
+    if after.logprob_chosen < (1 + FELL) * before.logprob_chosen:
         lines.append(FALLEN)
     return "\n".join(lines)
 

@@ -139,8 +139,8 @@ class PreferenceTuning(Objective):
             figures: dict[str, float | Tensor] = {
                 "accuracy": (good_P > bad_P).float().mean(),
                 "margin": (good_P - bad_P).mean(),
-                "reward_chosen": good_P.mean(),
-                "reward_rejected": bad_P.mean(),
+                "implicit_chosen": good_P.mean(),
+                "implicit_rejected": bad_P.mean(),
                 "logprob_chosen": chosen.logprob_A.detach().mean(),
                 "logprob_rejected": rejected.logprob_A.detach().mean(),
             }
@@ -166,7 +166,7 @@ class PreferenceTuning(Objective):
             }
             for name, these_A in (("chosen", good_A), ("rejected", ~good_A)):
                 n = these_A.sum().clamp(min=1)  # a batch without such answers counts as 0
-                figures[f"reward_{name}"] = (reward_A * these_A).sum() / n
+                figures[f"implicit_{name}"] = (reward_A * these_A).sum() / n
                 figures[f"logprob_{name}"] = (judged.logprob_A.detach() * these_A).sum() / n
         return _mean(terms_A), figures
 

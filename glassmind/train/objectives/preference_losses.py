@@ -62,8 +62,9 @@ class PreferenceLoss:
     """A loss and its numbers, by the names of the docstring above.
 
     ``beta`` 0 takes the usual value of the loss, and ``margin`` (SimPO's γ) below 0 half of
-    ``beta``. ``desirable`` and ``undesirable`` weigh KTO's good and bad answers; with n of each,
-    the ratio of weight · n should lie between 1 and 4/3.
+    ``beta``. ``sft`` is the weight of -m of the chosen answer, or of KTO's good ones; below 0 it is
+    1 for ORPO and 0 for the others. ``desirable`` and ``undesirable`` weigh KTO's good and bad
+    answers; with n of each, the ratio of weight · n should lie between 1 and 4/3.
     """
 
     loss: LossName = "dpo"
@@ -71,29 +72,31 @@ class PreferenceLoss:
     label_smoothing: float = 0.0
     average: bool = False
     margin: float = -1.0
-    sft: float = 0.0
+    sft: float = -1.0
     desirable: float = 1.0
     undesirable: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("beta", "sft", "desirable", "undesirable"):
+        for name in ("beta", "desirable", "undesirable"):
             if not 0 <= getattr(self, name) <= 1e6:  # a NaN fails this too
                 raise ValueError(f"{name} must lie between 0 and 1e6, not {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 0.5:
             raise ValueError(
                 f"label_smoothing must be at least 0 and below 0.5, not {self.label_smoothing}"
             )
-        if not self.margin <= 1e6:
-            raise ValueError(f"margin must be at most 1e6, not {self.margin}")
+        for name in ("margin", "sft"):
+            if not getattr(self, name) <= 1e6:
+                raise ValueError(f"{name} must be at most 1e6, not {getattr(self, name)}")
         # Written out, so that the recipe of a run shows the numbers that it was trained with.
         if self.beta == 0:
             object.__setattr__(self, "beta", USUAL_BETA[self.loss])
         if self.margin < 0:
             object.__setattr__(self, "margin", self.beta / 2 if self.loss == "simpo" else 0.0)
+        if self.sft < 0:
+            object.__setattr__(self, "sft", 1.0 if self.loss == "orpo" else 0.0)
         self._refuse("label_smoothing", self.label_smoothing != 0, "dpo")
         self._refuse("average", self.average, "dpo", "ipo")
         self._refuse("margin", self.margin != 0, "simpo")
-        self._refuse("sft", self.sft != 0, "dpo", "ipo", "simpo")
         weighted = (self.desirable, self.undesirable) != (1, 1)
         self._refuse("desirable and undesirable", weighted, "kto")
 
@@ -143,7 +146,7 @@ def pair_terms(chosen: Answers, rejected: Answers, options: PreferenceLoss) -> T
     """The loss (P,) of each of P pairs, for every loss but KTO."""
     if options.loss == "orpo":
         odds_P = log_odds(chosen.mean_A) - log_odds(rejected.mean_A)
-        return -chosen.mean_A - options.beta * F.logsigmoid(odds_P)
+        return _with_sft(-options.beta * F.logsigmoid(odds_P), chosen, options)
     difference_P = implicit_reward(chosen, options) - implicit_reward(rejected, options)
     if options.loss == "ipo":
         terms_P = (difference_P / options.beta - 1 / (2 * options.beta)) ** 2
@@ -153,14 +156,19 @@ def pair_terms(chosen: Answers, rejected: Answers, options: PreferenceLoss) -> T
         terms_P = -(1 - smoothing) * F.logsigmoid(h_P) - smoothing * F.logsigmoid(-h_P)
     else:
         raise ValueError(f"{options.loss} does not compare pairs")
-    return terms_P - options.sft * chosen.mean_A if options.sft else terms_P
+    return _with_sft(terms_P, chosen, options)
+
+
+def _with_sft(terms: Tensor, chosen: Answers, options: PreferenceLoss) -> Tensor:
+    return terms - options.sft * chosen.mean_A if options.sft else terms
 
 
 def kto_terms(answers: Answers, good_A: Tensor, z: Tensor, options: PreferenceLoss) -> Tensor:
     """KTO's loss (A,) of each answer; ``good_A`` says which are good, ``z`` is a scalar."""
     sign_A = torch.where(good_A, 1.0, -1.0)
     weight_A = torch.where(good_A, options.desirable, options.undesirable)
-    return weight_A * (1 - torch.sigmoid(sign_A * options.beta * (answers.ratio_A - z)))
+    terms_A = weight_A * (1 - torch.sigmoid(sign_A * options.beta * (answers.ratio_A - z)))
+    return terms_A - options.sft * answers.mean_A * good_A if options.sft else terms_A
 
 
 def kto_distance(mismatched: Answers) -> Tensor:

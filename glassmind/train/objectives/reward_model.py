@@ -61,8 +61,8 @@ class BradleyTerry(Objective):
         figures: dict[str, float | Tensor] = {
             "accuracy": (margin_P.detach() > 0).float().sum() / n,
             "margin": margin_P.detach().sum() / n,
-            "reward_chosen": chosen_P.detach().sum() / n,
-            "reward_rejected": rejected_P.detach().sum() / n,
+            "score_chosen": chosen_P.detach().sum() / n,
+            "score_rejected": rejected_P.detach().sum() / n,
         }
         return loss, figures
 
