@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 
+from glassmind.pipeline.rollouts.options import GRPOOptions
 from glassmind.progress import Pace, Progress
 from glassmind.runs.models import VERIFIER
 from glassmind.runs.recipe import Recipe, TrainConfig
@@ -45,10 +46,19 @@ def step_tokens(config: TrainConfig) -> int:
 
 def sampled_tokens(recipe: Recipe) -> float:
     """Tokens that are sampled or scored: the chains that the verifier learns from, and for each
-    test problem two greedy answers and the samples, which the verifier then scores."""
+    test problem two greedy answers and the samples, which the verifier then scores.
+
+    Learning from reward samples and learns from chains, and then answers as often once more.
+    """
     problems, verifier = recipe.problems, recipe.verifier
     tests = problems.test + problems.longer + problems.reworded
     chains = verifier.problems * verifier.samples + tests * (2 + 2 * recipe.sampling.samples)
+    if recipe.reinforce.on:
+        options = GRPOOptions(**recipe.reinforce.options)  # type: ignore[arg-type]  # checked
+        drawn = options.questions * options.group * recipe.reinforce.train.steps
+        chains += round(drawn * (1 + options.passes / SAMPLED)) + tests * (
+            1 + 2 * recipe.sampling.samples
+        )
     return chains * LENGTH * recipe.sampling.max_new_tokens
 
 

@@ -31,6 +31,7 @@ from glassmind.pipeline.prepare import (
     validation_rows,
 )
 from glassmind.pipeline.pretrained_ladder import started_recipe, taught_models
+from glassmind.pipeline.reinforce import check_reinforcing, reinforce
 from glassmind.pipeline.report_files import dependencies, examples, rows_by_votes, sharpest_head
 from glassmind.pipeline.stages import (
     STYLES,
@@ -84,6 +85,7 @@ def run_ladder(
     """
     watcher: Progress = progress or Silent()
     require_trackers((*recipe.train.trackers, *recipe.verifier.train.trackers))
+    check_reinforcing(recipe)
     slices = make_slices(recipe, watcher)  # first: a wrong file must not leave a run behind
     if recipe.start:
         recipe = started_recipe(recipe)
@@ -102,10 +104,13 @@ def run_ladder(
     scorer = train_verifier(job, models["chain-of-thought"], slices.train)
     models["chain-of-thought"] = models["chain-of-thought"].with_scorer(scorer)
 
+    reinforced = None
+    if recipe.reinforce.on:
+        reinforced = reinforce(job, models["chain-of-thought"], slices.train)
     budget = Budget(recipe.sampling.samples)
     results = {}
     for name, problems in slices.tests().items():
-        session = slice_session(job, name, problems, list(models.values()))
+        session = slice_session(job, name, problems, list(models.values()), reinforced)
         results[name] = climb(problems, session, registry.usual(session.has), budget)
     _write_results(job, results, budget, models["chain-of-thought"])
     write_report(run.path)

@@ -26,7 +26,14 @@ from glassmind.reason.verifier_documents import training_documents
 from glassmind.reason.verify import fit_weighing
 from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.models import VERIFIER, load, load_model, save_model, with_vocabulary
+from glassmind.runs.models import (
+    REINFORCED,
+    VERIFIER,
+    load,
+    load_model,
+    save_model,
+    with_vocabulary,
+)
 from glassmind.runs.recipe import Recipe, SamplingConfig
 from glassmind.runs.samples import load_traces, save_traces
 from glassmind.runs.weights import load_weights, named_weights
@@ -174,15 +181,15 @@ def kept(
     return traces
 
 
-def stage_llm(job: Job, stage: str, model: Transformer) -> LocalLLM:
-    """The finished ``model`` of a stage as an ``LLM``; its weights are packed once."""
+def stage_llm(job: Job, stage: str, model: Transformer, style: Style | None = None) -> LocalLLM:
+    """The ``model`` of a stage as an ``LLM``; its weights are packed once."""
     return LocalLLM(
         name=stage,
         model=model,
         tokenizer=job.tokenizer,
         format="question",
         stop_ids=frozenset({job.tokenizer.special[END]}),
-        style=STYLES[stage],
+        style=style or STYLES[stage],
         recipe=job.recipe,
         run=job.run,
         default_sampling=job.recipe.sampling,
@@ -228,7 +235,11 @@ def check_agreement(
 
 
 def slice_session(
-    job: Job, slice: str, problems: Sequence[Problem], models: Sequence[LocalLLM]
+    job: Job,
+    slice: str,
+    problems: Sequence[Problem],
+    models: Sequence[LocalLLM],
+    reinforced: LocalLLM | None = None,
 ) -> Session:
     """The session that the methods share on the problems of one slice.
 
@@ -242,6 +253,8 @@ def slice_session(
         if list(problems) != whole:
             return make()
         sampled = next(llm for llm in models if llm.style == style)
+        if reinforced is not None and name.startswith(f"{REINFORCED}-"):
+            sampled = reinforced
         # Chains that were sampled, and compared, before; and trees, whose spans a tool may correct.
         other = "-judged-" in name or "-searched-" in name
         return kept(job, f"{slice}-{name}", problems, style, make, None if other else sampled)
@@ -253,6 +266,7 @@ def slice_session(
         keep=keep,
         progress=job.progress,
         label=f"{slice}-",
+        reinforced=reinforced,
     )
 
 

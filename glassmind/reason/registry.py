@@ -29,6 +29,9 @@ from glassmind.reason.methods import (
     program_aided,
     program_aided_verifier_vote,
     refinement,
+    reinforced_chain,
+    reinforced_verifier_vote,
+    reinforced_vote,
     score_vote,
     self_consistency,
     shape_vote,
@@ -67,6 +70,9 @@ _BUILT_IN = (
     refinement.METHOD,
     step_beam.METHOD,
     tree_search.METHOD,
+    reinforced_chain.METHOD,
+    reinforced_vote.METHOD,
+    reinforced_verifier_vote.METHOD,
     any_of_k.METHOD,
 )
 _registry = {method.name: method for method in _BUILT_IN}
@@ -77,6 +83,7 @@ _WHAT: dict[Need, str] = {
     "steps": "chains that can be continued after any step",
     "instructions": "a model that follows instructions",
     "verifier": "a verifier",
+    "reinforced": "a model that has learned from reward as well",
     "tokens": "weights in this process",
     "calculator": "a calculator (sampling.calculator)",
     "thinking": "tokens that mark the end of thinking",

@@ -53,7 +53,8 @@ class Session:
     sampling parameters; ``sampled.samples`` chains are sampled as soon as one is needed, so that
     all methods use the same ones. ``answers`` says whether the problems have reference answers.
     ``label`` is a prefix for progress messages, ``keep`` stores traces, ``verify`` scores chains
-    and ``verify_nodes`` single nodes.
+    and ``verify_nodes`` single nodes. ``reinforced`` is the model for chains after it has also
+    learned from reward, if there is one.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class Session:
         verify_nodes: VerifyNodes | None = None,
         progress: Progress | None = None,
         label: str = "",
+        reinforced: Model | None = None,
     ) -> None:
         self._variants: dict[str, Session] = {}
+        self._reinforced = reinforced
         self._models = {model.style: model for model in reversed(models)}
         self._params = {"greedy": greedy, "samples": sampled}
         self._answers, self._verify, self._verify_nodes = answers, verify, verify_nodes
@@ -89,6 +92,8 @@ class Session:
             found.add("steps")
         if isinstance(chain, PromptedModel) and chain.follows_instructions:
             found.add("instructions")
+        if self._reinforced is not None:
+            found.add("reinforced")
         if self._answers:
             found.add("answers")
         tokenizer = self._models["chain"].tokenizer if "chain" in self._models else None
@@ -128,20 +133,27 @@ class Session:
 
         Its chains are drawn once and kept as well, with ``label`` before their names.
         """
+        return self._beside(label, list(self._models.values()), changes)
+
+    def reinforced(self) -> Session:
+        """The same for the model that has also learned from reward."""
+        if self._reinforced is None:
+            raise ValueError("this session has no model that has learned from reward")
+        return self._beside("reinforced", [self._reinforced], {})
+
+    def _beside(self, label: str, models: Sequence[Model], changes: dict[str, Any]) -> Session:
+        """Another session for the same problems, with ``label`` before the names of its traces."""
         if label not in self._variants:
             params = {what: replace(one, **changes) for what, one in self._params.items()}
             keep = self._keep
 
             def keep_as(
-                name: str,
-                problems: Sequence[Problem],
-                style: Style,
-                make: Make,
+                name: str, problems: Sequence[Problem], style: Style, make: Make
             ) -> list[Trace]:
                 return keep(f"{label}-{name}", problems, style, make)
 
             self._variants[label] = Session(
-                list(self._models.values()),
+                models,
                 params["greedy"],
                 params["samples"],
                 answers=self._answers,
@@ -157,6 +169,7 @@ class Session:
         """The same models and the chains drawn so far, in another order (``reordering``)."""
         other = copy(self)
         other._parts = {}
+        other._variants = {label: one.shuffled(seed) for label, one in self._variants.items()}
         other._drawn = {key: shuffled(traces, seed) for key, traces in self._drawn.items()}
         other._searched = {
             key: traces if any(trace.branches for trace in traces) else shuffled(traces, seed)

@@ -30,7 +30,8 @@ from glassmind.tokenize.composed.tokenizer import ComposedTokenizer
 from glassmind.tokenize.token_kinds import token_kinds
 
 SHIPPED = "word-problems"
-STAGES = ("chain-of-thought", "direct", "pretrain")
+REINFORCED = "reinforced"
+STAGES = (REINFORCED, "chain-of-thought", "direct", "pretrain")
 VERIFIER = "verifier"
 CLASSIFIER = "classifier.json"
 """What the folder of a classifier has, and no other run's."""
@@ -208,8 +209,8 @@ def shipped_run() -> RunFolder:
 def load(path: str | Path = SHIPPED, stage: str = "", device: torch.device | str = "cpu") -> Loaded:
     """Load the model of a run's folder, or the one that comes with the package.
 
-    ``stage`` picks a model of the run; by default the best there is (the chain-of-thought model,
-    else the direct one, else the pretrained one).
+    ``stage`` picks a model of the run; by default the best there is (the one that has learned from
+    reward, else the chain-of-thought model, else the direct one, else the pretrained one).
 
     Raises:
         UserError: there is no run, no such model in it, or a file of it is damaged.

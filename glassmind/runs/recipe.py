@@ -37,6 +37,10 @@ def calculator_use(given: bool | CalculatorUse) -> CalculatorUse:
     return given
 
 
+Options = dict[str, bool | int | float | str]
+"""The options of an objective, by name; the objective's own dataclass says what they mean."""
+
+
 def _at_least(record: object, minimum: int, *names: str) -> None:
     for name in names:
         value = getattr(record, name)
@@ -58,7 +62,7 @@ def _within(record: object, low: float, high: float, *names: str) -> None:
             raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value}")
 
 
-def _temperature(record: SamplingConfig | VerifierConfig) -> None:
+def _temperature(record: SamplingConfig | VerifierConfig | ReinforceConfig) -> None:
     _within(record, 0, 100, "temperature")
     if 0 < record.temperature < 1e-4:
         raise ValueError(
@@ -300,6 +304,24 @@ class VerifierConfig:
 
 
 @dataclass(frozen=True)
+class ReinforceConfig:
+    """The last stage of a ladder, if it is ``on``: the chain-of-thought model learns from rewards
+    of its own chains, drawn at ``temperature`` (``pipeline.reinforce``). ``options`` are those of
+    the objective ``grpo``.
+    """
+
+    on: bool = False
+    temperature: float = 1.0
+    options: Options = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=80, batch_rows=1))
+
+    def __post_init__(self) -> None:
+        _temperature(self)
+        if self.temperature == 0:
+            raise ValueError("temperature must be above 0: all chains would be equal")
+
+
+@dataclass(frozen=True)
 class SupervisionConfig:
     """Attention that is told where to look (``train.objectives.dependencies``), if ``weight`` is
     above 0.
@@ -396,10 +418,6 @@ class ClassifyConfig:
     train: Literal["head", "last-block", "all", "lora"] = "last-block"
 
 
-Options = dict[str, bool | int | float | str]
-"""The options of an objective, by name; the objective's own dataclass says what they mean."""
-
-
 @dataclass(frozen=True)
 class Recipe:
     """Everything a run needs to be repeated on the same machine, bit for bit.
@@ -430,6 +448,7 @@ class Recipe:
     supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     chats: ChatsConfig = field(default_factory=ChatsConfig)

@@ -21,6 +21,7 @@ from glassmind.reason.reward import Reward
 from glassmind.records import Completion, Problem
 from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
+from glassmind.runs.reward_groups import read_groups
 
 SMALL = (
     *("train.steps=8", "train.row_tokens=192", "train.precision=float32", "train.log_every=1"),
@@ -55,7 +56,15 @@ def logged(run: str, name: str) -> list[float]:
     return [row[name] for row in rows if name in row]
 
 
-@pytest.mark.parametrize("settings", [(), ("options.kl=0.1", "lora.rank=2")], ids=["all", "lora"])
+TRAINER = (
+    *("options.old=trainer", "options.correction=truncate", "options.resample=1"),
+    *("options.advantage=rloo", "options.kl=0.1", "options.kl_place=reward"),
+)
+
+
+@pytest.mark.parametrize(
+    "settings", [TRAINER, ("options.kl=0.1", "lora.rank=2")], ids=["trainer", "lora"]
+)
 def test_an_interrupted_run_ends_like_one_that_was_not(settings: tuple[str, ...]) -> None:
     run_training(recipe(*settings), Path("whole"))
     for at in (3, 5):  # between two passes over one set of samples, and before new ones
@@ -65,8 +74,12 @@ def test_an_interrupted_run_ends_like_one_that_was_not(settings: tuple[str, ...]
     run_training(recipe(*settings), Path("cut"), resume=True)
     model = "models/chain-of-thought/model.safetensors"
     assert (Path("whole") / model).read_bytes() == (Path("cut") / model).read_bytes()
-    for name in ("loss", "reward", "logprob_diff"):
+    for name in ("loss", "reward", "entropy", "kl", "logprob_diff"):
         assert logged("whole", name) == logged("cut", name)
+    assert read_groups(Path("whole")) == read_groups(Path("cut"))
+    assert [group.step for group in read_groups(Path("cut"))] == list(range(1, 9))
+    ratios = logged("cut", "ratio_first")
+    assert ratios == [0.0] * 4 if settings == TRAINER else 0 < max(ratios) < 1e-4
     # On the first pass, the trainer has the log-probabilities with which the engine drew.
     assert len(logged("whole", "logprob_diff")) == 4
     assert all(difference < 1e-4 for difference in logged("whole", "logprob_diff"))
@@ -88,6 +101,10 @@ def test_the_reward_rises_and_the_model_can_be_asked() -> None:
         (("options.grup=3",), "grup"),
         (("options.group=1",), "group must be 2"),
         (("options.reward=kindness",), "there is no reward 'kindness'"),
+        (("options.reward=answer +",), "is not a sum of rewards"),
+        (("options.overlong=13",), "more than sampling.max_new_tokens"),
+        (("options.correction=mask",), 'set old = "trainer"'),
+        (("lora.rank=2", "lora.dropout=0.1"), "lora.dropout"),
         (("options.reward=verifier",), "needs a verifier, and start has none"),
         (("sampling.top_k=5",), "top_k"),
         (("sampling.temperature=0",), "temperature is 0"),

@@ -37,6 +37,7 @@ from glassmind.runs.recipe import (
     PretrainConfig,
     ProblemsConfig,
     Recipe,
+    ReinforceConfig,
     SamplingConfig,
     TokenizerConfig,
     TrainConfig,
@@ -70,8 +71,13 @@ RECIPE = Recipe(
     train=TRAIN,
     sampling=SamplingConfig(samples=2, temperature=1.0, max_new_tokens=24),
     verifier=VerifierConfig(problems=60, samples=4, branches=2, train=replace(TRAIN, batch_rows=1)),
+    reinforce=ReinforceConfig(
+        on=True,
+        options={"questions": 2, "group": 2},
+        train=replace(TRAIN, steps=2, batch_rows=1),
+    ),
 )
-HAS: set[Need] = {"direct", "chain", "steps", "verifier", "answers"}
+HAS: set[Need] = {"direct", "chain", "steps", "verifier", "reinforced", "answers"}
 METHODS = [method.name for method in registry.usual(HAS)]
 QUESTION = "Mia has 3 boxes of 12 pencils. She gives 5 away. How many pencils are left?"
 
@@ -112,18 +118,21 @@ def test_everything_is_there(finished: RunFolder) -> None:
             "chain-samples-2",
             "chain-judged-2",
             "chain-searched-evaluated-judged-2",
+            "reinforced-chain-greedy",
+            "reinforced-chain-samples-2",
+            "reinforced-chain-judged-2",
         )
     }
     models = {
         f"models/{stage}/model.{ending}"
-        for stage in ("direct", "chain-of-thought", "verifier")
+        for stage in ("direct", "chain-of-thought", "verifier", "reinforced")
         for ending in ("json", "safetensors")
     }
     plain = {
         "recipe.toml", "run.json", "tokenizer.json", "familiarity.json", "metrics.jsonl",
         "ladder.json", "by_steps.json", "votes.json", "examples.json", "attention.json",
         "report.html", "samples/verifier-training.safetensors", "arithmetic.json",
-        "dependencies.json",
+        "dependencies.json", "groups.jsonl",
     }  # fmt: skip
     assert found == plain | samples | models
     assert finished.recipe() == RECIPE
@@ -190,11 +199,13 @@ def test_metrics_are_in_order(finished: RunFolder) -> None:
     steps = [row for row in rows if "loss" in row]
     assert [(row["stage"], row["step"]) for row in steps] == [
         (stage, step)
-        for stage in ("direct", "chain-of-thought", "verifier")
-        for step in range(1, 6)
-    ]
+        for stage, last in (
+            ("direct", 5), ("chain-of-thought", 5), ("verifier", 5), ("reinforced", 2)
+        )
+        for step in range(1, last + 1)
+    ]  # fmt: skip
     assert all(math.isfinite(row["loss"]) for row in steps)
-    spent = [row["tokens"] for row in steps if row["stage"] != "verifier"]
+    spent = [row["tokens"] for row in steps if row["stage"] in ("direct", "chain-of-thought")]
     assert spent[:5] == spent[5:]  # direct and chain of thought see as many tokens
     measured = [row for row in rows if "validation_loss" in row]
     assert [(row["stage"], row["step"]) for row in measured] == [
@@ -400,7 +411,8 @@ def test_a_task_is_graded_as_a_ladder_of_one_slice(finished: RunFolder, tmp_path
     result = grade_task("longer", loaded, limit=4).ladder
     assert result.schema == 2
     assert result.skipped == 0
-    assert [row.rung for row in result.rows] == [m for m in METHODS if m != "direct"]
+    shown = [m for m in METHODS if not registry.named(m).needs & {"direct", "reinforced"}]
+    assert [row.rung for row in result.rows] == shown
     assert {(row.slice, row.n) for row in result.rows} == {("longer", 4)}
     direct = grade_task("test", load(finished.path, "direct"), limit=5).ladder
     assert [row.rung for row in direct.rows] == ["direct"]
@@ -579,3 +591,21 @@ def test_the_test_task_of_a_run_on_own_problems_is_its_own(tmp_path: Path) -> No
     loaded = load(run_training(recipe, tmp_path / "run").path)
     mine = {p.question for p in make_slices(recipe).test}
     assert {p.question for p in task_problems("test", loaded.recipe, 0)} == mine
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"options": {"group": 1}}, "group must be 2 to 1024"),
+        ({"options": {"reward": "nope"}}, "no reward 'nope'"),
+        ({"train": replace(TRAIN, row_tokens=20)}, r"row_tokens \(20\) must hold"),
+        ({"train": replace(TRAIN, row_tokens=4000)}, r"row_tokens \(4000\) exceeds"),
+    ],
+)
+def test_what_the_last_rung_cannot_do_is_said_before_the_first(
+    changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    wrong = replace(RECIPE, reinforce=replace(RECIPE.reinforce, **changes))
+    with pytest.raises(UserError, match=said):
+        run_ladder(wrong, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

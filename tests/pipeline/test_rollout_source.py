@@ -21,6 +21,7 @@ from glassmind.generate import Generation
 from glassmind.llm import LocalLLM
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.rollouts import rewarding as rewarding_file
+from glassmind.pipeline.rollouts.documents import rows_of_groups
 from glassmind.pipeline.rollouts.drift import DriftAlarm
 from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.rollouts.options import GRPOOptions
@@ -221,6 +222,23 @@ def test_rows_hold_what_was_sampled(llm: LocalLLM, tmp_path: Path) -> None:
         np.mean([_even(g.problem, c) for g in groups for c in g.completions])
     )
     assert (figures["solve_rate"], figures["informative"], figures["groups"]) == (0.0, 1.0, 3.0)
+
+
+def test_completions_without_a_token(llm: LocalLLM) -> None:
+    """They count in their group, and take no place in a row."""
+    chains = [completion(llm, n, cut=n == 0) for n in (3, 0, 2)]
+    trace = Trace.of_chains("p-0", [chain.nodes for chain in chains])
+    [group] = sampler_of(llm).rewarding.groups(PROBLEMS[:1], [trace])
+    rows = rows_of_groups([group], np.array([[1.0, 2.0, 3.0]]), ROW, 1)
+    own = rows[FIRST_PASS] >= 0
+    assert rows.ids[own].tolist() == [20, 21, 22, 20, 21]
+    assert rows[FIRST_PASS][own].tolist() == [0, 1, 2, 3, 4]
+    assert rows[ADVANTAGE][own].tolist() == [1.0, 1.0, 1.0, 3.0, 3.0]
+    empty = Trace.of_chains("p-0", [chains[1].nodes] * 2)
+    with pytest.raises(UserError, match="none of the completions of 1 questions has a token"):
+        rows_of_groups(
+            sampler_of(llm).rewarding.groups(PROBLEMS[:1], [empty]), np.zeros((1, 2)), ROW, 1
+        )
 
 
 @pytest.mark.parametrize("normalisation", ["token", "sequence", "constant"])

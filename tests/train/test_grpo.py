@@ -202,6 +202,16 @@ def test_the_trainer_s_own_first_pass_has_a_ratio_of_exactly_1() -> None:
     ]
     assert len(found) == len(expected)
 
+    options = PolicyOptions(old="trainer", correction="truncate", correction_high=1.2)
+    _, figures = GRPO(model, options, temperature=TEMPERATURE).loss(batch_of(made))
+    logs = [now - drawn for prompt, chains in made for ids, written, old, _ in chains
+            for now, drawn, own in zip(logprobs(model, prompt, ids), old, written, strict=True)
+            if own]  # fmt: skip
+    assert float(figures["correction_log"]) == pytest.approx(max(map(abs, logs)), rel=1e-4)
+    large = sum(log > math.log(1.2) for log in logs)
+    assert float(figures["corrected"]) == pytest.approx(large / len(logs))
+    assert 0 < large < len(logs)
+
     later = [document(prompt, chains, -1) for prompt, chains in made]
     _, figures = objective.loss(to_batch(pack(later, 24, pad_id=0), CPU))
     assert "ratio_first" not in figures
@@ -242,3 +252,18 @@ def test_of_several_batches_the_largest_difference_is_logged() -> None:
     assert logged.keys() == whole.keys()
     for name, value in whole.items():
         assert logged[name] == pytest.approx(float(value), rel=1e-4), name
+
+
+@pytest.mark.parametrize("old", ["sampler", "trainer"])
+def test_a_batch_in_which_nothing_is_learned(old: str) -> None:
+    """Every completion was cut off and left out: a loss of 0, and no figure that is NaN."""
+    model = policy(0)
+    made = [(p, [(i, [False] * len(i), o, a) for i, _, o, a in c]) for p, c in groups(model)]
+    options = PolicyOptions(old=old, kl=0.1)  # type: ignore[arg-type]
+    objective = GRPO(model, options, temperature=TEMPERATURE)
+    batch = batch_of(made)
+    loss, figures = objective.loss(batch)
+    loss.backward()
+    assert (loss.item(), objective.weight(batch)) == (0.0, 0.0)
+    assert all(float(value) == 0.0 for value in figures.values())
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glassmind.data.batches.columns import Column
+from glassmind.data.batches.columns import COMPLETION, Column
 from glassmind.data.batches.packing import STRUCTURE, PackedRows
 from glassmind.llm import LocalLLM
 from glassmind.pipeline.rollouts.documents import COLUMNS, rows_of_groups, sampled_logprobs
@@ -200,9 +200,11 @@ class Rollouts:
         found = np.full(n_tokens, np.nan, np.float32)
         size = len(groups), len(groups[0].completions)
         rows = self._rows(groups, np.zeros(size))
-        batch = to_batch(rows, self.llm.model.embed.weight.device)
-        numbers = rows[FIRST_PASS][rows[FIRST_PASS] >= 0]
-        found[numbers] = self.objective.reference_logprobs(batch).cpu().numpy()
+        device = self.llm.model.embed.weight.device
+        for part in range(self.parts):  # in the parts of a step, whose logits fit into memory
+            some = rows.take(self._slice(part, len(rows)))
+            numbers = some[FIRST_PASS][some[COMPLETION]]
+            found[numbers] = self.objective.reference_logprobs(to_batch(some, device)).cpu().numpy()
         return found
 
     def _with_divergence(

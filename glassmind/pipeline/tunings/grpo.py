@@ -15,25 +15,24 @@ from its share of them, so that all take the same step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
-from glassmind.data.problems.curriculum import make_curriculum
-from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
 from glassmind.llm.familiarity import save_familiarity
 from glassmind.llm.opening import open_local
 from glassmind.pipeline.convert import is_own, load_any
 from glassmind.pipeline.prepare import make_slices
-from glassmind.pipeline.rollouts.drift import DriftAlarm
-from glassmind.pipeline.rollouts.options import GRPOOptions, RolloutOptions
-from glassmind.pipeline.rollouts.rewarding import Rewarding
-from glassmind.pipeline.rollouts.sampling import GroupSampler
-from glassmind.pipeline.rollouts.source import Rollouts
+from glassmind.pipeline.rollouts.learning import (
+    AnyOptions,
+    Learning,
+    check_recipe,
+    reward_learning,
+    rewarding,
+)
+from glassmind.pipeline.rollouts.options import GRPOOptions
 from glassmind.pipeline.sampled_chains import problems_that_fit
 from glassmind.pipeline.tuning import FineTuning, Tuning, is_published, publish, with_model_of
 from glassmind.progress import Progress
@@ -42,12 +41,9 @@ from glassmind.runs.folder import RunFolder, open_run
 from glassmind.runs.models import load, save_model
 from glassmind.runs.recipe import Recipe
 from glassmind.tokenize import save
-from glassmind.train import GRPO, Objective
 from glassmind.train.processes.process_group import ProcessGroup
 
 STAGE = "chain-of-thought"
-
-AnyOptions = TypeVar("AnyOptions", bound=RolloutOptions)
 
 
 def tune_by_reward(
@@ -62,48 +58,26 @@ def tune_by_reward(
     """Train a model on rewards of its own chains. See ``FineTuning``."""
     options = GRPOOptions(**recipe.options)  # type: ignore[arg-type]  # decoded by fine_tune
     return tune_on_rollouts(
-        recipe, folder, options, _by_groups, resume=resume, device=device, progress=progress,
+        recipe, folder, options, reward_learning, resume=resume, device=device, progress=progress,
         group=group,
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """What a learner is made of: the model that samples and is trained, and where its completions
-    come from."""
-
-    llm: LocalLLM
-    sampler: GroupSampler
-    recipe: Recipe
-    folder: Path
-    group: ProcessGroup
-
-
-def _by_groups(sampling: Sampling, options: GRPOOptions) -> tuple[Objective, Rollouts]:
-    """GRPO's objective, and the source of its batches."""
-    recipe = sampling.recipe
-    objective = GRPO(sampling.llm.model, options, temperature=recipe.sampling.temperature)
-    source = Rollouts(
-        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder, sampling.group
-    )
-    return objective, source
 
 
 def tune_on_rollouts(
     recipe: Recipe,
     folder: Path,
     options: AnyOptions,
-    learner: Callable[[Sampling, AnyOptions], tuple[Objective, Rollouts]],
+    learning: Learning[AnyOptions],
     *,
     resume: bool,
     device: torch.device,
     progress: Progress,
     group: ProcessGroup | None = None,
 ) -> RunFolder:
-    """Train the model of the recipe by what ``learner`` makes of its rewarded completions."""
+    """Train the model of the recipe by what ``learning`` makes of its rewarded completions."""
     group = group or ProcessGroup()
     reward = parse_reward(options.reward)
-    _check_recipe(recipe, options)
+    check_recipe(recipe, options)
     started = load_any(recipe.start)
     recipe = with_model_of(recipe, started)
     own = load(recipe.start) if is_own(recipe.start) else None
@@ -114,16 +88,9 @@ def tune_on_rollouts(
         scorer = open_local(recipe.start).scorer if "verifier" in reward.needs else None
         llm = llm if scorer is None else llm.with_scorer(scorer)
     model = llm.model.to(device)
-    longest = recipe.sampling.max_new_tokens
-    rewarding = Rewarding.of(
-        llm,
-        reward,
-        seconds=options.reward_seconds,
-        overlong=options.overlong,
-        most_tokens=longest,
-    )
+    rewards = rewarding(llm, recipe, options)
     slices = make_slices(recipe, progress)
-    fitting = problems_that_fit(llm, slices.train, recipe, progress)
+    problems = problems_that_fit(llm, slices.train, recipe, progress)
     run = RunFolder(folder)
     with group.first_process_first():
         if group.is_first:
@@ -136,11 +103,7 @@ def tune_on_rollouts(
         return run
     tuning = Tuning(run, recipe, device, progress, STAGE, group)
     tuning.prepare(model)
-    options = replace(options, constant_length=options.constant_length or longest)
-    alarm = DriftAlarm(recipe.sampling, progress)
-    curriculum = make_curriculum(options.curriculum, fitting, recipe.seed)
-    sampler = GroupSampler(llm, curriculum, rewarding, recipe, options.group, alarm)
-    objective, source = learner(Sampling(llm, sampler, recipe, run.path, group), options)
+    objective, source = learning(llm, problems, rewards, recipe, options, run.path, progress, group)
     tuning.train(objective, source, observe=source.observe)
     if group.is_first:
         if own is not None:
@@ -150,34 +113,6 @@ def tune_on_rollouts(
         tuning.forget_checkpoints()
     group.barrier()
     return run
-
-
-def _check_recipe(recipe: Recipe, options: RolloutOptions) -> None:
-    """Refuse settings that sample from another distribution than the one that is trained, and those
-    that would do nothing."""
-    sampling = recipe.sampling
-    if sampling.temperature == 0:
-        raise UserError("sampling.temperature is 0, which makes all chains equal: raise it")
-    if sampling.top_k or sampling.top_p < 1:
-        raise UserError(
-            "sampling.top_k and sampling.top_p leave tokens out, so chains would be drawn from "
-            "another distribution than the one that is trained: set them to 0 and 1"
-        )
-    if recipe.lora.dropout:
-        raise UserError(
-            "lora.dropout would train another distribution than the one that chains are drawn "
-            "from: set it to 0"
-        )
-    if options.overlong > sampling.max_new_tokens:
-        raise UserError(
-            f"options.overlong ({options.overlong}) is more than sampling.max_new_tokens "
-            f"({sampling.max_new_tokens}): lower it"
-        )
-    if recipe.train.parallel == "fsdp":
-        raise UserError(
-            "train.parallel is fsdp, with which no process has the whole model to sample with: set "
-            "it to ddp"
-        )
 
 
 FINE_TUNING = FineTuning(tune_by_reward, GRPOOptions, together=tune_by_reward)

@@ -9,21 +9,26 @@ Policy, critic and reference are all in the checkpoints; the finished run has th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from glassmind.errors import UserError
+from glassmind.llm import LocalLLM
 from glassmind.model import ActorCritic
 from glassmind.pipeline.rollouts.critic_options import PPOOptions
 from glassmind.pipeline.rollouts.critic_source import CriticRollouts
-from glassmind.pipeline.rollouts.source import Rollouts
+from glassmind.pipeline.rollouts.learning import group_sampler, policy_options
+from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.tuning import FineTuning
-from glassmind.pipeline.tunings.grpo import Sampling, tune_on_rollouts
+from glassmind.pipeline.tunings.grpo import tune_on_rollouts
 from glassmind.progress import Progress
+from glassmind.records import Problem
 from glassmind.runs.folder import RunFolder
 from glassmind.runs.recipe import Recipe
-from glassmind.train import PPO, Objective
+from glassmind.train import PPO
+from glassmind.train.processes.process_group import ProcessGroup
 
 
 def tune_with_critic(
@@ -37,24 +42,34 @@ def tune_with_critic(
             'LoRA saves: set options.critic to "shared"'
         )
     return tune_on_rollouts(
-        recipe, folder, options, _with_critic, resume=resume, device=device, progress=progress
-    )
+        recipe, folder, options, learning_with_critic, resume=resume, device=device,
+        progress=progress,
+    )  # fmt: skip
 
 
-def _with_critic(sampling: Sampling, options: PPOOptions) -> tuple[Objective, Rollouts]:
-    """PPO's objective, and the source of its batches."""
-    recipe = sampling.recipe
+def learning_with_critic(
+    llm: LocalLLM,
+    problems: Sequence[Problem],
+    rewards: Rewarding,
+    recipe: Recipe,
+    options: PPOOptions,
+    folder: Path,
+    progress: Progress,
+    group: ProcessGroup,
+) -> tuple[PPO, CriticRollouts]:
+    """The objective and its batches, sampled from ``llm`` as its weights change.
+
+    ``folder`` is the run's; ``problems`` are those that fit (``problems_that_fit``).
+    """
     objective = PPO(
-        ActorCritic(sampling.llm.model, own_trunk=options.critic == "own"),
-        options,
+        ActorCritic(llm.model, own_trunk=options.critic == "own"),
+        policy_options(recipe, options),
         value_weight=options.value_weight,
         value_clip=options.value_clip,
         temperature=recipe.sampling.temperature,
     )
-    source = CriticRollouts(
-        sampling.llm, sampling.sampler, objective, recipe, options, sampling.folder, sampling.group
-    )
-    return objective, source
+    sampler = group_sampler(llm, problems, rewards, recipe, options, progress)
+    return objective, CriticRollouts(llm, sampler, objective, recipe, options, folder, group)
 
 
 FINE_TUNING = FineTuning(tune_with_critic, PPOOptions)

@@ -35,6 +35,7 @@ from glassmind.train.batch import Batch, to_device
 from glassmind.train.objectives.chunked_loss import chunk_rows
 from glassmind.train.objectives.objective import Loss, Objective
 from glassmind.train.objectives.policy.options import PolicyOptions
+from glassmind.train.objectives.policy.ratios import bounded_correction, log_weights
 from glassmind.train.objectives.policy.terms import clipped, policy_terms, term_shares
 from glassmind.train.state import Saved
 
@@ -72,7 +73,7 @@ class GRPO(Objective):
     """
 
     module: Transformer
-    largest = frozenset({"ratio_first", "logprob_diff"})
+    largest = frozenset({"ratio_first", "logprob_diff", "correction_log"})
 
     def __init__(
         self, policy: Transformer, options: PolicyOptions, *, temperature: float = 1.0
@@ -128,6 +129,12 @@ class GRPO(Objective):
             if reference_N is not None:
                 behind_N = reference_N - logprob_N
                 figures["kl"] = _mean(behind_N.exp() - behind_N - 1)
+            if self.options.correction != "none":
+                level = self.options.correction_level
+                log_N = log_weights(old_N, sampled_N, completion_N, level)
+                changed_N = bounded_correction(log_N, self.options) != log_N.exp()
+                figures["correction_log"] = _largest(log_N)
+                figures["corrected"] = _mean(changed_N.float())
             if first:
                 ratio_N = (logprob_N - old_N).exp()
                 figures["ratio_first"] = _largest(ratio_N - 1)

@@ -6,7 +6,7 @@
 The sequence ratio is the geometric mean of the token ratios, not their product: the product of a
 hundred ratios leaves any bounds at once.
 
-``correction_weights`` corrects for another difference: between π_old, the trainer's probability
+``log_weights`` are for another difference: between π_old, the trainer's probability
 before the first update, and that of the program which sampled (Yao et al. 2025, "Your efficient RL
 framework secretly brings you off-policy training"):
 
@@ -38,21 +38,20 @@ def log_ratios(difference_N: Tensor, completion_N: Tensor, level: Level) -> Tens
     return (sums_C / lengths_C.clamp(min=1))[completion_N]
 
 
-def correction_weights(
-    old_N: Tensor, sampled_N: Tensor, completion_N: Tensor, level: Level
-) -> Tensor:
-    """The weight w of each token (N,) as above, without truncation and without gradient.
+def log_weights(old_N: Tensor, sampled_N: Tensor, completion_N: Tensor, level: Level) -> Tensor:
+    """The log of the weight w of each token (N,) as above, without gradient.
 
     ``old_N`` and ``sampled_N`` are log-probabilities under the trainer and under the sampler.
     """
     log_N = (old_N - sampled_N).detach()
     if level == "sequence":
         log_N = sums_of_completions(log_N, completion_N)[completion_N]
-    return log_N.exp()
+    return log_N
 
 
-def bounded_correction(weights_N: Tensor, options: PolicyOptions) -> Tensor:
-    """The weights (N,) truncated or masked as the options say."""
+def bounded_correction(log_N: Tensor, options: PolicyOptions) -> Tensor:
+    """The weights (N,), given their logs, truncated or masked as the options say."""
+    weights_N = log_N.exp()
     if options.correction == "truncate":
         return weights_N.clamp(max=options.correction_high)
     within_N = (weights_N >= options.correction_low) & (weights_N <= options.correction_high)

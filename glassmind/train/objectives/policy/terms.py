@@ -33,8 +33,8 @@ from glassmind.train.objectives.policy.divergence import divergence
 from glassmind.train.objectives.policy.options import PolicyOptions
 from glassmind.train.objectives.policy.ratios import (
     bounded_correction,
-    correction_weights,
     log_ratios,
+    log_weights,
 )
 
 
@@ -67,8 +67,8 @@ def policy_terms(
     if options.correction != "none":
         if sampled_N is None:
             raise ValueError("the correction needs the sampler's log-probabilities")
-        weights_N = correction_weights(old_N, sampled_N, completion_N, options.correction_level)
-        terms_N = terms_N * bounded_correction(weights_N, options)
+        log_N = log_weights(old_N, sampled_N, completion_N, options.correction_level)
+        terms_N = terms_N * bounded_correction(log_N, options)
     if options.kl_in_loss:
         if reference_N is None:
             raise ValueError("the divergence needs the reference's log-probabilities")
