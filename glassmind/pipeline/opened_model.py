@@ -44,7 +44,7 @@ class OpenedModel:
     @property
     def stage(self) -> str:
         """The name under which a run keeps such a model."""
-        return self.source.stage if isinstance(self.source, Loaded) else "chain-of-thought"
+        return "direct" if self.llm.style == "direct" else "chain-of-thought"
 
     def new_model(self, config: ModelConfig, seed: int) -> OpenedModel:
         """An untrained model of another shape that is asked the same way.

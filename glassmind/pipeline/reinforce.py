@@ -15,11 +15,11 @@ from glassmind.pipeline.convert import is_own
 from glassmind.pipeline.finetune import with_all_options
 from glassmind.pipeline.rollouts.learning import (
     check_recipe,
+    fitting,
     reward_learning,
     rewarding,
 )
 from glassmind.pipeline.rollouts.options import GRPOOptions
-from glassmind.pipeline.sampled_chains import problems_that_fit
 from glassmind.pipeline.stages import Job, fresh_model, loaded_transformer, stage_llm
 from glassmind.records import Problem
 from glassmind.runs.models import REINFORCED, save_model
@@ -86,7 +86,7 @@ def reinforce(job: Job, llm: LocalLLM, train: Sequence[Problem]) -> LocalLLM:
         with job.timed(REINFORCED):
             objective, source = reward_learning(
                 policy,
-                problems_that_fit(policy, train, recipe, job.progress),
+                fitting(policy, train, recipe, job.progress),
                 rewards,
                 recipe,
                 options,

@@ -14,13 +14,10 @@ import numpy as np
 
 from glassmind.data.batches.columns import COMPLETION
 from glassmind.data.batches.packing import Document
-from glassmind.errors import UserError
 from glassmind.generate import SamplingParams
 from glassmind.llm import LocalLLM
-from glassmind.progress import Progress
 from glassmind.records import Completion, Problem, Trace
 from glassmind.runs.folder import RunFolder
-from glassmind.runs.recipe import Recipe
 from glassmind.runs.samples import load_traces, save_traces
 
 CHUNK = 64
@@ -56,33 +53,3 @@ def chain_document(llm: LocalLLM, problem: Problem, chain: Completion) -> Docume
     written = [node.author == "model" for node in chain.nodes for _ in node.token_ids]
     learned = np.concatenate([np.zeros(len(prompt)), written]).astype(bool)
     return Document(np.array([*prompt, *chain.token_ids], np.int32), {COMPLETION: learned})
-
-
-def problems_that_fit(
-    llm: LocalLLM, problems: Sequence[Problem], recipe: Recipe, progress: Progress
-) -> list[Problem]:
-    """The problems whose question and a chain of full length fit into a row.
-
-    Raises:
-        UserError: there is none.
-    """
-    longest = recipe.sampling.max_new_tokens
-    room = min(recipe.train.row_tokens, llm.context) - longest
-    fitting = [
-        problem
-        for problem in problems
-        if len(problem.question) <= llm.longest_text
-        and len(llm.prompt(problem.question, llm.style)) <= room
-    ]
-    if not fitting:
-        raise UserError(
-            f"train.row_tokens ({recipe.train.row_tokens}) and the model's context ({llm.context}) "
-            f"must hold a question and a chain of sampling.max_new_tokens ({longest}), and are too "
-            "short for every problem: raise train.row_tokens or lower sampling.max_new_tokens"
-        )
-    if len(fitting) < len(problems):
-        progress.end(
-            f"{len(problems) - len(fitting):,} of {len(problems):,} problems are left out: "
-            "question and chain would not fit into train.row_tokens"
-        )
-    return fitting

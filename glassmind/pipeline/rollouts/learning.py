@@ -70,7 +70,7 @@ def reward_learning(
 ) -> tuple[GRPO, Rollouts]:
     """The objective and its batches, sampled from ``llm`` as its weights change.
 
-    ``folder`` is the run's; ``problems`` are those that fit (``problems_that_fit``).
+    ``folder`` is the run's; ``problems`` are those that fit (``fitting``).
     """
     policy = policy_options(recipe, options)
     objective = GRPO(llm.model, policy, temperature=recipe.sampling.temperature)
@@ -134,3 +134,32 @@ def check_recipe(recipe: Recipe, options: RolloutOptions) -> None:
             "train.parallel is fsdp, with which no process has the whole model to sample with: set "
             "it to ddp"
         )
+
+
+def fitting(
+    llm: LocalLLM, problems: Sequence[Problem], recipe: Recipe, progress: Progress
+) -> list[Problem]:
+    """The problems whose question and one chain of full length fit into a row.
+
+    Raises:
+        UserError: there are none.
+    """
+    room = recipe.train.row_tokens - recipe.sampling.max_new_tokens
+
+    def fits(question: str) -> bool:
+        shorter = len(question) <= llm.longest_text  # a longer one has no prompt
+        return shorter and len(llm.prompt(question, llm.style)) <= room
+
+    fitting = [problem for problem in problems if fits(problem.question)]
+    if not fitting:
+        raise UserError(
+            f"train.row_tokens ({recipe.train.row_tokens}) must hold a question and a chain of "
+            f"sampling.max_new_tokens ({recipe.sampling.max_new_tokens}), and it is too short for "
+            "every problem: raise it"
+        )
+    if len(fitting) < len(problems):
+        progress.end(
+            f"{len(problems) - len(fitting):,} of {len(problems):,} problems are left out: "
+            "question and chain would not fit into train.row_tokens"
+        )
+    return fitting

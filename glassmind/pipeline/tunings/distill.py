@@ -29,10 +29,10 @@ from glassmind.llm import LocalLLM
 from glassmind.pipeline.announcement import announce, training_work
 from glassmind.pipeline.opened_model import OpenedModel, open_model
 from glassmind.pipeline.prepare import Slices, make_slices, training_rows, validation_rows
+from glassmind.pipeline.rollouts.learning import fitting
 from glassmind.pipeline.sampled_chains import (
     CHUNK,
     chain_document,
-    problems_that_fit,
     sampled_chunk,
 )
 from glassmind.pipeline.student_chains import StudentChains
@@ -129,7 +129,7 @@ def distill(
         )
     slices = make_slices(recipe, progress)
     held_out = _held_out(recipe, options, student, slices)
-    fitting = problems_that_fit(student.llm, slices.train, recipe, progress)
+    problems = fitting(student.llm, slices.train, recipe, progress)
     run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if student.is_saved(run):
         return run
@@ -148,10 +148,8 @@ def distill(
     else:
         given = None
     if options.on_policy > 0:
-        problems = InTurn(fitting, recipe.seed)
-        source = StudentChains(
-            student.llm, problems, recipe, options.drawn, options.on_policy, given
-        )
+        turns = InTurn(problems, recipe.seed)
+        source = StudentChains(student.llm, turns, recipe, options.drawn, options.on_policy, given)
     assert source is not None
     validate = None
     if held_out is not None:
@@ -231,7 +229,7 @@ def _rows(
     recipe = tuning.recipe
     if options.chains == "solutions":
         return training_rows(recipe, student.llm.tokenizer, slices.train, student.llm.style)
-    problems = problems_that_fit(teacher.llm, slices.train, recipe, tuning.progress)
+    problems = fitting(teacher.llm, slices.train, recipe, tuning.progress)
     documents = _teacher_chains(tuning, options, teacher.llm, problems[: options.questions])
     return pack(documents, recipe.train.row_tokens, pad_id=0)
 

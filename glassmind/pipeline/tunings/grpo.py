@@ -29,11 +29,11 @@ from glassmind.pipeline.rollouts.learning import (
     AnyOptions,
     Learning,
     check_recipe,
+    fitting,
     reward_learning,
     rewarding,
 )
 from glassmind.pipeline.rollouts.options import GRPOOptions
-from glassmind.pipeline.sampled_chains import problems_that_fit
 from glassmind.pipeline.tuning import FineTuning, Tuning, is_published, publish, with_model_of
 from glassmind.progress import Progress
 from glassmind.reason.reward_sum import parse_reward
@@ -90,7 +90,7 @@ def tune_on_rollouts(
     model = llm.model.to(device)
     rewards = rewarding(llm, recipe, options)
     slices = make_slices(recipe, progress)
-    problems = problems_that_fit(llm, slices.train, recipe, progress)
+    problems = fitting(llm, slices.train, recipe, progress)
     run = RunFolder(folder)
     with group.first_process_first():
         if group.is_first:

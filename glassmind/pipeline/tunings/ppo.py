@@ -59,7 +59,7 @@ def learning_with_critic(
 ) -> tuple[PPO, CriticRollouts]:
     """The objective and its batches, sampled from ``llm`` as its weights change.
 
-    ``folder`` is the run's; ``problems`` are those that fit (``problems_that_fit``).
+    ``folder`` is the run's; ``problems`` are those that fit (``fitting``).
     """
     objective = PPO(
         ActorCritic(llm.model, own_trunk=options.critic == "own"),

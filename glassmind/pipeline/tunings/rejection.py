@@ -36,11 +36,11 @@ from glassmind.generate import SamplingParams, derive_seed
 from glassmind.pipeline.opened_model import OpenedModel, open_model
 from glassmind.pipeline.prepare import make_slices
 from glassmind.pipeline.rollouts.groups import Group
+from glassmind.pipeline.rollouts.learning import fitting
 from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.sampled_chains import (
     CHUNK,
     chain_document,
-    problems_that_fit,
     sampled_chunk,
 )
 from glassmind.pipeline.tuning import FineTuning, Tuning, with_model_of
@@ -231,7 +231,7 @@ def tune_by_rejection(
     )
     recipe = with_model_of(recipe, opened.source)
     train = make_slices(recipe, progress).train
-    problems = problems_that_fit(opened.llm, train, recipe, progress)
+    problems = fitting(opened.llm, train, recipe, progress)
     run = open_run(folder, recipe, resume=resume, warn=progress.end)
     if opened.is_saved(run):
         return run
