@@ -17,7 +17,8 @@ def test_joined_problems_are_longer_chains() -> None:
     problems = generate(recipe.problems.dial, 60, split="train", seed=0)
     tokenizer = make_tokenizer(recipe, problems)
     all_joined = replace(recipe, problems=replace(recipe.problems, joined=1.0))
-    alone = training_rows(recipe, tokenizer, problems, "chain").ids
+    none_joined = replace(recipe, problems=replace(recipe.problems, joined=0.0))
+    alone = training_rows(none_joined, tokenizer, problems, "chain").ids
     joined = training_rows(all_joined, tokenizer, problems, "chain").ids
 
     def count(ids: np.ndarray, token: str) -> int:

@@ -132,7 +132,7 @@ def test_everything_is_there(finished: RunFolder) -> None:
         "recipe.toml", "run.json", "tokenizer.json", "familiarity.json", "metrics.jsonl",
         "ladder.json", "by_steps.json", "votes.json", "examples.json", "attention.json",
         "report.html", "samples/verifier-training.safetensors", "arithmetic.json",
-        "dependencies.json", "groups.jsonl",
+        "dependencies.json", "groups.jsonl", "watched.jsonl",
     }  # fmt: skip
     assert found == plain | samples | models
     assert finished.recipe() == RECIPE
