@@ -1,15 +1,17 @@
 """A trainer that is killed with kill -9 at random moments ends with bit-identical results.
 
     python benchmarks/crash_test.py [--kills 60]
+    python benchmarks/crash_test.py --recipe grpo --kills 30 --steps 60
 
-``glassmind train text`` runs once undisturbed, and once more while it is killed repeatedly. Four of
-five kills come at a random moment after training began (it writes a checkpoint after every step, so
-many interrupt a write), the others while it starts, reads and tokenizes. Then the two run folders
-are compared. The checkpoints with the optimizer state and the random generators are deleted at the
-end of a run, so the comparison covers the finished model's file, the metrics row for row (except
-for times), the tokens and the validation figures. After every other kill the newest checkpoint is
-damaged, alternately by cutting off a file and by flipping a bit, which the next process must
-detect.
+``glassmind train text``, or ``train grpo`` from the model in the package, runs once undisturbed,
+and once more while it is killed repeatedly. Four of five kills come at a random moment after
+training began (it writes a checkpoint after every step, so many interrupt a write), the others
+while it starts, reads and tokenizes. Then the two run folders are compared. The checkpoints with
+the optimizer state and the random generators are deleted at the end of a run, so the comparison
+covers the finished model's file, the metrics row for row (except for times), the tokens and the
+validation figures; of learning from reward, which is killed while it samples and while it learns,
+also the groups and the watched problems. After every other kill the newest checkpoint is damaged,
+alternately by cutting off a file and by flipping a bit, which the next process must detect.
 
 Also measured: how long a step waits for a checkpoint that is written in the background, for a model
 of about 30 million parameters with AdamW's state.
@@ -35,19 +37,27 @@ import torch
 from glassmind.runs.checkpoint import Checkpoint, Writer
 
 TEXT = "The cook counts {} eggs, {} pots and {} spoons, and writes the sum, {}, on the door.\n"
-CLOCK = ("seconds", "tokens_per_second")
+CLOCK = (
+    "seconds", "tokens_per_second", "sampling_tokens_per_second", "learning_tokens_per_second",
+)  # fmt: skip
+ALWAYS = {"train.checkpoint_minutes": 0, "train.compile": "off"}
+TRAINED_ON_TEXT = {
+    "train.log_every": 3, "train.batch_rows": 4, "train.row_tokens": 64, "model.max_tokens": 64,
+    "model.d_model": 64, "model.n_layers": 2, "model.attention.n_heads": 2,
+    "tokenizer.kind": "char",
+}  # fmt: skip
+REWARDED = {
+    "train.log_every": 1, "problems.train": 200, "problems.validation": 20, "options.questions": 4,
+    "options.group": 4, "options.passes": 2, "options.watch": 4,
+}  # fmt: skip
 
 
-def command(folder: Path, text: Path, steps: int) -> list[str]:
-    settings = {
-        "pretrain.file": text, "train.steps": steps, "train.checkpoint_minutes": 0,
-        "train.log_every": 3, "train.batch_rows": 4, "train.row_tokens": 64,
-        "model.max_tokens": 64, "model.d_model": 64, "model.n_layers": 2, "tokenizer.kind": "char",
-        "train.compile": "off", "model.attention.n_heads": 2,
-    }  # fmt: skip
+def command(recipe: str, folder: Path, text: Path, steps: int) -> list[str]:
+    own = REWARDED if recipe == "grpo" else TRAINED_ON_TEXT | {"pretrain.file": text}
+    settings = ALWAYS | {"train.steps": steps} | own
     changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     return [
-        sys.executable, "-m", "glassmind", "train", "text", "--run", str(folder), "--resume",
+        sys.executable, "-m", "glassmind", "train", recipe, "--run", str(folder), "--resume",
         *changes,
     ]  # fmt: skip
 
@@ -59,8 +69,8 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def digests(folder: Path) -> dict[str, str]:
     """The results that must be bit-identical."""
-    names = ["tokenizer.json", "validation.json", "recipe.toml"]
-    found = [folder / name for name in names]
+    names = ["tokenizer.json", "validation.json", "recipe.toml", "groups.jsonl", "watched.jsonl"]
+    found = [folder / name for name in names if (folder / name).is_file()]
     found += sorted((folder / "tokens").glob("*.bin"))
     found += sorted((folder / "models").rglob("*.safetensors"))
     return {
@@ -107,6 +117,7 @@ def blocking(parameters: int, saves: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--recipe", choices=("text", "grpo"), default="text")
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
@@ -120,14 +131,18 @@ def main() -> None:
         straight, crashed = Path(scratch) / "straight", Path(scratch) / "crashed"
         began = time.perf_counter()
         subprocess.run(
-            command(straight, text, args.steps), env=environment, check=True, capture_output=True
+            command(args.recipe, straight, text, args.steps),
+            env=environment,
+            check=True,
+            capture_output=True,
         )
         life = time.perf_counter() - began
-        work = json.loads((straight / "run.json").read_text("utf-8"))["seconds"]["pretrain"]
+        lines = (straight / "metrics.jsonl").read_text("utf-8").splitlines()
+        work = max(json.loads(line).get("seconds", 0.0) for line in lines)
         kills = damages = while_training = 0
         while kills < args.kills:
             process = subprocess.Popen(
-                command(crashed, text, args.steps),
+                command(args.recipe, crashed, text, args.steps),
                 env=environment,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -150,7 +165,10 @@ def main() -> None:
             if kills % 2 == 0:
                 damages += damage(crashed, draw)
         last = subprocess.run(
-            command(crashed, text, args.steps), env=environment, check=True, capture_output=True
+            command(args.recipe, crashed, text, args.steps),
+            env=environment,
+            check=True,
+            capture_output=True,
         )
         assert last.returncode == 0
         same_bits = digests(crashed) == digests(straight)
@@ -159,6 +177,7 @@ def main() -> None:
     wait, write = blocking(30_000_000, 5)
     result = {
         "benchmark": "crash_test",
+        "recipe": args.recipe,
         "kills": kills,
         "damaged_checkpoints": damages,
         "of_them_while_training": while_training,
