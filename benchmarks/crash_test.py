@@ -56,9 +56,9 @@ def command(recipe: str, folder: Path, text: Path, steps: int) -> list[str]:
     own = REWARDED if recipe == "grpo" else TRAINED_ON_TEXT | {"pretrain.file": text}
     settings = ALWAYS | {"train.steps": steps} | own
     changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    resume = ["--resume"] if (folder / "run.json").is_file() else []
     return [
-        sys.executable, "-m", "glassmind", "train", recipe, "--run", str(folder), "--resume",
-        *changes,
+        sys.executable, "-m", "glassmind", "train", recipe, "--run", str(folder), *resume, *changes,
     ]  # fmt: skip
 
 
