@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from interrupt import Stop
+from reward_runs import logged
 from tiny_servers import pretrained
 from untrained_runs import untrained_run
 
@@ -59,11 +59,6 @@ def place(scratch: Path, made: Path) -> None:
 
 def recipe(*settings: str) -> Recipe:
     return apply_overrides(read_recipe("distill"), [*SMALL, *settings])
-
-
-def logged(run: str, name: str) -> list[float]:
-    rows = map(json.loads, Path(run, "metrics.jsonl").read_text("utf-8").splitlines())
-    return [row[name] for row in rows if name in row]
 
 
 def test_an_interrupted_run_ends_like_one_that_was_not() -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from interrupt import Stop
+from reward_runs import EVEN, TINY, logged, offer
 from untrained_runs import untrained_run
 
 from glassmind.cli.settings import apply_overrides
 from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
-from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.finetune import fine_tuning, objectives
 from glassmind.pipeline.training import run_training
-from glassmind.reason import reward_registry
-from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Problem
 from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.runs.reward_groups import read_groups
@@ -32,28 +29,15 @@ SMALL = (
 )
 
 
-def _even(problem: Problem, completion: Completion) -> float:
-    ids = completion.token_ids
-    return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
-
-
 @pytest.fixture(autouse=True)
 def start(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run to start from, and a reward that a model without training can learn."""
-    even = Reward("even", "even tokens", "The share of even tokens.", _even)
-    monkeypatch.setitem(reward_registry._registry, "even", even)
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=2, attention=attention)
-    untrained_run(scratch / "start", "chain-of-thought", model)
+    offer(monkeypatch, EVEN)
+    untrained_run(scratch / "start", "chain-of-thought", replace(TINY, n_layers=2))
 
 
 def recipe(*settings: str) -> Recipe:
     return apply_overrides(read_recipe("grpo"), [*SMALL, *settings])
-
-
-def logged(run: str, name: str) -> list[float]:
-    rows = map(json.loads, Path(run, "metrics.jsonl").read_text("utf-8").splitlines())
-    return [row[name] for row in rows if name in row]
 
 
 TRAINER = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from interrupt import Stop
+from reward_runs import EVEN, TINY, logged, offer
 from untrained_runs import untrained_run
 
 from glassmind.cli.settings import apply_overrides
@@ -17,7 +17,7 @@ from glassmind.data.batches.columns import COMPLETION
 from glassmind.data.problems.curriculum import make_curriculum
 from glassmind.errors import UserError
 from glassmind.llm import LocalLLM
-from glassmind.model import ActorCritic, AttentionConfig, ModelConfig
+from glassmind.model import ActorCritic
 from glassmind.pipeline.rollouts.critic_options import PPOOptions
 from glassmind.pipeline.rollouts.critic_source import CriticRollouts
 from glassmind.pipeline.rollouts.drift import DriftAlarm
@@ -25,10 +25,9 @@ from glassmind.pipeline.rollouts.rewarding import Rewarding
 from glassmind.pipeline.rollouts.sampling import GroupSampler
 from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
-from glassmind.reason import reward_registry
 from glassmind.reason.reward import Reward
 from glassmind.reason.reward_sum import parse_reward
-from glassmind.records import Completion, Problem
+from glassmind.records import Problem
 from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.runs.reward_groups import read_groups
@@ -43,31 +42,16 @@ SMALL = (
 )
 
 
-def _even(problem: Problem, completion: Completion) -> float:
-    ids = completion.token_ids
-    return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
-
-
 @pytest.fixture(autouse=True)
 def start(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run to start from, and rewards that a model without training can learn, or not."""
-    for reward in (
-        Reward("even", "even tokens", "The share of even tokens.", _even),
-        Reward("all", "all right", "1 for everything.", lambda problem, completion: 1.0),
-    ):
-        monkeypatch.setitem(reward_registry._registry, reward.name, reward)
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
-    untrained_run(scratch / "start", "chain-of-thought", model)
+    everything = Reward("all", "all right", "1 for everything.", lambda problem, completion: 1.0)
+    offer(monkeypatch, EVEN, everything)
+    untrained_run(scratch / "start", "chain-of-thought", TINY)
 
 
 def recipe(*settings: str) -> Recipe:
     return apply_overrides(read_recipe("ppo"), [*SMALL, *settings])
-
-
-def logged(run: str, name: str) -> list[float]:
-    rows = map(json.loads, Path(run, "metrics.jsonl").read_text("utf-8").splitlines())
-    return [row[name] for row in rows if name in row]
 
 
 MODEL = Path("models/chain-of-thought/model.safetensors")

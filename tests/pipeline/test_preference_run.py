@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from interrupt import Stop
+from reward_runs import EVEN, TINY, logged, offer
 from tiny_servers import pretrained
 from untrained_runs import untrained_run
 
@@ -19,15 +20,12 @@ from glassmind.data.preferences.documents import EncodedPreference
 from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.interop.load import load_pretrained
-from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.preferences.results import FALLEN, PreferenceResult
 from glassmind.pipeline.preferences.sampled import ranked_pair
 from glassmind.pipeline.rollouts.groups import Group
 from glassmind.pipeline.training import run_training
 from glassmind.progress import Silent
-from glassmind.reason import reward_registry
-from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Node, Problem, Trace
+from glassmind.records import Node, Problem, Trace
 from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.serialization import read_record
@@ -57,19 +55,12 @@ SMALL = (
 MODEL = "models/chain-of-thought/model.safetensors"
 
 
-def _even(problem: Problem, completion: Completion) -> float:
-    ids = completion.token_ids
-    return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs and folders to start from."""
     folder = tmp_path_factory.mktemp("made")
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
-    untrained_run(folder / "start", "chain-of-thought", model)
-    untrained_run(folder / "text", "pretrain", model)
+    untrained_run(folder / "start", "chain-of-thought", TINY)
+    untrained_run(folder / "text", "pretrain", TINY)
     save_folder(pretrained(TEMPLATE), folder / "chatty")
     return folder
 
@@ -79,8 +70,7 @@ def start(scratch: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in the current folder, preferences in files, and a reward that samples differ in."""
     for name in ("start", "text", "chatty"):
         Path(name).symlink_to(made / name)
-    even = Reward("even", "even tokens", "The share of even tokens.", _even)
-    monkeypatch.setitem(reward_registry._registry, "even", even)
+    offer(monkeypatch, EVEN)
     pairs = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "no no"} for n in range(30)]
     Path("pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), "utf-8")
     single: list[dict[str, object]] = [
@@ -92,11 +82,6 @@ def start(scratch: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def recipe(*settings: str) -> Recipe:
     return apply_overrides(read_recipe("preference"), [*SMALL, *settings])
-
-
-def logged(run: str, name: str) -> list[float]:
-    rows = map(json.loads, Path(run, "metrics.jsonl").read_text("utf-8").splitlines())
-    return [row[name] for row in rows if name in row]
 
 
 class Said(Silent):

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from interrupt import Stop
+from reward_runs import EVEN, TINY, logged, offer
 from untrained_runs import untrained_run
 
 from glassmind.cli.settings import apply_overrides
 from glassmind.errors import UserError
 from glassmind.generate import Engine
-from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.training import run_training
 from glassmind.pipeline.tunings import rejection
 from glassmind.pipeline.tunings.rejection import Rounds
 from glassmind.progress import Silent
-from glassmind.reason import kept_chains, reward_registry
-from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Problem
+from glassmind.reason import kept_chains
+from glassmind.records import Completion
 from glassmind.runs.models import load
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.serialization import read_record
@@ -34,26 +32,18 @@ SMALL = (
 )
 
 
-def _even(problem: Problem, completion: Completion) -> float:
-    ids = completion.token_ids
-    return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
-    untrained_run(folder / "start", "chain-of-thought", model)
-    untrained_run(folder / "text", "pretrain", model)
+    untrained_run(folder / "start", "chain-of-thought", TINY)
+    untrained_run(folder / "text", "pretrain", TINY)
     return folder
 
 
 @pytest.fixture(autouse=True)
 def start(scratch: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run to start from, and a reward that a model without training sometimes gets."""
-    even = Reward("even", "even tokens", "The share of even tokens.", _even)
-    monkeypatch.setitem(reward_registry._registry, "even", even)
+    offer(monkeypatch, EVEN)
     monkeypatch.setattr(rejection, "CHUNK", 4)
     # A chain of an untrained model hardly ever ends by itself, and has no equations.
     monkeypatch.setattr(Completion, "finish", "stop")
@@ -64,11 +54,6 @@ def start(scratch: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def recipe(*settings: str) -> Recipe:
     return apply_overrides(read_recipe("rejection"), [*SMALL, *settings])
-
-
-def logged(run: str, name: str) -> list[float]:
-    rows = map(json.loads, Path(run, "metrics.jsonl").read_text("utf-8").splitlines())
-    return [row[name] for row in rows if name in row]
 
 
 class StopSampling(Silent):

@@ -10,6 +10,7 @@ import command_line
 import pytest
 import torch
 from interrupt import Stop
+from reward_runs import TINY
 from tiny_servers import pretrained
 from untrained_runs import untrained_run
 
@@ -18,7 +19,6 @@ from glassmind.errors import UserError
 from glassmind.interop.huggingface import save_folder
 from glassmind.llm import LocalLLM
 from glassmind.llm.opening import open_local
-from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.preferences.reward_results import RewardModelResult
 from glassmind.pipeline.reward_models import load_reward_model
 from glassmind.pipeline.training import run_training
@@ -44,9 +44,7 @@ CHAT = ("start=chatty", "preferences.file=pairs.jsonl", "train.row_tokens=64")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
-    untrained_run(folder / "start", "chain-of-thought", model)
+    untrained_run(folder / "start", "chain-of-thought", TINY)
     save_folder(pretrained(TEMPLATE), folder / "chatty")
     return folder
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from random_scorer import random_scorer
+from reward_runs import TINY
 from untrained_runs import TEXTS, untrained_run
 
 from glassmind.data.batches.columns import COMPLETION
@@ -19,7 +20,6 @@ from glassmind.data.problems.curriculum import CurriculumName, make_curriculum
 from glassmind.errors import UserError
 from glassmind.generate import Generation
 from glassmind.llm import LocalLLM
-from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.rollouts import rewarding as rewarding_file
 from glassmind.pipeline.rollouts.documents import rows_of_groups
 from glassmind.pipeline.rollouts.drift import DriftAlarm
@@ -60,9 +60,7 @@ EVEN = RewardSum((Reward("even", "even tokens", "The number of even tokens.", _e
 @pytest.fixture(scope="module")
 def llm(tmp_path_factory: pytest.TempPathFactory) -> LocalLLM:
     folder = tmp_path_factory.mktemp("start") / "run"
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
-    untrained_run(folder, "chain-of-thought", model)
+    untrained_run(folder, "chain-of-thought", TINY)
     # One token in twelve ends a chain, so that some end before the limit and some do not.
     return replace(LocalLLM.of_run(load(folder), "start"), stop_ids=frozenset(range(3, 300, 12)))
 

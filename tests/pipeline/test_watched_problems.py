@@ -8,19 +8,15 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 from interrupt import Stop
+from reward_runs import EVEN, TINY, offer
 from untrained_runs import untrained_run
 
 from glassmind.cli.main import main
 from glassmind.cli.settings import apply_overrides
 from glassmind.evaluate.report.watched_section import watched_histories
-from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.training import run_training
-from glassmind.reason import reward_registry
-from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Problem
 from glassmind.runs.recipe import Recipe, read_recipe
 from glassmind.runs.reward_groups import read_groups
 from glassmind.runs.watched_problems import WatchedReply, WatchedStep, read_watched
@@ -34,18 +30,11 @@ SMALL = (
 )
 
 
-def _even(problem: Problem, completion: Completion) -> float:
-    return float(np.mean([token % 2 == 0 for token in completion.token_ids] or [0]))
-
-
 @pytest.fixture(autouse=True)
 def start(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run to start from, and a reward that differs also where no answer is right."""
-    even = Reward("even", "even tokens", "The share of even tokens.", _even)
-    monkeypatch.setitem(reward_registry._registry, "even", even)
-    attention = AttentionConfig(n_heads=2)
-    model = ModelConfig(300, max_tokens=192, d_model=16, n_layers=1, attention=attention)
-    untrained_run(scratch / "start", "chain-of-thought", model)
+    offer(monkeypatch, EVEN)
+    untrained_run(scratch / "start", "chain-of-thought", TINY)
 
 
 def recipe(*settings: str) -> Recipe:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from processes import needs_gloo, together
+from reward_runs import EVEN, offer
 from untrained_runs import untrained_run
 
 from glassmind.cli.settings import apply_overrides
@@ -18,8 +19,6 @@ from glassmind.errors import UserError
 from glassmind.model import AttentionConfig, ModelConfig
 from glassmind.pipeline.training import run_training
 from glassmind.reason import reward_registry
-from glassmind.reason.reward import Reward
-from glassmind.records import Completion, Problem
 from glassmind.runs.checkpoint import load_tensors
 from glassmind.runs.recipe import read_recipe
 from glassmind.runs.reward_groups import read_groups
@@ -39,14 +38,6 @@ SETTINGS = (
 )
 
 
-def _even(problem: Problem, completion: Completion) -> float:
-    ids = completion.token_ids
-    return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
-
-
-EVEN = Reward("even", "even tokens", "The share of even tokens.", _even)
-
-
 def train(place: str, parallel: str, folder: str) -> None:
     os.chdir(place)
     torch.set_num_threads(1)
@@ -60,7 +51,7 @@ def train(place: str, parallel: str, folder: str) -> None:
 @pytest.fixture
 def place(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder with a run to start from."""
-    monkeypatch.setitem(reward_registry._registry, "even", EVEN)
+    offer(monkeypatch, EVEN)
     attention = AttentionConfig(n_heads=2)
     model = ModelConfig(300, max_tokens=96, d_model=16, n_layers=1, attention=attention)
     untrained_run(scratch / "start", "chain-of-thought", model)
